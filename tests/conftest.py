@@ -1,0 +1,36 @@
+"""Shared set-up: eight faked CPU devices, strict ranks, one compilation cache, and where the shared material lies."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+import jax
+import pytest
+from absl import flags
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+flags.FLAGS.mark_as_parsed()
+
+SHARED = ROOT.parent / "shared"
+
+
+def _shared(name: str) -> pathlib.Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs ../shared/{name}, which only the maintainers' machines have")
+    return folder
+
+
+@pytest.fixture
+def shared_videos() -> pathlib.Path:
+    return _shared("videos")
+
+
+@pytest.fixture
+def shared_golden() -> pathlib.Path:
+    return _shared("golden")
