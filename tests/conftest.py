@@ -20,17 +20,17 @@ SHARED = ROOT.parent / "shared"
 
 
 def _shared(name: str) -> pathlib.Path:
-    folder = SHARED / name
-    if not folder.is_dir():
-        pytest.skip(f"needs ../shared/{name}, which only the maintainers' machines have")
-    return folder
+  folder = SHARED / name
+  if not folder.is_dir():
+    pytest.skip(f"needs ../shared/{name}, which only the maintainers' machines have")
+  return folder
 
 
 @pytest.fixture
 def shared_videos() -> pathlib.Path:
-    return _shared("videos")
+  return _shared("videos")
 
 
 @pytest.fixture
 def shared_golden() -> pathlib.Path:
-    return _shared("golden")
+  return _shared("golden")

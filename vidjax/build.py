@@ -10,57 +10,57 @@ from vidjax.errors import ConfigError
 
 
 def build(config: Any, **extra: Any) -> Any:
-    """Builds the object a config describes, arguments first.
+  """Builds the object a config describes, arguments first.
 
-    Args:
-      config: a mapping with the key "make" (a dotted path) and keyword arguments; lists and mappings are walked, other
-        values are returned as they are.
-      **extra: further keyword arguments for the outermost object; an argument the config sets itself wins.
+  Args:
+    config: a mapping with the key "make" (a dotted path) and keyword arguments; lists and mappings are walked, other
+      values are returned as they are.
+    **extra: further keyword arguments for the outermost object; an argument the config sets itself wins.
 
-    Raises:
-      ConfigError: (a TypeError) nothing of that name, or an argument it does not take; names the nearest valid one.
-    """
-    if isinstance(config, Mapping) or hasattr(config, "items"):
-        arguments = {key: build(value) for key, value in config.items() if key != "make"}
-        if "make" not in config:
-            return arguments
-        target = locate(config["make"])
-        arguments = {**extra, **arguments}
-        check_arguments(target, arguments, config["make"])
-        return target(**arguments)
-    if isinstance(config, (list, tuple)):
-        return tuple(build(value) for value in config)
-    return config
+  Raises:
+    ConfigError: (a TypeError) nothing of that name, or an argument it does not take; names the nearest valid one.
+  """
+  if isinstance(config, Mapping) or hasattr(config, "items"):
+    arguments = {key: build(value) for key, value in config.items() if key != "make"}
+    if "make" not in config:
+      return arguments
+    target = locate(config["make"])
+    arguments = {**extra, **arguments}
+    check_arguments(target, arguments, config["make"])
+    return target(**arguments)
+  if isinstance(config, (list, tuple)):
+    return tuple(build(value) for value in config)
+  return config
 
 
 def locate(path: str) -> Any:
-    """The object at a dotted path, as in "vidjax.plugins.tsm.TSM"."""
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"make={path!r}: cannot import {module!r} ({error})") from error
-    except AttributeError:
-        names = vars(importlib.import_module(module))
-        raise ConfigError(f"make={path!r}: {module} has no {name!r}{nearest(name, names)}") from None
+  """The object at a dotted path, as in "vidjax.plugins.tsm.TSM"."""
+  module, _, name = path.rpartition(".")
+  try:
+    return getattr(importlib.import_module(module), name)
+  except (ImportError, ValueError) as error:
+    raise ConfigError(f"make={path!r}: cannot import {module!r} ({error})") from error
+  except AttributeError:
+    names = vars(importlib.import_module(module))
+    raise ConfigError(f"make={path!r}: {module} has no {name!r}{nearest(name, names)}") from None
 
 
 def check_arguments(target: Any, arguments: Mapping[str, Any], path: str) -> None:
-    """Raises a ConfigError unless `target` takes these keyword arguments and they are all it needs."""
-    parameters = inspect.signature(target).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    valid = [name for name in parameters if name not in ("self", "parent", "name")]
-    for key in arguments:
-        if key not in valid and not takes_any:
-            raise ConfigError(f"{path} takes no {key!r}{nearest(key, valid)}; it takes {', '.join(valid) or 'nothing'}")
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    missing = [n for n in valid if parameters[n].default is inspect.Parameter.empty and parameters[n].kind in kinds]
-    missing = [name for name in missing if name not in arguments]
-    if missing:
-        raise ConfigError(f"{path} needs {', '.join(missing)}, which the config does not set")
+  """Raises a ConfigError unless `target` takes these keyword arguments and they are all it needs."""
+  parameters = inspect.signature(target).parameters
+  takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+  valid = [name for name in parameters if name not in ("self", "parent", "name")]
+  for key in arguments:
+    if key not in valid and not takes_any:
+      raise ConfigError(f"{path} takes no {key!r}{nearest(key, valid)}; it takes {', '.join(valid) or 'nothing'}")
+  kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+  missing = [n for n in valid if parameters[n].default is inspect.Parameter.empty and parameters[n].kind in kinds]
+  missing = [name for name in missing if name not in arguments]
+  if missing:
+    raise ConfigError(f"{path} needs {', '.join(missing)}, which the config does not set")
 
 
 def nearest(key: str, valid: Any) -> str:
-    """A hint naming the closest valid key, or an empty string."""
-    close = difflib.get_close_matches(key, list(valid), n=1, cutoff=0.5)
-    return f": did you mean {close[0]!r}?" if close else ""
+  """A hint naming the closest valid key, or an empty string."""
+  close = difflib.get_close_matches(key, list(valid), n=1, cutoff=0.5)
+  return f": did you mean {close[0]!r}?" if close else ""

@@ -11,57 +11,57 @@ EXIT_BAD_INPUT = 2
 
 
 class InputError(ValueError):
-    """Something the user handed in does not fit: the message names the thing and the remedy."""
+  """Something the user handed in does not fit: the message names the thing and the remedy."""
 
 
 class ConfigError(InputError, TypeError):
-    """A config key or value that does not fit what it configures."""
+  """A config key or value that does not fit what it configures."""
 
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Turns errors a user can mend into one line on stderr and exit code 2.
+  """Turns errors a user can mend into one line on stderr and exit code 2.
 
-    Set VIDJAX_TRACEBACK=1 to see the traceback as well. Errors of any other kind are bugs and keep theirs.
-    """
-    try:
-        yield
-    except InputError as error:
-        _stop(str(error))
-    except OSError as error:
-        remedies = {
-            errno.ENOSPC: "the disk is full: free some space or choose another folder",
-            errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
-            errno.EACCES: "permission denied: choose a folder you may use",
-            errno.EROFS: "the file system is read-only: choose another folder",
-        }
-        if error.errno not in remedies:
-            raise
-        _stop(f"{error.filename or 'while writing'}: {remedies[error.errno]}")
+  Set VIDJAX_TRACEBACK=1 to see the traceback as well. Errors of any other kind are bugs and keep theirs.
+  """
+  try:
+    yield
+  except InputError as error:
+    _stop(str(error))
+  except OSError as error:
+    remedies = {
+      errno.ENOSPC: "the disk is full: free some space or choose another folder",
+      errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
+      errno.EACCES: "permission denied: choose a folder you may use",
+      errno.EROFS: "the file system is read-only: choose another folder",
+    }
+    if error.errno not in remedies:
+      raise
+    _stop(f"{error.filename or 'while writing'}: {remedies[error.errno]}")
 
 
 def _stop(message: str) -> NoReturn:
-    if os.environ.get("VIDJAX_TRACEBACK"):
-        raise
-    print(f"error: {message}", file=sys.stderr, flush=True)
-    raise SystemExit(EXIT_BAD_INPUT) from None
+  if os.environ.get("VIDJAX_TRACEBACK"):
+    raise
+  print(f"error: {message}", file=sys.stderr, flush=True)
+  raise SystemExit(EXIT_BAD_INPUT) from None
 
 
 def run_main(main: Callable[[list[str]], object]) -> None:
-    """`absl.app.run` for a command: wrong flags, configs and inputs end in one line and exit code 2."""
-    from absl import app, flags
+  """`absl.app.run` for a command: wrong flags, configs and inputs end in one line and exit code 2."""
+  from absl import app, flags
 
-    def parse(argv: list[str]) -> list[str]:
-        with one_line():
-            try:
-                return flags.FLAGS(argv)
-            except flags.Error as error:
-                raise InputError(f"{error} (--help lists the flags)") from error
-            except (AttributeError, KeyError, TypeError) as error:  # ml_collections: a key the config does not have
-                raise ConfigError(str(error).strip("\"'")) from error
+  def parse(argv: list[str]) -> list[str]:
+    with one_line():
+      try:
+        return flags.FLAGS(argv)
+      except flags.Error as error:
+        raise InputError(f"{error} (--help lists the flags)") from error
+      except (AttributeError, KeyError, TypeError) as error:  # ml_collections: a key the config does not have
+        raise ConfigError(str(error).strip("\"'")) from error
 
-    def guarded(argv: list[str]) -> object:
-        with one_line():
-            return main(argv)
+  def guarded(argv: list[str]) -> object:
+    with one_line():
+      return main(argv)
 
-    app.run(guarded, flags_parser=parse)
+  app.run(guarded, flags_parser=parse)

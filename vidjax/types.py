@@ -30,36 +30,36 @@ On the device, mixing adds `target` float32 `[B, K]`, the soft labels that repla
 
 @flax.struct.dataclass
 class Output:
-    """What every network returns.
+  """What every network returns.
 
-    Attributes:
-      logits: `[B, K]` class scores before the softmax.
-      features: `[B, D]` the pooled vector the classifier sees (mean over time).
-      aux: named extras an objective may ask for: reconstructions, projections, per-frame or per-task logits.
-    """
+  Attributes:
+    logits: `[B, K]` class scores before the softmax.
+    features: `[B, D]` the pooled vector the classifier sees (mean over time).
+    aux: named extras an objective may ask for: reconstructions, projections, per-frame or per-task logits.
+  """
 
-    logits: jax.Array
-    features: jax.Array
-    aux: dict[str, Any] = flax.struct.field(default_factory=dict)
+  logits: jax.Array
+  features: jax.Array
+  aux: dict[str, Any] = flax.struct.field(default_factory=dict)
 
 
 @flax.struct.dataclass
 class State:
-    """Everything training changes, and nothing else: arrays only.
+  """Everything training changes, and nothing else: arrays only.
 
-    Attributes:
-      step: int32 scalar, optimizer updates done.
-      params: trainable parameters, float32.
-      batch_stats: running statistics of the normalisation layers, float32.
-      opt_state: the optimizer's state.
-      ema: `{"params", "batch_stats"}` averaged over the updates, or None.
-    """
+  Attributes:
+    step: int32 scalar, optimizer updates done.
+    params: trainable parameters, float32.
+    batch_stats: running statistics of the normalisation layers, float32.
+    opt_state: the optimizer's state.
+    ema: `{"params", "batch_stats"}` averaged over the updates, or None.
+  """
 
-    step: jax.Array
-    params: Tree
-    batch_stats: Tree
-    opt_state: Tree
-    ema: Tree | None = None
+  step: jax.Array
+  params: Tree
+  batch_stats: Tree
+  opt_state: Tree
+  ema: Tree | None = None
 
 
 Objective: TypeAlias = Callable[[Output, Batch], dict[str, jax.Array]]

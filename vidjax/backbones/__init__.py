@@ -1,0 +1,1 @@
+"""Backbones, usable on images and on video."""

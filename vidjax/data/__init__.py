@@ -1,0 +1,1 @@
+"""Data sets, sampling, decoding, augmentation, loading."""

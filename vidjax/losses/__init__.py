@@ -1,0 +1,1 @@
+"""Objectives: what a network returned and the batch, to named losses."""

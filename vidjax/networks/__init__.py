@@ -1,0 +1,1 @@
+"""Whole networks: input representation, backbone, head."""

@@ -1,0 +1,1 @@
+"""Modules that plug into any backbone."""
