@@ -1,0 +1,124 @@
+"""Which frames of a video make a clip: uniform segments or a dense window (thesis 3.6.1 and 5.5.1).
+
+Frame numbers are 0-based. A sampler draws at random in training and is fixed in tests; any video of at least one frame
+gives a full clip.
+"""
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+
+from vidjax.errors import ConfigError, InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class UniformSegments:
+  """The video is divided evenly into S segments and each gives T consecutive frames (TSN, thesis 3.6.1).
+
+  A segment holds the positions at which its run of T frames may start; training draws one of them, tests take the
+  middle. A video shorter than the clip repeats frames in order, and a run that reaches the end repeats the last frame.
+
+  Attributes:
+    num_segments: S.
+    frames_per_segment: T.
+    rule: "even" divides the whole video. "released" divides as TSN's and BQN's code does in training: segments of a
+      whole number of frames, so the remainder at the end is never drawn; where a segment has less than one frame the
+      runs start at sorted random positions, and in videos of at most S frames all at frame 0. Tests are the same.
+  """
+
+  num_segments: int = 8
+  frames_per_segment: int = 1
+  rule: Literal["even", "released"] = "even"
+
+  def __post_init__(self):
+    _check_positive(self, "num_segments", "frames_per_segment")
+    if self.rule not in ("even", "released"):
+      raise ConfigError(f"UniformSegments: rule={self.rule!r} is neither 'even' nor 'released'")
+
+  @property
+  def clip_length(self) -> int:
+    """Frames in a clip, S * T."""
+    return self.num_segments * self.frames_per_segment
+
+  def train(self, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Frame numbers `[S * T]` int64 of a random clip, segment by segment, ascending from start to start."""
+    starts = self._num_starts(num_frames)
+    if self.rule == "released":
+      if starts < self.num_segments:
+        draws = rng.integers(starts, size=self.num_segments)
+        return self._runs(np.sort(draws) if num_frames > self.num_segments else 0 * draws, num_frames)
+      starts -= starts % self.num_segments
+    # Segment s holds the starts from starts * s / S to starts * (s + 1) / S: in exact fractions of 1 / S.
+    draws = starts * np.arange(self.num_segments) + rng.integers(starts, size=self.num_segments)
+    return self._runs(draws // self.num_segments, num_frames)
+
+  def test(self, num_frames: int, clips: int = 1) -> np.ndarray:
+    """Frame numbers `[clips, S * T]` int64: one clip in the middle of the segments, more clips evenly around it.
+
+    Two clips are the middle and the first frame of every segment ("twice sampling" of TSM).
+    """
+    starts = self._num_starts(num_frames)
+    shift = (clips - 2 * np.arange(clips)) % (2 * clips)  # position within a segment, in 1 / (2 clips) of it
+    position = 2 * clips * np.arange(self.num_segments) + shift[:, None]
+    return self._runs(starts * position // (2 * clips * self.num_segments), num_frames)
+
+  def _num_starts(self, num_frames: int) -> int:
+    _check_num_frames(num_frames)
+    return max(num_frames - self.frames_per_segment + 1, 1)
+
+  def _runs(self, starts: np.ndarray, num_frames: int) -> np.ndarray:
+    frames = starts[..., None] + np.arange(self.frames_per_segment)
+    return np.minimum(frames, num_frames - 1).reshape(*starts.shape[:-1], self.clip_length)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense:
+  """T frames at a fixed stride from one window of the video (I3D, non-local nets; thesis 3.6.1 for Kinetics).
+
+  A video shorter than the window is looped, as I3D and TSM do. `Dense(8, 8)` is TSM's dense sampling of 8 frames out
+  of 64; `Dense(24, 1)` reads 24 consecutive frames, the S x T of the thesis.
+
+  Attributes:
+    num_frames: T.
+    stride: frames from one to the next.
+  """
+
+  num_frames: int = 8
+  stride: int = 8
+
+  def __post_init__(self):
+    _check_positive(self, "num_frames", "stride")
+
+  @property
+  def clip_length(self) -> int:
+    """Frames in a clip, T."""
+    return self.num_frames
+
+  def train(self, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Frame numbers `[T]` int64 of a window at a random position."""
+    return self._window(rng.integers(self._num_starts(num_frames)), num_frames)
+
+  def test(self, num_frames: int, clips: int = 1) -> np.ndarray:
+    """Frame numbers `[clips, T]` int64: the middle window, or several spread from the first to the last one."""
+    last = self._num_starts(num_frames) - 1
+    starts = np.linspace(0, last, clips, dtype=np.int64) if clips > 1 else np.array([last // 2])
+    return self._window(starts, num_frames)
+
+  def _num_starts(self, num_frames: int) -> int:
+    _check_num_frames(num_frames)
+    return max(num_frames - self.num_frames * self.stride + 1, 1)
+
+  def _window(self, start: np.ndarray | np.integer, num_frames: int) -> np.ndarray:
+    return (np.asarray(start)[..., None] + self.stride * np.arange(self.num_frames)) % num_frames
+
+
+def _check_positive(sampler: object, *names: str) -> None:
+  for name in names:
+    if getattr(sampler, name) < 1:
+      raise ConfigError(f"{type(sampler).__name__}: {name}={getattr(sampler, name)} must be at least 1")
+
+
+def _check_num_frames(num_frames: int) -> None:
+  if num_frames < 1:
+    raise InputError(f"a video of {num_frames} frames cannot be sampled: leave it out of the data set")
