@@ -1,0 +1,262 @@
+"""Spatial transforms of uint8 clips on the host: all frames of a clip share the parameters.
+
+A transform maps `{"video": uint8 [T, H, W, 3], "label": int}` and a random generator to such a clip. Crops are cut
+out before resizing, so that only what is seen is resized. Resizing is bilinear where the image grows and averages over
+areas where it shrinks; images smaller than the crop are enlarged.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vidjax.errors import ConfigError
+
+Clip = dict[str, Any]
+
+
+def crop_and_resize(video: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
+  """Cuts the box (top, left, height, width) out of every frame and resizes it to a square.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    box: in pixels, inside the frame.
+    size: side of the result.
+
+  Returns:
+    uint8 `[T, size, size, 3]`, contiguous.
+  """
+  top, left, height, width = box
+  crop = video[:, top : top + height, left : left + width]
+  if height == width == size:
+    return np.ascontiguousarray(crop)
+  interpolation = cv2.INTER_AREA if size <= min(height, width) else cv2.INTER_LINEAR
+  resized = np.empty((len(video), size, size, 3), np.uint8)
+  for source, target in zip(crop, resized, strict=True):
+    cv2.resize(source, (size, size), dst=target, interpolation=interpolation)
+  return resized
+
+
+def random_box(
+  height: int, width: int, crop_height: int, crop_width: int, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+  """A box of this size anywhere in the frame, as (top, left, height, width)."""
+  return (
+    int(rng.integers(height - crop_height + 1)),
+    int(rng.integers(width - crop_width + 1)),
+    crop_height,
+    crop_width,
+  )
+
+
+def flip_video(video: np.ndarray) -> np.ndarray:
+  """Mirrors every frame of `[T, H, W, 3]` left to right."""
+  flipped = np.empty_like(video)
+  for source, target in zip(video, flipped, strict=True):
+    cv2.flip(source, 1, dst=target)
+  return flipped
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiScaleCrop:
+  """Crops whose sides are drawn from a few fractions of the short side, resized to a square (TSN's training crop).
+
+  Attributes:
+    size: side of the result.
+    scales: fractions of the short side of the image.
+    max_distort: how many scales the width and the height of a crop may lie apart.
+    fixed_offsets: draw the place from the corners, the centre and the points half-way (13 in all), else anywhere.
+  """
+
+  size: int
+  scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)
+  max_distort: int = 1
+  fixed_offsets: bool = True
+
+  def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+    """Crops a clip."""
+    height, width = clip["video"].shape[1:3]
+    sizes = self.crop_sizes(height, width)
+    crop_height, crop_width = sizes[rng.integers(len(sizes))]
+    if self.fixed_offsets:
+      offsets = self.offsets(height - crop_height, width - crop_width)
+      box = (*offsets[rng.integers(len(offsets))], crop_height, crop_width)
+    else:
+      box = random_box(height, width, crop_height, crop_width, rng)
+    return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
+
+  def crop_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+    """Every (height, width) a crop may have; a side within 2 pixels of `size` becomes `size` and needs no resizing."""
+    sides = [max(int(min(height, width) * scale), 1) for scale in self.scales]
+    rows, columns = (
+      [min(self.size, limit) if abs(side - self.size) < 3 else side for side in sides] for limit in (height, width)
+    )
+    return [(h, w) for i, h in enumerate(rows) for j, w in enumerate(columns) if abs(i - j) <= self.max_distort]
+
+  def offsets(self, spare_height: int, spare_width: int) -> list[tuple[int, int]]:
+    """The 13 fixed (top, left) of a crop that leaves this many pixels: on a grid of quarters, every other point."""
+    grid = [(row, column) for row in range(5) for column in range(5) if (row + column) % 2 == 0]
+    return [(row * (spare_height // 4), column * (spare_width // 4)) for row, column in grid]
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomResizedCrop:
+  """A crop of random area and aspect ratio, resized to a square (Inception's training crop).
+
+  Attributes:
+    size: side of the result.
+    area: range of the crop's share of the image.
+    aspect: range of the crop's width over its height, drawn uniformly in the logarithm.
+  """
+
+  size: int
+  area: tuple[float, float] = (0.08, 1.0)
+  aspect: tuple[float, float] = (3 / 4, 4 / 3)
+
+  def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+    """Crops a clip."""
+    height, width = clip["video"].shape[1:3]
+    for _ in range(10):
+      area = height * width * rng.uniform(*self.area)
+      aspect = math.exp(rng.uniform(*np.log(self.aspect)))
+      crop_height, crop_width = max(round(math.sqrt(area / aspect)), 1), max(round(math.sqrt(area * aspect)), 1)
+      if crop_height <= height and crop_width <= width:
+        break
+    else:  # the largest crop of an allowed aspect ratio
+      aspect = min(max(width / height, self.aspect[0]), self.aspect[1])
+      crop_height = max(min(height, round(width / aspect)), 1)
+      crop_width = max(min(width, round(height * aspect)), 1)
+    box = random_box(height, width, crop_height, crop_width, rng)
+    return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleJitterCrop:
+  """A square crop of a frame whose short side is drawn at random (VGG's scale jitter, thesis 3.6.1).
+
+  Attributes:
+    size: side of the result.
+    short_sides: smallest and largest short side that the frame is resized to before the crop.
+  """
+
+  size: int
+  short_sides: tuple[int, int] = (256, 320)
+
+  def __post_init__(self):
+    low, high = self.short_sides
+    if not self.size <= low <= high:
+      raise ConfigError(f"ScaleJitterCrop: short_sides={low, high} must ascend from at least size={self.size}")
+
+  def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+    """Crops a clip."""
+    height, width = clip["video"].shape[1:3]
+    side = _scaled_side(height, width, self.size, int(rng.integers(*self.short_sides, endpoint=True)))
+    box = random_box(height, width, side, side, rng)
+    return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
+
+
+@dataclasses.dataclass(frozen=True)
+class CenterCrop:
+  """The central square of a frame whose short side is resized first.
+
+  Attributes:
+    size: side of the result.
+    short_side: short side of the resized frame (default: `size`).
+  """
+
+  size: int
+  short_side: int | None = None
+
+  def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+    """Crops a clip; nothing is drawn."""
+    return {**clip, "video": TestCrops(self.size, self.short_side)(clip["video"])[0]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Resize:
+  """Resizes whole frames to a square; the aspect ratio is not kept.
+
+  Attributes:
+    size: side of the result.
+  """
+
+  size: int
+
+  def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+    """Resizes a clip; nothing is drawn."""
+    height, width = clip["video"].shape[1:3]
+    return {**clip, "video": crop_and_resize(clip["video"], (0, 0, height, width), self.size)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Flip:
+  """Mirrors a clip left to right, with the labels that mean the mirrored action exchanged.
+
+  Attributes:
+    probability: of a flip.
+    swap: pairs of labels such as "left to right" and "right to left"; for Something-Something V1
+      ((86, 87), (93, 94), (166, 167)).
+  """
+
+  probability: float = 0.5
+  swap: tuple[tuple[int, int], ...] = ()
+
+  def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+    """Flips a clip, or not."""
+    if rng.random() >= self.probability:
+      return clip
+    mirrored = dict(self.swap) | {b: a for a, b in self.swap}
+    return {**clip, "video": flip_video(clip["video"]), "label": mirrored.get(clip["label"], clip["label"])}
+
+
+@dataclasses.dataclass(frozen=True)
+class TestCrops:
+  """Square views of frames for tests: `[..., T, H, W, 3]` -> uint8 `[views, T, size, size, 3]`.
+
+  Leading axes are clips; views go clip by clip and within a clip crop by crop.
+
+  Attributes:
+    size: side of a view.
+    short_side: short side the frame is resized to before (default: `size`, so that a view spans it).
+    crops: 1 the centre; 3 start, middle and end of the longer side; 5 the corners and the centre; 10 those and their
+      mirror images (not where left and right tell classes apart).
+  """
+
+  __test__ = False
+
+  size: int
+  short_side: int | None = None
+  crops: int = 1
+
+  def __post_init__(self):
+    if self.crops not in (1, 3, 5, 10):
+      raise ConfigError(f"TestCrops: crops={self.crops} is none of 1, 3, 5 and 10")
+    if self.short_side is not None and self.short_side < self.size:
+      raise ConfigError(f"TestCrops: short_side={self.short_side} is smaller than size={self.size}")
+
+  def __call__(self, video: np.ndarray) -> np.ndarray:
+    """Cuts the views."""
+    length, height, width = video.shape[-4:-1]
+    side = _scaled_side(height, width, self.size, self.short_side or self.size)
+    bottom, right = height - side, width - side
+    centre = (bottom // 2, right // 2)
+    if self.crops == 1:
+      places = [centre]
+    elif self.crops == 3 and width >= height:
+      places = [(centre[0], 0), centre, (centre[0], right)]
+    elif self.crops == 3:
+      places = [(0, centre[1]), centre, (bottom, centre[1])]
+    else:
+      places = [(0, 0), (0, right), (bottom, 0), (bottom, right), centre]
+    views = []
+    for clip in video.reshape(-1, length, height, width, 3):
+      cut = [crop_and_resize(clip, (*place, side, side), self.size) for place in places]
+      views += cut + ([flip_video(view) for view in cut] if self.crops == 10 else [])
+    return np.stack(views)
+
+
+def _scaled_side(height: int, width: int, size: int, short_side: int) -> int:
+  """Side of the square that becomes `size` pixels where the short side of the frame becomes `short_side`."""
+  return max(round(min(height, width) * size / short_side), 1)

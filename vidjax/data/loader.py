@@ -1,0 +1,345 @@
+"""Records to batches: Grain samples, decodes and transforms in threads or processes, in one order for any of them.
+
+Training batches are endless. Every epoch is a fresh permutation of the records and batches run on across its border,
+so each record is read once per epoch whatever the batch size. Batch i, its frames and its random transforms depend on
+the seed and i alone: resuming is `batches(start=i)`. Changing the batch size redefines the batches.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import cv2
+import grain
+import numpy as np
+
+from vidjax.data.augment import TestCrops
+from vidjax.data.schema import DamagedRecord, Record
+from vidjax.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+MAX_DAMAGED_IN_A_ROW = 100
+
+
+class Source(Protocol):
+  """Random access to serialised records."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int, /) -> bytes: ...
+
+
+class Sampler(Protocol):
+  """Chooses frame numbers, as in `vidjax.data.sampling`."""
+
+  @property
+  def clip_length(self) -> int:
+    """Frames in a clip, T."""
+    ...
+
+  def train(self, num_frames: int, rng: np.random.Generator, /) -> np.ndarray:
+    """Frame numbers `[T]` of a random clip."""
+    ...
+
+  def test(self, num_frames: int, /, clips: int = 1) -> np.ndarray:
+    """Frame numbers `[clips, T]` of the test clips."""
+    ...
+
+
+Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
+"""Maps a clip {"video": uint8 [T, H, W, 3], "label": int}, as in `vidjax.data.augment`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainLoader:
+  """This process's share of the training batches; made by `train_loader`.
+
+  Attributes:
+    dataset: Grain's endless sequence of batches.
+    source: the records.
+    batches_per_epoch: whole batches in an epoch.
+    num_threads: threads that make batches.
+    num_processes: worker processes in place of the threads, 0 for none.
+    max_damaged: share of the records that may be damaged.
+  """
+
+  dataset: grain.MapDataset
+  source: Source
+  batches_per_epoch: int
+  num_threads: int
+  num_processes: int
+  max_damaged: float
+
+  def batches(self, start: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    """Yields `types.Batch` from batch `start` on; close the generator to stop the workers at once.
+
+    A damaged record is logged once, and the next readable one stands in its place under `index` of the wanted one.
+
+    Raises:
+      InputError: more than `max_damaged` of the records are damaged.
+    """
+    damaged: set[int] = set()
+    with _workers(self.dataset[start:], self.num_threads, self.num_processes) as iterator:
+      for batch in iterator:
+        for index, reason in _pop_damage(batch).items():
+          if index not in damaged:
+            damaged.add(index)
+            logger.warning("training record %d is replaced by the next: %s", index, reason)
+          if len(damaged) > self.max_damaged * len(self.source):
+            raise InputError(
+              f"at least {len(damaged)} of {len(self.source)} training records are damaged, more than the "
+              f"{self.max_damaged:.3g} allowed by max_damaged (last: {reason})"
+            )
+        yield batch
+
+
+def train_loader(
+  source: Source,
+  sampler: Sampler,
+  transforms: Sequence[Transform],
+  batch_size: int,
+  seed: int,
+  *,
+  num_threads: int | None = None,
+  num_processes: int = 0,
+  process_index: int = 0,
+  process_count: int = 1,
+  max_damaged: float = 0.01,
+) -> TrainLoader:
+  """Makes the loader of training batches.
+
+  Args:
+    source: the records of the split.
+    sampler: draws the frames of a clip.
+    transforms: applied in turn to each clip; the last must leave clips of one size.
+    batch_size: records in a batch over all processes.
+    seed: of the order, the frames and the transforms; in `[0, 2**32)`.
+    num_threads: threads that each make a batch (default: the CPU cores, at most 16); 0 reads in the caller's thread.
+    num_processes: worker processes to use in place of threads.
+    process_index: number of this process among `process_count` that train together; each reads its share of every
+      batch, and the shares in the order of the processes are the batch that one process alone would read.
+    process_count: number of processes that train together.
+    max_damaged: share of the records that may be damaged before training stops.
+
+  Raises:
+    InputError: sizes that do not fit each other.
+  """
+  share = _share(batch_size, process_index, process_count)
+  if len(source) < batch_size:
+    raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: choose a smaller batch_size")
+  dataset = (
+    grain.MapDataset.range(len(source))
+    .seed(seed)
+    .shuffle()
+    .repeat()
+    .random_map(_TrainingSample(source, sampler, tuple(transforms)))
+    .batch(share, drop_remainder=True, batch_fn=_stack)[process_index::process_count]
+  )
+  threads = _default_threads() if num_threads is None else num_threads
+  return TrainLoader(dataset, source, len(source) // batch_size, threads, num_processes, max_damaged)
+
+
+class EvalLoader:
+  """This process's share of one pass over a split; made by `eval_loader`.
+
+  Attributes:
+    num_records: records of the split.
+    num_batches: batches of the pass, the same in every process.
+    damaged: record -> what is wrong with it, of the records met so far; only with `skip_damaged`.
+  """
+
+  def __init__(self, dataset: grain.MapDataset, num_records: int, num_threads: int, skip_damaged: bool):
+    self.num_records = num_records
+    self.num_batches = len(dataset)
+    self.damaged: dict[int, str] = {}
+    self._dataset = dataset
+    self._num_threads = num_threads
+    self._skip_damaged = skip_damaged
+
+  def batches(self) -> Iterator[dict[str, np.ndarray]]:
+    """Yields `types.Batch` with views: video `[B, V, T, H, W, 3]`, clip by clip and within it crop by crop.
+
+    Every record comes once. `mask` is False on the padding of the last batch and on damaged records.
+
+    Raises:
+      InputError: a record is damaged and `skip_damaged` is not set.
+    """
+    self.damaged.clear()
+    with _workers(self._dataset, self._num_threads) as iterator:
+      for batch in iterator:
+        damage = _pop_damage(batch)
+        if damage and not self._skip_damaged:
+          raise InputError(f"{next(iter(damage.values()))} (--skip_damaged evaluates without such records)")
+        self.damaged.update(damage)
+        yield batch
+
+
+def eval_loader(
+  source: Source,
+  sampler: Sampler,
+  crops: TestCrops,
+  batch_size: int,
+  *,
+  clips: int = 1,
+  num_threads: int | None = None,
+  process_index: int = 0,
+  process_count: int = 1,
+  skip_damaged: bool = False,
+) -> EvalLoader:
+  """Makes the loader of one pass over a split, in its order.
+
+  Args:
+    source: the records of the split.
+    sampler: chooses the frames of each clip.
+    crops: cuts each clip into spatial views.
+    batch_size: records in a batch over all processes; the last batch is padded.
+    clips: clips of each video.
+    num_threads: threads that each make a batch (default: the CPU cores, at most 16); 0 reads in the caller's thread.
+    process_index: number of this process among `process_count`, which share every batch as in training.
+    process_count: number of processes that evaluate together.
+    skip_damaged: leave damaged records out (`mask` False) in place of an error.
+
+  Raises:
+    InputError: sizes that do not fit each other.
+  """
+  share = _share(batch_size, process_index, process_count)
+  if clips < 1:
+    raise InputError(f"clips={clips}: evaluation needs at least one clip of each video")
+  if not len(source):
+    raise InputError("there are no records to evaluate: choose another split")
+  padded = -(-len(source) // batch_size) * batch_size
+  dataset = (
+    grain.MapDataset.range(padded)
+    .map(_TestSample(source, sampler, crops, clips))
+    .batch(share, batch_fn=_stack)[process_index::process_count]
+  )
+  return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainingSample:
+  """Number of the wanted record -> one sample of a training batch."""
+
+  source: Source
+  sampler: Sampler
+  transforms: tuple[Transform, ...]
+
+  def __call__(self, wanted: int, rng: np.random.Generator) -> dict[str, Any]:
+    damage = ""
+    for index in range(wanted, wanted + min(len(self.source), MAX_DAMAGED_IN_A_ROW)):
+      try:
+        record = Record.parse(self.source[index % len(self.source)])
+        frames = self.sampler.train(record.num_frames, rng)
+        clip = {"video": record.decode(frames), "label": record.label}
+        break
+      except DamagedRecord as error:
+        damage = damage or str(error)
+    else:
+      raise InputError(f"no readable record from number {wanted} on: {damage}")
+    for transform in self.transforms:
+      clip = transform(clip, rng)
+    return _sample(clip["video"], clip["label"], wanted, frames, damage)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TestSample:
+  """Position in the padded split -> one sample of an evaluation batch."""
+
+  source: Source
+  sampler: Sampler
+  crops: TestCrops
+  clips: int
+
+  def __call__(self, index: int) -> dict[str, Any]:
+    damage = ""
+    if index < len(self.source):
+      try:
+        record = Record.parse(self.source[index])
+        frames = self.sampler.test(record.num_frames, self.clips)
+        video = record.decode(frames.reshape(-1))
+      except DamagedRecord as error:
+        damage = str(error)
+      else:
+        views = self.crops(video.reshape(*frames.shape, *video.shape[1:]))
+        return _sample(views, record.label, index, np.repeat(frames, self.crops.crops, 0))
+    shape = (self.clips * self.crops.crops, self.sampler.clip_length)
+    nothing = np.zeros((*shape, self.crops.size, self.crops.size, 3), np.uint8)
+    return _sample(nothing, 0, index if damage else 0, np.zeros(shape), damage, mask=False)
+
+
+def _sample(
+  video: np.ndarray, label: int, index: int, frames: np.ndarray, damage: str = "", mask: bool = True
+) -> dict[str, Any]:
+  return {
+    "video": video,
+    "label": np.int32(label),
+    "mask": np.bool_(mask),
+    "index": np.int32(index),
+    "frame_index": frames.astype(np.int32),
+    "damaged": np.bool_(damage),
+    "damage": np.str_(damage),
+  }
+
+
+def _stack(samples: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+  shapes = sorted({sample["video"].shape for sample in samples})
+  if len(shapes) > 1:
+    raise InputError(
+      f"the transforms leave clips of different sizes, such as {shapes[0]} and {shapes[-1]}: end them with a crop"
+    )
+  return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+
+
+def _pop_damage(batch: dict[str, np.ndarray]) -> dict[int, str]:
+  """Takes "damage", which only the loader reads, out of the batch: record -> what is wrong with it."""
+  damage = batch.pop("damage")
+  return {int(batch["index"][i]): str(damage[i]) for i in np.flatnonzero(batch["damaged"])}
+
+
+def _share(batch_size: int, process_index: int, process_count: int) -> int:
+  if not 0 <= process_index < process_count:
+    raise InputError(f"process_index={process_index} is not one of {process_count} processes")
+  if batch_size < 1 or batch_size % process_count:
+    raise InputError(f"batch_size={batch_size} must be a positive multiple of the {process_count} processes")
+  return batch_size // process_count
+
+
+def _default_threads() -> int:
+  return min(os.cpu_count() or 1, 16)
+
+
+@contextlib.contextmanager
+def _workers(dataset: grain.MapDataset, num_threads: int, num_processes: int = 0) -> Iterator[Iterator[Any]]:
+  """An iterator over a data set that reads ahead, and stops doing so on leaving."""
+  cv2.setNumThreads(0)
+  threads = 0 if num_processes else num_threads
+  ahead = dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
+  if num_processes:
+    options = grain.MultiprocessingOptions(num_workers=num_processes, per_worker_buffer_size=2)
+    ahead = ahead.mp_prefetch(options, worker_init_fn=_start_worker)
+  iterator = iter(ahead)
+  try:
+    yield iterator
+  finally:
+    iterator.close()
+
+
+def _start_worker(_index: int, _count: int) -> None:
+  cv2.setNumThreads(0)
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle
+  threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+  """Ends a worker whose trainer was killed (PR_SET_PDEATHSIG would act when Grain's starting thread ends)."""
+  parent = multiprocessing.parent_process()
+  if parent is not None:
+    parent.join()
+    os._exit(1)
