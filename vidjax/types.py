@@ -10,6 +10,8 @@ import flax.struct
 import jax
 import numpy as np
 
+from vidjax.errors import ConfigError
+
 Array: TypeAlias = jax.Array | np.ndarray
 Tree: TypeAlias = Any
 """A pytree of arrays."""
@@ -41,6 +43,15 @@ class Output:
   logits: jax.Array
   features: jax.Array
   aux: dict[str, Any] = flax.struct.field(default_factory=dict)
+
+  def take(self, name: str) -> Any:
+    """`aux[name]`; raises ConfigError naming what there is where the network does not provide it."""
+    if name not in self.aux:
+      have = ", ".join(sorted(self.aux)) or "nothing"
+      raise ConfigError(
+        f"an objective asks for aux[{name!r}], which this network does not provide; it provides: {have}"
+      )
+    return self.aux[name]
 
 
 @flax.struct.dataclass

@@ -1,0 +1,31 @@
+"""Batch normalisation that can be frozen (TSN's partial BN; thesis 3.6.1 fine-tunes with all but the first frozen)."""
+
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+
+FrozenBN = Literal["none", "all_but_first", "all"]
+
+
+class BatchNorm(nn.BatchNorm):
+  """`nn.BatchNorm` called as `(x, train)`, over every axis but the last.
+
+  Under jit over a sharded batch the statistics are those of the whole batch, on all devices.
+
+  Attributes:
+    frozen: use the running statistics also in training, leave them as they are, and pass no gradient to scale and bias.
+  """
+
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  frozen: bool = False
+
+  def param(self, *args: Any, **kwargs: Any) -> Any:
+    """Declares a parameter as every module does; a frozen one passes no gradient."""
+    value = super().param(*args, **kwargs)
+    return jax.lax.stop_gradient(value) if self.frozen else value
+
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Normalises `[..., C]` by the batch in training, by the running statistics otherwise."""
+    return super().__call__(x, use_running_average=not train or self.frozen)

@@ -1,0 +1,207 @@
+"""ResNet (He et al. 2016; stride in the 3x3 convolution) on images `[B,H,W,C]` and clips `[B,T,H,W,C]` alike."""
+
+import functools
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vidjax.backbones.batch_norm import BatchNorm, FrozenBN
+from vidjax.errors import ConfigError
+from vidjax.plugins.insert import Insert, apply_inserts, check_inserts, inserts_of
+
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+conv = functools.partial(nn.Conv, use_bias=False, kernel_init=nn.initializers.variance_scaling(2, "fan_out", "normal"))
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+  """3x3 max pool of stride 2, one pixel of padding on every side (nn.max_pool pads one batch axis only)."""
+  lead = (1,) * (x.ndim - 3)
+  padding = ((0, 0),) * len(lead) + ((1, 1), (1, 1), (0, 0))
+  return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (*lead, 3, 3, 1), (*lead, 2, 2, 1), padding)
+
+
+class Stem(nn.Module):
+  """Convolution, BN, ReLU and, where asked for, a 3x3 max pool: 1/2 or 1/4 of the size."""
+
+  features: int = 64
+  kernel: int = 7
+  pool: bool = True
+  frozen: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H/4, W/4, features]` (H/2, W/2 without the pool)."""
+    k = self.kernel
+    x = conv(self.features, (k, k), strides=2, padding=k // 2, name="conv")(x)
+    x = nn.relu(BatchNorm(frozen=self.frozen, name="bn")(x, train))
+    return max_pool(x) if self.pool else x
+
+
+class BasicBlock(nn.Module):
+  """Two 3x3 convolutions beside a shortcut."""
+
+  features: int
+  stride: int = 1
+  inserts: tuple[Insert, ...] = ()
+  frozen: bool = False
+
+  expansion = 1
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H/stride, W/stride, features]`."""
+    bn = functools.partial(BatchNorm, frozen=self.frozen)
+    y = apply_inserts(self.inserts, "before", x, train)
+    y = conv(self.features, (3, 3), strides=self.stride, padding=1, name="conv1")(y)
+    y = nn.relu(bn(name="bn1")(y, train))
+    y = apply_inserts(self.inserts, "middle", y, train)
+    y = conv(self.features, (3, 3), padding=1, name="conv2")(y)
+    y = bn(name="bn2")(y, train)
+    y = apply_inserts(self.inserts, "residual", y, train)
+    y = nn.relu(y + _shortcut(x, y.shape[-1], self.stride, bn, train))
+    return apply_inserts(self.inserts, "after", y, train)
+
+
+class Bottleneck(nn.Module):
+  """1x1, 3x3 and 1x1 convolutions beside a shortcut; four times as many channels come out."""
+
+  features: int
+  stride: int = 1
+  inserts: tuple[Insert, ...] = ()
+  frozen: bool = False
+
+  expansion = 4
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H/stride, W/stride, 4 features]`."""
+    bn = functools.partial(BatchNorm, frozen=self.frozen)
+    y = apply_inserts(self.inserts, "before", x, train)
+    y = conv(self.features, (1, 1), name="conv1")(y)
+    y = nn.relu(bn(name="bn1")(y, train))
+    y = apply_inserts(self.inserts, "middle", y, train)
+    y = conv(self.features, (3, 3), strides=self.stride, padding=1, name="conv2")(y)
+    y = nn.relu(bn(name="bn2")(y, train))
+    y = conv(4 * self.features, (1, 1), name="conv3")(y)
+    y = bn(name="bn3")(y, train)
+    y = apply_inserts(self.inserts, "residual", y, train)
+    y = nn.relu(y + _shortcut(x, y.shape[-1], self.stride, bn, train))
+    return apply_inserts(self.inserts, "after", y, train)
+
+
+def _shortcut(x: jax.Array, features: int, stride: int, bn: functools.partial, train: bool) -> jax.Array:
+  if stride == 1 and x.shape[-1] == features:
+    return x
+  x = conv(features, (1, 1), strides=stride, name="shortcut_conv")(x)
+  return bn(name="shortcut_bn")(x, train)
+
+
+class Stage(nn.Module):
+  """Blocks of one resolution; the first one carries the stride.
+
+  Attributes:
+    block: BasicBlock or Bottleneck.
+    num_blocks: how many.
+    features: width of the 3x3 convolutions.
+    number: the stage's number in the papers, 2 for res2; inserts refer to it.
+    remat: recompute each block in the backward pass instead of keeping its activations.
+  """
+
+  block: type[BasicBlock] | type[Bottleneck]
+  num_blocks: int
+  features: int
+  number: int
+  stride: int = 1
+  inserts: tuple[Insert, ...] = ()
+  frozen: bool = False
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H/stride, W/stride, expansion * features]`."""
+    block = nn.remat(self.block, static_argnums=(2,)) if self.remat else self.block
+    for i in range(self.num_blocks):
+      x = block(
+        features=self.features,
+        stride=self.stride if i == 0 else 1,
+        inserts=inserts_of(self.inserts, self.number, i, self.num_blocks),
+        frozen=self.frozen,
+        name=f"block{i}",
+      )(x, train)
+    return x
+
+
+class ResNet(nn.Module):
+  """ResNet-18, 34, 50 or 101 without its classifier.
+
+  Attributes:
+    depth: 18, 34 (basic blocks), 50 or 101 (bottlenecks).
+    width: channels of the stem; res2 to res5 have 1, 2, 4 and 8 times as many.
+    inserts: plug-ins and their sites.
+    frozen_bn: "none", "all_but_first" (TSN's partial BN: the stem's stays live) or "all".
+    remat: recompute activations block by block in the backward pass.
+  """
+
+  depth: Literal[18, 34, 50, 101] = 50
+  width: int = 64
+  inserts: tuple[Insert, ...] = ()
+  frozen_bn: FrozenBN = "none"
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to the feature map `[..., H/32, W/32, D]`; D is 8 width, or 32 width with bottlenecks."""
+    if self.depth not in BLOCKS:
+      raise ConfigError(f"ResNet(depth={self.depth}): must be one of {', '.join(map(str, BLOCKS))}")
+    block = BasicBlock if self.depth < 50 else Bottleneck
+    blocks = BLOCKS[self.depth]
+    check_inserts(self.inserts, {i: n for i, n in enumerate(blocks, start=2)})
+    x = Stem(self.width, frozen=self.frozen_bn == "all", name="stem")(x, train)
+    for i, num_blocks in enumerate(blocks):
+      x = Stage(
+        block,
+        num_blocks,
+        self.width * 2**i,
+        number=i + 2,
+        stride=1 if i == 0 else 2,
+        inserts=self.inserts,
+        frozen=self.frozen_bn != "none",
+        remat=self.remat,
+        name=f"res{i + 2}",
+      )(x, train)
+    return x
+
+
+class MiniResNet(nn.Module):
+  """A ResNet of 0.1 M parameters for clips of about 48 pixels: 5x5 stem and one basic block in each of three stages.
+
+  Attributes: as of ResNet; `widths` are the channels of the stem and of res2 to res4.
+  """
+
+  widths: tuple[int, int, int, int] = (24, 24, 48, 48)
+  inserts: tuple[Insert, ...] = ()
+  frozen_bn: FrozenBN = "none"
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to the feature map `[..., H/8, W/8, widths[-1]]`."""
+    check_inserts(self.inserts, {2: 1, 3: 1, 4: 1})
+    frozen = self.frozen_bn != "none"
+    x = Stem(self.widths[0], kernel=5, pool=False, frozen=self.frozen_bn == "all", name="stem")(x, train)
+    for number, (features, stride) in enumerate(zip(self.widths[1:], (1, 2, 2), strict=True), start=2):
+      x = Stage(
+        BasicBlock,
+        1,
+        features,
+        number=number,
+        stride=stride,
+        inserts=self.inserts,
+        frozen=frozen,
+        remat=self.remat,
+        name=f"res{number}",
+      )(x, train)
+    return x

@@ -1,0 +1,30 @@
+"""Cross-entropy of the clip's class scores."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vidjax.types import Batch, Output
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossEntropy:
+  """Softmax cross-entropy, averaged over the clips that count; the loss is named `name`.
+
+  Attributes:
+    label_smoothing: share of the target spread evenly over all classes.
+    name: under which the loss is logged and weighted.
+  """
+
+  label_smoothing: float = 0.0
+  name: str = "classification"
+
+  def __call__(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
+    """Reads `label` `[B]`, or `target` `[B, K]` where mixing has written one, and `mask` `[B]`."""
+    logits = output.logits.astype(jnp.float32)
+    target = batch["target"] if "target" in batch else jax.nn.one_hot(batch["label"], logits.shape[-1])
+    target = optax.smooth_labels(jnp.asarray(target), self.label_smoothing)
+    losses = optax.softmax_cross_entropy(logits, target)
+    return {self.name: jnp.mean(losses, where=jnp.asarray(batch["mask"]))}

@@ -1,0 +1,77 @@
+"""Where a plug-in goes in a backbone: `Insert(TSM(), "before")`."""
+
+import dataclasses
+from typing import Literal, get_args
+
+import flax.linen as nn
+import jax
+
+from vidjax.errors import ConfigError
+
+Place = Literal["before", "middle", "residual", "after"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Insert:
+  """A plug-in and its sites. Deliberately not a pytree: it hashes and compares by value.
+
+  Attributes:
+    module: a template, called as `module(x, train)`, that keeps shape and dtype; every site gets its own copy.
+    at: "before" the block's first convolution and "middle", right after it; "residual", at the end of the branch that
+      is added to the shortcut; "after" the whole block.
+    stages: which stages, in the papers' numbering: 2 is res2, the first after the stem.
+    blocks: "all", "last", or block numbers from 0 within each stage.
+  """
+
+  module: nn.Module
+  at: Place
+  stages: tuple[int, ...] = (2, 3, 4, 5)
+  blocks: Literal["all", "last"] | tuple[int, ...] = "all"
+
+  def __post_init__(self):
+    if self.at not in get_args(Place):
+      raise ConfigError(f"Insert(at={self.at!r}): must be one of {', '.join(get_args(Place))}")
+    if isinstance(self.blocks, str) and self.blocks not in ("all", "last"):
+      raise ConfigError(f"Insert(blocks={self.blocks!r}): must be 'all', 'last' or block numbers")
+
+  def chosen(self, stage: int, block: int, num_blocks: int) -> bool:
+    """Whether this block of this stage is one of the sites."""
+    if stage not in self.stages:
+      return False
+    if self.blocks == "all":
+      return True
+    return block == num_blocks - 1 if self.blocks == "last" else block in self.blocks
+
+
+def apply_inserts(inserts: tuple[Insert, ...], at: Place, x: jax.Array, train: bool) -> jax.Array:
+  """Applies, in order, those of a block's inserts that sit at this place; call it inside a compact method.
+
+  Each copy is named by place and class (`before_TSM`), so the paths and initial values of the backbone's own parameters
+  do not depend on what is plugged in.
+  """
+  taken: dict[str, int] = {}
+  for insert in inserts:
+    if insert.at != at:
+      continue
+    name = f"{at}_{type(insert.module).__name__}"
+    taken[name] = taken.get(name, 0) + 1
+    if taken[name] > 1:
+      name = f"{name}_{taken[name]}"
+    x = insert.module.copy(name=name)(x, train)
+  return x
+
+
+def inserts_of(inserts: tuple[Insert, ...], stage: int, block: int, num_blocks: int) -> tuple[Insert, ...]:
+  """The inserts that have a site in this block."""
+  return tuple(insert for insert in inserts if insert.chosen(stage, block, num_blocks))
+
+
+def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
+  """Raises ConfigError for an insert without a single site in a backbone of {stage: number of blocks}."""
+  for insert in inserts:
+    sites = ((s, b, n) for s, n in blocks.items() for b in range(n))
+    if not any(insert.chosen(*site) for site in sites):
+      raise ConfigError(
+        f"Insert({type(insert.module).__name__}, stages={insert.stages}, blocks={insert.blocks!r}) has no site: "
+        f"the backbone has stages with so many blocks: {blocks}"
+      )

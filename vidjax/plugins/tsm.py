@@ -1,0 +1,29 @@
+"""Temporal Shift Module (Lin et al., ICCV 2019; the temporal model of thesis ch. 3-5 and of TDRL)."""
+
+import flax.linen as nn
+import jax
+
+from vidjax.errors import ConfigError
+from vidjax.ops.temporal_shift import temporal_shift
+
+
+class TSM(nn.Module):
+  """Shifts 1/`fold_div` of the channels forward and as many backward in time: `[B,T,H,W,C] -> [B,T,H,W,C]`.
+
+  Attributes:
+    fold_div: divisor of the channel count; C // fold_div channels move in each direction.
+    bidirectional: False moves channels from the past only, for online recognition.
+  """
+
+  fold_div: int = 8
+  bidirectional: bool = True
+
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    """Returns the shifted clip; raises ConfigError where fewer than one channel would move."""
+    fold = x.shape[-1] // self.fold_div
+    if fold < 1 or self.fold_div < 2:
+      raise ConfigError(
+        f"TSM(fold_div={self.fold_div}) at {'/'.join(self.path)}: {x.shape[-1]} channels leave {fold} to shift; "
+        f"choose fold_div from 2 to {x.shape[-1]}"
+      )
+    return temporal_shift(x, fold, self.bidirectional)

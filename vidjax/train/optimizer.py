@@ -1,0 +1,131 @@
+"""Optimizers with learning rates and weight decay by parameter group."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import flax
+import jax
+import optax
+
+from vidjax.errors import ConfigError
+from vidjax.types import Tree
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+  """Parameters whose path matches a regular expression, and their multipliers.
+
+  Attributes:
+    match: searched in the path, as in "backbone/res2/block0/conv1/kernel".
+    rate: multiplies the learning rate; 0 freezes the group (it then counts for nothing, also in gradient clipping).
+    decay: multiplies the weight decay.
+  """
+
+  match: str
+  rate: float = 1.0
+  decay: float = 1.0
+
+
+BIAS_AND_BN = Group(r"/(bias|scale)$", decay=0.0)
+"""Decay on kernels alone."""
+
+TSN_GROUPS = (
+  Group(r"(^|/)classifier[^/]*/kernel$", rate=5.0),
+  Group(r"(^|/)classifier[^/]*/bias$", rate=10.0, decay=0.0),
+  Group(r"bn[^/]*/(scale|bias)$", decay=0.0),
+  Group(r"/bias$", rate=2.0, decay=0.0),
+)
+"""The groups of TSN, TSM and the thesis' released code (there: lr5_weight, lr10_bias, BN, normal_bias)."""
+
+
+def multipliers(params: Tree, groups: Sequence[Group]) -> Tree:
+  """The first matching Group of every parameter, as a tree like `params`; (1, 1) where none matches.
+
+  Raises:
+    ConfigError: an expression is malformed.
+  """
+  paths = list(flax.traverse_util.flatten_dict(params, sep="/"))
+  chosen: dict[str, Group] = {}
+  for group in groups:
+    try:
+      hits = [path for path in paths if re.search(group.match, path)]
+    except re.error as error:
+      raise ConfigError(f"optimizer group {group.match!r} is not a regular expression: {error}") from error
+    for path in hits:
+      chosen.setdefault(path, group)
+  return flax.traverse_util.unflatten_dict({path: chosen.get(path, Group("")) for path in paths}, sep="/")
+
+
+def make_optimizer(
+  schedule: optax.Schedule,
+  kind: Literal["sgd", "adamw", "adadelta"] = "sgd",
+  *,
+  momentum: float = 0.9,
+  nesterov: bool = False,
+  weight_decay: float = 0.0,
+  clip_norm: float | None = None,
+  groups: Sequence[Group] = (BIAS_AND_BN,),
+  beta2: float = 0.999,
+  rho: float = 0.95,
+  epsilon: float | None = None,
+) -> optax.GradientTransformation:
+  """The optimizer of a recipe.
+
+  Order: freeze, clip, (decay), direction, (decoupled decay for AdamW), the group's rate, the schedule. SGD and Adadelta
+  add the decay to the gradient as PyTorch does.
+
+  Args:
+    schedule: step -> learning rate.
+    kind: "sgd" (heavy ball), "adamw" or "adadelta".
+    momentum: of SGD; beta1 of AdamW.
+    nesterov: Nesterov's form of the momentum.
+    weight_decay: times each group's `decay`.
+    clip_norm: largest global norm of the gradient.
+    groups: the first that matches a parameter rules it.
+    beta2: AdamW's second decay.
+    rho: Adadelta's decay.
+    epsilon: of AdamW (1e-8 unless told) or Adadelta (1e-6).
+  """
+  if kind == "sgd":
+    direction = optax.trace(momentum, nesterov) if momentum else optax.identity()
+  elif kind == "adamw":
+    direction = optax.scale_by_adam(momentum, beta2, 1e-8 if epsilon is None else epsilon, nesterov=nesterov)
+  elif kind == "adadelta":
+    direction = optax.scale_by_adadelta(rho, 1e-6 if epsilon is None else epsilon)
+  else:
+    raise ConfigError(f"optimizer kind {kind!r}: must be sgd, adamw or adadelta")
+
+  def per_parameter(value):
+    """Scales each update by `value` of its group; the groups are found by path at trace time."""
+
+    def update(updates, state, params=None):
+      groups_of = multipliers(updates, groups)
+      return jax.tree.map(lambda group, u: value(group) * u, groups_of, updates), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+  def add_decay():
+    def update(updates, state, params=None):
+      groups_of = multipliers(params, groups)
+      decayed = jax.tree.map(
+        lambda group, u, p: u + weight_decay * group.decay * p if group.decay and group.rate else u,
+        groups_of,
+        updates,
+        params,
+      )
+      return decayed, state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+  decay = [add_decay()] if weight_decay else []
+  return optax.chain(
+    per_parameter(lambda group: 1.0 if group.rate else 0.0),
+    *([optax.clip_by_global_norm(clip_norm)] if clip_norm else []),
+    *([] if kind == "adamw" else decay),
+    direction,
+    *(decay if kind == "adamw" else []),
+    per_parameter(lambda group: group.rate),
+    optax.scale_by_learning_rate(schedule),
+  )

@@ -1,0 +1,51 @@
+"""Where arrays lie: batches split over the "data" axis of a mesh, parameters on every device or split as well (fsdp)."""
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from vidjax.errors import ConfigError
+from vidjax.types import Batch, Tree
+
+SMALL = 2**14
+"""Arrays of fewer elements stay whole under fsdp: splitting them costs more than it saves."""
+
+
+def make_mesh(devices: int | None = None) -> Mesh:
+  """A mesh with the one axis "data" over the first `devices` devices (all of every process unless told)."""
+  count = devices or jax.device_count()
+  if count > jax.device_count():
+    raise ConfigError(f"train.devices={count}, but there are {jax.device_count()} devices")
+  return jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+  """The leading axis split over the mesh."""
+  return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def state_sharding(state: Tree, mesh: Mesh, fsdp: bool = False) -> Tree:
+  """Sharding of every array of a (shape) tree: whole on every device or, with fsdp, split on its longest even axis."""
+
+  def one(x) -> NamedSharding:
+    even = [axis for axis, n in enumerate(x.shape) if n % mesh.size == 0]
+    if not fsdp or mesh.size == 1 or not even or np.prod(x.shape) < SMALL:
+      return NamedSharding(mesh, PartitionSpec())
+    longest = max(even, key=lambda axis: x.shape[axis])
+    return NamedSharding(mesh, PartitionSpec(*["data" if axis == longest else None for axis in range(len(x.shape))]))
+
+  return jax.tree.map(one, state)
+
+
+def put_batch(batch: Batch, mesh: Mesh) -> Batch:
+  """Host arrays, this process's share of the batch, to arrays split over the whole mesh."""
+  sharding = batch_sharding(mesh)
+  return {key: jax.make_array_from_process_local_data(sharding, np.asarray(x)) for key, x in batch.items()}
+
+
+def check_batch_size(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
+  """Raises ConfigError unless every device gets the same number of clips in every part."""
+  if batch_size < 1 or batch_size % (mesh.size * accumulate):
+    raise ConfigError(
+      f"train.batch_size={batch_size} must be a multiple of {mesh.size} devices x {accumulate} accumulated parts"
+    )
