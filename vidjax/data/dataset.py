@@ -1,0 +1,152 @@
+"""Opening a data set by its name: `open_dataset("synthetic_actions/order", "data")`.
+
+A data set is a TFDS folder whose records follow `vidjax.data.schema`; synthetic ones are generated on first use.
+"""
+
+import dataclasses
+import pathlib
+import re
+import threading
+from typing import Any
+
+from vidjax.data.schema import DamagedRecord
+from vidjax.errors import InputError
+
+
+class Source:
+  """Random access to the serialised records of one split; safe to share between threads, cheap to pickle.
+
+  Attributes:
+    shards: path and number of records of every file.
+  """
+
+  def __init__(self, shards: tuple[tuple[str, int], ...]):
+    self.shards = shards
+    self._lock = threading.Lock()
+    self._reader: Any = None
+
+  def __len__(self) -> int:
+    return sum(length for _, length in self.shards)
+
+  def __getitem__(self, index: int) -> bytes:
+    """The record at `index`.
+
+    Raises:
+      DamagedRecord: the file is gone or damaged at this place.
+    """
+    if not 0 <= index < len(self):
+      raise IndexError(f"record {index} of a split of {len(self)}")
+    try:
+      return self._open()[index]
+    except (RuntimeError, ValueError, IndexError, OSError) as error:
+      raise DamagedRecord(
+        f"record {index} cannot be read from {self._path(index)} ({error}): prepare the data set again"
+      ) from error
+
+  def __repr__(self) -> str:
+    return f"Source({len(self)} records in {pathlib.Path(self.shards[0][0]).parent})"
+
+  def __reduce__(self) -> tuple[type["Source"], tuple[Any]]:
+    return Source, (self.shards,)
+
+  def _open(self) -> Any:
+    with self._lock:
+      if self._reader is None:
+        from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+        self._reader = ArrayRecordDataSource([f"{path}[0:{length}]" for path, length in self.shards])
+    return self._reader
+
+  def _path(self, index: int) -> str:
+    for path, length in self.shards:
+      if index < length:
+        return path
+      index -= length
+    raise IndexError(index)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """What a data set offers.
+
+  Attributes:
+    name: the name it was opened by.
+    class_names: name of every label, in their order.
+    splits: number of records of every split.
+    shards: path and number of records of the files of every split.
+  """
+
+  name: str
+  class_names: list[str]
+  splits: dict[str, int]
+  shards: dict[str, tuple[tuple[str, int], ...]] = dataclasses.field(repr=False)
+
+  def source(self, split: str) -> Source:
+    """The records of a split.
+
+    Raises:
+      InputError: there is no such split.
+    """
+    if split not in self.splits:
+      raise InputError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
+    return Source(self.shards[split])
+
+
+def open_dataset(name: str, data_dir: str) -> Dataset:
+  """Opens a data set, generating synthetic ones on first use.
+
+  Args:
+    name: "synthetic_actions/order", "synthetic_actions/scene:SHARE", "folder/NAME" as prepared by
+      `python -m vidjax.prepare folder`, or the folder of any other TFDS data set of our schema under `data_dir`.
+    data_dir: where prepared data sets lie.
+
+  Raises:
+    InputError: no data set of that name, or one that vidjax cannot read.
+  """
+  family, _, variant = name.partition("/")
+  if family == "synthetic_actions":
+    from vidjax.data import synthetic_actions
+
+    return _read(name, synthetic_actions.prepare(variant, data_dir))
+  folder = pathlib.Path(data_dir) / name
+  versions = [folder, *folder.glob("*")] if name and not name.startswith((".", "/")) else []
+  versions = [version for version in versions if (version / "dataset_info.json").is_file()]
+  if not versions:
+    raise InputError(_missing(name, data_dir))
+  return _read(name, max(versions, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)]))
+
+
+def _read(name: str, folder: pathlib.Path) -> Dataset:
+  """Reads the description of a TFDS data set."""
+  import tensorflow_datasets as tfds
+
+  try:
+    info = tfds.builder_from_directory(folder).info
+    features: Any = info.features
+    splits = {
+      split: tuple((str(path), length) for path, length in zip(details.filepaths, details.shard_lengths, strict=True))
+      for split, details in info.splits.items()
+    }
+  except Exception as error:  # whatever TFDS or the parsers it uses raise on a damaged description
+    raise InputError(f"{folder} is no readable TFDS data set ({error}): prepare {name} again") from error
+  keys = set(features)
+  if not {"label", "video_id", "num_frames", "fps"} <= keys or not keys & {"video", "encoded"}:
+    raise InputError(f"{folder} does not follow the vidjax record schema (see vidjax.data.schema): prepare it again")
+  gone = [path for shards in splits.values() for path, _ in shards if not pathlib.Path(path).is_file()]
+  if gone:
+    raise InputError(f"{gone[0]} is missing: prepare {name} again")
+  lengths = {split: sum(length for _, length in shards) for split, shards in splits.items()}
+  return Dataset(name, list(features["label"].names), lengths, splits)
+
+
+def _missing(name: str, data_dir: str) -> str:
+  root = pathlib.Path(data_dir)
+  infos = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
+  prepared = sorted({info.parent.parent.relative_to(root).as_posix() for info in infos})
+  synthetic = "synthetic_actions/{order,scene:.5,scene:.7,scene:.9,sparse,repeat}"
+  found = [prefix for prefix in prepared if not prefix.startswith("synthetic_actions/")]
+  message = f"there is no data set {name!r} in {data_dir}; there is {', '.join([*found, synthetic])}"
+  if name.startswith("folder/"):
+    target = name.removeprefix("folder/") or "NAME"
+    message += f". Prepare it with: python -m vidjax.prepare folder --videos=DIR --name={target} --data_dir={data_dir}"
+  return message

@@ -1,0 +1,199 @@
+"""One record schema for every data set, written by TFDS without TensorFlow and read frame by frame.
+
+A record holds the frames of one video as JPEG bytes (`video`), or the bytes of the original file (`encoded`), with its
+`label`, `video_id`, `num_frames` and `fps`. Reading parses the serialised record and decodes the wanted frames only.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from vidjax.errors import InputError
+
+if TYPE_CHECKING:
+  import tensorflow_datasets as tfds
+
+JPEG_QUALITY = 90
+
+
+class DamagedRecord(InputError):
+  """A record that cannot be read back: the message names the video."""
+
+
+def features(
+  class_names: Sequence[str], optional: Iterable[str] = (), encoding: str = "jpeg"
+) -> "tfds.features.FeaturesDict":
+  """The TFDS features of a data set.
+
+  Args:
+    class_names: names of the labels, in their order.
+    optional: any of "flow" (one JPEG per pair of frames), "key_frames" (the frame numbers of the key moment) and
+      "frame_labels" (one integer per frame).
+    encoding: "jpeg" stores frames; "video" stores the file as it is, and the short side that frames are decoded to.
+  """
+  import tensorflow_datasets as tfds
+
+  jpegs = tfds.features.Sequence(tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"))
+  integers = tfds.features.Sequence(np.int64)
+  extras = {"flow": jpegs, "key_frames": integers, "frame_labels": integers}
+  integer = tfds.features.Scalar(np.int64)
+  pixels = {
+    "jpeg": {"video": jpegs},
+    "video": {"encoded": tfds.features.Tensor(shape=(), dtype=np.object_), "short_side": integer},
+  }
+  return tfds.features.FeaturesDict(
+    {
+      **pixels[encoding],
+      "label": tfds.features.ClassLabel(names=list(class_names)),
+      "video_id": tfds.features.Text(),
+      "num_frames": integer,
+      "fps": tfds.features.Scalar(np.float32),
+      **{name: extras[name] for name in optional},
+    }
+  )
+
+
+def encode_frames(frames: Iterable[np.ndarray]) -> list[bytes]:
+  """JPEG bytes (quality 90) of uint8 RGB frames `[H, W, 3]`."""
+  quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+  return [cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality)[1].tobytes() for frame in frames]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+  """One parsed record; no frame is decoded before `decode`.
+
+  Attributes:
+    label: index into the class names.
+    video_id: unique within the data set.
+    num_frames: frames of the video.
+    fps: frames per second.
+    frames: the JPEG bytes of every frame, or empty where `encoded` holds the original file.
+    encoded: bytes of the original file, or None.
+    short_side: length the short side of frames decoded from `encoded` has at most, or None.
+    flow: the JPEG bytes of every optical flow image, or None.
+    key_frames: int64 `[K]` frame numbers of the key moment, or None.
+    frame_labels: int64 `[num_frames]`, or None.
+  """
+
+  label: int
+  video_id: str
+  num_frames: int
+  fps: float
+  frames: Sequence[bytes]
+  encoded: bytes | None = None
+  short_side: int | None = None
+  flow: Sequence[bytes] | None = None
+  key_frames: np.ndarray | None = None
+  frame_labels: np.ndarray | None = None
+
+  @classmethod
+  def parse(cls, raw: bytes) -> "Record":
+    """Reads a serialised record.
+
+    Raises:
+      DamagedRecord: it is not a record of this schema, or it is incomplete.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    messages: Any = tf_example_pb2
+    try:
+      values = messages.Example.FromString(raw).features.feature
+    except DecodeError:
+      raise DamagedRecord(f"a record of {len(raw)} bytes cannot be parsed: prepare the data set again") from None
+    found = {name: getattr(value, value.WhichOneof("kind") or "bytes_list").value for name, value in values.items()}
+    video_id = found["video_id"][0].decode() if found.get("video_id") else "(no video_id)"
+    missing = [name for name in ("label", "video_id", "num_frames", "fps") if not found.get(name)]
+    missing += [] if found.get("video") or found.get("encoded") else ["video"]
+    if missing:
+      raise DamagedRecord(f"the record of {video_id} lacks {', '.join(missing)}: prepare the data set again")
+    record = cls(
+      label=found["label"][0],
+      video_id=video_id,
+      num_frames=found["num_frames"][0],
+      fps=found["fps"][0],
+      frames=found.get("video", ()),
+      encoded=found["encoded"][0] if "encoded" in found else None,
+      short_side=found["short_side"][0] if "short_side" in found else None,
+      flow=found.get("flow"),
+      key_frames=_integers(found, "key_frames"),
+      frame_labels=_integers(found, "frame_labels"),
+    )
+    if record.encoded is None and len(record.frames) != record.num_frames:
+      raise DamagedRecord(f"the record of {video_id} holds {len(record.frames)} of {record.num_frames} frames")
+    return record
+
+  def decode(self, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Decodes the frames of these 0-based numbers, each distinct one once.
+
+    Original files are decoded from their start up to the last wanted frame: seeking is wrong on real files.
+
+    Returns:
+      uint8 RGB `[len(frame_indices), H, W, 3]`.
+
+    Raises:
+      DamagedRecord: a wanted frame cannot be decoded.
+      IndexError: a number outside `[0, num_frames)`.
+    """
+    wanted, where = np.unique(np.asarray(frame_indices, np.int64), return_inverse=True)
+    if not len(wanted) or wanted[0] < 0 or wanted[-1] >= self.num_frames:
+      raise IndexError(f"{self.video_id} has frames 0 to {self.num_frames - 1}, asked for {list(frame_indices)}")
+    images = self._from_jpegs(self.frames, wanted) if self.encoded is None else self._from_file(wanted)
+    if len({image.shape for image in images}) > 1:
+      raise DamagedRecord(f"the record of {self.video_id} holds frames of different sizes: prepare the data set again")
+    return np.stack([images[i] for i in where])
+
+  def decode_flow(self, flow_indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Decodes flow images: uint8 `[len(flow_indices), H, W, 3]`, as they were stored.
+
+    Raises:
+      DamagedRecord: the record holds no flow, or a wanted image cannot be decoded.
+    """
+    if self.flow is None:
+      raise DamagedRecord(f"the record of {self.video_id} holds no flow")
+    return np.stack(self._from_jpegs(self.flow, flow_indices))
+
+  def _from_jpegs(self, jpegs: Sequence[bytes], indices: Iterable[int]) -> list[np.ndarray]:
+    images = []
+    for index in indices:
+      jpeg = jpegs[index]
+      whole = jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9")  # OpenCV paints missing parts grey, silently
+      image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if whole else None
+      if image is None:
+        raise DamagedRecord(f"frame {index} of {self.video_id} cannot be decoded: prepare the data set again")
+      images.append(image)
+    return images
+
+  def _from_file(self, wanted: np.ndarray) -> list[np.ndarray]:
+    from vidjax.data import video_file
+
+    images = []
+    try:
+      for number, image in enumerate(video_file.decode(self.encoded or b"", self.short_side, name=self.video_id)):
+        if number == wanted[len(images)]:
+          images.append(image)
+        if len(images) == len(wanted):
+          return images
+    except InputError as error:
+      raise DamagedRecord(str(error)) from error
+    raise DamagedRecord(f"frame {wanted[len(images)]} of {self.video_id} cannot be decoded: prepare the data set again")
+
+
+def example(label: int | str, video_id: str, fps: float, frames: Sequence[bytes], **optional: Any) -> Mapping[str, Any]:
+  """An example as TFDS wants it, of JPEG bytes; `optional` holds the values of the optional features."""
+  return {
+    "video": list(frames),
+    "label": label,
+    "video_id": video_id,
+    "num_frames": len(frames),
+    "fps": fps,
+    **optional,
+  }
+
+
+def _integers(found: Mapping[str, Any], name: str) -> np.ndarray | None:
+  return np.array(found[name], np.int64) if name in found else None
