@@ -1,0 +1,283 @@
+"""What every plug-in, input, backbone and network promises, checked for each class the packages define.
+
+A new module is found by itself. Where it needs arguments, or has defaults too large for a test, `ARGUMENTS` gives a
+small value by parameter name; classes whose name starts with an underscore are parts, tested through their owners.
+"""
+
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from typing import get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+from vidjax.backbones.resnet import BasicBlock, MiniResNet
+from vidjax.errors import InputError
+from vidjax.plugins.insert import Insert, Place
+from vidjax.types import Output
+
+ARGUMENTS = {
+  "backbone": MiniResNet(widths=(8, 8, 8, 8)),
+  "block": BasicBlock,
+  "depth": 18,
+  "features": 8,
+  "num_blocks": 2,
+  "num_classes": 5,
+  "number": 2,
+  "width": 8,
+  "widths": (8, 8, 8, 8),
+}
+CLIPS = {"plugins": (2, 3, 6, 5, 16), "inputs": (2, 3, 32, 32, 3), "backbones": (2, 3, 32, 32, 3)}
+CLIPS["networks"] = CLIPS["inputs"]
+
+
+def classes(room: str) -> list[type[nn.Module]]:
+  """Every public nn.Module class that a module of vidjax.<room> defines."""
+  if importlib.util.find_spec(f"vidjax.{room}") is None:
+    return []
+  package = importlib.import_module(f"vidjax.{room}")
+  modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+  return [
+    value
+    for module in modules
+    for name, value in vars(module).items()
+    if inspect.isclass(value)
+    and issubclass(value, nn.Module)
+    and value.__module__ == module.__name__
+    and not name.startswith("_")
+  ]
+
+
+ROOMS = {room: classes(room) for room in CLIPS}
+ALL = [cls for found in ROOMS.values() for cls in found]
+WITH_INSERTS = [cls for cls in ROOMS["backbones"] if "inserts" in {f.name for f in dataclasses.fields(cls)}]
+WITH_REMAT = [cls for cls in ALL if "remat" in {f.name for f in dataclasses.fields(cls)}]
+
+
+def each(found):
+  return pytest.mark.parametrize("cls", found, ids=lambda cls: cls.__name__)
+
+
+def required(cls: type[nn.Module]) -> set[str]:
+  fields = [f for f in dataclasses.fields(cls) if f.init and f.name not in ("parent", "name")]
+  missing = dataclasses.MISSING
+  return {f.name for f in fields if f.default is missing and f.default_factory is missing}
+
+
+def make(cls: type[nn.Module], **more) -> nn.Module:
+  unknown = required(cls) - set(ARGUMENTS) - set(more)
+  assert not unknown, f"give ARGUMENTS of test_contracts.py a small value for {cls.__name__}'s {sorted(unknown)}"
+  names = {field.name for field in dataclasses.fields(cls) if field.init}
+  return cls(**{**{name: value for name, value in ARGUMENTS.items() if name in names}, **more})
+
+
+def clip_of(cls: type[nn.Module], **axes: int) -> jax.Array:
+  """A random clip for the room the class lives in; `frames` overrides the number of frames."""
+  batch, frames, *rest = CLIPS[cls.__module__.split(".")[1]]
+  return jax.random.normal(jax.random.key(1), (batch, axes.get("frames", frames), *rest))
+
+
+@functools.cache
+def case(cls: type[nn.Module]):
+  """A module, its variables, moved off their initial values so that no branch is a zero, and a clip."""
+  module, clip = make(cls), clip_of(cls)
+  variables = jax.jit(module.init, static_argnums=2)(jax.random.key(0), clip, False)
+  return module, moved({"params": variables.get("params", {}), "batch_stats": variables.get("batch_stats", {})}), clip
+
+
+def moved(variables):
+  rng = np.random.default_rng(0)
+  return jax.tree.map(lambda leaf: leaf + rng.uniform(-0.02, 0.02, leaf.shape).astype(leaf.dtype), variables)
+
+
+def train_apply(module, params, stats, clip):
+  rngs = {"dropout": jax.random.key(2)}
+  return module.apply({"params": params, "batch_stats": stats}, clip, True, rngs=rngs, mutable=["batch_stats"])
+
+
+def total(tree) -> jax.Array:
+  """A scalar that weighs every element of a tree of arrays differently."""
+  waves = [jnp.sum(leaf * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape)) for leaf in jax.tree.leaves(tree)]
+  return sum(waves, jnp.zeros(()))
+
+
+def assert_close(tree, expected, tolerance=1e-5):
+  """Equal to within a share of the largest magnitude in `expected`."""
+  scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(expected))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * scale), tree, expected)
+
+
+def test_the_walk_finds_what_is_there():
+  names = {cls.__name__ for cls in ALL}
+  assert {"TSM", "Stem", "Bottleneck", "ResNet", "MiniResNet", "Recognizer"} <= names
+  assert "Insert" not in names
+
+
+@each(ALL)
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_shapes_and_dtypes(cls, frames, dtype, train):
+  """Parameters and clips in the computation's dtype give an output of that dtype; statistics stay float32."""
+  module, clip = make(cls), jax.ShapeDtypeStruct(clip_of(cls, frames=frames).shape, dtype)
+
+  def run(clip):
+    variables = module.init(jax.random.key(0), clip.astype("float32"), False)
+    params = jax.tree.map(lambda p: p.astype(dtype), variables.get("params", {}))
+    stats = variables.get("batch_stats", {})
+    if train:
+      return variables, *train_apply(module, params, stats, clip)
+    return variables, module.apply({"params": params, "batch_stats": stats}, clip, False), stats
+
+  room = cls.__module__.split(".")[1]
+  try:
+    variables, output, changed = jax.eval_shape(run, clip)
+  except InputError:
+    assert room in ("inputs", "networks"), "a plug-in or backbone takes any number of frames"
+    assert frames == 1, "three frames suit every input and network"
+    return
+  assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((variables, changed)))
+  assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(output))
+  if room == "plugins":
+    assert output.shape == clip.shape
+  elif room == "networks":
+    assert isinstance(output, Output)
+    assert output.logits.shape == (2, ARGUMENTS["num_classes"])
+    assert output.features.shape[0] == 2
+    assert output.features.ndim == 2
+  else:
+    assert output.ndim == 5
+    assert output.shape[0] == 2
+    if room == "backbones":
+      assert output.shape[1] == frames
+
+
+@each(ALL)
+def test_evaluation(cls):
+  """Deterministic, the same jitted as eager, and no clip sees another one of its batch."""
+  module, variables, clip = case(cls)
+
+  @jax.jit
+  def run(variables, clip):
+    def first(clip):
+      output = module.apply(variables, clip, False)
+      return total(jax.tree.map(lambda leaf: leaf[0], output)), output
+
+    (_, output), gradient = jax.value_and_grad(first, has_aux=True)(clip)
+    return output, gradient
+
+  output, gradient = run(variables, clip)
+  jax.tree.map(np.testing.assert_array_equal, run(variables, clip)[0], output)
+  assert_close(module.apply(variables, clip, False), output)
+  assert np.abs(gradient[0]).max() > 0
+  np.testing.assert_array_equal(gradient[1], 0)
+  other, _ = run(variables, clip.at[1].add(1.0))
+  jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[0]), other, output)
+
+
+@each(ALL)
+@pytest.mark.parametrize("frames", [1, 3])
+def test_gradients_are_finite(cls, frames):
+  module, variables, _ = case(cls)
+  clip = clip_of(cls, frames=frames)
+
+  @jax.jit
+  def gradients(params, clip):
+    run = functools.partial(train_apply, module)
+    return jax.grad(lambda params, clip: total(run(params, variables["batch_stats"], clip)[0]), (0, 1))(params, clip)
+
+  try:
+    of_params, of_clip = gradients(variables["params"], clip)
+  except InputError:
+    assert frames == 1
+    assert cls not in ROOMS["plugins"] + ROOMS["backbones"]
+    return
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((of_params, of_clip)))
+  if frames > 1:
+    assert np.abs(of_clip).max() > 0
+    assert jax.tree.all(jax.tree.map(lambda leaf: np.abs(leaf).max() > 0, of_params)), "a parameter without effect"
+
+
+@each(WITH_REMAT)
+def test_remat_changes_nothing(cls):
+  _, variables, clip = case(cls)
+
+  def run(module):
+    def loss(params):
+      output, changed = train_apply(module, params, variables["batch_stats"], clip)
+      return total(output), (output, changed)
+
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"])
+
+  (_, kept), plain_gradients = run(make(cls))
+  (_, recomputed), gradients = run(make(cls, remat=True))
+  assert_close(recomputed, kept)
+  assert_close(gradients, plain_gradients)
+
+
+@each(ROOMS["backbones"])
+def test_an_image_is_a_clip_of_one_frame(cls):
+  module, variables, _ = case(cls)
+  clip = clip_of(cls, frames=1)
+  run = jax.jit(lambda x: module.apply(variables, x, False))
+  assert_close(run(clip[:, 0]), run(clip)[:, 0])
+
+
+class Probe(nn.Module):
+  """A plug-in with a parameter that differs from site to site."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    return x * (1 + self.param("probe", nn.initializers.normal(), ()))
+
+
+@each(WITH_INSERTS)
+def test_inserts_leave_the_backbone_alone(cls):
+  """Every block has each place; each site its own parameter; base paths and same-seed values stay as they were."""
+  clip = clip_of(cls)
+  plain = flatten_dict(make(cls).init(jax.random.key(0), clip, False), sep="/")
+  places = get_args(Place)
+  full = make(cls, inserts=tuple(Insert(Probe(), place) for place in (*places, "before")))
+  variables = full.init(jax.random.key(0), clip, False)
+  mixed = flatten_dict(variables, sep="/")
+  for path, value in plain.items():
+    np.testing.assert_array_equal(mixed[path], value, err_msg=path)
+  sites = {path: float(value) for path, value in mixed.items() if path not in plain}
+  assert all(path.endswith("_Probe/probe") or path.endswith("before_Probe_2/probe") for path in sites)
+  assert len(set(sites.values())) == len(sites)
+  blocks = {path.removesuffix("before_Probe/probe") for path in sites if path.endswith("before_Probe/probe")}
+  assert len(sites) == 5 * len(blocks) > 0
+
+  def loss(params):
+    return total(full.apply({**variables, "params": params}, clip, False))
+
+  gradients = flatten_dict(jax.jit(jax.grad(loss))(variables["params"]), sep="/")
+  idle = [path for path in sites if gradients[path.removeprefix("params/")] == 0]
+  assert not idle, "inserts that do nothing"
+
+
+def outline(module, clip):
+  """Shape and dtype of the output, and of every variable by path."""
+  output, variables = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), clip, False))
+  return output, flatten_dict(variables, sep="/")
+
+
+@each(ROOMS["plugins"])
+@pytest.mark.parametrize("place", get_args(Place))
+def test_plugins_fit_every_place_of_every_backbone(cls, place):
+  insert = Insert(make(cls), place)
+  assert hash(insert) == hash(Insert(make(cls), place))
+  for backbone in WITH_INSERTS:
+    if required(backbone):
+      continue  # blocks and stages are tested as parts of the whole
+    plain, full = (outline(make(backbone, inserts=inserts), clip_of(backbone)) for inserts in ((), (insert,)))
+    assert full[0] == plain[0]
+    assert set(plain[1]) <= set(full[1])
