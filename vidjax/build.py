@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
+
 from vidjax.errors import ConfigError
 
 
@@ -49,7 +51,8 @@ def check_arguments(target: Any, arguments: Mapping[str, Any], path: str) -> Non
   """Raises a ConfigError unless `target` takes these keyword arguments and they are all it needs."""
   parameters = inspect.signature(target).parameters
   takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-  valid = [name for name in parameters if name not in ("self", "parent", "name")]
+  linen = inspect.isclass(target) and issubclass(target, nn.Module)
+  valid = [name for name in parameters if not (linen and name in ("parent", "name"))]
   for key in arguments:
     if key not in valid and not takes_any:
       raise ConfigError(f"{path} takes no {key!r}{nearest(key, valid)}; it takes {', '.join(valid) or 'nothing'}")

@@ -1,4 +1,4 @@
-"""Errors a user can mend; the commands print them as one line and exit with code 2."""
+"""Errors a user can mend; the commands print them as one line and exit with a code of their kind (2: bad input)."""
 
 import contextlib
 import errno
@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 EXIT_BAD_INPUT = 2
+EXIT_NOT_FINITE = 3
+EXIT_TERMINATED = 75
+"""After SIGTERM, once the state is saved: BSD's "temporary failure, try again"."""
 
 
 class InputError(ValueError):
@@ -16,6 +19,14 @@ class InputError(ValueError):
 
 class ConfigError(InputError, TypeError):
   """A config key or value that does not fit what it configures."""
+
+
+class TrainingStopped(RuntimeError):
+  """Training ended before its last step, for a reason that is no bug; `code` is the command's exit code."""
+
+  def __init__(self, message: str, code: int):
+    super().__init__(message)
+    self.code = code
 
 
 @contextlib.contextmanager
@@ -28,6 +39,8 @@ def one_line() -> Iterator[None]:
     yield
   except InputError as error:
     _stop(str(error))
+  except TrainingStopped as error:
+    _stop(str(error), error.code)
   except OSError as error:
     remedies = {
       errno.ENOSPC: "the disk is full: free some space or choose another folder",
@@ -40,16 +53,18 @@ def one_line() -> Iterator[None]:
     _stop(f"{error.filename or 'while writing'}: {remedies[error.errno]}")
 
 
-def _stop(message: str) -> NoReturn:
+def _stop(message: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
   if os.environ.get("VIDJAX_TRACEBACK"):
     raise
   print(f"error: {message}", file=sys.stderr, flush=True)
-  raise SystemExit(EXIT_BAD_INPUT) from None
+  raise SystemExit(code) from None
 
 
 def run_main(main: Callable[[list[str]], object]) -> None:
   """`absl.app.run` for a command: wrong flags, configs and inputs end in one line and exit code 2."""
-  from absl import app, flags
+  from absl import app, flags, logging
+
+  logging.set_verbosity(logging.ERROR)  # Orbax and TFDS tell much on this channel; vidjax warns on Python's own
 
   def parse(argv: list[str]) -> list[str]:
     with one_line():

@@ -1,4 +1,4 @@
-"""Where arrays lie: batches split over the "data" axis of a mesh, parameters on every device or split as well (fsdp)."""
+"""Where arrays lie: batches split over the "data" axis of a mesh, parameters whole on every device or split (fsdp)."""
 
 import jax
 import numpy as np

@@ -66,6 +66,26 @@ def _sown(collection: Tree) -> dict[str, tuple]:
   return values
 
 
+def make_prepare(
+  transforms: Sequence[Callable[[Batch, jax.Array], Batch]],
+  normalise: Callable[[jax.Array], jax.Array],
+  num_classes: int,
+) -> Prepare:
+  """What happens to a training batch on the device: uint8 to [0, 1], the transforms in turn, normalisation.
+
+  The batch gains `target` `[B, K]`, one-hot labels that a transform may mix.
+  """
+
+  def prepare(batch: Batch, key: jax.Array) -> Batch:
+    target = jax.nn.one_hot(batch["label"], num_classes)
+    batch = {**batch, "video": jnp.asarray(batch["video"], jnp.float32) / 255, "target": target}
+    for i, transform in enumerate(transforms):
+      batch = transform(batch, jax.random.fold_in(key, i))
+    return {**batch, "video": normalise(jnp.asarray(batch["video"]))}
+
+  return prepare
+
+
 def init_state(
   network: nn.Module, clip_shape: Sequence[int], optimizer: optax.GradientTransformation, key: jax.Array, ema: bool
 ) -> State:

@@ -1,0 +1,1 @@
+"""Configs: values only. `python -m vidjax.train --config=configs/FILE.py[:argument]`."""

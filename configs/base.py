@@ -1,0 +1,73 @@
+"""Every key a config has, with its default: ResNet-50 on 8 segments of a prepared data set, TSN's augmentation.
+
+Other configs start from this one and set what differs. `{"make": "dotted.path", ...}` names what is built, and the other
+keys are its arguments: their meaning and defaults stand in its docstring. Any value can be changed on the command line:
+`--config.train.batch_size=64`, `--config.transforms[0].size=112`.
+"""
+
+from ml_collections import ConfigDict
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+def get_config() -> ConfigDict:
+  """The base config."""
+  c = ConfigDict()
+  c.seed = 0  # of the initial parameters, the order of the data and every random draw
+
+  c.data = ConfigDict()
+  c.data.name = "folder/NAME"  # "synthetic_actions/order", "folder/NAME": see vidjax.data.dataset.open_dataset
+  c.data.dir = "data"  # where data sets are stored
+  c.data.train_split = "train"
+  c.data.validation_split = "validation"
+  c.data.num_threads = 2  # that decode batches
+  c.data.num_processes = 0  # in place of threads, for large frames on many cores
+  c.data.max_damaged = 0.01  # share of damaged training records that stops the run
+
+  c.sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": 8, "frames_per_segment": 1}
+  c.transforms = (  # on the host, in this order, each clip by itself
+    {"make": "vidjax.data.augment.MultiScaleCrop", "size": 224},
+    {"make": "vidjax.data.augment.Flip", "probability": 0.5, "swap": ()},
+  )
+  c.test = {"make": "vidjax.data.augment.TestCrops", "size": 224, "short_side": 256}  # crops of validation and tests
+  c.normalise = {"make": "vidjax.train.device_augment.Normalise", **IMAGENET}
+  c.device_transforms = ()  # on the device: colour and mixing, see vidjax.train.device_augment
+
+  c.model = ConfigDict()
+  c.model.make = "vidjax.networks.recognizer.Recognizer"
+  c.model.backbone = {"make": "vidjax.backbones.resnet.ResNet", "depth": 50, "inserts": (), "frozen_bn": "none"}
+  c.model.dropout = 0.5
+
+  c.init = ConfigDict()
+  c.init.workdir = ""  # of the run whose best parameters to start from (fine-tuning)
+  c.init.new = ()  # path prefixes that keep their fresh values, such as ("classifier",)
+
+  c.losses = ({"make": "vidjax.losses.classification.CrossEntropy", "label_smoothing": 0.0},)
+  c.blend = {"make": "vidjax.train.multitask.Weighted", "weights": {}}
+
+  c.optimizer = ConfigDict()
+  c.optimizer.make = "vidjax.train.optimizer.make_optimizer"
+  c.optimizer.kind = "sgd"
+  c.optimizer.momentum = 0.9
+  c.optimizer.weight_decay = 5e-4
+  c.optimizer.clip_norm = None
+  c.optimizer.groups = ({"make": "vidjax.train.optimizer.Group", "match": "/(bias|scale)$", "decay": 0.0},)
+
+  c.schedule = ConfigDict()  # in epochs, and as many of them as train.epochs
+  c.schedule.make = "vidjax.train.schedules.cosine"
+  c.schedule.learning_rate = 0.01
+  c.schedule.warmup_epochs = 0.0
+
+  c.train = ConfigDict()  # vidjax.train.loop.Settings
+  c.train.epochs = 50.0
+  c.train.batch_size = 64
+  c.train.accumulate = 1
+  c.train.dtype = "float32"
+  c.train.ema_decay = None
+  c.train.devices = None
+  c.train.fsdp = False
+  c.train.evaluate_every = 1.0
+  c.train.checkpoint_every = None
+  c.train.keep_best = 1
+  c.train.log_every = 10
+  return c

@@ -1,0 +1,204 @@
+"""A run: what a config describes, built; and the folder of a run, opened again for evaluation or prediction."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vidjax.build import build, nearest
+from vidjax.data.augment import TestCrops
+from vidjax.data.dataset import Dataset, open_dataset
+from vidjax.data.loader import EvalLoader, Sampler, TrainLoader, eval_loader, train_loader
+from vidjax.errors import ConfigError, InputError
+from vidjax.train.checkpoint import load_variables
+from vidjax.train.device_augment import Normalise
+from vidjax.types import Tree
+
+SECTIONS = (
+  "seed",
+  "data",
+  "sampler",
+  "transforms",
+  "test",
+  "normalise",
+  "device_transforms",
+  "model",
+  "init",
+  "losses",
+)
+SECTIONS += ("blend", "optimizer", "schedule", "train")
+
+FREE = ("data.dir", "data.num_threads", "data.num_processes", "train.log_every", "train.checkpoint_every")
+FREE += ("train.devices", "train.fsdp", "train.keep_best")
+"""Keys that may change when a run goes on: they change nothing that is computed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+  """The `data` part of a config.
+
+  Attributes:
+    name: as `open_dataset` takes it.
+    dir: folder of all data sets.
+    train_split: the split to train on.
+    validation_split: the split to validate on.
+    num_threads: threads that decode batches.
+    num_processes: worker processes in place of the threads.
+    max_damaged: share of damaged training records that stops the run.
+  """
+
+  name: str
+  dir: str = "data"
+  train_split: str = "train"
+  validation_split: str = "validation"
+  num_threads: int = 2
+  num_processes: int = 0
+  max_damaged: float = 0.01
+
+
+def section(config: Mapping[str, Any], name: str, make: str, **extra: Any) -> Any:
+  """Builds a section of a config whose class is given (`data`, `train`)."""
+  return build({"make": make, **dict(config[name])}, **extra)
+
+
+def check_sections(config: Mapping[str, Any]) -> None:
+  """Raises ConfigError unless the config has every section and no other."""
+  for name in config:
+    if name not in SECTIONS:
+      raise ConfigError(f"config has no section {name!r}{nearest(name, SECTIONS)}")
+  missing = [name for name in SECTIONS if name not in config]
+  if missing:
+    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/base.py")
+
+
+class Run:
+  """What a config describes.
+
+  Attributes:
+    config: plain nested dicts.
+    data: the `data` section.
+    class_names: K names in the order of the labels.
+    network: built for K classes.
+    sampler: chooses frames.
+    test_crops: cuts the views of evaluation.
+    normalise: uint8 clips to normalised floats, on the device.
+    dtype: of the computation.
+    workdir: the run's folder, where it has one.
+    variables: `{"params", "batch_stats"}`, where a checkpoint was opened.
+    step: of that checkpoint.
+  """
+
+  def __init__(self, config: Mapping[str, Any], class_names: list[str] | None = None):
+    """Builds everything but the data; `class_names` are those of the data set unless given."""
+    check_sections(config)
+    self.config = config
+    self.data: DataSettings = section(config, "data", "vidjax.run.DataSettings")
+    self._dataset: Dataset | None = None
+    self.class_names = class_names or self.dataset.class_names
+    self.network: nn.Module = build(config["model"], num_classes=len(self.class_names))
+    self.sampler: Sampler = build(config["sampler"])
+    self.test_crops: TestCrops = build(config["test"])
+    self.normalise: Normalise = build(config["normalise"])
+    self.dtype = jnp.dtype(config["train"]["dtype"])
+    self.workdir: pathlib.Path | None = None
+    self.variables: dict[str, Tree] = {}
+    self.step = 0
+
+  @property
+  def dataset(self) -> Dataset:
+    """The data set, opened (synthetic ones: made) on first use."""
+    if self._dataset is None:
+      self._dataset = open_dataset(self.data.name, self.data.dir)
+    return self._dataset
+
+  @property
+  def clip_shape(self) -> tuple[int, int, int, int]:
+    """`[T, H, W, C]` of a clip as the network sees it."""
+    return self.sampler.clip_length, self.test_crops.size, self.test_crops.size, 3
+
+  def train_loader(self, batch_size: int) -> TrainLoader:
+    """Batches of the training split, this process's share."""
+    return train_loader(
+      self.dataset.source(self.data.train_split),
+      self.sampler,
+      build(self.config["transforms"]),
+      batch_size,
+      self.config["seed"],
+      num_threads=self.data.num_threads,
+      num_processes=self.data.num_processes,
+      max_damaged=self.data.max_damaged,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+
+  def eval_loader(
+    self, split: str | None = None, batch_size: int = 32, *, clips: int = 1, crops: int = 1, skip_damaged: bool = False
+  ) -> EvalLoader:
+    """One pass over a split (the validation split unless named), this process's share."""
+    return eval_loader(
+      self.dataset.source(split or self.data.validation_split),
+      self.sampler,
+      dataclasses.replace(self.test_crops, crops=crops),
+      batch_size,
+      clips=clips,
+      num_threads=self.data.num_threads,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+      skip_damaged=skip_damaged,
+    )
+
+
+def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best") -> Run:
+  """Opens a run's folder with the variables of one of its checkpoints ("best", "last" or a step)."""
+  workdir = pathlib.Path(workdir)
+  config, class_names = read_folder(workdir)
+  run = Run(config, class_names)
+  run.workdir = workdir
+  run.variables, run.step = load_variables(workdir, checkpoint)
+  return run
+
+
+def write_folder(workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str]) -> None:
+  """Writes `config.json` and `class_names.txt`."""
+  workdir.mkdir(parents=True, exist_ok=True)
+  (workdir / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+  (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names))
+
+
+def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
+  """Reads what `write_folder` wrote; raises InputError where it is not there or damaged."""
+  if not (workdir / "config.json").is_file():
+    raise InputError(f"{workdir} is not a run's folder (no config.json): name the --workdir of a training run")
+  try:
+    config = json.loads((workdir / "config.json").read_text())
+    return config, (workdir / "class_names.txt").read_text().splitlines()
+  except (ValueError, FileNotFoundError) as error:
+    raise InputError(f"{workdir} is damaged ({error}): train again in a new --workdir") from error
+
+
+def check_same(workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str]) -> None:
+  """Raises InputError naming the keys in which a config differs from the one the folder was trained with."""
+  before, names_before = read_folder(workdir)
+  old, new = _flat(before), _flat(config)
+  changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(FREE)]
+  if names_before != class_names:
+    changed.append("the class names")
+  if changed:
+    more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+    shown = "; ".join(f"{key}: {old.get(key)} there, {new.get(key)} here" for key in changed[:5])
+    raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+  if isinstance(value, Mapping):
+    items = ((f"{prefix}.{key}" if prefix else key, v) for key, v in value.items())
+  elif isinstance(value, (list, tuple)):
+    items = ((f"{prefix}[{i}]", v) for i, v in enumerate(value))
+  else:
+    return {prefix: value}
+  return {key: leaf for path, v in items for key, leaf in _flat(v, path).items()}

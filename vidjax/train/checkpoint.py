@@ -1,0 +1,189 @@
+"""Checkpoints (Orbax): written while training goes on, the last and the best kept, and read back with clear errors."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from vidjax.errors import InputError
+from vidjax.types import State, Tree
+
+METRIC = "top1"
+
+
+class Checkpoints:
+  """The `checkpoints/` folder of a run, for the processes that train it.
+
+  Each checkpoint holds `state` (a State), `data` (the loader's position) and `config`; half-written ones are ignored.
+  """
+
+  def __init__(self, workdir: str | pathlib.Path, keep_best: int = 1):
+    """Opens or creates `workdir/checkpoints`, where the last and the `keep_best` best by validation top-1 are kept."""
+
+    def metric(metrics: Mapping[str, float]) -> float:
+      return metrics[METRIC]
+
+    keep = checkpoint_managers.AnyPreservationPolicy(
+      [
+        checkpoint_managers.LatestN(1),
+        checkpoint_managers.BestN(get_metric_fn=metric, n=keep_best, keep_checkpoints_without_metrics=False),
+      ]
+    )
+    self._manager = ocp.CheckpointManager(
+      _folder(workdir),
+      options=ocp.CheckpointManagerOptions(best_fn=metric, preservation_policy=keep),
+      item_handlers={
+        "state": ocp.StandardCheckpointHandler(),
+        "data": ocp.JsonCheckpointHandler(),
+        "config": ocp.JsonCheckpointHandler(),
+      },
+    )
+
+  @property
+  def latest_step(self) -> int | None:
+    """The newest complete checkpoint, None where there is none."""
+    return self._manager.latest_step()
+
+  def save(
+    self, state: State, next_batch: int, config: Mapping[str, Any], metrics: Mapping[str, float] | None = None
+  ) -> None:
+    """Starts writing a checkpoint; training may go on at once. A step already saved is left as it is."""
+    step = int(state.step)
+    if step == self.latest_step:
+      return
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state),
+        data=ocp.args.JsonSave({"next_batch": next_batch}),
+        config=ocp.args.JsonSave(dict(config)),
+      ),
+      metrics=None if metrics is None else {METRIC: float(metrics[METRIC])},
+    )
+
+  def restore(self, abstract: State) -> tuple[State, int]:
+    """The newest state, laid out as the shapes and shardings of `abstract` say, and the next batch's number.
+
+    Raises:
+      InputError: the checkpoint is of another model or optimizer; names each parameter and both shapes.
+    """
+    step = self._manager.latest_step()
+    saved = self._manager.item_metadata(step)["state"]
+    check_shapes(_shapes(saved), _shapes(abstract), f"checkpoint {step}")
+    restored = self._manager.restore(
+      step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
+    )
+    return restored["state"], restored["data"]["next_batch"]
+
+  def close(self) -> None:
+    """Waits until everything is written."""
+    self._manager.wait_until_finished()
+    self._manager.close()
+
+
+def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") -> tuple[Mapping[str, Tree], int]:
+  """Reads what a network needs from a run's checkpoint: `{"params", "batch_stats"}`, the averaged ones if it has them.
+
+  Args:
+    workdir: the run's folder.
+    checkpoint: "best" (by validation top-1; the last where none was validated), "last", or a step.
+
+  Returns:
+    Host arrays, and the step of the checkpoint.
+  """
+  folder = _folder(workdir)
+  steps = sorted(int(p.name) for p in folder.glob("*") if p.name.isdigit() and (p / "_CHECKPOINT_METADATA").exists())
+  if not steps:
+    raise InputError(f"{folder} holds no complete checkpoint: train first, or name another --workdir")
+  step = _choose(folder, steps, checkpoint)
+  path = folder / str(step) / "state"
+  with ocp.PyTreeCheckpointer() as reader:
+    saved = reader.metadata(path).item_metadata.tree
+    roots = ("ema",) if saved.get("ema") else ("params", "batch_stats")
+    wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), {root: saved[root] for root in roots})
+    args = ocp.args.PyTreeRestore(
+      wanted,
+      restore_args=jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray), wanted),
+      partial_restore=True,
+    )
+    restored = reader.restore(path, args=args)
+  variables = restored["ema"] if "ema" in restored else restored
+  return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}, step
+
+
+def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -> int:
+  if str(checkpoint) == "last":
+    return steps[-1]
+  if str(checkpoint) == "best":
+    files = {step: folder / str(step) / "metrics" / "metrics" for step in steps}
+    scores = {step: json.loads(path.read_text())[METRIC] for step, path in files.items() if path.exists()}
+    return max(scores, key=lambda step: (scores[step], step)) if scores else steps[-1]
+  if not str(checkpoint).isdigit() or int(checkpoint) not in steps:
+    have = ", ".join(map(str, steps))
+    raise InputError(f"{folder} has no checkpoint {checkpoint!r}: choose best, last or one of the steps {have}")
+  return int(checkpoint)
+
+
+def transfer(params: Tree, source: Tree, new: Sequence[str] = ()) -> Tree:
+  """Parameters for fine-tuning: taken by path from `source`, except those under a prefix of `new`.
+
+  Args:
+    params: the network's own, freshly initialised.
+    source: another run's parameters.
+    new: path prefixes that keep their fresh values, such as "classifier".
+
+  Raises:
+    InputError: a parameter is missing, left over or of another shape, and not listed; a prefix matches nothing.
+  """
+  ours, theirs = (flax.traverse_util.flatten_dict(tree, sep="/") for tree in (params, source))
+  idle = [prefix for prefix in new if not any(_under(path, prefix) for path in ours)]
+  if idle:
+    raise InputError(f"init.new names {', '.join(idle)}, but no parameter starts so; they start with {_roots(ours)}")
+  wanted = {path: x for path, x in ours.items() if not any(_under(path, prefix) for prefix in new)}
+  found = {path: x for path, x in theirs.items() if not any(_under(path, prefix) for prefix in new)}
+  check_shapes(
+    {path: x.shape for path, x in found.items()},
+    {path: x.shape for path, x in wanted.items()},
+    "the checkpoint to start from",
+    "; list in init.new what shall stay new",
+  )
+  return flax.traverse_util.unflatten_dict({**ours, **found}, sep="/")
+
+
+def check_shapes(saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str, remedy: str = "") -> None:
+  """Raises an InputError naming, for up to five parameters, path and both shapes, unless all agree."""
+  wrong = [
+    f"{path}: saved {saved.get(path, 'not')}, wanted {wanted.get(path, 'not')}"
+    for path in {**wanted, **saved}
+    if saved.get(path) != wanted.get(path)
+  ]
+  if wrong:
+    more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    raise InputError(f"{what} does not fit this model: {'; '.join(wrong[:5])}{more}{remedy}")
+
+
+def _under(path: str, prefix: str) -> bool:
+  return path == prefix or path.startswith(prefix.rstrip("/") + "/")
+
+
+def _roots(paths: Mapping[str, Any]) -> str:
+  return ", ".join(sorted({path.split("/")[0] for path in paths}))
+
+
+def _shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
+  flat = jax.tree_util.tree_leaves_with_path(tree)
+  return {"/".join(_name(key) for key in path): tuple(x.shape) for path, x in flat}
+
+
+def _name(key: Any) -> str:
+  return str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key))))
+
+
+def _folder(workdir: str | pathlib.Path) -> pathlib.Path:
+  return pathlib.Path(workdir).absolute() / "checkpoints"

@@ -1,0 +1,95 @@
+"""What training tells: `metrics.jsonl`, TensorBoard, and a progress bar with the share of time spent waiting for data."""
+
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+
+class MetricsLog:
+  """Writes named numbers of a run to `metrics.jsonl` and TensorBoard; a context manager.
+
+  Args:
+    workdir: the run's folder.
+    step: where training goes on; lines of later steps, which will come again, are dropped.
+    active: False in all processes but the one that writes.
+  """
+
+  def __init__(self, workdir: str | pathlib.Path, step: int = 0, active: bool = True):
+    self._file = self._board = None
+    if not active:
+      return
+    from tensorboardX import SummaryWriter
+
+    path = pathlib.Path(workdir) / "metrics.jsonl"
+    if path.exists():
+      lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+      path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
+    self._file = path.open("a", buffering=1)
+    self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
+
+  def write(self, step: int, numbers: Mapping[str, float]) -> None:
+    """Adds one line; TensorBoard gets every number under its name."""
+    if self._file is None or self._board is None:
+      return
+    self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+    for name, value in numbers.items():
+      self._board.add_scalar(name, value, step)
+    self._board.flush()
+
+  def __enter__(self) -> "MetricsLog":
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    if self._file is not None and self._board is not None:
+      self._file.close()
+      self._board.close()
+
+
+class Progress:
+  """A bar with the time left on a terminal, a line now and then elsewhere; a context manager.
+
+  Args:
+    total: steps in all.
+    done: steps done before.
+    active: False prints nothing.
+  """
+
+  def __init__(self, total: int, done: int = 0, active: bool = True):
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    self._total, self._active = total, active
+    self._console = Console(file=sys.stdout)
+    self._live = active and self._console.is_terminal
+    self._started, self._first = time.monotonic(), done
+    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(None), TimeElapsedColumn(), TextColumn("left"))
+    note = TextColumn("{task.fields[note]}")
+    self._bar = Bar(*columns, TimeRemainingColumn(), note, console=self._console, disable=not self._live)
+    self._task = self._bar.add_task("train", total=total, completed=done, note="")
+
+  def step(self, step: int) -> None:
+    """Moves the bar."""
+    self._bar.update(self._task, completed=step)
+
+  def note(self, step: int, text: str) -> None:
+    """Shows the newest numbers beside the bar, or as a line with the time left where there is no terminal."""
+    self._bar.update(self._task, completed=step, note=text)
+    if self._active and not self._live:
+      left = (time.monotonic() - self._started) / max(step - self._first, 1) * (self._total - step)
+      print(f"step {step}/{self._total}  {text}  left {left:.0f} s", flush=True)
+
+  def say(self, text: str) -> None:
+    """Prints a line above the bar."""
+    if self._active:
+      self._bar.console.print(text, highlight=False, soft_wrap=True)
+
+  def __enter__(self) -> "Progress":
+    self._bar.start()
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    self._bar.stop()

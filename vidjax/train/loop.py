@@ -1,0 +1,208 @@
+"""The training loop: one for every network. It receives what it works on and names none of it."""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+import time
+import zlib
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, ConfigError, TrainingStopped
+from vidjax.train.checkpoint import Checkpoints
+from vidjax.train.log import MetricsLog, Progress
+from vidjax.train.sharding import put_batch
+from vidjax.types import Batch, State
+
+DEVICE_KEYS = ("video", "label", "mask")
+"""What a train step needs of a batch; the rest stays on the host."""
+
+
+class Loader(Protocol):
+  """Endless batches by number, as `vidjax.data.loader.TrainLoader`."""
+
+  @property
+  def batches_per_epoch(self) -> int:
+    """Whole batches in an epoch."""
+    ...
+
+  def batches(self, start: int = 0) -> Generator[Mapping[str, np.ndarray], None, None]:
+    """Batches from number `start` on."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """The `train` part of a config.
+
+  Attributes:
+    epochs: passes over the training split; the learning-rate schedules are given in the same epochs.
+    batch_size: clips in a batch over all devices and processes.
+    accumulate: parts a batch is cut into where it does not fit the memory at once.
+    dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
+    ema_decay: of the averaged parameters used in evaluation, or None.
+    devices: how many to use, None for all.
+    fsdp: split parameters and optimizer state over the devices.
+    evaluate_every: epochs between validations, each followed by a checkpoint; the last epoch always has both.
+    checkpoint_every: steps between further checkpoints, or None.
+    keep_best: checkpoints kept for their validation top-1, beside the last one.
+    log_every: steps between lines of metrics.
+  """
+
+  epochs: float
+  batch_size: int
+  accumulate: int = 1
+  dtype: str = "float32"
+  ema_decay: float | None = None
+  devices: int | None = None
+  fsdp: bool = False
+  evaluate_every: float = 1
+  checkpoint_every: int | None = None
+  keep_best: int = 1
+  log_every: int = 10
+
+  def __post_init__(self):
+    positive = ("epochs", "batch_size", "accumulate", "evaluate_every", "log_every", "keep_best")
+    for name in positive:
+      if not getattr(self, name) > 0:
+        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive")
+    if self.dtype not in ("float32", "bfloat16"):
+      raise ConfigError(f"train.dtype={self.dtype!r}: must be 'float32' or 'bfloat16'")
+    if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+      raise ConfigError(f"train.ema_decay={self.ema_decay}: must lie between 0 and 1, or be None")
+
+
+def fit(
+  state: State,
+  train_step: Callable[[State, Batch, jax.Array], tuple[State, Mapping[str, jax.Array]]],
+  loader: Loader,
+  settings: Settings,
+  *,
+  key: jax.Array,
+  mesh: Mesh,
+  checkpoints: Checkpoints,
+  log: MetricsLog,
+  config: Mapping[str, Any],
+  schedule: Callable[[int], Any],
+  evaluate: Callable[[State], Mapping[str, float]],
+  show_batch: Callable[[Batch, Mapping[str, np.ndarray]], None] | None = None,
+) -> State:
+  """Trains from the step of `state` to the last one.
+
+  Args:
+    state: fresh or restored; its arrays are donated to the train step.
+    train_step: jitted, `(state, batch, key) -> (state, metrics)`.
+    loader: of training batches; batch i is the one of step i.
+    settings: lengths and intervals.
+    key: the base key, folded by the step.
+    mesh: the batches are split over it.
+    checkpoints: where the state goes.
+    log: where the numbers go.
+    config: stored in every checkpoint.
+    schedule: step -> learning rate, for the log.
+    evaluate: validates a state; its numbers are logged under "validation/" and "top1" chooses the best checkpoint.
+    show_batch: called with the first batch, on the device and on the host.
+
+  Raises:
+    TrainingStopped: after SIGTERM, once the state is saved; or at a loss that is not finite, with nothing saved since.
+  """
+  start, total = int(state.step), round(settings.epochs * loader.batches_per_epoch)
+  evaluate_every = max(round(settings.evaluate_every * loader.batches_per_epoch), 1)
+  chief = jax.process_index() == 0
+  pending: tuple[int, Mapping[str, jax.Array], np.ndarray] | None = None
+  numbers: dict[str, float] = {}
+  with (
+    _Termination() as terminated,
+    Progress(total, start, chief) as progress,
+    contextlib.closing(loader.batches(start)) as batches,
+  ):
+    waited, since, since_step = 0.0, time.perf_counter(), start
+    for step in range(start + 1, total + 1):
+      before = time.perf_counter()
+      host = next(batches)
+      waited += time.perf_counter() - before
+      batch = put_batch({name: host[name] for name in DEVICE_KEYS}, mesh)
+      if step == start + 1 and show_batch is not None:
+        show_batch(batch, host)
+      state, metrics = train_step(state, batch, key)
+      if pending is not None:
+        _read(*pending)  # one step behind, so that the device always has work
+      pending = (step, metrics, host["index"])
+
+      stop = terminated(step)
+      validate = step % evaluate_every == 0 or step == total
+      checkpoint = validate or stop or (settings.checkpoint_every and step % settings.checkpoint_every == 0)
+      if step % settings.log_every == 0 or step == total or step == start + 1 or checkpoint:
+        numbers = _read(*pending)
+        pending = None
+        now = time.perf_counter()
+        numbers["epoch"] = step / loader.batches_per_epoch
+        numbers["learning_rate"] = float(schedule(step - 1))
+        numbers["clips_per_second"] = (step - since_step) * settings.batch_size / (now - since)
+        numbers["data_wait"] = waited / (now - since)
+        numbers["batch_crc32"] = zlib.crc32(np.ascontiguousarray(host["index"], np.int32).tobytes())
+        log.write(step, numbers)
+        short = "  ".join(f"{name} {numbers[name]:.3g}" for name in ("loss", "top1"))
+        progress.note(step, f"{short}  {numbers['clips_per_second']:.0f} clips/s  data wait {numbers['data_wait']:.0%}")
+        waited, since, since_step = 0.0, now, step
+      progress.step(step)
+
+      validation = None
+      if validate and not stop:
+        validation = evaluate(state)
+        log.write(step, {f"validation/{name}": float(value) for name, value in validation.items()})
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
+        progress.say(f"epoch {step / loader.batches_per_epoch:.4g}  validation  {shown}")
+      if checkpoint:
+        checkpoints.save(state, step, config, validation)
+        waited, since, since_step = 0.0, time.perf_counter(), step
+      if stop:
+        checkpoints.close()
+        raise TrainingStopped(
+          f"stopped by SIGTERM after step {step} of {total}; saved: the same command goes on", EXIT_TERMINATED
+        )
+  return state
+
+
+def _read(step: int, metrics: Mapping[str, jax.Array], index: np.ndarray) -> dict[str, float]:
+  """Waits for a step and returns its numbers; raises TrainingStopped where a loss is not finite."""
+  numbers = {name: float(value) for name, value in metrics.items()}
+  for name, value in numbers.items():
+    if name.startswith(("loss", "gradient_norm")) and not math.isfinite(value):
+      raise TrainingStopped(
+        f"{name} is {value} at step {step}, on the records {index.tolist()}; the last checkpoint is unharmed. "
+        "Look at these records, lower optimizer.learning_rate or set optimizer.clip_norm",
+        EXIT_NOT_FINITE,
+      )
+  return numbers
+
+
+class _Termination:
+  """Notes SIGTERM while training runs, so that the loop can stop between two steps, in every process at the same one."""
+
+  def __init__(self):
+    self._flag = threading.Event()
+    self._previous: Any = None
+    self._alone = jax.process_count() == 1 and threading.current_thread() is threading.main_thread()
+
+  def __call__(self, step: int) -> bool:
+    if jax.process_count() > 1:
+      from jax.experimental import multihost_utils
+
+      return multihost_utils.reached_preemption_sync_point(step)
+    return self._flag.is_set()
+
+  def __enter__(self) -> "_Termination":
+    if self._alone:
+      self._previous = signal.signal(signal.SIGTERM, lambda *_: self._flag.set())
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    if self._alone:
+      signal.signal(signal.SIGTERM, self._previous)
