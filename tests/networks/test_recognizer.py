@@ -1,0 +1,87 @@
+import functools
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.errors import InputError
+from vidjax.networks.recognizer import Recognizer
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
+
+BN_NAMES = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
+
+
+def converted(name: str, array: np.ndarray) -> tuple[str, np.ndarray]:
+  """A name and array of the released TSM network to the collection and path and the layout they have here."""
+  *module, leaf = name.removeprefix("base_model.").replace(".net.", ".").split(".")
+  if module == ["new_fc"]:
+    return f"params/classifier/{'kernel' if leaf == 'weight' else 'bias'}", array.T
+  path = "/".join(module).replace("downsample/0", "shortcut_conv").replace("downsample/1", "shortcut_bn")
+  path = re.sub(r"layer(\d)/(\d+)", lambda m: f"res{int(m[1]) + 1}/block{m[2]}", path)
+  if "res" not in path:
+    path = f"stem/{path.rstrip('1')}"
+  if path.endswith(("conv", "conv1", "conv2", "conv3")):
+    return f"params/backbone/{path}/kernel", array.transpose(2, 3, 1, 0)
+  collection = "batch_stats" if leaf.startswith("running") else "params"
+  return f"{collection}/backbone/{path}/{BN_NAMES[leaf]}", array
+
+
+def test_golden_tsm_resnet50_of_width_8(shared_golden):
+  """The released TSM network: its weights, its per-frame and per-clip scores, its features after each stage."""
+  golden = np.load(shared_golden / "tsm_r50_w8.npz")
+  batch, stacked, height, width = golden["x_int8"].shape
+  clips = golden["x_int8"].reshape(batch, stacked // 3, 3, height, width) * golden["x_scale"]
+  clips = jnp.moveaxis(jnp.asarray(clips), 2, -1)
+  network = Recognizer(ResNet(50, width=8, inserts=(Insert(TSM(), "before"),)), num_classes=7)
+  weights = dict(converted(key[2:], golden[key]) for key in golden if key.startswith("w/"))
+  variables = unflatten_dict(weights, sep="/")
+  wanted = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), clips)
+  assert {k: v.shape for k, v in weights.items()} == {k: v.shape for k, v in flatten_dict(wanted, sep="/").items()}
+
+  def is_stage(module: nn.Module, method: str) -> bool:
+    return method == "__call__" and module.path[1:] in {("stem",), ("res2",), ("res3",), ("res4",), ("res5",)}
+
+  run = functools.partial(network.apply, train=False, capture_intermediates=is_stage)
+  output, captured = jax.jit(run)(variables, clips)
+  stages = captured["intermediates"]["backbone"]
+  names = {"stem": "after_maxpool_mean"} | {f"res{i + 1}": f"layer{i}_mean_chw" for i in range(1, 5)}
+  checks = {f"act/{name}": stages[stage]["__call__"][0].mean((2, 3)) for stage, name in names.items()}
+  checks |= {"frame_logits": output.aux["frame_logits"], "clip_logits": output.logits}
+  for name, value in checks.items():
+    expected = golden[name]
+    error = np.abs(value.reshape(expected.shape) - expected).max() / np.abs(expected).max()
+    assert error < 5e-5, f"{name}: relative error {error:.1e}; that of the original is 9e-6"
+
+
+def test_consensus_is_the_mean_over_frames():
+  network = Recognizer(MiniResNet(widths=(4, 4, 4, 4)), num_classes=3)
+  clips = jax.random.normal(jax.random.key(0), (2, 3, 16, 16, 3))
+  output, variables = network.init_with_output(jax.random.key(0), clips, False)
+  _, captured = network.apply(variables, clips, False, mutable=["intermediates"])
+  features = np.asarray(captured["intermediates"]["feature_map"][0]).mean((2, 3))
+  kernel, bias = (np.asarray(variables["params"]["classifier"][name]) for name in ("kernel", "bias"))
+  np.testing.assert_allclose(output.features, features.mean(1), rtol=1e-5)
+  np.testing.assert_allclose(output.aux["frame_logits"], features @ kernel + bias, rtol=1e-4, atol=1e-7)
+  np.testing.assert_allclose(output.logits, output.aux["frame_logits"].mean(1), rtol=1e-5)
+
+
+def test_the_representation_comes_first():
+  class EveryOther(nn.Module):
+    def __call__(self, clips, train):
+      return clips[:, ::2]
+
+  network = Recognizer(MiniResNet(widths=(4, 4, 4, 4)), num_classes=3, representation=EveryOther())
+  clips = jnp.zeros((2, 5, 16, 16, 3))
+  output = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), clips, False))[0]
+  assert output.aux["frame_logits"].shape == (2, 3, 3)
+
+
+def test_images_are_refused():
+  with pytest.raises(InputError, match=r"clips \[B, T, H, W, C\], got the shape \(2, 16, 16, 3\)"):
+    Recognizer(MiniResNet(), 3).init(jax.random.key(0), jnp.zeros((2, 16, 16, 3)), False)

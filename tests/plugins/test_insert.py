@@ -1,0 +1,67 @@
+import jax
+import jax.numpy as jnp
+import pytest
+from flax.traverse_util import flatten_dict
+
+from vidjax.backbones.batch_norm import BatchNorm
+from vidjax.backbones.resnet import BasicBlock, MiniResNet, ResNet
+from vidjax.errors import ConfigError
+from vidjax.plugins.insert import Insert, inserts_of
+from vidjax.plugins.tsm import TSM
+
+
+def sites(insert: Insert, blocks: dict[int, int]) -> list[tuple[int, int]]:
+  return [(s, b) for s, n in blocks.items() for b in range(n) if insert.chosen(s, b, n)]
+
+
+def test_sites():
+  blocks = {2: 3, 3: 4, 4: 6, 5: 3}
+  assert len(sites(Insert(TSM(), "before"), blocks)) == 16
+  assert sites(Insert(TSM(), "before", blocks="last"), blocks) == [(2, 2), (3, 3), (4, 5), (5, 2)]
+  assert sites(Insert(TSM(), "before", stages=(3, 4), blocks=(0, 2, 4)), blocks) == [
+    (3, 0),
+    (3, 2),
+    (4, 0),
+    (4, 2),
+    (4, 4),
+  ]
+
+
+def test_inserts_are_values():
+  assert Insert(TSM(), "before") == Insert(TSM(8), "before")
+  assert hash(Insert(TSM(), "before")) == hash(Insert(TSM(8), "before"))
+  assert Insert(TSM(4), "before") != Insert(TSM(), "before")
+  assert jax.tree.leaves(Insert(TSM(), "before")) == [Insert(TSM(), "before")]
+
+
+def test_inserts_of_a_block_keep_their_order():
+  first, second, other = (
+    Insert(TSM(), "before"),
+    Insert(TSM(4), "before"),
+    Insert(TSM(), "after", stages=(5,)),
+  )
+  assert inserts_of((first, other, second), 2, 0, 1) == (first, second)
+
+
+def test_two_of_one_class_at_one_place_do_not_share():
+  norm = Insert(BatchNorm(), "after")
+  block = BasicBlock(4, inserts=(norm, norm))
+  variables = jax.eval_shape(lambda: block.init(jax.random.key(0), jnp.zeros((1, 2, 2, 2, 4)), False))
+  paths = flatten_dict(variables["params"], sep="/")
+  assert {"after_BatchNorm/scale", "after_BatchNorm_2/scale"} <= set(paths)
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [({"at": "behind"}, "at='behind'.*before, middle"), ({"at": "after", "blocks": "first"}, "blocks='first'")],
+)
+def test_a_wrong_place_is_named(arguments, message):
+  with pytest.raises(ConfigError, match=message):
+    Insert(TSM(), **arguments)
+
+
+@pytest.mark.parametrize("backbone", [MiniResNet, ResNet])
+def test_an_insert_without_a_site_is_an_error(backbone):
+  network = backbone(inserts=(Insert(TSM(), "before", stages=(7,)),))
+  with pytest.raises(ConfigError, match=r"Insert\(TSM, stages=\(7,\).*has no site"):
+    jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)), False))
