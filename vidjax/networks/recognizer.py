@@ -29,6 +29,8 @@ class Recognizer(nn.Module):
       raise InputError(f"Recognizer takes clips [B, T, H, W, C], got the shape {clips.shape}")
     x = clips if self.representation is None else self.representation(clips, train)
     feature_map = self.backbone(x, train)
+    if not self.is_initializing():  # Grad-CAM's place to take the gradient; adds no variable
+      feature_map = self.perturb("feature_map", feature_map)
     self.sow("intermediates", "feature_map", feature_map)
     features = feature_map.mean(axis=(-3, -2))
     x = nn.Dropout(self.dropout, deterministic=not train)(features)

@@ -1,0 +1,128 @@
+"""Pictures of clips: a batch as the network sees it; frames with the evidence for a class over them."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vidjax.analyse.confusion import shorten
+
+
+def save_batch(
+  path: str | os.PathLike,
+  clips: np.ndarray,
+  titles: Sequence[str],
+  mean: Sequence[float] | None = None,
+  std: Sequence[float] | None = None,
+  max_clips: int = 8,
+  max_frames: int = 8,
+) -> None:
+  """Draws the first clips of a batch, one row each, with frames spread over their length.
+
+  Args:
+    path: of the PNG file.
+    clips: `[B, T, H, W, C]`, uint8 or floats in the space the network sees.
+    titles: one for each clip, such as its class.
+    mean: of the normalisation that floats went through, of values in [0, 1]; without it they are stretched.
+    std: its standard deviation.
+    max_clips: rows at most.
+    max_frames: columns at most.
+  """
+  clips = np.asarray(clips)[:max_clips]
+  frames = spread(clips.shape[1], max_frames)
+  images = to_uint8(clips[:, frames], mean, std)
+  figure, grid = _grid(len(images), len(frames), images.shape[2:4], gap=0.2)
+  for row, (clip, title) in enumerate(zip(images, titles, strict=False)):
+    for column, image in enumerate(clip):
+      grid[row, column].imshow(image)
+    _caption(grid[row, 0], title)
+  for column, frame in enumerate(frames):
+    grid[-1, column].set_xlabel(f"frame {frame + 1} of {clips.shape[1]}", fontsize=7, labelpad=2)
+  figure.savefig(path)
+
+
+def save_explanation(
+  path: str | os.PathLike,
+  clip: np.ndarray,
+  evidence: Sequence[np.ndarray],
+  frame_numbers: np.ndarray,
+  title: str,
+  max_frames: int = 8,
+) -> None:
+  """Draws frames of a clip, and under them the same frames with Grad-CAM over them, a row for each feature map.
+
+  Args:
+    path: of the PNG file.
+    clip: uint8 `[T, H, W, C]` as cut for the network.
+    evidence: maps `[T', h, w]` from `grad_cam`, not negative; each is resized to the clip and scaled to its maximum.
+    frame_numbers: int `[T]`, 0-based numbers of the frames in the video.
+    title: such as file, class and score.
+    max_frames: columns at most, spread over the clip.
+  """
+  frames = spread(len(clip), max_frames)
+  figure, grid = _grid(1 + len(evidence), len(frames), clip.shape[1:3], gap=0.0, head=0.3, side=0.5)
+  images = to_uint8(clip[frames])
+  for column, frame in enumerate(frames):
+    grid[0, column].imshow(images[column])
+    grid[0, column].set_title(f"frame {frame_numbers[frame]}", fontsize=8, pad=3)
+  heat = None
+  for row, maps in zip(grid[1:], evidence, strict=True):
+    scaled = resize_evidence(maps, clip.shape[:3])[frames]
+    scaled = scaled / max(float(scaled.max()), 1e-12)
+    for column in range(len(frames)):
+      row[column].imshow(images[column])
+      heat = row[column].imshow(scaled[column], cmap="turbo", vmin=0, vmax=1, alpha=0.25 + 0.45 * scaled[column])
+  if heat is not None:
+    bar = figure.colorbar(heat, ax=list(grid.flat), fraction=0.02, pad=0.01, ticks=[0, 1])
+    bar.ax.set_yticklabels(["none", "most"], fontsize=8)
+    bar.set_label("evidence", fontsize=8)
+  figure.suptitle(title, fontsize=11, parse_math=False)
+  figure.savefig(path)
+
+
+def spread(length: int, limit: int) -> np.ndarray:
+  """At most `limit` of the numbers below `length`, evenly spread, the first and the last among them."""
+  return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(int))
+
+
+def to_uint8(clips: np.ndarray, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> np.ndarray:
+  """Clips `[..., C]` to RGB uint8 `[..., 3]`; other numbers of channels become grey, their mean."""
+  if clips.dtype != np.uint8:
+    clips = clips.astype(np.float32)
+    if mean is not None and std is not None:
+      clips = 255 * (clips * np.asarray(std, np.float32) + np.asarray(mean, np.float32))
+    else:
+      low, high = clips.min(), clips.max()
+      clips = (clips - low) * (255 / max(float(high - low), 1e-12))
+    clips = clips.round().clip(0, 255).astype(np.uint8)
+  if clips.shape[-1] == 3:
+    return clips
+  return np.repeat(clips.mean(axis=-1, keepdims=True).astype(np.uint8), 3, axis=-1)
+
+
+def resize_evidence(evidence: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+  """Maps `[T', h, w]` to `shape` (T, H, W), linearly in space and time."""
+  import jax
+
+  return np.asarray(jax.image.resize(np.asarray(evidence), tuple(shape), "linear"))
+
+
+def _grid(rows: int, columns: int, size: tuple[int, int], gap: float, head: float = 0.0, side: float = 0.0) -> Any:
+  """A figure and its axes `[rows, columns]` for images of `size`, without ticks; lengths in inches."""
+  from matplotlib.figure import Figure
+  from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+  width = 1.3 * size[1] / max(size)
+  height = 1.3 * size[0] / max(size)
+  total = (columns * (width + 0.06) + 0.2 + side, rows * (height + gap + 0.06) + 0.2 + head)
+  figure = Figure(figsize=(max(total[0], 4.5), total[1]), dpi=150)
+  grid = figure.subplots(rows, columns, squeeze=False)
+  figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0))
+  for axes in grid.flat:
+    axes.set(xticks=[], yticks=[])
+  return figure, grid
+
+
+def _caption(axes: Any, text: str) -> None:
+  axes.set_title(shorten(text, 60), loc="left", fontsize=8, pad=3, parse_math=False)

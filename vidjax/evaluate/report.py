@@ -1,0 +1,88 @@
+"""Files of an evaluation: metrics as JSON, a CSV by class, the confusion matrix as CSV and picture, the scores."""
+
+import csv
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vidjax.analyse.confusion import save_confusion
+from vidjax.evaluate.metrics import confusion, worst_pairs
+from vidjax.evaluate.views import Scores
+
+
+def write_report(
+  folder: str | os.PathLike,
+  split: str,
+  summary: Mapping[str, Any],
+  scores: Scores,
+  class_names: Sequence[str],
+  command: str,
+  extra: Mapping[str, Any],
+  video_ids: Sequence[str] = (),
+) -> pathlib.Path:
+  """Writes the report of one split into `folder`, which is made where it is missing.
+
+  - `<split>.json`: the summary without `per_class`, the worst confused pairs, `extra` and the command.
+  - `<split>_classes.csv`: accuracy of every class, the least accurate first, and what it is taken for most often.
+  - `<split>_confusion.csv`, `<split>_confusion.png`: row the true class, column the predicted one.
+  - `<split>_scores.npz`: index, label, scores, video_id (empty where unknown).
+
+  Args:
+    folder: such as `workdir/evaluation`.
+    split: names the files.
+    summary: from `metrics.summarize`.
+    scores: what the summary is about.
+    class_names: in the order of the labels.
+    command: the command line that made the report.
+    extra: further entries of the JSON file.
+    video_ids: of the scores' rows.
+
+  Returns:
+    The path of the JSON file.
+  """
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  matrix = confusion(scores)
+  _write_csv(folder / f"{split}_classes.csv", _class_rows(matrix, class_names))
+  _write_csv(
+    folder / f"{split}_confusion.csv",
+    [["true \\ predicted", *class_names], *([name, *row] for name, row in zip(class_names, matrix, strict=True))],
+  )
+  title = f"{split}: top-1 {summary['top1']:.1%} of {summary['videos']} videos"
+  save_confusion(folder / f"{split}_confusion.png", matrix, class_names, title)
+  np.savez_compressed(
+    folder / f"{split}_scores.npz",
+    index=scores.index,
+    label=scores.label,
+    scores=scores.scores,
+    video_id=np.asarray(video_ids, np.str_),
+  )
+  metrics = {key: value for key, value in summary.items() if key != "per_class"}
+  worst = worst_pairs(matrix, class_names)
+  document = {"split": split, **metrics, **extra, "worst_confused": worst, "command": command}
+  path = folder / f"{split}.json"
+  path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+  return path
+
+
+def _class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:
+  """Header and one row for each class."""
+  rows: list[list[Any]] = []
+  for label, name in enumerate(class_names):
+    videos, correct = int(matrix[label].sum()), int(matrix[label, label])
+    mistakes = matrix[label] * (np.arange(len(matrix)) != label)
+    worst = int(mistakes.argmax())
+    accuracy = f"{correct / videos:.4f}" if videos else ""
+    taken_for = [class_names[worst], int(mistakes[worst])] if mistakes.any() else ["", 0]
+    rows.append([label, name, videos, correct, accuracy, *taken_for])
+  rows.sort(key=lambda row: float(row[4] or 2))
+  return [["label", "class", "videos", "correct", "accuracy", "most_confused_with", "videos_confused"], *rows]
+
+
+def _write_csv(path: pathlib.Path, rows: Iterable[Iterable[Any]]) -> None:
+  with path.open("w", newline="", encoding="utf-8") as file:
+    csv.writer(file, lineterminator="\n").writerows(rows)
