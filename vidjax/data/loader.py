@@ -7,12 +7,14 @@ the seed and i alone: resuming is `batches(start=i)`. Changing the batch size re
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Protocol
 
 import cv2
@@ -77,7 +79,7 @@ class TrainLoader:
   num_processes: int
   max_damaged: float
 
-  def batches(self, start: int = 0) -> Iterator[dict[str, np.ndarray]]:
+  def batches(self, start: int = 0) -> Generator[dict[str, np.ndarray], None, None]:
     """Yields `types.Batch` from batch `start` on; close the generator to stop the workers at once.
 
     A damaged record is logged once, and the next readable one stands in its place under `index` of the wanted one.
@@ -135,10 +137,8 @@ def train_loader(
   if len(source) < batch_size:
     raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: choose a smaller batch_size")
   dataset = (
-    grain.MapDataset.range(len(source))
+    grain.MapDataset.source(_Order(len(source), seed))
     .seed(seed)
-    .shuffle()
-    .repeat()
     .random_map(_TrainingSample(source, sampler, tuple(transforms)))
     .batch(share, drop_remainder=True, batch_fn=_stack)[process_index::process_count]
   )
@@ -224,6 +224,29 @@ def eval_loader(
 
 
 @dataclasses.dataclass(frozen=True)
+class _Order:
+  """Position in training -> number of the record: one permutation after the other.
+
+  Grain's own `shuffle` takes .1 ms an index for 200 records and 1.5 ms for 10, more than decoding a small clip.
+  """
+
+  num_records: int
+  seed: int
+
+  def __len__(self) -> int:
+    return sys.maxsize
+
+  def __getitem__(self, index: int) -> int:
+    epoch, place = divmod(index, self.num_records)
+    return int(_permutation(self.num_records, self.seed, epoch)[place])
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(num_records: int, seed: int, epoch: int) -> np.ndarray:
+  return np.random.default_rng((seed, epoch)).permutation(num_records)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class _TrainingSample:
   """Number of the wanted record -> one sample of a training batch."""
 
@@ -248,7 +271,7 @@ class _TrainingSample:
     return _sample(clip["video"], clip["label"], wanted, frames, damage)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class _TestSample:
   """Position in the padded split -> one sample of an evaluation batch."""
 
