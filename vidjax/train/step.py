@@ -1,13 +1,13 @@
 """The forward pass and the train step: a clip goes in, named losses come out, one blend turns them into an update."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from flax import traverse_util
 
 from vidjax.types import Array, Batch, Blend, Objective, Output, State, Tree
 
@@ -20,7 +20,7 @@ def forward(
   variables: Mapping[str, Tree],
   clips: Array,
   train: bool,
-  rngs: Mapping[str, jax.Array] | None = None,
+  rngs: dict[str, jax.Array] | None = None,
   dtype: Any = jnp.float32,
   intermediates: bool = False,
 ) -> tuple[Output, Tree]:
@@ -40,7 +40,7 @@ def forward(
 
   Returns:
     The output, and the new running statistics (the old ones outside training). What plug-ins sowed under "aux" is in
-    `output.aux[name]`, as a tuple with one value for each site in the order of the network.
+    `output.aux[name]`, as a tuple with one value for each site, sorted by the site's path.
   """
   params = jax.tree.map(lambda x: x.astype(dtype), variables["params"])
   stats = variables.get("batch_stats", {})
@@ -60,9 +60,9 @@ def _to_float32(x: jax.Array) -> jax.Array:
 
 
 def _sown(collection: Tree) -> dict[str, tuple]:
-  values: dict[str, tuple] = {}
-  for path, sown in flax.traverse_util.flatten_dict(collection).items():
-    values[path[-1]] = values.get(path[-1], ()) + sown
+  values: dict[str, tuple[Any, ...]] = {}
+  for path, sown in sorted(traverse_util.flatten_dict(collection).items()):
+    values[path[-1]] = (*values.get(path[-1], ()), *cast(tuple, sown))
   return values
 
 
@@ -150,7 +150,7 @@ def make_train_step(
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
-    if ema_decay is not None:
+    if ema_decay is not None and ema is not None:
       ema = optax.incremental_update({"params": params, "batch_stats": stats}, ema, 1 - ema_decay)
     return State(state.step + 1, params, stats, opt_state, ema), metrics
 

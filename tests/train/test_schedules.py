@@ -1,0 +1,49 @@
+import json
+
+import numpy as np
+import pytest
+
+from vidjax.errors import ConfigError
+from vidjax.train import schedules
+
+
+def test_golden_cosine_with_warm_up(shared_golden):
+  """Linear from a tenth of the rate, then half a cosine: every point, at 100 steps an epoch."""
+  cases = json.loads((shared_golden / "schedule_sampling_aug.json").read_text())["lr_schedule_cos_warmup"]
+  assert len(cases) == 4
+  for case in cases:
+    schedule = schedules.cosine(case["lr"], case["epochs"], case["warmup_epochs"])(steps_per_epoch=100)
+    for epoch, expected, _ in case["points_epochfloat_lr_mult1_lr_mult5"]:
+      np.testing.assert_allclose(schedule(round(100 * epoch)), expected, rtol=1e-4, atol=1e-6 * case["lr"])
+
+
+def test_cosine_without_warm_up():
+  schedule = schedules.cosine(0.2, epochs=2)(steps_per_epoch=5)
+  expected = 0.1 * (1 + np.cos(np.pi * np.arange(11) / 10))
+  np.testing.assert_allclose([schedule(i) for i in range(11)], expected, atol=1e-7)
+
+
+def test_steps():
+  schedule = schedules.steps(1.0, epochs=4, at=(2, 3), warmup_epochs=1, warmup_from=0.5)(steps_per_epoch=2)
+  np.testing.assert_allclose([schedule(i) for i in range(8)], [0.5, 0.75, 1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
+  schedule = schedules.steps(1.0, epochs=4, at=(1,), factor=0.5)(steps_per_epoch=3)
+  np.testing.assert_allclose([schedule(i) for i in range(6)], [1, 1, 1, 0.5, 0.5, 0.5])
+
+
+def test_constant():
+  schedule = schedules.constant(1.0)(steps_per_epoch=3)
+  assert schedule(0) == schedule(10**6) == 1
+
+
+@pytest.mark.parametrize(
+  ("make", "message"),
+  [
+    (lambda: schedules.cosine(0.1, epochs=5, warmup_epochs=5), "5 epochs cannot warm up for 5"),
+    (lambda: schedules.cosine(0.1, epochs=0), "0 epochs"),
+    (lambda: schedules.steps(0.1, epochs=5, at=(3, 6)), r"at=\(3, 6\).*and 5"),
+    (lambda: schedules.steps(0.1, epochs=5, at=(1,), warmup_epochs=2), "warm-up's end"),
+  ],
+)
+def test_impossible_schedules_are_named(make, message):
+  with pytest.raises(ConfigError, match=message):
+    make()
