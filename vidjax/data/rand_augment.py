@@ -1,0 +1,173 @@
+"""RandAugment for clips: a few random photometric and geometric operations, the same on every frame.
+
+Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced search space", 2020.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from vidjax.data.augment import Clip
+from vidjax.errors import ConfigError
+
+GREY = (128, 128, 128)
+LEVELS = np.arange(256.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandAugment:
+  """Applies `num_ops` operations drawn with replacement, at one strength and a random sign.
+
+  Attributes:
+    num_ops: operations per clip.
+    magnitude: strength of each, from 0 (most do nothing) to 30.
+  """
+
+  num_ops: int = 2
+  magnitude: float = 9
+
+  def __post_init__(self):
+    if self.num_ops < 0 or not 0 <= self.magnitude <= 30:
+      raise ConfigError(f"RandAugment: num_ops={self.num_ops} and magnitude={self.magnitude} (0 to 30) do not fit")
+
+  def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+    """Applies the drawn operations to the video; the label stays."""
+    video = clip["video"]
+    names = list(OPERATIONS)
+    for choice in rng.integers(len(names), size=self.num_ops):
+      strength = self.magnitude / 30 * rng.choice((-1, 1))
+      video = OPERATIONS[names[choice]](video, float(strength))
+    return {**clip, "video": video}
+
+
+Operation = Callable[[np.ndarray, float], np.ndarray]
+"""Maps a uint8 clip `[T, H, W, 3]` and a strength in [-1, 1] to such a clip."""
+
+
+def rotate(video: np.ndarray, strength: float) -> np.ndarray:
+  """Turns the frames by up to 30 degrees about their centre."""
+  return _warp(video, cv2.getRotationMatrix2D(_centre(video), 30 * strength, 1))
+
+
+def shear_x(video: np.ndarray, strength: float) -> np.ndarray:
+  """Moves rows sideways by up to .3 of their distance from the middle."""
+  slope = 0.3 * strength
+  return _warp(video, np.array([[1, slope, -slope * _centre(video)[1]], [0, 1, 0]]))
+
+
+def shear_y(video: np.ndarray, strength: float) -> np.ndarray:
+  """Moves columns up or down by up to .3 of their distance from the middle."""
+  slope = 0.3 * strength
+  return _warp(video, np.array([[1, 0, 0], [slope, 1, -slope * _centre(video)[0]]]))
+
+
+def translate_x(video: np.ndarray, strength: float) -> np.ndarray:
+  """Moves the frames sideways by up to .45 of their width."""
+  return _warp(video, np.array([[1, 0, 0.45 * strength * video.shape[2]], [0, 1, 0]]))
+
+
+def translate_y(video: np.ndarray, strength: float) -> np.ndarray:
+  """Moves the frames up or down by up to .45 of their height."""
+  return _warp(video, np.array([[1, 0, 0], [0, 1, 0.45 * strength * video.shape[1]]]))
+
+
+def posterize(video: np.ndarray, strength: float) -> np.ndarray:
+  """Keeps the upper 8 to 4 bits of every value."""
+  dropped = round(4 * abs(strength))
+  return _look_up(video, np.floor(LEVELS / 2**dropped) * 2**dropped)
+
+
+def solarize(video: np.ndarray, strength: float) -> np.ndarray:
+  """Inverts values above a threshold, which falls from 256 to 0."""
+  return _look_up(video, np.where(256 * (1 - abs(strength)) <= LEVELS, 255 - LEVELS, LEVELS))
+
+
+def brightness(video: np.ndarray, strength: float) -> np.ndarray:
+  """Scales the values by .1 to 1.9."""
+  return _look_up(video, LEVELS * (1 + 0.9 * strength))
+
+
+def contrast(video: np.ndarray, strength: float) -> np.ndarray:
+  """Scales the distance from the clip's mean grey by .1 to 1.9."""
+  mean = float(np.mean([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).mean() for frame in video]))
+  return _look_up(video, mean + (LEVELS - mean) * (1 + 0.9 * strength))
+
+
+def color(video: np.ndarray, strength: float) -> np.ndarray:
+  """Scales the distance from each pixel's grey by .1 to 1.9."""
+
+  def grey(frame: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+  return _blend(video, strength, grey)
+
+
+def sharpness(video: np.ndarray, strength: float) -> np.ndarray:
+  """Scales the distance from the smoothed frame by .1 to 1.9."""
+  kernel = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
+  return _blend(video, strength, lambda frame: cv2.filter2D(frame, -1, kernel))
+
+
+def equalize(video: np.ndarray, strength: float) -> np.ndarray:
+  """Spreads each channel's values evenly over the range, by the histogram of the whole clip; of one strength."""
+  return _look_up(video, np.stack([_equalized(video[..., channel]) for channel in range(3)], -1))
+
+
+def autocontrast(video: np.ndarray, strength: float) -> np.ndarray:
+  """Stretches each channel of the clip to the full range; of one strength."""
+  low, high = (bound((0, 1, 2)).astype(float) for bound in (video.min, video.max))
+  return _look_up(video, (LEVELS[:, None] - low) * 255 / np.maximum(high - low, 1))
+
+
+OPERATIONS: dict[str, Operation] = {
+  operation.__name__: operation
+  for operation in (
+    rotate,
+    shear_x,
+    shear_y,
+    translate_x,
+    translate_y,
+    posterize,
+    solarize,
+    brightness,
+    contrast,
+    color,
+    sharpness,
+    equalize,
+    autocontrast,
+  )
+}
+
+
+def _centre(video: np.ndarray) -> tuple[float, float]:
+  return (video.shape[2] - 1) / 2, (video.shape[1] - 1) / 2
+
+
+def _warp(video: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+  """Bilinear affine warp; what comes from outside the frame is grey."""
+  size = (video.shape[2], video.shape[1])
+  return np.stack([cv2.warpAffine(frame, matrix, size, borderValue=GREY) for frame in video])
+
+
+def _look_up(video: np.ndarray, table: np.ndarray) -> np.ndarray:
+  """Maps every value by a table `[256]`, or `[256, 3]` with one column per channel."""
+  rounded = np.clip(np.rint(table), 0, 255).astype(np.uint8)
+  if rounded.ndim == 1:
+    return cv2.LUT(video.reshape(len(video), -1), rounded).reshape(video.shape)
+  return np.stack([cv2.LUT(frame, rounded[None]) for frame in video])
+
+
+def _blend(video: np.ndarray, strength: float, degrade: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+  weight = 1 + 0.9 * strength
+  return np.stack([cv2.addWeighted(frame, weight, degrade(frame), 1 - weight, 0) for frame in video])
+
+
+def _equalized(values: np.ndarray) -> np.ndarray:
+  """The table `[256]` that maps values to their rank, the lowest to 0 and the highest to 255."""
+  below = np.cumsum(np.bincount(values.ravel(), minlength=256))
+  first = below[values.min()]
+  if first == values.size:
+    return LEVELS
+  return (below - first) * 255 / (values.size - first)
