@@ -1,5 +1,6 @@
 """The synthetic data set: what its classes promise, and that generating it is safe."""
 
+import dataclasses
 import multiprocessing
 import pathlib
 
@@ -18,7 +19,7 @@ TINY = {"train": 20, "validation": 8}
 @pytest.fixture
 def tiny(monkeypatch):
   for name, variant in synthetic_actions.VARIANTS.items():
-    smaller = synthetic_actions.dataclasses.replace(variant, clips=TINY)
+    smaller = dataclasses.replace(variant, clips=TINY)
     monkeypatch.setitem(synthetic_actions.VARIANTS, name, smaller)
 
 
@@ -183,7 +184,7 @@ def test_an_interrupted_generation_leaves_no_data_set(tmp_path, tiny, monkeypatc
 
 
 def _open_tiny(data_dir: str, start, results) -> None:
-  variant = synthetic_actions.dataclasses.replace(synthetic_actions.VARIANTS["order"], clips=TINY)
+  variant = dataclasses.replace(synthetic_actions.VARIANTS["order"], clips=TINY)
   synthetic_actions.VARIANTS["order"] = variant
   start.wait()
   dataset = open_dataset("synthetic_actions/order", data_dir)

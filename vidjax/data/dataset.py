@@ -128,13 +128,13 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
       for split, details in info.splits.items()
     }
   except Exception as error:  # whatever TFDS or the parsers it uses raise on a damaged description
-    raise InputError(f"{folder} is no readable TFDS data set ({error}): prepare {name} again") from error
+    raise InputError(f"{folder} is no readable TFDS data set ({error}): remove it and prepare {name} again") from error
   keys = set(features)
   if not {"label", "video_id", "num_frames", "fps"} <= keys or not keys & {"video", "encoded"}:
-    raise InputError(f"{folder} does not follow the vidjax record schema (see vidjax.data.schema): prepare it again")
+    raise InputError(f"{folder} does not follow the vidjax record schema (see vidjax.data.schema)")
   gone = [path for shards in splits.values() for path, _ in shards if not pathlib.Path(path).is_file()]
   if gone:
-    raise InputError(f"{gone[0]} is missing: prepare {name} again")
+    raise InputError(f"{gone[0]} is missing: remove {folder} and prepare {name} again")
   lengths = {split: sum(length for _, length in shards) for split, shards in splits.items()}
   return Dataset(name, list(features["label"].names), lengths, splits)
 

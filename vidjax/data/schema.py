@@ -183,16 +183,17 @@ class Record:
     raise DamagedRecord(f"frame {wanted[len(images)]} of {self.video_id} cannot be decoded: prepare the data set again")
 
 
-def example(label: int | str, video_id: str, fps: float, frames: Sequence[bytes], **optional: Any) -> Mapping[str, Any]:
-  """An example as TFDS wants it, of JPEG bytes; `optional` holds the values of the optional features."""
-  return {
-    "video": list(frames),
-    "label": label,
-    "video_id": video_id,
-    "num_frames": len(frames),
-    "fps": fps,
-    **optional,
-  }
+def example(label: int | str, video_id: str, fps: float, num_frames: int, **rest: Any) -> dict[str, Any]:
+  """An example as TFDS writes it.
+
+  Args:
+    label: index or name of the class.
+    video_id: unique within the data set.
+    fps: frames per second.
+    num_frames: frames of the video.
+    **rest: `video` (JPEG bytes of every frame), or `encoded` and `short_side`; and the optional features.
+  """
+  return {"label": label, "video_id": video_id, "num_frames": num_frames, "fps": fps, **rest}
 
 
 def _integers(found: Mapping[str, Any], name: str) -> np.ndarray | None:

@@ -90,7 +90,7 @@ def make_example(variant: Variant, split: str, number: int) -> Mapping[str, Any]
     clip = synthetic_clips.draw_action(label, rng, texture(variant, split, number))
   optional = {name: getattr(clip, name) for name in variant.optional}
   video_id = f"{variant.name}-{split}-{number:05d}"
-  return schema.example(label, video_id, FPS, schema.encode_frames(clip.video), **optional)
+  return schema.example(label, video_id, FPS, len(clip.video), video=schema.encode_frames(clip.video), **optional)
 
 
 def texture(variant: Variant, split: str, number: int) -> int:

@@ -1,0 +1,161 @@
+"""Which films a folder or list names, and the splits they get."""
+
+import itertools
+import json
+import pathlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidjax.data import folder
+from vidjax.errors import InputError
+
+
+def tree(root: pathlib.Path, *files: str) -> pathlib.Path:
+  for file in files:
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+  return root
+
+
+def many(label: str, count: int) -> list[str]:
+  return [f"{label}/{number}.avi" for number in range(count)]
+
+
+def splits_of(films) -> dict[str, str]:
+  return {film.name: film.split for film in films}
+
+
+def test_class_folders_are_walked_in_an_order_of_their_own(tmp_path):
+  tree(tmp_path, *many("walk", 10), *many("run", 5), "run/deeper/x.avi", ".hidden/a.avi", "run/.hidden.avi")
+  films = folder.find_films(tmp_path)
+  assert sorted(splits_of(films)) == sorted([*many("walk", 10), *many("run", 5), "run/deeper/x.avi"])
+  assert [film.name for film in films[6:]] != many("walk", 10)
+  tree(tmp_path, *many("swim", 5))
+  assert [film for film in folder.find_films(tmp_path) if film.label != "swim"] == films
+
+
+@given(st.integers(1, 200), st.lists(st.integers(1, 9), min_size=1, max_size=4))
+def test_every_split_gets_its_share_and_at_least_one(total, weights):
+  fractions = {f"s{k}": weight / sum(weights) for k, weight in enumerate(weights)}
+  splits = list(itertools.islice(folder.split_sequence(fractions), total))
+  counts = {split: splits.count(split) for split in fractions}
+  if total >= len(fractions):
+    assert min(counts.values()) >= 1
+  if total >= 40:
+    assert all(abs(counts[split] - fraction * total) <= len(weights) for split, fraction in fractions.items())
+
+
+def test_the_default_split_is_80_to_20():
+  splits = list(itertools.islice(folder.split_sequence(), 100))
+  assert (splits.count("train"), splits.count("validation")) == (80, 20)
+  assert sorted(splits[:2]) == ["train", "validation"]
+
+
+def test_top_folders_may_name_the_splits(tmp_path):
+  tree(
+    tmp_path, "train/walk/a.avi", "train/run/b.avi", "val/walk/c.avi", "val/run/d.avi", "README.txt", "val/notes.txt"
+  )
+  films = folder.find_films(tmp_path)
+  assert splits_of(films) == {
+    "train/walk/a.avi": "train",
+    "train/run/b.avi": "train",
+    "val/walk/c.avi": "validation",
+    "val/run/d.avi": "validation",
+  }
+  assert folder.stray_files(tmp_path) == ["README.txt", "val/notes.txt"]
+
+
+def test_classes_called_train_and_test_are_classes_when_they_hold_videos(tmp_path):
+  films = folder.find_films(tree(tmp_path, *many("train", 5), *many("test", 5)))
+  assert {film.label for film in films} == {"train", "test"}
+
+
+@pytest.mark.parametrize("header", ["path,label,split\n", ""])
+def test_csv_with_and_without_header(tmp_path, header):
+  rows = "a.avi,walk,train\nb c.avi, run,train\n\na2.avi,walk,val\nb2.avi,run,val\n"
+  (tmp_path / "list.csv").write_text(header + rows, encoding="utf-8-sig")
+  films = folder.find_films(tmp_path / "list.csv")
+  assert {(film.name, film.label, film.split) for film in films} == {
+    ("a.avi", "walk", "train"),
+    ("b c.avi", "run", "train"),
+    ("a2.avi", "walk", "validation"),
+    ("b2.avi", "run", "validation"),
+  }
+  assert all(film.path == tmp_path / film.name for film in films)
+
+
+def test_json_lines_without_split(tmp_path):
+  rows = [{"path": f"{k}.avi", "label": k % 2} for k in range(8)]
+  (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+  films = folder.find_films(tmp_path / "list.jsonl", {"train": 0.5, "dev": 0.5})
+  assert {(film.label, film.split) for film in films} == {("0", ""), ("1", "")}
+
+
+@pytest.mark.parametrize(
+  ("files", "message"),
+  [
+    ([], "has no class folders"),
+    (["a.avi"], "has no class folders"),
+    ([*many("Dog", 2), *many("dog", 2)], "'Dog' and 'dog' differ in case only"),
+    ([*many("walk", 3), *many("run", 1)], "class 'run' has 1 video for the splits train, validation"),
+    (["train/walk/a", "train/run/a", "test/walk/a"], "split 'test' no video of class 'run'"),
+  ],
+)
+def test_folders_that_cannot_be_split(tmp_path, files, message):
+  with pytest.raises(InputError, match=message):
+    folder.find_films(tree(tmp_path, *files))
+
+
+def test_an_empty_class_folder_is_named(tmp_path):
+  tree(tmp_path, *many("walk", 3))
+  (tmp_path / "run").mkdir()
+  with pytest.raises(InputError, match=r"class folder .*run is empty"):
+    folder.find_films(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("name", "text", "message"),
+  [
+    ("a.csv", "", "names no video"),
+    ("a.csv", "path,label\na.avi,\n", "a.avi has an empty label"),
+    ("a.csv", "path,label\n,walk\n", "line 2: the path is empty"),
+    ("a.csv", "path,class\na.avi,walk\n", "line 2: wants path, label"),
+    ("a.csv", "a.avi\n", "line 1: 1 cells"),
+    ("a.csv", "a.avi,walk,train,x\n", "line 1: 4 cells"),
+    ("a.csv", "a.avi,walk,train\nb.avi,walk\n", "gives 1 videos a split but not b.avi"),
+    ("a.csv", "a.avi,walk\na.avi,run\n", "a.avi is named 2 times"),
+    ("a.csv", "a.avi,walk,my split\n", "line 1: 'my split' is no split name"),
+    ("a.jsonl", "{path: 3}", "line 1: not JSON"),
+    ("a.jsonl", "[1, 2]", "line 1: wants an object"),
+    ("a.jsonl", '{"path": "a.avi", "label": null}', "a.avi has an empty label"),
+    ("a.txt", "a.avi,walk", "neither a folder nor a .csv"),
+  ],
+)
+def test_lists_that_cannot_be_read(tmp_path, name, text, message):
+  (tmp_path / name).write_text(text)
+  with pytest.raises(InputError, match=message):
+    folder.find_films(tmp_path / name)
+
+
+def test_lists_in_another_encoding_and_missing_ones(tmp_path):
+  (tmp_path / "a.csv").write_bytes("a.avi,göhen\n".encode("latin-1"))
+  with pytest.raises(InputError, match="is not UTF-8"):
+    folder.find_films(tmp_path / "a.csv")
+  with pytest.raises(InputError, match=r"b\.csv does not exist"):
+    folder.find_films(tmp_path / "b.csv")
+
+
+def test_fractions_are_not_mixed_with_given_splits(tmp_path):
+  tree(tmp_path, "train/walk/a.avi", "test/walk/c.avi")
+  with pytest.raises(InputError, match="comes with splits of its own: leave --split out"):
+    folder.find_films(tmp_path, {"train": 1.0})
+
+
+def test_fractions_parse():
+  assert folder.parse_fractions("train:.8, validation:.2") == {"train": 0.8, "validation": 0.2}
+  for bad in ("train", "train:.8", "train:.8,train:.2", "train:-1,test:2", "train:1,test:0", "Train:1", ""):
+    with pytest.raises(InputError, match=r"^--split="):
+      folder.parse_fractions(bad)

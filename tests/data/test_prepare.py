@@ -1,0 +1,198 @@
+"""`python -m vidjax.prepare folder`: what is kept, what is refused, and that nothing half stays behind."""
+
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vidjax import prepare
+from vidjax.data.dataset import open_dataset
+from vidjax.data.schema import Record
+from vidjax.errors import InputError
+from vidjax.prepare import Storage, cut, prepare_folder
+
+
+@pytest.fixture
+def videos(tmp_path, make_video) -> pathlib.Path:
+  root = tmp_path / "videos"
+  for label, width in (("walk", 48), ("run", 64)):
+    for number in range(3):
+      make_video(root / label / f"{number}.mp4", count=8 + number, width=width)
+  return root
+
+
+def records(data_dir, name="mine") -> dict[str, Record]:
+  dataset = open_dataset(f"folder/{name}", str(data_dir))
+  sources = [dataset.source(split) for split in dataset.splits]
+  found = [Record.parse(source[i]) for source in sources for i in range(len(source))]
+  return {record.video_id: record for record in found}
+
+
+def test_a_folder_becomes_a_data_set(videos, tmp_path):
+  report = prepare_folder(videos, "mine", tmp_path / "data", storage=Storage(short_side=16))
+  dataset = open_dataset("folder/mine", str(tmp_path / "data"))
+  assert (dataset.class_names, dataset.splits) == (["run", "walk"], {"train": 4, "validation": 2})
+  found = records(tmp_path / "data")
+  assert sorted(found) == [f"{label}/{n}.mp4" for label in ("run", "walk") for n in range(3)]
+  walk = found["walk/2.mp4"]
+  assert (walk.label, walk.num_frames, walk.fps) == (1, 10, 8)
+  clip = walk.decode([0, 9])
+  assert clip.shape == (2, 16, 24, 3)
+  np.testing.assert_allclose(clip[:, -1, -1].mean(-1), [20, 92], atol=4)
+  assert len(report.kept) == 6
+  assert not report.refused
+
+
+def test_original_files_give_the_same_frames(videos, tmp_path):
+  prepare_folder(videos, "mine", tmp_path, storage=Storage(short_side=16))
+  prepare_folder(videos, "files", tmp_path, storage=Storage(short_side=16, encoding="video"))
+  jpeg, original = records(tmp_path), records(tmp_path, "files")
+  assert jpeg.keys() == original.keys()
+  for video_id, record in jpeg.items():
+    assert original[video_id].num_frames == record.num_frames
+    np.testing.assert_allclose(original[video_id].decode([5, 1]).astype(int), record.decode([5, 1]), atol=12)
+
+
+def test_bad_files_are_refused_and_listed(videos, tmp_path, make_video):
+  (videos / "walk" / "empty.mp4").touch()
+  (videos / "walk" / "notes.txt").write_text("no video")
+  good = make_video(tmp_path / "good.avi", count=30, height=64, width=64, codec="mpeg4").read_bytes()
+  (videos / "run" / "cut.avi").write_bytes(good[: len(good) * 3 // 4])
+  (videos / "README").touch()
+  prepare_folder(videos, "mine", tmp_path)
+  folder = tmp_path / "folder" / "mine"
+  lines = (folder / "report.txt").read_text().splitlines()
+  assert sum(line.startswith("kept: ") for line in lines) == 6
+  refused = sorted(line for line in lines if line.startswith("refused: "))
+  for line, part in zip(
+    refused,
+    ["README lies outside", "run/cut.avi is truncated", "walk/empty.mp4 is empty", "walk/notes.txt is not a video"],
+    strict=True,
+  ):
+    assert part in line
+  report = json.loads((folder / "report.json").read_text())
+  assert (len(report["kept"]), len(report["refused"])) == (6, 4)
+  assert report["kept"][0].keys() == {"split", "label", "file", "clips", "frames", "stated_frames"}
+
+
+def test_clips_of_one_film_stay_in_one_split(videos, tmp_path, make_video):
+  make_video(videos / "walk" / "long.mp4", count=29)
+  prepare_folder(videos, "mine", tmp_path, storage=Storage(clip_seconds=1))
+  dataset = open_dataset("folder/mine", str(tmp_path))
+  films = {
+    split: {Record.parse(source[i]).video_id.partition("#")[0] for i in range(len(source))}
+    for split, source in ((split, dataset.source(split)) for split in dataset.splits)
+  }
+  assert not films["train"] & films["validation"]
+  found = records(tmp_path)
+  lengths = [found[f"walk/long.mp4#{k:04d}"].num_frames for k in range(4)]
+  assert lengths == [8, 8, 8, 5]
+  np.testing.assert_allclose(found["walk/long.mp4#0001"].decode([0])[0, -1, -1], 84, atol=4)
+
+
+@pytest.mark.parametrize(
+  ("frames", "length", "expected"),
+  [(1, 8, [1]), (8, 8, [8]), (11, 8, [11]), (12, 8, [8, 4]), (20, 8, [8, 8, 4]), (19, 8, [8, 11]), (5, 1, [1] * 5)],
+)
+def test_films_are_cut_without_losing_a_frame(frames, length, expected):
+  clips = cut(frames, length)
+  assert [stop - start for start, stop in clips] == expected
+  assert (clips[0][0], clips[-1][1]) == (0, frames)
+  assert all(a[1] == b[0] for a, b in itertools.pairwise(clips))
+
+
+def test_names_in_use_and_unfit_names(videos, tmp_path):
+  prepare_folder(videos, "mine", tmp_path)
+  before = (tmp_path / "folder" / "mine" / "report.json").stat().st_mtime_ns
+  with pytest.raises(InputError, match=r"folder/mine exists .* --overwrite"):
+    prepare_folder(videos, "mine", tmp_path)
+  assert (tmp_path / "folder" / "mine" / "report.json").stat().st_mtime_ns == before
+  prepare_folder(videos, "mine", tmp_path, storage=Storage(short_side=8), overwrite=True)
+  assert records(tmp_path)["walk/0.mp4"].decode([0]).shape == (1, 8, 12, 3)
+  for name in ("", "a/b", "..", ".mine", "a b"):
+    with pytest.raises(InputError, match="--name="):
+      prepare_folder(videos, name, tmp_path)
+  with pytest.raises(InputError, match=r"--clip_seconds .* needs --encoding=jpeg"):
+    prepare_folder(videos, "other", tmp_path, storage=Storage(encoding="video", clip_seconds=1))
+
+
+def test_refusals_that_empty_a_class_leave_nothing(videos, tmp_path):
+  data = tmp_path / "data"
+  for path in (videos / "run").iterdir():
+    path.write_bytes(b"")
+  with pytest.raises(InputError, match=r"could be read give split '\w+' no video of class 'run'"):
+    prepare_folder(videos, "mine", data)
+  for path in (videos / "walk").iterdir():
+    path.write_bytes(b"")
+  with pytest.raises(InputError, match=r"none of the 6 files could be read; the last: \w+/\d\.mp4 is empty"):
+    prepare_folder(videos, "mine", data)
+  assert [path.name for path in data.rglob("*")] == ["folder", ".mine.lock"]
+
+
+def test_an_interruption_leaves_nothing(videos, tmp_path, monkeypatch):
+  def interrupt(film, storage):
+    if film.name == "walk/1.mp4":
+      raise KeyboardInterrupt
+    return original(film, storage)
+
+  original = prepare._read
+  monkeypatch.setattr(prepare, "_read", interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    prepare_folder(videos, "mine", tmp_path / "data")
+  assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder", ".mine.lock"]
+
+
+def run(*arguments: object, limit: str = "true") -> subprocess.CompletedProcess:
+  command = [sys.executable, "-m", "vidjax.prepare", *map(str, arguments)]
+  return subprocess.run(
+    ["bash", "-c", f'{limit} && exec "$@"', "bash", *command], capture_output=True, text=True, check=False
+  )
+
+
+@pytest.mark.slow
+def test_the_command(videos, tmp_path):
+  (videos / "walk" / "empty.mp4").touch()
+  flags = ("folder", f"--videos={videos}", "--name=mine", f"--data_dir={tmp_path}", "--split=train:.5,test:.5")
+  done = run(*flags, "--workers=1")
+  assert (done.returncode, done.stdout.splitlines()[0]) == (
+    0,
+    "folder/mine: 4 clips in train, 2 clips in test; 6 files kept, 1 refused",
+  )
+  assert "refused: walk/empty.mp4 is empty (0 bytes)" in done.stderr
+  again = run(*flags)
+  assert (again.returncode, again.stdout) == (2, "")
+  assert again.stderr == f"error: folder/mine exists in {tmp_path}: choose another --name, or pass --overwrite\n"
+
+
+@pytest.mark.slow
+def test_the_command_names_missing_flags_and_full_disks(videos, tmp_path):
+  for arguments, message in (
+    ((), "usage: python -m vidjax.prepare folder"),
+    (("folder",), "--videos is missing"),
+    (("folder", f"--videos={videos}"), "--name is missing"),
+    (("folder", "--frobnicate=1"), "Unknown command line flag 'frobnicate'"),
+  ):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+  flags = ("folder", f"--videos={videos}", "--name=mine", f"--data_dir={tmp_path / 'data'}")
+  full = run(*flags, limit="ulimit -f 32")  # no file may exceed 32 KiB: as writing to a full disk fails
+  assert full.returncode == 2
+  assert full.stderr.splitlines()[-1].startswith("error: cannot write to ")
+  assert "Traceback" not in full.stderr
+  assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder", ".mine.lock"]
+
+
+def test_real_films(shared_videos, tmp_path):
+  names = {"cartoon": "bigbuckbunny.mp4", "space": "torchcodec_nasa_13013.mp4"}
+  rows = [f"{shared_videos / name},{label},train" for label, name in names.items()]
+  rows.append(f"{shared_videos / 'decord_corrupted.mp4'},space,train")
+  (tmp_path / "list.csv").write_text("\n".join(rows))
+  report = prepare_folder(tmp_path / "list.csv", "real", tmp_path, storage=Storage(short_side=64, clip_seconds=2))
+  assert [entry["clips"] for entry in report.kept] == [3, 7]
+  assert "28 frames could be decoded" in report.refused[0]

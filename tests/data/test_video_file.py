@@ -1,0 +1,117 @@
+"""Decoding video files: sizes, rotation, damage."""
+
+import av
+import numpy as np
+import pytest
+
+from vidjax.data import video_file
+from vidjax.errors import InputError
+
+
+def levels(video) -> np.ndarray:
+  return np.array([image[-4:, -4:].mean() for image in video])
+
+
+@pytest.mark.parametrize(
+  ("codec", "suffix"),
+  [("libx264", "mp4"), ("ffv1", "mkv"), ("libvpx-vp9", "webm"), ("mpeg4", "avi"), ("mjpeg", "mov")],
+)
+def test_every_frame_comes_in_order_whatever_the_codec(tmp_path, make_video, codec, suffix):
+  path = make_video(tmp_path / f"a.{suffix}", codec=codec, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p")
+  video = list(video_file.decode(path))
+  assert {(image.shape, image.dtype) for image in video} == {((32, 48, 3), np.dtype(np.uint8))}
+  np.testing.assert_allclose(levels(video), 8 * np.arange(8) + 20, atol=4)
+  assert video_file.probe(path).fps == 8
+
+
+def test_bytes_decode_like_the_file(tmp_path, make_video):
+  path = make_video(tmp_path / "a.mp4")
+  np.testing.assert_array_equal(list(video_file.decode(path)), list(video_file.decode(path.read_bytes())))
+
+
+@pytest.mark.parametrize(
+  ("short_side", "expected"), [(None, (32, 48)), (16, (16, 24)), (32, (32, 48)), (256, (32, 48)), (1, (1, 2))]
+)
+def test_the_short_side_shrinks_and_never_grows(tmp_path, make_video, short_side, expected):
+  image = next(video_file.decode(make_video(tmp_path / "a.mp4"), short_side))
+  assert image.shape == (*expected, 3)
+
+
+def test_one_frame_of_odd_size(tmp_path, make_video):
+  path = make_video(tmp_path / "a.mkv", count=1, height=17, width=33, codec="ffv1", pix_fmt="yuv444p")
+  (image,) = video_file.decode(path)
+  assert image.shape == (17, 33, 3)
+  (image,) = video_file.decode(path, 9)
+  assert image.shape == (9, 17, 3)
+
+
+@pytest.fixture
+def bad_files(tmp_path, make_video):
+  good = make_video(tmp_path / "good.avi", count=30, height=64, width=64, codec="mpeg4").read_bytes()
+  (tmp_path / "empty.mp4").touch()
+  (tmp_path / "text.mp4").write_text("no video at all\n" * 20)
+  (tmp_path / "truncated.avi").write_bytes(good[: len(good) * 3 // 4])
+  (tmp_path / "headless.mp4").write_bytes(make_video(tmp_path / "good.mp4").read_bytes()[:900])
+  (tmp_path / "folder.mp4").mkdir()
+  with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+    stream = container.add_stream("aac", rate=8000, layout="mono")
+    sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+    sound.sample_rate = 8000
+    container.mux(stream.encode(sound))
+    container.mux(stream.encode(None))
+  return tmp_path
+
+
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    ("missing.mp4", "does not exist"),
+    ("empty.mp4", r"is empty \(0 bytes\)"),
+    ("text.mp4", "is not a video"),
+    ("headless.mp4", "is truncated or damaged: it holds no stream"),
+    ("folder.mp4", "is a folder"),
+    ("sound.mp4", "holds no video, only audio"),
+    ("truncated.avi", r"is truncated or damaged: (1\d|2\d) frames could be decoded"),
+  ],
+)
+def test_bad_files_are_named_with_the_reason(bad_files, name, message, capfd):
+  with pytest.raises(InputError, match=f"{name} {message}"):
+    list(video_file.decode(bad_files / name))
+  assert capfd.readouterr() == ("", "")
+
+
+def test_empty_bytes_carry_the_name_given():
+  with pytest.raises(InputError, match="clip 7 is empty"):
+    list(video_file.decode(b"", name="clip 7"))
+
+
+@pytest.mark.parametrize(
+  ("name", "frames", "shape"),
+  [
+    ("bigbuckbunny.mp4", 132, (256, 455)),
+    ("decord_unordered.mov", 4, (50, 50)),
+    ("decord_video_90.mov", 3, (454, 256)),
+    ("decord_video_270.mov", 3, (454, 256)),
+    ("torchcodec_av1_video.mkv", 125, (256, 455)),
+    ("torchcodec_bt709_full_range.mp4", 30, (256, 455)),
+    ("torchcodec_h264_10bits.mp4", 30, (200, 200)),
+    ("torchcodec_h265_video.mp4", 10, (128, 128)),
+    ("torchcodec_nasa_13013.mp4", 325, (180, 320)),
+    ("tree.avi", 68, (240, 320)),
+  ],
+)
+def test_real_files(shared_videos, name, frames, shape, capfd):
+  assert [image.shape[:2] for image in video_file.decode(shared_videos / name, 256)] == [shape] * frames
+  assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("name", "turns"), [("decord_video_90.mov", -1), ("decord_video_270.mov", 1)])
+def test_rotation_can_be_left_out(shared_videos, name, turns):
+  upright, lying = (next(video_file.decode(shared_videos / name, rotate=rotate)) for rotate in (True, False))
+  np.testing.assert_array_equal(upright, np.rot90(lying, turns))
+
+
+def test_damage_in_the_middle_of_a_real_file(shared_videos):
+  frames = video_file.decode(shared_videos / "decord_corrupted.mp4")
+  with pytest.raises(InputError, match=r"decord_corrupted\.mp4 is damaged: 28 frames could be decoded"):
+    list(frames)

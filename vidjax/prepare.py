@@ -1,0 +1,236 @@
+"""Prepares videos for training: `python -m vidjax.prepare folder --videos=DIR --name=NAME`.
+
+Checks every file by decoding it whole, stores its frames, and lists what was kept, what was refused and why in
+report.txt and report.json of the data set.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import rich.console
+import rich.progress
+from absl import flags
+
+from vidjax.data import folder, schema, video_file, write
+from vidjax.errors import InputError, run_main
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+  """How films are stored.
+
+  Attributes:
+    short_side: the short side of frames is shrunk to this.
+    encoding: "jpeg" stores frames; "video" the original files: far smaller, slower to sample.
+    clip_seconds: films are cut into clips of this length; None keeps them whole.
+  """
+
+  short_side: int = 256
+  encoding: str = "jpeg"
+  clip_seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What became of every file.
+
+  Attributes:
+    kept: file, split, label, clips and frames of every file that is in the data set, and the number of frames its
+      header states.
+    refused: one sentence for every file that is not, with its name and the reason.
+  """
+
+  kept: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+  refused: list[str] = dataclasses.field(default_factory=list)
+
+  def write(self, directory: pathlib.Path) -> None:
+    """Writes report.json, and report.txt with one line for every file."""
+    lines = [f"refused: {reason}" for reason in self.refused]
+    for entry in self.kept:
+      lines.append("kept: {file} ({split}, {label}), {frames} frames, clips: {clips}".format_map(entry))
+      if entry["stated_frames"] not in (0, entry["frames"]):
+        lines[-1] += f"; the header states {entry['stated_frames']} frames"
+    (directory / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+    (directory / "report.json").write_text(json.dumps(dataclasses.asdict(self), indent=1), encoding="utf-8")
+
+
+def prepare_folder(
+  videos: pathlib.Path,
+  name: str,
+  data_dir: pathlib.Path,
+  *,
+  fractions: Mapping[str, float] | None = None,
+  storage: Storage | None = None,
+  workers: int = 2,
+  overwrite: bool = False,
+) -> Report:
+  """Makes the data set folder/NAME of videos: all of it or, after an error, nothing.
+
+  Args:
+    videos: see `vidjax.data.folder.find_films`.
+    name: letters, digits, ".", "-" and "_".
+    data_dir: where prepared data sets lie.
+    fractions: share of every split, see `find_films`.
+    storage: how films are stored.
+    workers: number of files decoded at once; the frames of each are held in memory as JPEG, some 10 KB a frame.
+    overwrite: replace a data set of that name.
+
+  Raises:
+    InputError: a name in use or unfit, videos that cannot be split, or refused files without which a split
+      lacks a class.
+  """
+  storage = storage or Storage()
+  if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
+    raise InputError(f"--name={name}: use letters, digits, '.', '-' and '_', and begin with a letter or a digit")
+  if storage.encoding == "video" and storage.clip_seconds:
+    raise InputError("--clip_seconds cuts stored frames: it needs --encoding=jpeg")
+  target = data_dir / "folder" / name
+  taken = InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
+  if target.exists() and not overwrite:
+    raise taken
+  films = folder.find_films(videos, fractions)
+  report = Report(refused=[f"{file} lies outside any class folder" for file in folder.stray_files(videos)])
+
+  def fill(partial: pathlib.Path) -> None:
+    records = partial / write.VERSION
+    records.mkdir()
+    given = list(dict.fromkeys(film.split for film in films if film.split))
+    splits = given or list(fractions or folder.DEFAULT_FRACTIONS)
+    labels = sorted({film.label for film in films})
+    examples = _examples(films, fractions, storage, workers, report)
+    write.write_records(records, f"folder/{name}", splits, examples, labels, encoding=storage.encoding)
+    kept = {(entry["split"], entry["label"]) for entry in report.kept}
+    folder.check_splits(kept, list(itertools.product(splits, labels)), "the files that could be read give")
+    report.write(partial)
+
+  if not write.fill_folder(target, fill, overwrite):
+    raise taken
+  return report
+
+
+def _examples(
+  films: list[folder.Film], fractions: Mapping[str, float] | None, storage: Storage, workers: int, report: Report
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+  """Reads the films in their order; yields (split, example) of every clip and fills the report."""
+  columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
+  sequences = collections.defaultdict(lambda: folder.split_sequence(fractions))
+  with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
+    task = bar.add_task("preparing", total=len(films))
+    for film, future in _in_order(lambda film: _read(film, storage), films, workers):
+      try:
+        examples, stated_frames = future.result()
+      except InputError as error:
+        report.refused.append(str(error))
+        bar.console.print(f"refused: {error}", markup=False, highlight=False, soft_wrap=True)
+      else:
+        split = film.split or next(sequences[film.label])
+        entry = {"file": film.name, "split": split, "label": film.label, "clips": len(examples)}
+        frames = sum(example["num_frames"] for example in examples)
+        report.kept.append({**entry, "frames": frames, "stated_frames": stated_frames})
+        yield from ((split, example) for example in examples)
+      bar.advance(task)
+  if not report.kept:
+    raise InputError(f"none of the {len(films)} files could be read; the last: {report.refused[-1]}")
+
+
+def _in_order(
+  function: Callable[[T], R], items: Iterable[T], workers: int
+) -> Iterator[tuple[T, concurrent.futures.Future[R]]]:
+  """Calls the function on every item in threads, a few items ahead; yields items and results in their order."""
+  pending = collections.deque()
+  with concurrent.futures.ThreadPoolExecutor(workers) as threads:
+    try:
+      for item in items:
+        pending.append((item, threads.submit(function, item)))
+        if len(pending) > 2 * workers:
+          yield pending.popleft()
+      while pending:
+        yield pending.popleft()
+    finally:
+      for _, future in pending:
+        future.cancel()
+
+
+def _read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]], int]:
+  """The examples of a film, and the number of frames its header states; raises an InputError for an unreadable file."""
+  name = film.name.encode("utf-8", "backslashreplace").decode()
+  info = video_file.probe(film.path, name)
+  frames = video_file.decode(film.path, storage.short_side, name=name)
+  if storage.encoding == "video":
+    count = sum(1 for _ in frames)
+    file = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
+    return [schema.example(film.label, name, info.fps, count, **file)], info.num_frames
+  jpegs = schema.encode_frames(frames)
+  if not storage.clip_seconds:
+    return [schema.example(film.label, name, info.fps, len(jpegs), video=jpegs)], info.num_frames
+  if not info.fps:
+    raise InputError(f"{name} states no frame rate, so it cannot be cut into clips of some seconds")
+  edges = cut(len(jpegs), max(1, round(info.fps * storage.clip_seconds)))
+  return [
+    schema.example(film.label, f"{name}#{number:04d}", info.fps, stop - start, video=jpegs[start:stop])
+    for number, (start, stop) in enumerate(edges)
+  ], info.num_frames
+
+
+def cut(num_frames: int, length: int) -> list[tuple[int, int]]:
+  """First and one past the last frame of every clip; a rest shorter than half a clip joins the last one."""
+  clips = max(1, (num_frames + length // 2) // length)
+  edges = [clip * length for clip in range(clips)] + [num_frames]
+  return list(itertools.pairwise(edges))
+
+
+def main(argv: list[str]) -> None:
+  """The command; see --help."""
+  values = flags.FLAGS
+  if argv[1:] != ["folder"]:
+    raise InputError("usage: python -m vidjax.prepare folder --videos=DIR --name=NAME")
+  for flag in ("videos", "name"):
+    if not values[flag].value:
+      raise InputError(f"--{flag} is missing: python -m vidjax.prepare folder --videos=DIR --name=NAME")
+  report = prepare_folder(
+    pathlib.Path(values.videos),
+    values.name,
+    pathlib.Path(values.data_dir),
+    fractions=folder.parse_fractions(values.split) if values.split else None,
+    storage=Storage(values.short_side, values.encoding, values.clip_seconds),
+    workers=values.workers,
+    overwrite=values.overwrite,
+  )
+  clips = collections.Counter()
+  for entry in report.kept:
+    clips[entry["split"]] += entry["clips"]
+  counts = ", ".join(f"{count} clips in {split}" for split, count in clips.items())
+  target = pathlib.Path(values.data_dir) / "folder" / values.name
+  print(f"folder/{values.name}: {counts}; {len(report.kept)} files kept, {len(report.refused)} refused")
+  print(f"see {target / 'report.txt'}")
+
+
+def define_flags() -> None:
+  """Defines the flags of the command."""
+  flags.DEFINE_string("videos", None, "Folder of class folders, or a .csv or .jsonl file of path,label[,split].")
+  flags.DEFINE_string("name", None, "Name of the data set: it opens as folder/NAME.")
+  flags.DEFINE_string("split", None, "Share of every split; train:.8,validation:.2 by default.")
+  flags.DEFINE_integer("short_side", 256, "Shrink frames to this short side.", lower_bound=1)
+  flags.DEFINE_enum(
+    "encoding", "jpeg", ["jpeg", "video"], "Store JPEG frames, or the files: smaller, slower to sample."
+  )
+  flags.DEFINE_integer("workers", os.cpu_count(), "Number of files decoded at once.", lower_bound=1)
+  flags.DEFINE_float("clip_seconds", None, "Cut films into clips of this length.", lower_bound=0.01)
+  flags.DEFINE_string("data_dir", "data", "Where prepared data sets lie.")
+  flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
+
+
+if __name__ == "__main__":
+  define_flags()
+  run_main(main)
