@@ -147,6 +147,7 @@ def test_transforms_must_leave_one_size():
     ({"batch_size": 11}, "10 training records do not fill a batch of 11"),
     ({"batch_size": 4, "process_count": 3}, "multiple of the 3 processes"),
     ({"batch_size": 0}, "batch_size=0"),
+    ({"seed": -1}, "seed=-1"),
     ({"batch_size": 4, "process_index": 2, "process_count": 2}, "process_index=2"),
   ],
 )

@@ -134,6 +134,8 @@ def train_loader(
     InputError: sizes that do not fit each other.
   """
   share = _share(batch_size, process_index, process_count)
+  if not 0 <= seed < 2**32:
+    raise InputError(f"seed={seed} is outside 0 to 2**32 - 1")
   if len(source) < batch_size:
     raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: choose a smaller batch_size")
   dataset = (
