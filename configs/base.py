@@ -1,11 +1,12 @@
 """Every key a config has, with its default: ResNet-50 on 8 segments of a prepared data set, TSN's augmentation.
 
-Other configs start from this one and set what differs. `{"make": "dotted.path", ...}` names what is built, and the other
-keys are its arguments: their meaning and defaults stand in its docstring. Any value can be changed on the command line:
-`--config.train.batch_size=64`, `--config.transforms[0].size=112`.
+Other configs start from this one and set what differs. `{"make": "dotted.path", ...}` names what is built, and the
+other keys are its arguments: their meaning and defaults stand in its docstring. Any value can be changed on the command
+line: `--config.train.batch_size=64`, `--config.transforms[0].size=112`.
 """
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -50,7 +51,7 @@ def get_config() -> ConfigDict:
   c.optimizer.kind = "sgd"
   c.optimizer.momentum = 0.9
   c.optimizer.weight_decay = 5e-4
-  c.optimizer.clip_norm = None
+  c.optimizer.clip_norm = placeholder(float)
   c.optimizer.groups = ({"make": "vidjax.train.optimizer.Group", "match": "/(bias|scale)$", "decay": 0.0},)
 
   c.schedule = ConfigDict()  # in epochs, and as many of them as train.epochs
@@ -63,11 +64,11 @@ def get_config() -> ConfigDict:
   c.train.batch_size = 64
   c.train.accumulate = 1
   c.train.dtype = "float32"
-  c.train.ema_decay = None
-  c.train.devices = None
+  c.train.ema_decay = placeholder(float)
+  c.train.devices = placeholder(int)
   c.train.fsdp = False
   c.train.evaluate_every = 1.0
-  c.train.checkpoint_every = None
+  c.train.checkpoint_every = placeholder(int)
   c.train.keep_best = 1
   c.train.log_every = 10
   return c

@@ -1,7 +1,7 @@
 """A first result in minutes on two CPU cores: a mini ResNet with TSM learns the direction of motion.
 
-`configs/quickstart.py` has TSM; `configs/quickstart.py:tsn` is the same network without it, which cannot tell a clip from
-its reverse and so cannot exceed 50%.
+`configs/quickstart.py` has TSM; `configs/quickstart.py:tsn` is the same network without it, which cannot tell a clip
+from its reverse and so cannot exceed 50%.
 """
 
 from ml_collections import ConfigDict
@@ -25,7 +25,8 @@ def get_config(arg: str = "tsm") -> ConfigDict:
       "at": "before",
     },
   )
-  c.model.backbone = {"make": "vidjax.backbones.resnet.MiniResNet", "inserts": inserts if arg == "tsm" else ()}
+  c.model.backbone = {"make": "vidjax.backbones.resnet.MiniResNet", "widths": (24, 24, 48, 48)}
+  c.model.backbone.inserts = inserts if arg == "tsm" else ()
   c.model.dropout = 0.0
   c.schedule.learning_rate = 0.1
   c.optimizer.weight_decay = 1e-4

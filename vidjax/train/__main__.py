@@ -1,9 +1,11 @@
-"""`python -m vidjax.train --config=FILE[:argument] --workdir=DIR [--config.key=value ...]`: trains, or goes on training.
+"""`python -m vidjax.train --config=FILE[:argument] --workdir=DIR [--config.key=value ...]`: trains, or goes on.
 
-Exit codes: 0 trained (or found finished), 2 bad input, 3 a loss that is not finite, 75 stopped by SIGTERM with the state
-saved. Several processes: give each `--coordinator=HOST:PORT --num_processes=N --process_id=I`.
+Exit codes: 0 trained (or found finished), 2 bad input, 3 a loss that is not finite, 75 stopped by SIGTERM with the
+state saved. Several processes: give each `--coordinator=HOST:PORT --num_processes=N --process_id=I`.
 """
 
+import contextlib
+import dataclasses
 import functools
 import json
 import pathlib
@@ -14,14 +16,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags
-from ml_collections import config_flags
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict, config_flags
 
 from vidjax.analyse.pictures import save_batch
 from vidjax.build import build
 from vidjax.errors import ConfigError, InputError, run_main
+from vidjax.evaluate.__main__ import Options
+from vidjax.evaluate.__main__ import evaluate as evaluate_runs
 from vidjax.evaluate.metrics import summarize
-from vidjax.evaluate.report import write_report
 from vidjax.evaluate.views import make_scorer, score_split
 from vidjax.run import Run, check_same, open_run, section, write_folder
 from vidjax.train.checkpoint import Checkpoints, load_variables, transfer
@@ -52,9 +57,26 @@ def main(argv: list[str]) -> None:
     jax.distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
   config = json.loads(read_config(CONFIG.value).to_json())
   workdir = pathlib.Path(WORKDIR.value)
-  chief = jax.process_index() == 0
-  say = functools.partial(print, flush=True) if chief else lambda *_: None
+  settings = train(config, workdir)
+  report(workdir, settings)
+  say(f"done in {time.monotonic() - started:.0f} s: {workdir}")
 
+
+def read_config(config: Any) -> ConfigDict:
+  """The ConfigDict of the flag; raises ConfigError where there is none or its file cannot be read."""
+  if config is None:
+    raise ConfigError("--config=FILE is missing: name a config, such as configs/quickstart.py")
+  try:
+    config.to_dict()  # config_flags puts off the error of a file it cannot read until the config is used
+  except AttributeError as error:
+    raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
+  except OSError as error:
+    raise ConfigError(f"--config: {error}") from error
+  return config
+
+
+def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
+  """Builds everything a config describes and trains it, from the last checkpoint in `workdir` where there is one."""
   run = Run(config)
   settings: Settings = section(config, "train", "vidjax.train.loop.Settings")
   mesh = make_mesh(settings.devices)
@@ -62,34 +84,6 @@ def main(argv: list[str]) -> None:
   loader = run.train_loader(settings.batch_size)
   schedule = build(config["schedule"], epochs=settings.epochs)(loader.batches_per_epoch)
   optimizer = build(config["optimizer"], schedule=schedule)
-
-  if (workdir / "config.json").exists():
-    check_same(workdir, config, run.class_names)
-  elif chief:
-    write_folder(workdir, config, run.class_names)
-
-  key = jax.random.key(config["seed"])
-  init_key, train_key = jax.random.split(key)
-  make = functools.partial(init_state, run.network, run.clip_shape, optimizer, ema=settings.ema_decay is not None)
-  abstract = jax.eval_shape(make, key=init_key)
-  sharding = state_sharding(abstract, mesh, settings.fsdp)
-  checkpoints = Checkpoints(workdir, settings.keep_best)
-  total = round(settings.epochs * loader.batches_per_epoch)
-  if checkpoints.latest_step is not None:
-    layout = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, sharding)
-    state, next_batch = checkpoints.restore(layout)
-    say(f"{workdir} goes on after step {next_batch} of {total}" if next_batch < total else f"{workdir} is finished")
-  else:
-    state = jax.jit(make, out_shardings=sharding)(key=init_key)
-    if config["init"]["workdir"]:
-      state = start_from(state, config["init"], sharding)
-
-  params = sum(x.size for x in jax.tree.leaves(abstract.params))
-  records = len(loader.source)
-  say(f"{params:,} parameters, {records} training records, {len(run.class_names)} classes, {mesh.size} devices")
-  for group, count in group_counts(abstract.params, config["optimizer"]).items():
-    say(f"  {count} parameters: {group}")
-
   prepare = make_prepare(build(config["device_transforms"]), run.normalise, len(run.class_names))
   step = make_train_step(
     run.network,
@@ -101,10 +95,19 @@ def main(argv: list[str]) -> None:
     ema_decay=settings.ema_decay,
     accumulate=settings.accumulate,
   )
-  whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+  init_key, train_key = jax.random.split(jax.random.key(config["seed"]))
+  make = functools.partial(init_state, run.network, run.clip_shape, optimizer, ema=settings.ema_decay is not None)
+  abstract = jax.eval_shape(make, key=init_key)
+  sharding, whole = state_sharding(abstract, mesh, settings.fsdp), NamedSharding(mesh, PartitionSpec())
   train_step = jax.jit(
     step, in_shardings=(sharding, batch_sharding(mesh), whole), out_shardings=(sharding, whole), donate_argnums=0
   )
+  if (workdir / "config.json").exists():
+    check_same(workdir, config, run.class_names)
+  elif jax.process_index() == 0:
+    write_folder(workdir, config, run.class_names)
+  describe(run, abstract.params, len(loader.source), mesh)
   scorer = make_scorer(run.network, run.normalise, mesh, run.dtype)
 
   def evaluate(state: State) -> Mapping[str, float]:
@@ -114,78 +117,76 @@ def main(argv: list[str]) -> None:
     return {name: summary[name] for name in ("top1", "top5", "mean_class")}
 
   def show_batch(batch: Batch, host: Mapping[str, Any]) -> None:
-    if chief:
+    if jax.process_index() == 0:
       clips = jax.jit(prepare)({name: x[:8] for name, x in host.items() if name in batch}, train_key)["video"]
       titles = [run.class_names[label] for label in host["label"][:8]]
-      save_batch(workdir / "batch.png", jax.device_get(clips), titles, run.normalise.mean, run.normalise.std)
+      save_batch(workdir / "batch.png", np.asarray(clips), titles, run.normalise.mean, run.normalise.std)
 
-  start = int(state.step)
-  with MetricsLog(workdir, start, chief) as log:
-    if start < total:
-      fit(
-        state,
-        train_step,
-        loader,
-        settings,
-        key=train_key,
-        mesh=mesh,
-        checkpoints=checkpoints,
-        log=log,
-        config=config,
-        schedule=schedule,
-        evaluate=evaluate,
-        show_batch=None if start else show_batch,
-      )
-  checkpoints.close()
-  if chief:
-    report(workdir, settings.batch_size, say)
-    say(f"done in {time.monotonic() - started:.0f} s: {workdir}")
+  with contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
+    total = round(settings.epochs * loader.batches_per_epoch)
+    if checkpoints.latest_step is not None:
+      layout = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, sharding)
+      state, done = checkpoints.restore(layout)
+      say(f"{workdir} goes on after step {done} of {total}" if done < total else f"{workdir} is finished")
+    else:
+      state, done = jax.jit(make, out_shardings=sharding)(key=init_key), 0
+      if config["init"]["workdir"]:
+        state = start_from(state, config["init"], sharding)
+    if done < total:
+      with MetricsLog(workdir, done, jax.process_index() == 0) as log:
+        fit(
+          state,
+          train_step,
+          loader,
+          settings,
+          key=train_key,
+          mesh=mesh,
+          checkpoints=checkpoints,
+          log=log,
+          config=config,
+          schedule=schedule,
+          evaluate=evaluate,
+          show_batch=None if done else show_batch,
+        )
+  return settings
 
 
-def read_config(config: Any) -> Any:
-  """The ConfigDict of the flag; raises ConfigError where there is none or its file cannot be read."""
-  if config is None:
-    raise ConfigError("--config=FILE is missing: name a config, such as configs/quickstart.py")
-  try:
-    config.to_dict()
-  except AttributeError as error:
-    raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
-  except OSError as error:
-    raise ConfigError(f"--config: {error}") from error
-  return config
+def say(text: str) -> None:
+  """Prints a line, in one of several processes."""
+  if jax.process_index() == 0:
+    print(text, flush=True)
+
+
+def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
+  """Prints what is trained on what, and the optimizer's groups for the reader to check."""
+  size = sum(x.size for x in jax.tree.leaves(params))
+  say(f"{run.data.name}: {records} training records, {len(run.class_names)} classes")
+  say(f"{size:,} parameters on {mesh.size} {jax.devices()[0].platform} device(s)")
+  groups = build(run.config["optimizer"].get("groups", ()))
+  counts: dict[str, int] = {}
+  for group, x in zip(jax.tree.leaves(multipliers(params, groups)), jax.tree.leaves(params), strict=True):
+    name = f"{group.match or 'all others'}: learning rate x{group.rate:g}, weight decay x{group.decay:g}"
+    counts[name] = counts.get(name, 0) + x.size
+  for name, count in counts.items():
+    say(f"  {count:,} parameters {name}")
 
 
 def start_from(state: State, init: Mapping[str, Any], sharding: State) -> State:
   """A fresh state with the parameters and statistics of another run, those under `init.new` excepted."""
   found, _ = load_variables(init["workdir"], "best")
-  params = transfer(state.params, found["params"], init["new"])
-  stats = transfer(state.batch_stats, found["batch_stats"], init["new"])
-  average = {"params": params, "batch_stats": stats} if state.ema is not None else None
-  return jax.device_put(state.replace(params=params, batch_stats=stats, ema=average), sharding)
+  variables = transfer({"params": state.params, "batch_stats": state.batch_stats}, found, init["new"])
+  average = variables if state.ema is not None else None
+  return jax.device_put(dataclasses.replace(state, **variables, ema=average), sharding)
 
 
-def group_counts(params: Any, optimizer: Mapping[str, Any]) -> dict[str, int]:
-  """How many parameters each optimizer group rules, for the reader to check: description -> count."""
-  groups = build(optimizer.get("groups", ()))
-  counts: dict[str, int] = {}
-  for group, x in zip(jax.tree.leaves(multipliers(params, groups)), jax.tree.leaves(params), strict=True):
-    name = f"{group.match or 'all others'} (learning rate x{group.rate:g}, weight decay x{group.decay:g})"
-    counts[name] = counts.get(name, 0) + x.size
-  return counts
-
-
-def report(workdir: pathlib.Path, batch_size: int, say: Any) -> None:
+def report(workdir: pathlib.Path, settings: Settings) -> None:
   """Evaluates the best checkpoint on the validation split and writes `workdir/evaluation`, unless that is done."""
   run = open_run(workdir, "best")
-  split = run.data.validation_split
-  path = workdir / "evaluation" / f"{split}.json"
+  path = workdir / "evaluation" / f"{run.data.validation_split}.json"
   if path.exists() and json.loads(path.read_text()).get("step") == run.step:
     return
-  scorer = make_scorer(run.network, run.normalise, make_mesh(1), run.dtype)
-  scores = score_split(scorer, run.variables, run.eval_loader(batch_size=batch_size).batches())
-  summary = summarize(scores, run.class_names)
-  write_report(path.parent, split, summary, scores, run.class_names, shlex.join(sys.orig_argv), {"step": run.step})
-  say(f"best checkpoint (step {run.step}) on {split}: top-1 {summary['top1']:.2%}, top-5 {summary['top5']:.2%}")
+  summary = evaluate_runs([run], Options(), make_mesh(settings.devices), shlex.join(sys.orig_argv), progress=False)
+  say(f"best checkpoint (step {run.step}): top-1 {summary['top1']:.2%}, top-5 {summary['top5']:.2%}; {path}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flax
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from flax import traverse_util
 from orbax.checkpoint import checkpoint_managers
 
 from vidjax.errors import InputError
@@ -74,6 +74,8 @@ class Checkpoints:
       InputError: the checkpoint is of another model or optimizer; names each parameter and both shapes.
     """
     step = self._manager.latest_step()
+    if step is None:
+      raise InputError("there is no complete checkpoint to go on from")
     saved = self._manager.item_metadata(step)["state"]
     check_shapes(_shapes(saved), _shapes(abstract), f"checkpoint {step}")
     restored = self._manager.restore(
@@ -113,7 +115,7 @@ def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") 
       partial_restore=True,
     )
     restored = reader.restore(path, args=args)
-  variables = restored["ema"] if "ema" in restored else restored
+  variables = restored.get("ema", restored)
   return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}, step
 
 
@@ -130,30 +132,35 @@ def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -
   return int(checkpoint)
 
 
-def transfer(params: Tree, source: Tree, new: Sequence[str] = ()) -> Tree:
-  """Parameters for fine-tuning: taken by path from `source`, except those under a prefix of `new`.
+def transfer(variables: Mapping[str, Tree], source: Mapping[str, Tree], new: Sequence[str] = ()) -> dict[str, Tree]:
+  """Variables for fine-tuning: taken by path from `source`, except those under a prefix of `new`.
 
   Args:
-    params: the network's own, freshly initialised.
-    source: another run's parameters.
+    variables: `{"params", "batch_stats"}`, the network's own, freshly initialised.
+    source: the same of another run.
     new: path prefixes that keep their fresh values, such as "classifier".
 
   Raises:
-    InputError: a parameter is missing, left over or of another shape, and not listed; a prefix matches nothing.
+    InputError: an array is missing, left over or of another shape, and not listed; a prefix matches nothing.
   """
-  ours, theirs = (flax.traverse_util.flatten_dict(tree, sep="/") for tree in (params, source))
-  idle = [prefix for prefix in new if not any(_under(path, prefix) for path in ours)]
+
+  def stays_new(path: str) -> bool:
+    return any(_under(path.partition("/")[2], prefix) for prefix in new)
+
+  ours: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
+  theirs: dict[str, Any] = traverse_util.flatten_dict(dict(source), sep="/")
+  idle = [prefix for prefix in new if not any(_under(path.partition("/")[2], prefix) for path in ours)]
   if idle:
-    raise InputError(f"init.new names {', '.join(idle)}, but no parameter starts so; they start with {_roots(ours)}")
-  wanted = {path: x for path, x in ours.items() if not any(_under(path, prefix) for prefix in new)}
-  found = {path: x for path, x in theirs.items() if not any(_under(path, prefix) for prefix in new)}
+    starts = ", ".join(sorted({path.split("/")[1] for path in ours}))
+    raise InputError(f"init.new names {', '.join(idle)}, but no parameter starts so; they start with {starts}")
+  found = {path: x for path, x in theirs.items() if not stays_new(path)}
   check_shapes(
-    {path: x.shape for path, x in found.items()},
-    {path: x.shape for path, x in wanted.items()},
+    {path: np.shape(x) for path, x in found.items()},
+    {path: np.shape(x) for path, x in ours.items() if not stays_new(path)},
     "the checkpoint to start from",
     "; list in init.new what shall stay new",
   )
-  return flax.traverse_util.unflatten_dict({**ours, **found}, sep="/")
+  return {"batch_stats": {}, **traverse_util.unflatten_dict({**ours, **found}, sep="/")}
 
 
 def check_shapes(saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str, remedy: str = "") -> None:
@@ -170,10 +177,6 @@ def check_shapes(saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str,
 
 def _under(path: str, prefix: str) -> bool:
   return path == prefix or path.startswith(prefix.rstrip("/") + "/")
-
-
-def _roots(paths: Mapping[str, Any]) -> str:
-  return ", ".join(sorted({path.split("/")[0] for path in paths}))
 
 
 def _shapes(tree: Tree) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""What training tells: `metrics.jsonl`, TensorBoard, and a progress bar with the share of time spent waiting for data."""
+"""What training tells: `metrics.jsonl`, TensorBoard, and a progress bar with the share of time data was waited for."""
 
 import json
 import pathlib

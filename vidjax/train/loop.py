@@ -184,7 +184,7 @@ def _read(step: int, metrics: Mapping[str, jax.Array], index: np.ndarray) -> dic
 
 
 class _Termination:
-  """Notes SIGTERM while training runs, so that the loop can stop between two steps, in every process at the same one."""
+  """Notes SIGTERM while training runs: the loop stops between two steps, in every process at the same one."""
 
   def __init__(self):
     self._flag = threading.Event()

@@ -33,7 +33,7 @@ class Weighted:
     for name in losses:
       weight = self.weights.get(name, 1.0)
       weights[name] = jnp.asarray(weight(step) if callable(weight) else weight, jnp.float32)
-    notes = {"loss": sum(weights[name] * loss for name, loss in losses.items())}
+    notes = {"loss": sum((weights[name] * loss for name, loss in losses.items()), jnp.zeros(()))}
     if len(losses) > 1:
       notes.update({f"weight/{name}": weight for name, weight in weights.items()})
     return pullback(weights), notes

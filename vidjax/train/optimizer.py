@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-import flax
 import jax
 import optax
+from flax import traverse_util
 
 from vidjax.errors import ConfigError
 from vidjax.types import Tree
@@ -46,7 +46,7 @@ def multipliers(params: Tree, groups: Sequence[Group]) -> Tree:
   Raises:
     ConfigError: an expression is malformed.
   """
-  paths = list(flax.traverse_util.flatten_dict(params, sep="/"))
+  paths = list(traverse_util.flatten_dict(params, sep="/"))
   chosen: dict[str, Group] = {}
   for group in groups:
     try:
@@ -55,7 +55,7 @@ def multipliers(params: Tree, groups: Sequence[Group]) -> Tree:
       raise ConfigError(f"optimizer group {group.match!r} is not a regular expression: {error}") from error
     for path in hits:
       chosen.setdefault(path, group)
-  return flax.traverse_util.unflatten_dict({path: chosen.get(path, Group("")) for path in paths}, sep="/")
+  return traverse_util.unflatten_dict({path: chosen.get(path, Group("")) for path in paths}, sep="/")
 
 
 def make_optimizer(

@@ -1,0 +1,161 @@
+"""Runs that are killed, stopped, resumed and moved: real processes of the real command."""
+
+import json
+import signal
+import subprocess
+import time
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from vidjax.train.checkpoint import load_variables
+
+pytestmark = pytest.mark.slow
+
+# 4 steps an epoch, 8 in all; dropout, EMA and momentum, so that every part of the state matters.
+FULL = ("--config.model.dropout=0.5", "--config.train.ema_decay=0.9", "--config.train.checkpoint_every=3")
+
+
+def metrics(workdir):
+  return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def last_state(workdir):
+  steps = sorted(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
+  path = workdir / "checkpoints" / str(steps[-1]) / "state"
+  with ocp.PyTreeCheckpointer() as reader:
+    tree = reader.metadata(path).item_metadata.tree
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+    return steps[-1], reader.restore(path, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+
+
+def assert_bit_equal(one, other):
+  assert jax.tree.structure(one) == jax.tree.structure(other)
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def kill_after(args, env, workdir, step, how=signal.SIGKILL):
+  """Starts a command and sends it a signal as soon as it has logged a step; returns its exit code and output."""
+  process = subprocess.Popen(args, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+  try:
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+      log = workdir / "metrics.jsonl"
+      if log.exists() and f'{{"step": {step},' in log.read_text():
+        break
+      time.sleep(0.002)
+    process.send_signal(how)
+    output, _ = process.communicate(timeout=60)
+  finally:
+    process.kill()
+  return process.returncode, output
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+  """Folder of the uninterrupted run, filled by the first test that needs it."""
+  return tmp_path_factory.mktemp("reference") / "run"
+
+
+@pytest.fixture
+def uninterrupted(reference, train):
+  if not (reference / "evaluation").exists():
+    train(reference, *FULL)
+  return reference
+
+
+# Steps 2 and 3 lie in the first epoch (nothing saved yet, just saved), 5 behind its border, 8 is the last one.
+@pytest.mark.parametrize("step", [2, 3, 5, 8])
+def test_killed_and_resumed_is_bit_equal(uninterrupted, train, command, environment, tmp_path, step):
+  workdir = tmp_path / "run"
+  code, output = kill_after(command(workdir, *FULL), environment, workdir, step)
+  assert code in (-signal.SIGKILL, 0), output
+  train(workdir, *FULL)
+
+  (done, state), (wanted_done, wanted) = last_state(workdir), last_state(uninterrupted)
+  assert done == wanted_done == 8
+  assert_bit_equal(state, wanted)
+  keys = ("step", "loss", "batch_crc32", "validation/top1")
+  ours, theirs = (
+    [{k: line[k] for k in keys if k in line} for line in metrics(run)] for run in (workdir, uninterrupted)
+  )
+  assert ours == theirs
+  assert len({line["batch_crc32"] for line in ours if "loss" in line}) == 8
+  assert f"{workdir} is finished" in train(workdir, *FULL)
+
+
+def test_killed_during_a_save_uses_the_last_complete_checkpoint(uninterrupted, train, command, environment, tmp_path):
+  workdir = tmp_path / "run"
+  kill_after(command(workdir, *FULL), environment, workdir, 4)
+  folder = workdir / "checkpoints"
+  half = folder / "7.orbax-checkpoint-tmp" / "state"
+  half.mkdir(parents=True)  # as an interrupted save leaves it
+  (half / "manifest.ocdbt").write_bytes(b"half")
+  train(workdir, *FULL)
+  assert_bit_equal(last_state(workdir)[1], last_state(uninterrupted)[1])
+
+
+def test_sigterm_saves_and_exits_with_its_own_code(uninterrupted, train, command, environment, tmp_path):
+  workdir = tmp_path / "run"
+  code, output = kill_after(command(workdir, *FULL), environment, workdir, 5, signal.SIGTERM)
+  assert code == 75, output
+  assert "stopped by SIGTERM after step" in output
+  assert last_state(workdir)[0] >= 5
+  train(workdir, *FULL)
+  assert_bit_equal(last_state(workdir)[1], last_state(uninterrupted)[1])
+
+
+def test_loss_that_is_not_finite_stops_the_run(train, tmp_path):
+  workdir = tmp_path / "run"
+  output = train(workdir, "--config.schedule.learning_rate=1e30", "--config.train.checkpoint_every=1", code=3)
+  last = output.strip().splitlines()[-1]
+  assert last.startswith("error: ")
+  assert "at step" in last
+  assert "on the records [" in last
+  assert "Traceback" not in output
+  _, state = last_state(workdir)
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(state["params"]))
+
+
+def test_other_config_and_fine_tuning(uninterrupted, train, tmp_path):
+  output = train(uninterrupted, *FULL, "--config.seed=1", code=2)
+  assert "seed: 0 there, 1 here" in output.splitlines()[-1]
+
+  init = f"--config.init.workdir={uninterrupted}"
+  wider = "--config.model.backbone.widths=(8,8,8,12)"
+  output = train(tmp_path / "a", init, wider, code=2)
+  assert "backbone/res4/block0/conv1/kernel: saved (3, 3, 8, 8), wanted (3, 3, 8, 12)" in output
+  assert "init.new" in output
+  new = "--config.init.new=('classifier','backbone/res4')"
+  train(tmp_path / "b", init, wider, new, "--config.train.epochs=0.25", "--config.schedule.learning_rate=0.")
+  kept, _ = load_variables(tmp_path / "b")
+  source, _ = load_variables(uninterrupted)
+  stem = ("backbone", "stem", "conv", "kernel")
+  a, b = kept["params"], source["params"]
+  for key in stem:
+    a, b = a[key], b[key]
+  np.testing.assert_array_equal(a, b)
+  assert (
+    np.abs(kept["params"]["classifier"]["kernel"] - np.resize(source["params"]["classifier"]["kernel"], (12, 2))).max()
+    > 0
+  )
+
+
+def test_other_number_of_devices_same_numbers(uninterrupted, train, tmp_path):
+  runs = {}
+  for devices, fsdp in ((1, False), (4, False), (4, True)):
+    workdir = tmp_path / f"{devices}{fsdp}"
+    train(workdir, *FULL, f"--config.train.fsdp={fsdp}", devices=devices)
+    runs[devices, fsdp] = last_state(workdir)[1]
+  for run in runs.values():
+    for name in ("params", "batch_stats", "ema"):
+      jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), run[name], runs[1, False][name])
+  before = json.loads((tmp_path / "1False/evaluation/validation.json").read_text())
+  (tmp_path / "1False/evaluation/validation.json").unlink()
+  output = train(tmp_path / "1False", *FULL, devices=4)  # restores on four devices and evaluates again
+  assert "is finished" in output
+  after = json.loads((tmp_path / "1False/evaluation/validation.json").read_text())
+  assert {k: after[k] for k in ("top1", "top5", "mean_class")} == {k: before[k] for k in ("top1", "top5", "mean_class")}
