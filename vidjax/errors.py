@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -56,7 +57,7 @@ def one_line() -> Iterator[None]:
 def _stop(message: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
   if os.environ.get("VIDJAX_TRACEBACK"):
     raise
-  print(f"error: {message}", file=sys.stderr, flush=True)
+  print("error:", " ".join(line.strip() for line in message.splitlines()), file=sys.stderr, flush=True)
   raise SystemExit(code) from None
 
 
@@ -71,9 +72,14 @@ def run_main(main: Callable[[list[str]], object]) -> None:
       try:
         return flags.FLAGS(argv)
       except flags.Error as error:
-        raise InputError(f"{error} (--help lists the flags)") from error
+        first, *rest = str(error).strip().splitlines()  # the rest: a traceback, where a config file raised
+        raise InputError(f"{' '.join([first.strip(), *rest[-1:]])} (--help lists the flags)") from error
       except (AttributeError, KeyError, TypeError) as error:  # ml_collections: a key the config does not have
-        raise ConfigError(str(error).strip("\"'")) from error
+        message = re.sub(r"\\+n|\n", ": ", str(error))
+        message = re.sub(r"\\|'", "", message).strip('"')  # the text of a KeyError comes quoted, of a nested one twice
+        raise ConfigError(f"--config does not fit: {message}") from error
+      except SyntaxError as error:
+        raise ConfigError(f"--config: {error}") from error
 
   def guarded(argv: list[str]) -> object:
     with one_line():

@@ -1,0 +1,120 @@
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from vidjax.errors import ConfigError, InputError, one_line
+
+COMMAND = """
+import errno
+from absl import flags
+from ml_collections import config_flags
+from vidjax.errors import ConfigError, InputError, run_main
+
+CONFIG = config_flags.DEFINE_config_file("config")
+KIND = flags.DEFINE_enum("kind", "good", ["good", "input", "disk", "bug"], "how it ends")
+WORKDIR = flags.DEFINE_string("workdir", None, "where to")
+
+def main(argv):
+  if not WORKDIR.value:
+    raise InputError("--workdir=DIR is missing")
+  try:
+    CONFIG.value.to_dict()
+  except OSError as error:
+    raise ConfigError(f"--config: {error}") from error
+  if KIND.value == "input":
+    raise InputError("no data set 'x': run the other command first")
+  if KIND.value == "disk":
+    raise OSError(errno.ENOSPC, "No space left on device", "/some/file")
+  if KIND.value == "bug":
+    raise RuntimeError("a bug")
+  print("done", KIND.value)
+
+run_main(main)
+"""
+CONFIG = """
+from ml_collections import ConfigDict
+
+def get_config(epochs="3"):
+  if epochs != "3":
+    raise ValueError(f"choose 3, not {epochs}")
+  return ConfigDict({"train": {"epochs": 3}})
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+  (tmp_path / "command.py").write_text(COMMAND)
+  (tmp_path / "config.py").write_text(CONFIG)
+  (tmp_path / "broken.py").write_text("epochs = = 3")
+  monkeypatch.delenv("VIDJAX_TRACEBACK", raising=False)
+
+  def run(*arguments: str) -> subprocess.CompletedProcess:
+    line = [sys.executable, "command.py", *arguments]
+    return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+  return run
+
+
+USER_ERRORS = {
+  "--kind=input": "error: no data set 'x': run the other command first",
+  "--kind=disk": "error: /some/file: the disk is full",
+  "--knid=input": "error: Unknown command line flag 'knid'",
+  "--kind=other": "error: flag --kind=other",
+  "--workdir=": "error: --workdir=DIR is missing",
+  "--config.train.epoch=1": 'error: --config does not fit: epoch: Did you mean "epochs"',
+  "--config.trian.epochs=1": 'error: --config does not fit: trian: Did you mean "train"',
+  "--config.xyz=1": "error: --config does not fit: xyz",
+  "--config.train.epochs=many": "error: flag --config.train.epochs=many",
+  "--config=absent.py": "error: --config: Configuration is not available",
+  "--config=config.py:7": "error: flag --config=config.py:7: Error whilst parsing config file: ValueError: choose 3",
+  "--config=broken.py": "error: --config: invalid syntax (broken.py, line 1)",
+}
+
+
+@pytest.mark.parametrize("argument", USER_ERRORS)
+def test_what_a_user_can_mend_is_one_line_and_exit_code_2(command, argument):
+  result = command("--workdir=w", "--config=config.py", argument)
+  assert result.returncode == 2, result.stderr
+  assert result.stdout == ""
+  assert result.stderr.startswith(USER_ERRORS[argument])
+  assert result.stderr.count("\n") == 1, result.stderr
+  assert "Traceback" not in result.stderr
+
+
+def test_a_config_and_its_overrides_reach_the_command(command):
+  result = command("--workdir=w", "--config=config.py", "--config.train.epochs=1")
+  assert (result.returncode, result.stdout, result.stderr) == (0, "done good\n", "")
+
+
+def test_the_traceback_shows_on_request(command, monkeypatch):
+  monkeypatch.setenv("VIDJAX_TRACEBACK", "1")
+  result = command("--workdir=w", "--config=config.py", "--kind=input")
+  assert result.returncode != 0
+  assert "Traceback" in result.stderr
+  assert "no data set 'x'" in result.stderr
+
+
+def test_a_bug_keeps_its_traceback(command):
+  result = command("--workdir=w", "--config=config.py", "--kind=bug")
+  assert result.returncode == 1
+  assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+def test_disk_trouble_names_the_file_and_a_remedy(number, capsys):
+  with pytest.raises(SystemExit) as stopped, one_line():
+    raise OSError(number, "trouble", "runs/a")
+  assert stopped.value.code == 2
+  assert capsys.readouterr().err.startswith("error: runs/a: ")
+
+
+def test_other_system_errors_are_bugs():
+  with pytest.raises(FileNotFoundError), one_line():
+    raise FileNotFoundError(errno.ENOENT, "trouble", "runs/a")
+
+
+def test_config_errors_are_type_errors_and_input_errors():
+  assert issubclass(ConfigError, TypeError)
+  assert issubclass(ConfigError, InputError)
