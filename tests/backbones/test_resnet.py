@@ -48,7 +48,7 @@ def test_the_mini_network_has_a_tenth_of_a_million_parameters():
 
 
 def test_every_frame_is_treated_as_an_image():
-  network = ResNet(18, width=4)
+  network = MiniResNet(widths=(4, 4, 4, 4))
   clip = jax.random.normal(jax.random.key(0), (2, 3, 32, 32, 3))
   variables = jax.jit(functools.partial(network.init, train=False))(jax.random.key(0), clip)
   run = jax.jit(functools.partial(network.apply, train=False))
