@@ -25,7 +25,8 @@ def save_confusion(path: str | os.PathLike, matrix: np.ndarray, class_names: Seq
   from matplotlib.figure import Figure
 
   classes = len(class_names)
-  side = float(np.clip(0.5 * classes, 4.5, 18))
+  side = float(np.clip(0.35 * classes, 4.5, 18))
+  head = float(np.clip(side, 10, 16))
   figure = Figure(figsize=(side + 2.5, side + 1.5), dpi=120, layout="constrained")
   axes = figure.add_subplot()
   share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -45,8 +46,9 @@ def save_confusion(path: str | os.PathLike, matrix: np.ndarray, class_names: Seq
   size = float(np.clip(72 * side / len(ticks) * 0.7, 5, 11))
   axes.set_xticks(ticks, names, rotation=90, fontsize=size, parse_math=False)
   axes.set_yticks(ticks, names, fontsize=size, parse_math=False)
-  axes.set(xlabel="predicted class", ylabel="true class")
-  axes.set_title(title, parse_math=False)
+  axes.set_xlabel("predicted class", fontsize=head)
+  axes.set_ylabel("true class", fontsize=head)
+  axes.set_title(title, fontsize=head + 2, parse_math=False)
   if classes <= MAX_COUNTS:
     for row, column in np.argwhere(matrix):
       ink = "white" if share[row, column] > 0.5 else "black"

@@ -1,0 +1,133 @@
+"""The evaluate command: the same numbers for every batch size and device count, and reports of what was done."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.tiny_run import CLASSES, VIDEOS, make_run, write_data
+from vidjax.errors import InputError
+from vidjax.evaluate.__main__ import Options, evaluate, parse_views
+from vidjax.train.sharding import make_mesh
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+  return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, data):
+  root = tmp_path_factory.mktemp("runs")
+  return [make_run(root / name, data, seed) for seed, name in enumerate(("rgb", "flow"))]
+
+
+def scores_of(run, name="validation"):
+  with np.load(run.workdir / "evaluation" / f"{name}_scores.npz") as saved:
+    return dict(saved)
+
+
+@pytest.mark.parametrize("views", [(1, 1), (2, 3)])
+def test_the_same_numbers_for_every_batch_size_and_device_count(runs, views):
+  found = []
+  for devices, batch_size, at_once in ((1, 1, None), (1, 8, 5), (8, 3, None), (8, 8, 2)):
+    options = Options(None, *views, at_once, batch_size)
+    result = evaluate(runs[:1], options, make_mesh(devices), "command", progress=False)
+    assert (result["videos"], result["records"], result["views"]) == (VIDEOS, VIDEOS, f"{views[0]}x{views[1]}")
+    found.append((result, scores_of(runs[0])["scores"]))
+  for result, scores in found[1:]:
+    np.testing.assert_allclose(scores, found[0][1], atol=2e-6)
+    assert {k: result[k] for k in ("top1", "top5", "mean_class")} == {
+      k: found[0][0][k] for k in ("top1", "top5", "mean_class")
+    }
+  assert np.ptp(found[0][1].argmax(axis=1)) > 0  # the network does not always say the same
+
+
+def test_the_report_names_every_video(runs):
+  evaluate(runs[:1], Options(), make_mesh(1), "the command", progress=False)
+  saved = scores_of(runs[0])
+  assert list(saved["video_id"]) == [f"film {i}" for i in range(VIDEOS)]
+  np.testing.assert_array_equal(saved["label"], np.arange(VIDEOS) % len(CLASSES))
+  document = json.loads((runs[0].workdir / "evaluation" / "validation.json").read_text())
+  right = (saved["scores"].argmax(axis=1) == saved["label"]).mean()
+  assert document["top1"] == pytest.approx(right)
+  assert document["command"] == "the command"
+  assert document["step"] == 3
+  assert sum(pair["videos"] for pair in document["worst_confused"]) <= VIDEOS
+
+
+def test_several_runs_average_their_scores(runs):
+  result = evaluate(runs, Options(), make_mesh(1), "command", progress=False)
+  together = scores_of(runs[0], "validation_ensemble")
+  alone = []
+  for run in runs:
+    evaluate([run], Options(), make_mesh(1), "command", progress=False)
+    alone.append(scores_of(run)["scores"])
+  assert np.abs(alone[0] - alone[1]).max() > 0.01
+  np.testing.assert_allclose(together["scores"], np.mean(alone, axis=0), atol=1e-6)
+  assert result["report"].name == "validation_ensemble.json"
+  assert [run["workdir"] for run in result["runs"]] == [str(run.workdir) for run in runs]
+
+
+def test_runs_about_other_classes_or_videos_are_refused(runs, data, tmp_path):
+  other = make_run(tmp_path / "reversed", data, class_names=CLASSES[::-1])
+  with pytest.raises(InputError, match=r"reversed was trained on folder/tiny .* same classes"):
+    evaluate([runs[0], other], Options(), make_mesh(1), "command", progress=False)
+  damaged = make_run(tmp_path / "damaged", write_data(tmp_path / "data", damaged=(2,)))
+  with pytest.raises(InputError, match="are not those of"):
+    evaluate([runs[0], damaged], Options(skip_damaged=True), make_mesh(1), "command", progress=False)
+
+
+def test_damaged_records_are_an_error_or_reported(tmp_path):
+  run = make_run(tmp_path / "run", write_data(tmp_path / "data", damaged=(2, 10)))
+  with pytest.raises(InputError, match=r"film 2.*skip_damaged"):
+    evaluate([run], Options(), make_mesh(1), "command", progress=False)
+  result = evaluate([run], Options(skip_damaged=True), make_mesh(1), "command", progress=False)
+  assert (result["videos"], result["records"]) == (VIDEOS - 2, VIDEOS)
+  assert set(result["skipped"]) == {"2", "10"}
+  assert "film 10" in result["skipped"]["10"]
+  document = json.loads(result["report"].read_text())
+  assert (document["videos"], document["records"], len(document["skipped"])) == (VIDEOS - 2, VIDEOS, 2)
+
+
+def test_views():
+  assert parse_views("10x3") == (10, 3)
+  for wrong in ("3", "0x1", "1x2", "x", "10X3", "1x30"):
+    with pytest.raises(InputError, match="CLIPSxCROPS"):
+      parse_views(wrong)
+
+
+@pytest.mark.slow
+def test_the_command(runs, tmp_path):
+  def run(*flags, devices=2):
+    env = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    line = [sys.executable, "-m", "vidjax.evaluate", *flags]
+    return subprocess.run(line, env=env, capture_output=True, text=True, timeout=200, check=False)
+
+  workdirs = [f"--workdir={run.workdir}" for run in runs]
+  done = run(*workdirs, "--views=2x3", "--views_per_batch=4", "--batch_size=3")
+  assert done.returncode == 0, done.stderr
+  assert f"{VIDEOS} of {VIDEOS} videos" in done.stdout
+  document = json.loads((runs[0].workdir / "evaluation" / "validation_ensemble.json").read_text())
+  assert document["command"].startswith("python -m vidjax.evaluate --workdir=")
+  assert f"top-1 {document['top1']:.2%}" in done.stdout
+  with (runs[0].workdir / "evaluation" / "validation_ensemble_confusion.csv").open() as file:
+    counts = np.array([row[1:] for row in list(csv.reader(file))[1:]], int)
+  assert counts.sum() == VIDEOS
+  assert np.trace(counts) == round(document["top1"] * VIDEOS)
+
+  for flags, message in (
+    ([], "--workdir=DIR is missing"),
+    ([f"--workdir={tmp_path}/none"], "none is not a run's folder"),
+    ([workdirs[0], "--split=tset"], "no split 'tset'; it has validation"),
+    ([workdirs[0], "--wiews=1x1"], "--help lists the flags"),
+  ):
+    done = run(*flags)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,187 @@
+"""`python -m vidjax.predict --workdir=DIR FILE...`: the likeliest classes of video files, and why.
+
+Files go through the frames, crops and precision of evaluation. Each is decoded twice, once to count its frames and once
+to keep the sampled ones, so the memory does not grow with its length.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from vidjax.analyse.gradcam import grad_cam
+from vidjax.analyse.pictures import save_explanation
+from vidjax.data import video_file
+from vidjax.errors import EXIT_BAD_INPUT, InputError, run_main
+from vidjax.evaluate.__main__ import parse_views
+from vidjax.run import Run, open_run
+from vidjax.train.step import forward
+
+TOP = 5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+  """What the network says about one file.
+
+  Attributes:
+    file: its path.
+    scores: float32 `[K]`, the mean softmax score over the views.
+    features: float32 `[D]`, the mean features over the views.
+    clip: uint8 `[T, H, W, 3]`, the middle view.
+    frames: int `[T]`, 0-based numbers of its frames in the video.
+  """
+
+  file: str
+  scores: np.ndarray
+  features: np.ndarray
+  clip: np.ndarray
+  frames: np.ndarray
+
+
+def make_predictor(
+  run: Run, clips: int = 1, crops: int = 1, short_side: int | None = 256
+) -> Callable[[str], Prediction]:
+  """The function that predicts one file.
+
+  Args:
+    run: with its variables.
+    clips: clips of each video.
+    crops: crops of each clip: 1, 3, 5 or 10.
+    short_side: to which larger frames are shrunk before they are cropped, as when the data set was prepared.
+
+  Returns:
+    path -> Prediction; it raises InputError naming the file where that is broken.
+  """
+  test_crops = dataclasses.replace(run.test_crops, crops=crops)
+
+  @jax.jit
+  def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array]:
+    output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.dtype)
+    return jax.nn.softmax(output.logits), output.features
+
+  def predict(file: str) -> Prediction:
+    numbers, video = sample_file(file, lambda num_frames: run.sampler.test(num_frames, clips), short_side)
+    views = test_crops(video)
+    batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
+    scores, features = (np.concatenate(parts).mean(axis=0) for parts in zip(*batches, strict=True))
+    if not np.isfinite(scores).all():
+      raise InputError(f"{file}: the network's scores are not finite: choose another --checkpoint")
+    clip, crop = clips // 2, {1: 0, 3: 1, 5: 4, 10: 4}[crops]
+    return Prediction(file, scores, features, views[clip * crops + crop], numbers[clip])
+
+  return predict
+
+
+def sample_file(
+  file: str, choose: Callable[[int], np.ndarray], short_side: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+  """Reads the frames of a file that `choose` names when told how many there are.
+
+  Returns:
+    Their 0-based numbers `[..., T]` and the frames, uint8 `[..., T, H, W, 3]`.
+
+  Raises:
+    InputError: broken file, named in the message.
+  """
+  numbers = choose(sum(1 for _ in video_file.decode(file, short_side=16)))
+  wanted, where = np.unique(numbers, return_inverse=True)
+  images: list[np.ndarray] = []
+  for number, image in enumerate(video_file.decode(file, short_side)):
+    if number == wanted[len(images)]:
+      images.append(image)
+    if len(images) == len(wanted):
+      break
+  return numbers, np.stack(images)[where.reshape(numbers.shape)]
+
+
+def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
+  """Draws the sampled frames with Grad-CAM of the likeliest class over them."""
+  label = int(prediction.scores.argmax())
+  clips = run.normalise(jnp.asarray(prediction.clip[None]))
+  evidence = grad_cam(run.network, run.variables, clips, np.array([label]))
+  name = pathlib.Path(prediction.file).name
+  title = f"{name}: {run.class_names[label]}, {prediction.scores[label]:.1%}"
+  save_explanation(path, prediction.clip, [np.asarray(maps[0]) for maps in evidence], prediction.frames, title)
+
+
+def best(prediction: Prediction, class_names: list[str]) -> list[dict[str, Any]]:
+  """The TOP likeliest classes and their scores, likeliest first."""
+  order = np.argsort(-prediction.scores, kind="stable")[:TOP]
+  return [{"class": class_names[label], "score": float(prediction.scores[label])} for label in order]
+
+
+def define_flags() -> None:
+  """The command's flags; they may stand after the files."""
+  flags.FLAGS.set_gnu_getopt(True)
+  flags.DEFINE_string("workdir", None, "Folder of a training run.")
+  flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
+  flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
+  flags.DEFINE_integer("short_side", 256, "Larger frames are shrunk to it first, as in the preparation of the data.", 1)
+  flags.DEFINE_string(
+    "explain", None, "OUT.png: sampled frames with Grad-CAM; OUT-<stem>.png of each of several files."
+  )
+  flags.DEFINE_string("features", None, "OUT.npz: features [N, D], scores [N, K], files [N] and class_names [K].")
+  flags.DEFINE_bool("json", False, "Print JSON: a list of {file, top5: [{class, score}]}.")
+
+
+def main(argv: list[str]) -> None:
+  """The command: broken files are named on stderr, the others still run, and the exit code is 2."""
+  values, files = flags.FLAGS, argv[1:]
+  if not values.workdir:
+    raise InputError("--workdir=DIR is missing: name the folder of a training run")
+  if not files:
+    raise InputError("no video file is named: python -m vidjax.predict --workdir=DIR FILE...")
+  clips, crops = parse_views(values.views)
+  run = open_run(values.workdir, values.checkpoint)
+  predict = make_predictor(run, clips, crops, values.short_side)
+  done: list[Prediction] = []
+  for file in files:
+    try:
+      prediction = predict(file)
+    except InputError as error:
+      print(f"error: {error}", file=sys.stderr, flush=True)
+      continue
+    done.append(prediction)
+    if values.explain:
+      explain(run, prediction, _explain_path(values.explain, file, files))
+    if not values.json:
+      print(file)
+      for row in best(prediction, run.class_names):
+        print(f"  {row['score']:6.1%}  {row['class']}", flush=True)
+  if values.json:
+    print(json.dumps([{"file": p.file, "top5": best(p, run.class_names)} for p in done], indent=2, ensure_ascii=False))
+  if values.features and done:
+    pathlib.Path(values.features).parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+      values.features,
+      features=np.stack([prediction.features for prediction in done]),
+      scores=np.stack([prediction.scores for prediction in done]),
+      files=np.array([prediction.file for prediction in done], np.str_),
+      class_names=np.array(run.class_names, np.str_),
+    )
+  if len(done) < len(files):
+    print(f"{len(done)} of {len(files)} files could be read", file=sys.stderr)
+    raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _explain_path(out: str, file: str, files: list[str]) -> pathlib.Path:
+  """OUT.png of a single file, OUT-<stem>.png of one of several (with its extension where stems are the same)."""
+  path, stems = pathlib.Path(out).with_suffix(".png"), [pathlib.Path(f).stem for f in files]
+  path.parent.mkdir(parents=True, exist_ok=True)
+  if len(files) == 1:
+    return path
+  own = pathlib.Path(file)
+  return path.with_name(f"{path.stem}-{own.stem if stems.count(own.stem) == 1 else own.name}.png")
+
+
+if __name__ == "__main__":
+  define_flags()
+  run_main(main)
