@@ -2,8 +2,8 @@
 
 A transform maps a batch (`types.Batch`, video `[B, T, H, W, C]`) and a key to a batch. Transforms run before
 normalisation, on values in [0, 1]: uint8 is scaled by 1 / 255, float is taken as it is. All frames of a clip share the
-parameters. Mixing pairs clip i with clip B - 1 - i (the order of a batch is random already) and writes `target`
-float32 `[B, K]`.
+parameters. Mixing pairs clip i with clip B - 1 - i (the order of a batch is random already) and mixes the soft labels
+`target` float32 `[B, K]`, which `vidjax.train.step.make_prepare` provides.
 """
 
 import dataclasses
@@ -53,19 +53,17 @@ class Mixup:
   """Blends each clip and its label with another clip's (Zhang et al., 2018); one weight per batch.
 
   Attributes:
-    num_classes: K.
     alpha: of the Beta distribution of the weight.
     probability: of mixing a batch.
   """
 
-  num_classes: int
   alpha: float = 0.2
   probability: float = 1.0
 
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Mixes videos and targets."""
     weight = _mixing_weight(self.alpha, self.probability, key)
-    video, target = to_unit(batch["video"]), _target(batch, self.num_classes)
+    video, target = to_unit(batch["video"]), jnp.asarray(batch["target"])
     mixed = weight * video + (1 - weight) * video[::-1]
     return {**batch, "video": mixed, "target": weight * target + (1 - weight) * target[::-1]}
 
@@ -75,12 +73,10 @@ class CutMix:
   """Pastes a box from another clip into each clip and mixes the labels by area (Yun et al., 2019); one box per batch.
 
   Attributes:
-    num_classes: K.
     alpha: of the Beta distribution of the share that stays.
     probability: of mixing a batch.
   """
 
-  num_classes: int
   alpha: float = 1.0
   probability: float = 1.0
 
@@ -88,7 +84,7 @@ class CutMix:
     """Mixes videos and targets."""
     weight_key, place_key = jax.random.split(key)
     weight = _mixing_weight(self.alpha, self.probability, weight_key)
-    video, target = to_unit(batch["video"]), _target(batch, self.num_classes)
+    video, target = to_unit(batch["video"]), jnp.asarray(batch["target"])
     height, width = video.shape[-3:-1]
     sides = jnp.round(jnp.sqrt(1 - weight) * jnp.array([height, width]))
     centre = jax.random.uniform(place_key, (2,)) * jnp.array([height, width])
@@ -103,7 +99,7 @@ class OneOf:
   """Applies one of several transforms to each batch, each as likely; they must write the same entries.
 
   Attributes:
-    transforms: to choose from, such as (Mixup(8), CutMix(8)).
+    transforms: to choose from, such as (Mixup(), CutMix()).
   """
 
   transforms: tuple[BatchTransform, ...]
@@ -186,11 +182,6 @@ def to_unit(video: Array) -> jax.Array:
   """float32 video in [0, 1]: uint8 is scaled, float is taken to be so."""
   scale = 255 if video.dtype == jnp.uint8 else 1
   return jnp.asarray(video, jnp.float32) / scale
-
-
-def _target(batch: Batch, num_classes: int) -> jax.Array:
-  """The soft labels of a batch, one-hot where nothing has mixed it yet."""
-  return jnp.asarray(batch["target"]) if "target" in batch else jax.nn.one_hot(batch["label"], num_classes)
 
 
 def _mixing_weight(alpha: float, probability: float, key: jax.Array) -> jax.Array:
