@@ -3,12 +3,25 @@
 import difflib
 import importlib
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 
 from vidjax.errors import ConfigError
+
+
+def read_config(config: Any) -> dict[str, Any]:
+  """The ConfigDict of a command's `--config` as plain nested dicts; ConfigError where there is none to read."""
+  if config is None:
+    raise ConfigError("--config=FILE is missing: name a config, such as configs/quickstart.py")
+  try:
+    return json.loads(config.to_json())  # config_flags puts off the error of a file it cannot read until its first use
+  except AttributeError as error:
+    raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
+  except OSError as error:
+    raise ConfigError(f"--config: {error}") from error
 
 
 def build(config: Any, **extra: Any) -> Any:

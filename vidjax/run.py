@@ -106,7 +106,7 @@ class Run:
     self.normalise: Normalise = build(config["normalise"])
     self.dtype = jnp.dtype(config["train"]["dtype"])
     self.workdir: pathlib.Path | None = None
-    self.variables: dict[str, Tree] = {}
+    self.variables: Mapping[str, Tree] = {}
     self.step = 0
 
   @property

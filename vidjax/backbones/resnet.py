@@ -9,11 +9,17 @@ import jax.numpy as jnp
 
 from vidjax.backbones.batch_norm import BatchNorm, FrozenBN
 from vidjax.errors import ConfigError
+from vidjax.ops.convolution import convolution
 from vidjax.plugins.insert import Insert, apply_inserts, check_inserts, inserts_of
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
-conv = functools.partial(nn.Conv, use_bias=False, kernel_init=nn.initializers.variance_scaling(2, "fan_out", "normal"))
+conv = functools.partial(
+  nn.Conv,
+  use_bias=False,
+  kernel_init=nn.initializers.variance_scaling(2, "fan_out", "normal"),
+  conv_general_dilated=convolution,
+)
 
 
 def max_pool(x: jax.Array) -> jax.Array:

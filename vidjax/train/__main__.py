@@ -19,17 +19,18 @@ import jax
 import numpy as np
 from absl import flags
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 from vidjax.analyse.pictures import save_batch
-from vidjax.build import build
-from vidjax.errors import ConfigError, InputError, run_main
+from vidjax.build import build, read_config
+from vidjax.errors import InputError, run_main
 from vidjax.evaluate.__main__ import Options
 from vidjax.evaluate.__main__ import evaluate as evaluate_runs
 from vidjax.evaluate.metrics import summarize
 from vidjax.evaluate.views import make_scorer, score_split
 from vidjax.run import Run, check_same, open_run, section, write_folder
 from vidjax.train.checkpoint import Checkpoints, load_variables, transfer
+from vidjax.train.host_memory import keep_freed_memory
 from vidjax.train.log import MetricsLog
 from vidjax.train.loop import Settings, fit
 from vidjax.train.optimizer import multipliers
@@ -55,24 +56,13 @@ def main(argv: list[str]) -> None:
     raise InputError("--workdir=DIR is missing: name a folder for checkpoints and metrics")
   if COORDINATOR.value:
     jax.distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-  config = json.loads(read_config(CONFIG.value).to_json())
+  if jax.default_backend() == "cpu":
+    keep_freed_memory()
+  config = read_config(CONFIG.value)
   workdir = pathlib.Path(WORKDIR.value)
   settings = train(config, workdir)
   report(workdir, settings)
   say(f"done in {time.monotonic() - started:.0f} s: {workdir}")
-
-
-def read_config(config: Any) -> ConfigDict:
-  """The ConfigDict of the flag; raises ConfigError where there is none or its file cannot be read."""
-  if config is None:
-    raise ConfigError("--config=FILE is missing: name a config, such as configs/quickstart.py")
-  try:
-    config.to_dict()  # config_flags puts off the error of a file it cannot read until the config is used
-  except AttributeError as error:
-    raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
-  except OSError as error:
-    raise ConfigError(f"--config: {error}") from error
-  return config
 
 
 def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
