@@ -319,7 +319,7 @@ def _stack(samples: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     raise InputError(
       f"the transforms leave clips of different sizes, such as {shapes[0]} and {shapes[-1]}: end them with a crop"
     )
-  return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+  return {key: np.array([sample[key] for sample in samples]) for key in samples[0]}
 
 
 def _pop_damage(batch: dict[str, np.ndarray]) -> dict[int, str]:

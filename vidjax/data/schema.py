@@ -139,13 +139,15 @@ class Record:
       DamagedRecord: a wanted frame cannot be decoded.
       IndexError: a number outside `[0, num_frames)`.
     """
-    wanted, where = np.unique(np.asarray(frame_indices, np.int64), return_inverse=True)
-    if not len(wanted) or wanted[0] < 0 or wanted[-1] >= self.num_frames:
-      raise IndexError(f"{self.video_id} has frames 0 to {self.num_frames - 1}, asked for {list(frame_indices)}")
+    numbers = np.asarray(frame_indices, np.int64).tolist()
+    wanted = sorted(set(numbers))
+    if not wanted or wanted[0] < 0 or wanted[-1] >= self.num_frames:
+      raise IndexError(f"{self.video_id} has frames 0 to {self.num_frames - 1}, asked for {numbers}")
     images = self._from_jpegs(self.frames, wanted) if self.encoded is None else self._from_file(wanted)
-    if len({image.shape for image in images}) > 1:
+    if any(image.shape != images[0].shape for image in images):
       raise DamagedRecord(f"the record of {self.video_id} holds frames of different sizes: prepare the data set again")
-    return np.stack([images[i] for i in where])
+    decoded = dict(zip(wanted, images, strict=True))
+    return np.array([decoded[number] for number in numbers])
 
   def decode_flow(self, flow_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """Decodes flow images: uint8 `[len(flow_indices), H, W, 3]`, as they were stored.
@@ -168,7 +170,7 @@ class Record:
       images.append(image)
     return images
 
-  def _from_file(self, wanted: np.ndarray) -> list[np.ndarray]:
+  def _from_file(self, wanted: Sequence[int]) -> list[np.ndarray]:
     from vidjax.data import video_file
 
     images = []

@@ -1,0 +1,1 @@
+"""How fast things are: `python -m vidjax.benchmark train|infer|data --config=FILE`."""

@@ -1,0 +1,83 @@
+"""`python -m vidjax.benchmark train|infer|data --config=FILE[:argument] [--config.key=value ...]`: how fast it is.
+
+train: the train step on random clips, its cost and memory, and the share of time that a real loop waits for data.
+infer: the forward pass on random clips. data: the training loader against decoding the frames it samples alone.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from vidjax.benchmark.loading import measure_data
+from vidjax.benchmark.measure import Spread, provenance
+from vidjax.benchmark.network import measure_infer, measure_train
+from vidjax.build import read_config
+from vidjax.errors import InputError, run_main
+from vidjax.train.host_memory import keep_freed_memory
+
+MODES = {"train": measure_train, "infer": measure_infer, "data": measure_data}
+
+
+def define_flags() -> None:
+  """The command's flags."""
+  flags.FLAGS.set_gnu_getopt(True)
+  config_flags.DEFINE_config_file("config", None, "File with get_config, as configs/quickstart.py[:argument].")
+  flags.DEFINE_integer("steps", 20, "Steps (batches) in a run.", lower_bound=1)
+  flags.DEFINE_integer("warmup", 5, "Steps before the runs.", lower_bound=1)
+  flags.DEFINE_integer("runs", 5, "Runs: numbers are medians over them.", lower_bound=1)
+  flags.DEFINE_string("out", None, "JSON file for the numbers.")
+
+
+def main(argv: list[str]) -> None:
+  """The command."""
+  values = flags.FLAGS
+  if len(argv) != 2 or argv[1] not in MODES:
+    given = " ".join(argv[1:]) or "nothing"
+    raise InputError(f"say what to measure, one of {', '.join(MODES)}: got {given}")
+  mode, config = argv[1], read_config(values.config)
+  out = pathlib.Path(values.out) if values.out else None
+  if out and not out.parent.is_dir():
+    raise InputError(f"--out={out}: there is no folder {out.parent}")
+  if mode == "train" and jax.default_backend() == "cpu":
+    keep_freed_memory()  # as the training command does
+  origin = provenance()
+  results = MODES[mode](config, values.steps, values.warmup, values.runs)
+  show(mode, results, origin)
+  if out:
+    plain = {name: dataclasses.asdict(x) if isinstance(x, Spread) else x for name, x in results.items()}
+    settings = {"mode": mode, "steps": values.steps, "warmup": values.warmup, "runs": values.runs, "config": config}
+    out.write_text(json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
+
+
+def show(mode: str, results: dict[str, Any], origin: dict[str, Any]) -> None:
+  """Prints a table: every number, or its median and the smallest and largest over the runs."""
+  from rich.console import Console
+  from rich.table import Table
+
+  versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
+  caption = f"{origin['device']}, {origin['cores']} cores, {origin['system']}; {versions}; commit {origin['commit']}"
+  table = Table(title=f"vidjax.benchmark {mode}", caption=caption)
+  for header in ("", "median", "smallest to largest"):
+    table.add_column(header, justify="left" if not header else "right")
+  for name, value in results.items():
+    if isinstance(value, Spread):
+      table.add_row(name, _text(value.median), f"{_text(value.low)} to {_text(value.high)}")
+    else:
+      table.add_row(name, _text(value))
+  Console().print(table)
+
+
+def _text(value: Any) -> str:
+  if not isinstance(value, float):
+    return f"{value:,}" if isinstance(value, int) else str(value)
+  return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+  define_flags()
+  run_main(main)

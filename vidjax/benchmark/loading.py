@@ -1,0 +1,122 @@
+"""Speed of the training loader against decoding the frames it samples and nothing else."""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from vidjax.benchmark.measure import Spread
+
+Task = Callable[[], object]
+"""Decodes one frame of a JPEG record, or the frames of a record that holds the original file."""
+
+
+def measure_data(config: Mapping[str, Any], steps: int, warmup: int, runs: int) -> dict[str, Any]:
+  """Times the loader a config describes; after each run, the bare decoding of the same frames of the same records.
+
+  Decoding alone takes JPEG bytes that lie in memory and throws the images away, in as many threads as the loader has.
+  CPU time is that of all threads; of worker processes it is not known.
+
+  Args:
+    config: plain nested dicts, as `configs/base.py`.
+    steps: batches in a run.
+    warmup: batches before each run.
+    runs: runs; every number comes as the median over them, with the smallest and the largest.
+
+  Raises:
+    InputError: the config does not fit, or its data set is not there.
+  """
+  import cv2
+
+  from vidjax.run import Run
+
+  run = Run(config)
+  loader = run.train_loader(config["train"]["batch_size"])
+  workers = loader.num_processes or loader.num_threads
+  cv2.setNumThreads(0)
+  loading, decoding = [], []
+  for number in range(runs):
+    with contextlib.closing(loader.batches(number * (warmup + steps))) as batches:
+      for _ in itertools.islice(batches, warmup):
+        pass
+      with _Clock() as clock:
+        taken = [(batch["index"], batch["frame_index"]) for batch in itertools.islice(batches, steps)]
+    clips = sum(len(index) for index, _ in taken)
+    loading.append(clock.times / clips)
+    tasks = [_tasks(loader.source, *batch) for batch in taken]
+    decoding.append(_decode(tasks, workers) / clips)
+  (wall, cpu), (bare_wall, bare_cpu) = np.transpose(loading), np.transpose(decoding)
+  results = {
+    "batch size": config["train"]["batch_size"],
+    "workers": f"{loader.num_processes} processes" if loader.num_processes else f"{loader.num_threads} threads",
+    "loader clips per second": _spread(1 / wall),
+    "decoding alone clips per second": _spread(1 / bare_wall),
+    "loader ms per clip": _spread(1e3 * wall),
+    "decoding alone ms per clip": _spread(1e3 * bare_wall),
+    "share of the speed of decoding alone": _spread(bare_wall / wall),
+  }
+  if not loader.num_processes:
+    results |= {
+      "loader CPU ms per clip": _spread(1e3 * cpu),
+      "decoding alone CPU ms per clip": _spread(1e3 * bare_cpu),
+      "share of the CPU time that is decoding": _spread(bare_cpu / cpu),
+    }
+  return results
+
+
+class _Clock:
+  """`times` is (wall clock, CPU time of the process) in seconds, once the block is left."""
+
+  def __enter__(self) -> "_Clock":
+    self._start = np.array([time.perf_counter(), time.process_time()])
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    self.times = np.array([time.perf_counter(), time.process_time()]) - self._start
+
+
+def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray) -> list[Task]:
+  """What one batch has to decode: each distinct frame once."""
+  import cv2
+
+  from vidjax.data.schema import DamagedRecord, Record
+
+  def jpeg(content: bytes) -> Task:
+    return lambda: cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+  def film(record: Record, frames: np.ndarray) -> Task:
+    return lambda: record.decode(frames)
+
+  tasks: list[Task] = []
+  for number, frames in zip(index.tolist(), frame_index, strict=True):
+    with contextlib.suppress(DamagedRecord):  # the loader took another one in its place
+      record = Record.parse(source[number])
+      if record.encoded is None:
+        tasks += [jpeg(record.frames[frame]) for frame in np.unique(frames)]
+      else:
+        tasks.append(film(record, frames))
+  return tasks
+
+
+def _decode(batches: Sequence[Iterable[Task]], workers: int) -> np.ndarray:
+  """Runs the tasks, a batch at a time in each thread as the loader does; (wall clock, CPU time) in seconds."""
+
+  def work(tasks: Iterable[Task]) -> None:
+    for task in tasks:
+      task()
+
+  with _Clock() as clock:
+    if workers:
+      with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, batches))
+    else:
+      list(map(work, batches))
+  return clock.times
+
+
+def _spread(values: np.ndarray) -> Spread:
+  return Spread.of(values.tolist())

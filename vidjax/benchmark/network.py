@@ -1,0 +1,206 @@
+"""Speed of the train step and of inference on random clips, and what a real loader adds; needs no data stack."""
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vidjax.analyse.cost import count_macs
+from vidjax.benchmark.measure import Spread, fresh_compilation, peak_flops
+from vidjax.build import build
+from vidjax.errors import ConfigError, InputError
+from vidjax.train.loop import DEVICE_KEYS, Settings
+from vidjax.train.sharding import batch_sharding, check_batch_size, make_mesh, put_batch, state_sharding
+from vidjax.train.step import forward, init_state, make_prepare, make_train_step
+from vidjax.types import Batch, State
+
+NUM_CLASSES = 174
+"""Of the random clips (Something-Something V1): a data set is only opened to measure its loader."""
+
+Results = dict[str, Any]
+
+
+def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int) -> Results:
+  """Times the train step a config describes, on one batch of random clips again and again, then fed by its loader.
+
+  Args:
+    config: plain nested dicts, as `configs/base.py`.
+    steps: steps in a run.
+    warmup: steps before the first run.
+    runs: runs; every time comes as the median over them, with the smallest and the largest.
+
+  Raises:
+    ConfigError: the config does not fit.
+  """
+  settings, mesh, network, shape = _built(config, "transforms")
+  schedule = build(config["schedule"], epochs=settings.epochs)(steps)
+  optimizer = build(config["optimizer"], schedule=schedule)
+  prepare = make_prepare(build(config["device_transforms"]), build(config["normalise"]), NUM_CLASSES)
+  step = make_train_step(
+    network,
+    build(config["losses"]),
+    build(config["blend"]),
+    optimizer,
+    prepare,
+    dtype=jnp.dtype(settings.dtype),
+    ema_decay=settings.ema_decay,
+    accumulate=settings.accumulate,
+  )
+  key = jax.random.key(config["seed"])
+  make = functools.partial(init_state, network, shape, optimizer, ema=settings.ema_decay is not None)
+  abstract = jax.eval_shape(make, key=key)
+  sharding, whole = state_sharding(abstract, mesh, settings.fsdp), NamedSharding(mesh, PartitionSpec())
+  jitted = jax.jit(
+    step, in_shardings=(sharding, batch_sharding(mesh), whole), out_shardings=(sharding, whole), donate_argnums=0
+  )
+  state = jax.jit(make, out_shardings=sharding)(key=key)
+  batch = put_batch(_random_batch(settings.batch_size, shape), mesh)
+  compiled, results = _compile(jitted, state, batch, key)
+  results |= _cost(network, step, (abstract, batch, key), settings, shape)
+
+  times = []
+  for number in range(-1, runs):  # run -1 warms up
+    count = warmup if number < 0 else steps
+    start = time.perf_counter()
+    for _ in range(count):
+      state, _ = compiled(state, batch, key)
+    jax.block_until_ready(state)
+    times += [(time.perf_counter() - start) / count] if number >= 0 else []
+  results |= _rates(times, settings, results["training GMAC per clip"], mesh)
+  results |= _memory(compiled, mesh)
+  results |= _fed_by_loader(config, compiled, state, key, mesh, steps * runs, warmup)
+  if "data wait" in results:
+    results["data-free / fed step"] = results["step ms"].median / results["fed step ms"]
+  return results
+
+
+def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int) -> Results:
+  """Times the softmax scores of one batch of random clips; arguments as of `measure_train`."""
+  settings, mesh, network, shape = _built(config, "test")
+  normalise, dtype = build(config["normalise"]), jnp.dtype(settings.dtype)
+
+  def score(variables: Any, clips: jax.Array) -> jax.Array:
+    return jax.nn.softmax(forward(network, variables, normalise(clips), False, dtype=dtype)[0].logits)
+
+  whole = NamedSharding(mesh, PartitionSpec())
+  make = functools.partial(network.init, train=False)
+  variables = jax.jit(make, out_shardings=whole)(jax.random.key(config["seed"]), jnp.zeros((1, *shape)))
+  clips = put_batch(_random_batch(settings.batch_size, shape), mesh)["video"]
+  jitted = jax.jit(score, in_shardings=(whole, batch_sharding(mesh)), out_shardings=batch_sharding(mesh))
+  compiled, results = _compile(jitted, variables, clips)
+  macs = count_macs(score, variables, clips) / settings.batch_size
+  results["forward GMAC per clip"] = macs / 1e9
+
+  times = []
+  for number in range(-1, runs):
+    count = warmup if number < 0 else steps
+    start = time.perf_counter()
+    scores = [compiled(variables, clips) for _ in range(count)]
+    jax.block_until_ready(scores)
+    times += [(time.perf_counter() - start) / count] if number >= 0 else []
+  return results | _rates(times, settings, macs / 1e9, mesh) | _memory(compiled, mesh)
+
+
+def _built(config: Mapping[str, Any], crops: str) -> tuple[Settings, Mesh, Any, tuple[int, int, int, int]]:
+  """Settings, mesh, network and the `[T, H, W, C]` of the clips that the section `crops` of a config leaves."""
+  needed = ("seed", "sampler", "transforms", "test", "normalise", "device_transforms", "model", "losses", "blend")
+  missing = [name for name in (*needed, "optimizer", "schedule", "train") if name not in config]
+  if missing:
+    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/base.py")
+  parts = config[crops] if crops == "transforms" else [config[crops]]
+  sizes = [part["size"] for part in parts if "size" in part]
+  if not sizes:
+    raise ConfigError(f"config.{crops} sets no size, the side of the clips: see configs/base.py")
+  settings: Settings = build({"make": "vidjax.train.loop.Settings", **config["train"]})
+  mesh = make_mesh(settings.devices)
+  check_batch_size(settings.batch_size, mesh, settings.accumulate)
+  network = build(config["model"], num_classes=NUM_CLASSES)
+  return settings, mesh, network, (build(config["sampler"]).clip_length, sizes[-1], sizes[-1], 3)
+
+
+def _random_batch(size: int, shape: tuple[int, int, int, int]) -> dict[str, np.ndarray]:
+  rng = np.random.default_rng(0)
+  return {
+    "video": rng.integers(256, size=(size, *shape), dtype=np.uint8),
+    "label": rng.integers(NUM_CLASSES, size=size, dtype=np.int32),
+    "mask": np.ones(size, bool),
+  }
+
+
+def _compile(jitted: Any, *args: Any) -> tuple[Any, Results]:
+  with fresh_compilation():
+    start = time.perf_counter()
+    lowered = jitted.lower(*args)
+    middle = time.perf_counter()
+    compiled = lowered.compile()
+    end = time.perf_counter()
+  return compiled, {"trace and lower s": middle - start, "compile s": end - middle}
+
+
+def _cost(network: Any, step: Callable, args: tuple[State, Batch, Any], settings: Settings, shape: Any) -> Results:
+  state = args[0]
+  variables = {"params": state.params, "batch_stats": state.batch_stats}
+  clip = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+  return {
+    "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
+    "forward GMAC per clip": count_macs(lambda v, x: forward(network, v, x, False)[0], variables, clip) / 1e9,
+    "training GMAC per clip": count_macs(step, *args) / settings.batch_size / 1e9,
+  }
+
+
+def _rates(times: list[float], settings: Settings, gmacs: float, mesh: Mesh) -> Results:
+  flops = [2e9 * gmacs * settings.batch_size / seconds for seconds in times]
+  kind = mesh.devices.flat[0].device_kind
+  peak = peak_flops(kind, settings.dtype)
+  share = Spread.of([rate / (peak * mesh.size) for rate in flops]) if peak else f"not known for {kind!r}"
+  return {
+    "batch size": settings.batch_size,
+    "dtype": settings.dtype,
+    "step ms": Spread.of([1e3 * seconds for seconds in times]),
+    "clips per second": Spread.of([settings.batch_size / seconds for seconds in times]),
+    "TFLOP per second": Spread.of([rate / 1e12 for rate in flops]),
+    "share of the peak": share,
+  }
+
+
+def _memory(compiled: Any, mesh: Mesh) -> Results:
+  sizes, device = compiled.memory_analysis(), mesh.local_mesh.devices.flat[0]
+  stats = device.memory_stats() or {}
+  results: Results = {}
+  if sizes is not None:
+    total = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+    results["MiB planned by the compiler"] = (total + sizes.temp_size_in_bytes) / 2**20
+  results["MiB at the peak"] = stats.get("peak_bytes_in_use", 0) / 2**20 or f"not told by {device.platform!r}"
+  return results
+
+
+def _fed_by_loader(
+  config: Mapping[str, Any], step: Callable, state: State, key: jax.Array, mesh: Mesh, steps: int, warmup: int
+) -> Results:
+  """The training loop without log and checkpoints: the share of its time that it waits for batches."""
+  try:
+    from vidjax.run import Run
+
+    batches = Run(config).train_loader(config["train"]["batch_size"]).batches()
+  except (ImportError, InputError) as error:  # the data stack, or this data set, is not on this machine
+    return {"fed by the loader": f"not measured: {error}"}
+  waited, since, pending = 0.0, 0.0, None
+  for number in range(warmup + steps):
+    if number == warmup:
+      jax.block_until_ready(state)
+      waited, since = 0.0, time.perf_counter()
+    before = time.perf_counter()
+    host = next(batches)
+    waited += time.perf_counter() - before
+    state, metrics = step(state, put_batch({name: host[name] for name in DEVICE_KEYS}, mesh), key)
+    jax.block_until_ready(pending)  # one step behind, as in vidjax.train.loop
+    pending = metrics
+  jax.block_until_ready(state)
+  elapsed = time.perf_counter() - since
+  batches.close()
+  return {"fed step ms": 1e3 * elapsed / steps, "data wait": waited / elapsed}
