@@ -24,6 +24,9 @@ NUM_CLASSES = 174
 
 Results = dict[str, Any]
 
+Plan = tuple[int, int, int]
+"""(steps in a run, steps before it, runs)."""
+
 
 def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int) -> Results:
   """Times the train step a config describes, on one batch of random clips again and again, then fed by its loader.
@@ -73,9 +76,7 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int)
     times += [(time.perf_counter() - start) / count] if number >= 0 else []
   results |= _rates(times, settings, results["training GMAC per clip"], mesh)
   results |= _memory(compiled, mesh)
-  results |= _fed_by_loader(config, compiled, state, key, mesh, steps * runs, warmup)
-  if "data wait" in results:
-    results["data-free / fed step"] = results["step ms"].median / results["fed step ms"]
+  results |= _fed_by_loader(config, compiled, state, batch, key, mesh, (steps, warmup, runs))
   return results
 
 
@@ -180,27 +181,42 @@ def _memory(compiled: Any, mesh: Mesh) -> Results:
 
 
 def _fed_by_loader(
-  config: Mapping[str, Any], step: Callable, state: State, key: jax.Array, mesh: Mesh, steps: int, warmup: int
+  config: Mapping[str, Any], step: Callable, state: State, batch: Batch, key: jax.Array, mesh: Mesh, plan: Plan
 ) -> Results:
-  """The training loop without log and checkpoints: the share of its time that it waits for batches."""
+  """The training loop without log and checkpoints, in turn with as many steps on one batch: the cost of its data."""
   try:
     from vidjax.run import Run
 
     batches = Run(config).train_loader(config["train"]["batch_size"]).batches()
   except (ImportError, InputError) as error:  # the data stack, or this data set, is not on this machine
     return {"fed by the loader": f"not measured: {error}"}
-  waited, since, pending = 0.0, 0.0, None
-  for number in range(warmup + steps):
-    if number == warmup:
-      jax.block_until_ready(state)
-      waited, since = 0.0, time.perf_counter()
-    before = time.perf_counter()
-    host = next(batches)
-    waited += time.perf_counter() - before
-    state, metrics = step(state, put_batch({name: host[name] for name in DEVICE_KEYS}, mesh), key)
-    jax.block_until_ready(pending)  # one step behind, as in vidjax.train.loop
-    pending = metrics
-  jax.block_until_ready(state)
-  elapsed = time.perf_counter() - since
+
+  def loop(state: State, steps: int, fed: bool) -> tuple[State, float, float]:
+    """The state, and seconds in all and waiting for the loader."""
+    waited, pending, start = 0.0, None, time.perf_counter()
+    for _ in range(steps):
+      before = time.perf_counter()
+      host = next(batches) if fed else None
+      waited += time.perf_counter() - before
+      here = batch if host is None else put_batch({name: host[name] for name in DEVICE_KEYS}, mesh)
+      state, metrics = step(state, here, key)
+      jax.block_until_ready(pending)  # one step behind, as in vidjax.train.loop
+      pending = metrics
+    jax.block_until_ready(state)
+    return state, time.perf_counter() - start, waited
+
+  steps, warmup, runs = plan
+  free, full, waits = [], [], []
+  for _ in range(runs):
+    state, seconds, _ = loop(state, steps, fed=False)
+    free.append(seconds)
+    state, _, _ = loop(state, warmup, fed=True)  # uses up what was read ahead meanwhile
+    state, seconds, waited = loop(state, steps, fed=True)
+    full.append(seconds)
+    waits.append(waited)
   batches.close()
-  return {"fed step ms": 1e3 * elapsed / steps, "data wait": waited / elapsed}
+  return {
+    "fed step ms": Spread.of([1e3 * seconds / steps for seconds in full]),
+    "data wait": Spread.of([waited / seconds for waited, seconds in zip(waits, full, strict=True)]),
+    "data-free / fed step": Spread.of([one / other for one, other in zip(free, full, strict=True)]),
+  }
