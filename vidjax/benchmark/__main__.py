@@ -9,7 +9,6 @@ import json
 import pathlib
 from typing import Any
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 
@@ -43,7 +42,7 @@ def main(argv: list[str]) -> None:
   out = pathlib.Path(values.out) if values.out else None
   if out and not out.parent.is_dir():
     raise InputError(f"--out={out}: there is no folder {out.parent}")
-  if mode == "train" and jax.default_backend() == "cpu":
+  if mode == "train":
     keep_freed_memory()  # as the training command does
   origin = provenance()
   results = MODES[mode](config, values.steps, values.warmup, values.runs)
