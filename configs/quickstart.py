@@ -15,6 +15,7 @@ def get_config(arg: str = "tsm") -> ConfigDict:
     raise ValueError(f"configs/quickstart.py:{arg}: choose tsm or tsn")
   c = base.get_config()
   c.data.name = "synthetic_actions/order"
+  c.data.num_threads = 1  # small frames: a second thread only takes turns with the first
   c.sampler.num_segments = 8
   c.transforms = ({"make": "vidjax.data.augment.Resize", "size": 48},)
   c.test = {"make": "vidjax.data.augment.TestCrops", "size": 48, "short_side": 48}

@@ -13,6 +13,7 @@ import jax
 import pytest
 from absl import flags
 
+pytest_plugins = ("tests.commands",)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()
 

@@ -28,8 +28,8 @@ from vidjax.evaluate.__main__ import Options
 from vidjax.evaluate.__main__ import evaluate as evaluate_runs
 from vidjax.evaluate.metrics import summarize
 from vidjax.evaluate.views import make_scorer, score_split
-from vidjax.run import Run, check_same, open_run, section, write_folder
-from vidjax.train.checkpoint import Checkpoints, load_variables, transfer
+from vidjax.run import Run, check_same, open_run, write_folder
+from vidjax.train.checkpoint import Checkpoints, has_checkpoint, load_variables, transfer
 from vidjax.train.host_memory import keep_freed_memory
 from vidjax.train.log import MetricsLog
 from vidjax.train.loop import Settings, fit
@@ -50,14 +50,13 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, f
 def main(argv: list[str]) -> None:
   """The command."""
   started = time.monotonic()
+  keep_freed_memory()
   if len(argv) > 1:
     raise InputError(f"unexpected argument {argv[1]!r}: flags start with --")
   if not WORKDIR.value:
     raise InputError("--workdir=DIR is missing: name a folder for checkpoints and metrics")
   if COORDINATOR.value:
     jax.distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-  if jax.default_backend() == "cpu":
-    keep_freed_memory()
   config = read_config(CONFIG.value)
   workdir = pathlib.Path(WORKDIR.value)
   settings = train(config, workdir)
@@ -68,10 +67,11 @@ def main(argv: list[str]) -> None:
 def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
   """Builds everything a config describes and trains it, from the last checkpoint in `workdir` where there is one."""
   run = Run(config)
-  settings: Settings = section(config, "train", "vidjax.train.loop.Settings")
+  settings = run.settings
   mesh = make_mesh(settings.devices)
   check_batch_size(settings.batch_size, mesh, settings.accumulate)
   loader = run.train_loader(settings.batch_size)
+  run.eval_loader(batch_size=settings.batch_size)  # a validation split that is not there shows now, not after an epoch
   schedule = build(config["schedule"], epochs=settings.epochs)(loader.batches_per_epoch)
   optimizer = build(config["optimizer"], schedule=schedule)
   prepare = make_prepare(build(config["device_transforms"]), run.normalise, len(run.class_names))
@@ -93,7 +93,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
   train_step = jax.jit(
     step, in_shardings=(sharding, batch_sharding(mesh), whole), out_shardings=(sharding, whole), donate_argnums=0
   )
-  if (workdir / "config.json").exists():
+  if has_checkpoint(workdir):
     check_same(workdir, config, run.class_names)
   elif jax.process_index() == 0:
     write_folder(workdir, config, run.class_names)

@@ -1,4 +1,4 @@
-"""A tiny data set, and the real training command on it."""
+"""Fixtures: a tiny data set, and the real training command on it."""
 
 import os
 import pathlib
@@ -46,9 +46,9 @@ def tiny_data(tmp_path_factory) -> pathlib.Path:
 def command(tiny_data):
   """`command(workdir, *flags)`: the argument list of the training command on the tiny data."""
 
-  def make(workdir: pathlib.Path, *flags: str, config: str = "configs/quickstart.py") -> list[str]:
+  def make(workdir: pathlib.Path, *flags: str, config: str = "configs/quickstart.py", without: str = "nothing") -> list[str]:
     given = {flag.partition("=")[0] for flag in flags}
-    kept = [flag for flag in TINY if flag.partition("=")[0] not in given]
+    kept = [flag for flag in TINY if flag.partition("=")[0] not in given and without not in flag]
     data = f"--config.data.dir={tiny_data}"
     return [sys.executable, "-m", "vidjax.train", f"--config={config}", f"--workdir={workdir}", data, *kept, *flags]
 
@@ -65,10 +65,10 @@ def environment() -> dict[str, str]:
 def train(command, environment):
   """Runs the training command to its end: `train(workdir, *flags, devices=1, code=0) -> its output`."""
 
-  def run(workdir: pathlib.Path, *flags: str, devices: int = 1, code: int = 0, config="configs/quickstart.py") -> str:
+  def run(workdir: pathlib.Path, *flags: str, devices: int = 1, code: int = 0, **options: str) -> str:
     flag = f"--xla_force_host_platform_device_count={devices}"
     done = subprocess.run(
-      command(workdir, *flags, config=config),
+      command(workdir, *flags, **options),
       env={**environment, "XLA_FLAGS": flag},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,

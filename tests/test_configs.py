@@ -1,0 +1,61 @@
+"""Every shipped config: complete, buildable; and, shrunk, trained for one step through the real command."""
+
+import importlib
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from tests.conftest import ROOT
+from vidjax.build import build
+from vidjax.run import check_sections, section
+
+VARIANTS = {"quickstart": ("tsm", "tsn"), "folder": ("resnet50", "mini")}
+"""The arguments of every config file that takes some; a new file without an entry is tested without one."""
+
+
+def all_configs():
+  for path in sorted((ROOT / "configs").glob("[!_]*.py")):
+    for arg in VARIANTS.get(path.stem, ("",)):
+      yield f"{path.stem}:{arg}" if arg else path.stem
+
+
+@pytest.mark.parametrize("name", list(all_configs()))
+def test_builds_and_forms_an_output(name):
+  stem, _, arg = name.partition(":")
+  config = importlib.import_module(f"configs.{stem}").get_config(*([arg] if arg else []))
+  config = json.loads(config.to_json())
+  check_sections(config)
+  settings = section(config, "train", "vidjax.train.loop.Settings")
+  section(config, "data", "vidjax.run.DataSettings")
+  schedule = build(config["schedule"], epochs=settings.epochs)(10)
+  build(config["optimizer"], schedule=schedule)
+  for part in ("sampler", "transforms", "test", "normalise", "device_transforms", "losses", "blend"):
+    build(config[part])
+  network = build(config["model"], num_classes=5)
+  size = config["test"]["size"]
+  clips = jnp.zeros((1, build(config["sampler"]).clip_length, size, size, 3))
+  output = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), clips, False))[0]
+  assert output.logits.shape == (1, 5)
+
+
+def test_a_wrong_argument_names_the_right_ones():
+  for stem, args in VARIANTS.items():
+    with pytest.raises(ValueError, match=re.escape(args[0])):
+      importlib.import_module(f"configs.{stem}").get_config("nonsense")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("config", "flags", "without"),
+  [
+    ("configs/quickstart.py:tsn", (), "nothing"),
+    ("configs/folder.py:mini", (), "nothing"),
+    ("configs/folder.py", ("--config.model.backbone.depth=18",), "widths"),
+  ],
+)
+def test_trains_one_step_through_the_real_command(config, flags, without, train, tmp_path):
+  output = train(tmp_path / "run", *flags, "--config.train.epochs=0.25", config=config, without=without)
+  assert "best checkpoint (step 1)" in output
