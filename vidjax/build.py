@@ -21,7 +21,8 @@ def read_config(config: Any) -> dict[str, Any]:
   except AttributeError as error:
     raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
   except OSError as error:
-    raise ConfigError(f"--config: {error}") from error
+    reason = str(error).rpartition("] ")[2]  # the rest says how far ml_collections came
+    raise ConfigError(f"--config: {reason}: name a config, such as configs/quickstart.py") from error
 
 
 def build(config: Any, **extra: Any) -> Any:

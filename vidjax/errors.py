@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -48,6 +49,9 @@ def one_line() -> Iterator[None]:
       errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
       errno.EACCES: "permission denied: choose a folder you may use",
       errno.EROFS: "the file system is read-only: choose another folder",
+      errno.EFBIG: "the file is larger than allowed here: choose another folder",
+      errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
+      errno.EISDIR: "is a folder, not a file: choose another path",
     }
     if error.errno not in remedies:
       raise
@@ -65,7 +69,7 @@ def run_main(main: Callable[[list[str]], object]) -> None:
   """`absl.app.run` for a command: wrong flags, configs and inputs end in one line and exit code 2."""
   from absl import app, flags, logging
 
-  logging.set_verbosity(logging.ERROR)  # Orbax and TFDS tell much on this channel; vidjax warns on Python's own
+  logging.set_verbosity(logging.FATAL)  # Orbax and TFDS tell much on this channel, and raise what they log as errors
 
   def parse(argv: list[str]) -> list[str]:
     with one_line():
@@ -74,12 +78,18 @@ def run_main(main: Callable[[list[str]], object]) -> None:
       except flags.Error as error:
         first, *rest = str(error).strip().splitlines()  # the rest: a traceback, where a config file raised
         raise InputError(f"{' '.join([first.strip(), *rest[-1:]])} (--help lists the flags)") from error
-      except (AttributeError, KeyError, TypeError) as error:  # ml_collections: a key the config does not have
+      except (AttributeError, KeyError, TypeError, IndexError) as error:  # ml_collections: no such key in the config
         message = re.sub(r"\\+n|\n", ": ", str(error))
         message = re.sub(r"\\|'", "", message).strip('"')  # the text of a KeyError comes quoted, of a nested one twice
-        raise ConfigError(f"--config does not fit: {message}") from error
+        remedy = "" if " " in message else ": the config has no such key"
+        raise ConfigError(f"--config does not fit: {message}{remedy}") from error
       except SyntaxError as error:
         raise ConfigError(f"--config: {error}") from error
+      except Exception as error:  # whatever else the code of a config file raises
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigError(
+          f"--config: {type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+        ) from error
 
   def guarded(argv: list[str]) -> object:
     with one_line():

@@ -17,6 +17,7 @@ from vidjax.data.loader import EvalLoader, Sampler, TrainLoader, eval_loader, tr
 from vidjax.errors import ConfigError, InputError
 from vidjax.train.checkpoint import load_variables
 from vidjax.train.device_augment import Normalise
+from vidjax.train.loop import Settings
 from vidjax.types import Tree
 
 SECTIONS = (
@@ -81,6 +82,7 @@ class Run:
 
   Attributes:
     config: plain nested dicts.
+    settings: the `train` section.
     data: the `data` section.
     class_names: K names in the order of the labels.
     network: built for K classes.
@@ -97,6 +99,7 @@ class Run:
     """Builds everything but the data; `class_names` are those of the data set unless given."""
     check_sections(config)
     self.config = config
+    self.settings: Settings = section(config, "train", "vidjax.train.loop.Settings")
     self.data: DataSettings = section(config, "data", "vidjax.run.DataSettings")
     self._dataset: Dataset | None = None
     self.class_names = class_names or self.dataset.class_names
@@ -104,7 +107,7 @@ class Run:
     self.sampler: Sampler = build(config["sampler"])
     self.test_crops: TestCrops = build(config["test"])
     self.normalise: Normalise = build(config["normalise"])
-    self.dtype = jnp.dtype(config["train"]["dtype"])
+    self.dtype = jnp.dtype(self.settings.dtype)
     self.workdir: pathlib.Path | None = None
     self.variables: Mapping[str, Tree] = {}
     self.step = 0
@@ -132,6 +135,7 @@ class Run:
       num_threads=self.data.num_threads,
       num_processes=self.data.num_processes,
       max_damaged=self.data.max_damaged,
+      num_classes=len(self.class_names),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
@@ -150,6 +154,7 @@ class Run:
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       skip_damaged=skip_damaged,
+      num_classes=len(self.class_names),
     )
 
 
@@ -165,6 +170,8 @@ def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best") -> Run
 
 def write_folder(workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str]) -> None:
   """Writes `config.json` and `class_names.txt`."""
+  if workdir.is_file():
+    raise InputError(f"{workdir} is a file: choose another --workdir")
   workdir.mkdir(parents=True, exist_ok=True)
   (workdir / "config.json").write_text(json.dumps(config, indent=2) + "\n")
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names))

@@ -195,6 +195,8 @@ class MiniResNet(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """`[..., H, W, C]` to the feature map `[..., H/8, W/8, widths[-1]]`."""
+    if len(self.widths) != 4:
+      raise ConfigError(f"MiniResNet(widths={self.widths}): must be 4, of the stem and of res2 to res4")
     check_inserts(self.inserts, {2: 1, 3: 1, 4: 1})
     frozen = self.frozen_bn != "none"
     x = Stem(self.widths[0], kernel=5, pool=False, frozen=self.frozen_bn == "all", name="stem")(x, train)

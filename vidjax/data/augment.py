@@ -71,6 +71,9 @@ class MultiScaleCrop:
   max_distort: int = 1
   fixed_offsets: bool = True
 
+  def __post_init__(self):
+    _check_size(self)
+
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
     height, width = clip["video"].shape[1:3]
@@ -111,6 +114,9 @@ class RandomResizedCrop:
   area: tuple[float, float] = (0.08, 1.0)
   aspect: tuple[float, float] = (3 / 4, 4 / 3)
 
+  def __post_init__(self):
+    _check_size(self)
+
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
     height, width = clip["video"].shape[1:3]
@@ -141,6 +147,7 @@ class ScaleJitterCrop:
   short_sides: tuple[int, int] = (256, 320)
 
   def __post_init__(self):
+    _check_size(self)
     low, high = self.short_sides
     if not self.size <= low <= high:
       raise ConfigError(f"ScaleJitterCrop: short_sides={low, high} must ascend from at least size={self.size}")
@@ -165,6 +172,9 @@ class CenterCrop:
   size: int
   short_side: int | None = None
 
+  def __post_init__(self):
+    _check_size(self)
+
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip; nothing is drawn."""
     return {**clip, "video": TestCrops(self.size, self.short_side)(clip["video"])[0]}
@@ -179,6 +189,9 @@ class Resize:
   """
 
   size: int
+
+  def __post_init__(self):
+    _check_size(self)
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Resizes a clip; nothing is drawn."""
@@ -227,6 +240,7 @@ class TestCrops:
   crops: int = 1
 
   def __post_init__(self):
+    _check_size(self)
     if self.crops not in (1, 3, 5, 10):
       raise ConfigError(f"TestCrops: crops={self.crops} is none of 1, 3, 5 and 10")
     if self.short_side is not None and self.short_side < self.size:
@@ -251,6 +265,11 @@ class TestCrops:
       cut = [crop_and_resize(clip, (*place, side, side), self.size) for place in places]
       views += cut + ([flip_video(view) for view in cut] if self.crops == 10 else [])
     return np.stack(views)
+
+
+def _check_size(transform: Any) -> None:
+  if transform.size < 1:
+    raise ConfigError(f"{type(transform).__name__}: size={transform.size} must be at least 1")
 
 
 def _scaled_side(height: int, width: int, size: int, short_side: int) -> int:

@@ -114,6 +114,7 @@ def train_loader(
   process_index: int = 0,
   process_count: int = 1,
   max_damaged: float = 0.01,
+  num_classes: int | None = None,
 ) -> TrainLoader:
   """Makes the loader of training batches.
 
@@ -129,6 +130,7 @@ def train_loader(
       batch, and the shares in the order of the processes are the batch that one process alone would read.
     process_count: number of processes that train together.
     max_damaged: share of the records that may be damaged before training stops.
+    num_classes: a record with a label outside 0 to `num_classes - 1` counts as damaged (default: not checked).
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -141,7 +143,7 @@ def train_loader(
   dataset = (
     grain.MapDataset.source(_Order(len(source), seed))
     .seed(seed)
-    .random_map(_TrainingSample(source, sampler, tuple(transforms)))
+    .random_map(_TrainingSample(source, sampler, tuple(transforms), num_classes))
     .batch(share, drop_remainder=True, batch_fn=_stack)[process_index::process_count]
   )
   threads = _default_threads() if num_threads is None else num_threads
@@ -194,6 +196,7 @@ def eval_loader(
   process_index: int = 0,
   process_count: int = 1,
   skip_damaged: bool = False,
+  num_classes: int | None = None,
 ) -> EvalLoader:
   """Makes the loader of one pass over a split, in its order.
 
@@ -207,6 +210,7 @@ def eval_loader(
     process_index: number of this process among `process_count`, which share every batch as in training.
     process_count: number of processes that evaluate together.
     skip_damaged: leave damaged records out (`mask` False) in place of an error.
+    num_classes: as in `train_loader`.
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -219,7 +223,7 @@ def eval_loader(
   padded = -(-len(source) // batch_size) * batch_size
   dataset = (
     grain.MapDataset.range(padded)
-    .map(_TestSample(source, sampler, crops, clips))
+    .map(_TestSample(source, sampler, crops, clips, num_classes))
     .batch(share, batch_fn=_stack)[process_index::process_count]
   )
   return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
@@ -255,19 +259,20 @@ class _TrainingSample:
   source: Source
   sampler: Sampler
   transforms: tuple[Transform, ...]
+  num_classes: int | None
 
   def __call__(self, wanted: int, rng: np.random.Generator) -> dict[str, Any]:
     damage = ""
     for index in range(wanted, wanted + min(len(self.source), MAX_DAMAGED_IN_A_ROW)):
       try:
-        record = Record.parse(self.source[index % len(self.source)])
+        record = _parse(self.source[index % len(self.source)], self.num_classes)
         frames = self.sampler.train(record.num_frames, rng)
         clip = {"video": record.decode(frames), "label": record.label}
         break
       except DamagedRecord as error:
         damage = damage or str(error)
     else:
-      raise InputError(f"no readable record from number {wanted} on: {damage}")
+      raise InputError(f"no readable record in {self.source} from number {wanted} on: {damage}")
     for transform in self.transforms:
       clip = transform(clip, rng)
     return _sample(clip["video"], clip["label"], wanted, frames, damage)
@@ -281,12 +286,13 @@ class _TestSample:
   sampler: Sampler
   crops: TestCrops
   clips: int
+  num_classes: int | None
 
   def __call__(self, index: int) -> dict[str, Any]:
     damage = ""
     if index < len(self.source):
       try:
-        record = Record.parse(self.source[index])
+        record = _parse(self.source[index], self.num_classes)
         frames = self.sampler.test(record.num_frames, self.clips)
         video = record.decode(frames.reshape(-1))
       except DamagedRecord as error:
@@ -297,6 +303,16 @@ class _TestSample:
     shape = (self.clips * self.crops.crops, self.sampler.clip_length)
     nothing = np.zeros((*shape, self.crops.size, self.crops.size, 3), np.uint8)
     return _sample(nothing, 0, index if damage else 0, np.zeros(shape), damage, mask=False)
+
+
+def _parse(raw: bytes, num_classes: int | None) -> Record:
+  record = Record.parse(raw)
+  if num_classes is not None and not 0 <= record.label < num_classes:
+    raise DamagedRecord(
+      f"the record of {record.video_id} has the label {record.label}, but there are {num_classes} classes: "
+      "prepare the data set again"
+    )
+  return record
 
 
 def _sample(

@@ -66,12 +66,13 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
   members: list[Scores] = []
   ids: list[str] = []
   damaged: dict[int, str] = {}
-  for run in runs:
+  for run in runs[1:]:
     if run.data.name != first.data.name or run.class_names != first.class_names:
       raise InputError(
         f"{run.workdir} was trained on {run.data.name} with {len(run.class_names)} classes, {first.workdir} on "
         f"{first.data.name} with {len(first.class_names)}: scores can only be averaged over the same classes"
       )
+  for run in runs:
     scores, damaged = _score(run, split, options, mesh, progress)
     source = run.dataset.source(split)
     own_ids = [Record.parse(source[int(index)]).video_id for index in scores.index]
@@ -114,12 +115,13 @@ def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -
   )
   scorer = make_scorer(run.network, run.normalise, mesh, run.dtype)
   variables = jax.device_put(run.variables, NamedSharding(mesh, PartitionSpec()))
+  console = Console(stderr=True)
   batches = track(
     loader.batches(),
     f"{run.workdir}, {split}",
     loader.num_batches,
-    console=Console(stderr=True),
-    disable=not progress,
+    console=console,
+    disable=not (progress and console.is_terminal),
     transient=True,
   )
   return score_split(scorer, variables, batches, options.views_per_batch or train_batch), dict(loader.damaged)

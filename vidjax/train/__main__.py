@@ -173,8 +173,9 @@ def report(workdir: pathlib.Path, settings: Settings) -> None:
   """Evaluates the best checkpoint on the validation split and writes `workdir/evaluation`, unless that is done."""
   run = open_run(workdir, "best")
   path = workdir / "evaluation" / f"{run.data.validation_split}.json"
-  if path.exists() and json.loads(path.read_text()).get("step") == run.step:
-    return
+  with contextlib.suppress(FileNotFoundError, ValueError):  # damaged, as by a full disk: written again
+    if json.loads(path.read_text())["step"] == run.step:
+      return
   summary = evaluate_runs([run], Options(), make_mesh(settings.devices), shlex.join(sys.orig_argv), progress=False)
   say(f"best checkpoint (step {run.step}): top-1 {summary['top1']:.2%}, top-5 {summary['top5']:.2%}; {path}")
 

@@ -1,8 +1,12 @@
 """Checkpoints (Orbax): written while training goes on, the last and the best kept, and read back with clear errors."""
 
+import contextlib
+import errno
 import json
+import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -53,19 +57,27 @@ class Checkpoints:
   def save(
     self, state: State, next_batch: int, config: Mapping[str, Any], metrics: Mapping[str, float] | None = None
   ) -> None:
-    """Starts writing a checkpoint; training may go on at once. A step already saved is left as it is."""
+    """Starts writing a checkpoint; training may go on at once. A step already saved is left as it is.
+
+    Raises:
+      InputError: the disk is full; complete checkpoints stay as they are.
+    """
     step = int(state.step)
     if step == self.latest_step:
       return
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state),
-        data=ocp.args.JsonSave({"next_batch": next_batch}),
-        config=ocp.args.JsonSave(dict(config)),
-      ),
-      metrics=None if metrics is None else {METRIC: float(metrics[METRIC])},
-    )
+    needed, free = sum(x.nbytes for x in jax.tree.leaves(state)), shutil.disk_usage(self._manager.directory).free
+    if free < needed:
+      raise _full(self._manager.directory, f"{free / 1e6:.2f} MB are free, {needed / 1e6:.2f} needed")
+    with _writing(self._manager.directory):
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(state),
+          data=ocp.args.JsonSave({"next_batch": next_batch}),
+          config=ocp.args.JsonSave(dict(config)),
+        ),
+        metrics=None if metrics is None else {METRIC: float(metrics[METRIC])},
+      )
 
   def restore(self, abstract: State) -> tuple[State, int]:
     """The newest state, laid out as the shapes and shardings of `abstract` say, and the next batch's number.
@@ -76,17 +88,20 @@ class Checkpoints:
     step = self._manager.latest_step()
     if step is None:
       raise InputError("there is no complete checkpoint to go on from")
-    saved = self._manager.item_metadata(step)["state"]
-    check_shapes(_shapes(saved), _shapes(abstract), f"checkpoint {step}")
-    restored = self._manager.restore(
-      step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
-    )
-    return restored["state"], restored["data"]["next_batch"]
+    with _reading(self._manager.directory / str(step)):
+      saved = _shapes(self._manager.item_metadata(step)["state"].tree)
+    check_shapes(saved, _shapes(abstract), f"checkpoint {step}")
+    with _reading(self._manager.directory / str(step)):
+      restored = self._manager.restore(
+        step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
+      )
+      return restored["state"], restored["data"]["next_batch"]
 
   def close(self) -> None:
     """Waits until everything is written."""
-    self._manager.wait_until_finished()
-    self._manager.close()
+    with _writing(self._manager.directory):
+      self._manager.wait_until_finished()
+      self._manager.close()
 
 
 def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") -> tuple[Mapping[str, Tree], int]:
@@ -100,12 +115,12 @@ def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") 
     Host arrays, and the step of the checkpoint.
   """
   folder = _folder(workdir)
-  steps = sorted(int(p.name) for p in folder.glob("*") if p.name.isdigit() and (p / "_CHECKPOINT_METADATA").exists())
+  steps = _complete(folder)
   if not steps:
     raise InputError(f"{folder} holds no complete checkpoint: train first, or name another --workdir")
   step = _choose(folder, steps, checkpoint)
   path = folder / str(step) / "state"
-  with ocp.PyTreeCheckpointer() as reader:
+  with _reading(path.parent), ocp.PyTreeCheckpointer() as reader:
     saved = reader.metadata(path).item_metadata.tree
     roots = ("ema",) if saved.get("ema") else ("params", "batch_stats")
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), {root: saved[root] for root in roots})
@@ -114,9 +129,45 @@ def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") 
       restore_args=jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray), wanted),
       partial_restore=True,
     )
-    restored = reader.restore(path, args=args)
+    restored: Any = reader.restore(path, args=args)
   variables = restored.get("ema", restored)
   return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}, step
+
+
+def has_checkpoint(workdir: str | pathlib.Path) -> bool:
+  """Whether there is a complete checkpoint to go on from."""
+  return bool(_complete(_folder(workdir)))
+
+
+def _complete(folder: pathlib.Path) -> list[int]:
+  return sorted(int(p.name) for p in folder.glob("*") if p.name.isdigit() and (p / "_CHECKPOINT_METADATA").exists())
+
+
+@contextlib.contextmanager
+def _reading(path: Any) -> Iterator[None]:
+  """Turns whatever Orbax and JSON raise on a damaged checkpoint into an error that names it."""
+  try:
+    yield
+  except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    raise InputError(
+      f"the checkpoint {path} is damaged ({str(error)[:200]}): remove it to use an earlier one, or train again"
+    ) from error
+
+
+@contextlib.contextmanager
+def _writing(folder: Any) -> Iterator[None]:
+  """Turns what Orbax raises on a full disk into an error that says so."""
+  try:
+    yield
+  except (ValueError, RuntimeError, OSError) as error:
+    for reason in (os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
+      if reason in str(error):
+        raise _full(folder, reason) from error
+    raise
+
+
+def _full(folder: Any, reason: str) -> InputError:
+  return InputError(f"cannot write to {folder} ({reason}): free some space, and the same command goes on")
 
 
 def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -> int:
@@ -124,7 +175,10 @@ def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -
     return steps[-1]
   if str(checkpoint) == "best":
     files = {step: folder / str(step) / "metrics" / "metrics" for step in steps}
-    scores = {step: json.loads(path.read_text())[METRIC] for step, path in files.items() if path.exists()}
+    scores: dict[int, float] = {}
+    for step in (step for step, path in files.items() if path.exists()):
+      with _reading(folder / str(step)):
+        scores[step] = json.loads(files[step].read_text())[METRIC]
     return max(scores, key=lambda step: (scores[step], step)) if scores else steps[-1]
   if not str(checkpoint).isdigit() or int(checkpoint) not in steps:
     have = ", ".join(map(str, steps))

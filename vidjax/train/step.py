@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
+from vidjax.errors import ConfigError
 from vidjax.types import Array, Batch, Blend, Objective, Output, State, Tree
 
 Prepare = Callable[[Batch, jax.Array], Batch]
@@ -113,6 +114,8 @@ def make_train_step(
   `accumulate=k` the batch is cut into k parts that run one after another; gradients and metrics are their mean, and
   batch statistics are those of each part.
   """
+  if not objectives:
+    raise ConfigError("config.losses is empty: name at least one, as configs/base.py does")
 
   def gradients(params: Tree, stats: Tree, batch: Batch, step: jax.Array, key: jax.Array):
     prepare_key, dropout_key = jax.random.split(key)

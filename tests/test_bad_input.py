@@ -1,0 +1,498 @@
+"""Bad input: every mistake gives one line that names the thing and the remedy, exit code 2, and nothing is lost.
+
+The table CASES runs the real commands inside this process, which saves their start; a few have a process of their own.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import importlib
+import itertools
+import json
+import os
+import pathlib
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import wave
+from collections.abc import Callable
+from unittest import mock
+
+import av
+import numpy as np
+import pytest
+from absl import app, flags
+from absl.testing import flagsaver
+
+from tests.conftest import ROOT
+from vidjax.data import schema, write
+from vidjax.errors import InputError
+from vidjax.train.checkpoint import Checkpoints
+
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
+app.define_help_flags()  # absl does so once, and Grain when it is imported: not to count as flags of the first command
+importlib.import_module("grain")
+QUICKSTART = ROOT / "configs" / "quickstart.py"
+TINY = """--config.data.dir={root}/data --config.sampler.num_segments=3 --config.transforms[0].size=16
+  --config.test.size=16 --config.test.short_side=16 --config.model.backbone.widths=(8,8,8,8)
+  --config.train.batch_size=4 --config.train.epochs=1 --config.train.devices=1"""
+TRAIN = "train --config={quickstart} --workdir={tmp}/new --config.data.name=folder/tiny " + TINY
+AGAIN = "train --config={quickstart} --workdir={copy} --config.data.name=folder/tiny " + TINY
+FILE = "train --config={tmp}/config.py --workdir={tmp}/new --config.data.name=folder/tiny " + TINY
+PREPARE = "prepare folder --videos={tmp}/videos --name=mine --data_dir={tmp}/data"
+
+
+TENSORSTORE = 'RESOURCE_EXHAUSTED: Error writing local file "_sharding": No space left on device [os_error_code="28"]'
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """A mistake.
+
+  Attributes:
+    name: of the mistake.
+    command: what the user types after `python -m vidjax.`; {tmp} is an empty folder, {copy} the copy of a trained run,
+      {run} the run itself, {root} holds data/ (folder/tiny, folder/damaged, folder/wrong_label) and films/.
+    words: parts of the one line.
+    setup: prepares {tmp}.
+    remarks: further lines on stderr, which do not start with "error: ".
+  """
+
+  name: str
+  command: str
+  words: tuple[str, ...]
+  setup: Callable[[pathlib.Path], object] = lambda tmp: None
+  remarks: int = 0
+
+
+# What is set up for a case
+
+
+def config(*lines: str) -> Callable[[pathlib.Path], object]:
+  """A config file: the quickstart with these lines, such as "c.seed = 1"."""
+  text = "\n  ".join(("from configs import quickstart\ndef get_config():", "c = quickstart.get_config()", *lines))
+  return file("config.py", text + "\n  return c\n")
+
+
+def file(name: str, content: str | bytes = "") -> Callable[[pathlib.Path], object]:
+  def setup(tmp: pathlib.Path) -> None:
+    (tmp / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+  return setup
+
+
+def files(*names: str) -> Callable[[pathlib.Path], object]:
+  """Small good films."""
+  return lambda tmp: [write_film(tmp / name) for name in names]
+
+
+def remove(pattern: str) -> Callable[[pathlib.Path], object]:
+  return lambda tmp: [shutil.rmtree(path) if path.is_dir() else path.unlink() for path in tmp.glob(pattern)]
+
+
+def halve(pattern: str) -> Callable[[pathlib.Path], object]:
+  """Cuts the files in half."""
+
+  def setup(tmp: pathlib.Path) -> None:
+    found = [path for path in tmp.glob(pattern) if path.is_file()]
+    assert found
+    for path in found:
+      os.truncate(path, path.stat().st_size // 2)
+
+  return setup
+
+
+def both(*setups: Callable[[pathlib.Path], object]) -> Callable[[pathlib.Path], object]:
+  return lambda tmp: [setup(tmp) for setup in setups]
+
+
+def sound(tmp: pathlib.Path) -> None:
+  with wave.open(str(tmp / "sound.wav"), "wb") as out:
+    out.setparams((1, 2, 8000, 0, "NONE", ""))
+    out.writeframes(bytes(16000))
+
+
+def no_frame(tmp: pathlib.Path) -> None:
+  with av.open(str(tmp / "none.avi"), "w") as container:
+    stream = container.add_stream("mpeg4", rate=8)
+    stream.width, stream.height = 32, 32
+    container.start_encoding()
+
+
+def other_classes(tmp: pathlib.Path) -> None:
+  path = tmp / "run" / "class_names.txt"
+  path.write_text(path.read_text() + "stand\n")
+
+
+def on_data(name: str) -> Callable[[pathlib.Path], object]:
+  """Makes the copied run one on another data set."""
+
+  def setup(tmp: pathlib.Path) -> None:
+    path = tmp / "run" / "config.json"
+    path.write_text(path.read_text().replace("folder/tiny", name))
+
+  return setup
+
+
+def data_copy(tmp: pathlib.Path) -> None:
+  shutil.copytree(next(tmp.parent.glob("*/world")) / "data", tmp / "data")
+
+
+CASES = (
+  # The command line and the config
+  Case("no config", "train --workdir={tmp}/new", ("--config=FILE is missing", "configs/quickstart.py")),
+  Case("no such config", "train --config={tmp}/no.py --workdir={tmp}/new",
+    ("/no.py", "No such file", "configs/quickstart.py")),
+  Case("config with a syntax error", FILE, ("config.py", "invalid syntax"), file("config.py", "epochs = = 3")),
+  Case("config that raises", FILE, ("config.py", "ZeroDivisionError"), config("1 / 0")),
+  Case("config without get_config", "train --config={tmp}/bare.py --workdir={tmp}/new", ("get_config",),
+    file("bare.py", "seed = 1")),
+  Case("config of another type", "train --config={tmp}/config.py --workdir={tmp}/new", ("ConfigDict",),
+    file("config.py", "def get_config():\n  return {'seed': 1}")),
+  Case("unknown config argument", TRAIN.replace("{quickstart}", "{quickstart}:tms"), ("tms", "choose tsm or tsn")),
+  Case("no workdir", "train --config={quickstart}", ("--workdir=DIR is missing",)),
+  Case("unknown flag", TRAIN + " --wrokdir=x", ("wrokdir", "--help")),
+  Case("stray argument", TRAIN + " runs/mine", ("unexpected argument 'runs/mine'", "--")),
+  Case("misspelt config key", TRAIN + " --config.train.epoch=1", ("epoch", 'Did you mean "epochs"')),
+  Case("value of a wrong type", TRAIN + " --config.train.epochs=many", ("--config.train.epochs=many",)),
+  Case("number out of range", TRAIN + " --config.train.log_every=0", ("train.log_every=0", "positive")),
+  Case("unknown dtype", TRAIN + " --config.train.dtype=float8", ("float8", "'bfloat16'")),
+  Case("negative seed", TRAIN + " --config.seed=-1", ("seed=-1", "2**32")),
+  Case("misspelt argument of a make", FILE, ("segmnts", "did you mean 'num_segments'"),
+    config("c.sampler = dict(c.sampler, num_segmnts=8)")),
+  Case("missing argument of a make", FILE, ("schedules.steps needs at",),
+    config("c.schedule.make = 'vidjax.train.schedules.steps'")),
+  Case("make of no module", TRAIN + " --config.sampler.make=vidjax.data.samplin.Dense",
+    ("cannot import", "vidjax.data.samplin")),
+  Case("make of no class", TRAIN + " --config.sampler.make=vidjax.data.sampling.Dens", ("did you mean 'Dense'",)),
+  Case("make of no path", TRAIN + " --config.sampler.make=Dense", ("make='Dense'",)),
+  Case("unknown section", FILE, ("'trian'", "did you mean 'train'"), config("c.trian = c.train")),
+  Case("missing section", FILE, ("config lacks blend", "configs/base.py"), config("del c.blend")),
+  Case("no segments", TRAIN + " --config.sampler.num_segments=0", ("num_segments=0", "at least 1")),
+  Case("fold_div above the channels", FILE, ("TSM(fold_div=64)", "8 channels", "choose fold_div"),
+    config("c.model.backbone.inserts[0]['module']['fold_div'] = 64")),
+  Case("plug-in without a site", FILE, ("Insert(TSM", "has no site"),
+    config("c.model.backbone.inserts[0]['stages'] = (7,)")),
+  Case("widths of three stages", TRAIN.replace("(8,8,8,8)", "(8,8,8)"), ("widths=(8, 8, 8)", "must be 4")),
+  Case("no such element of a list", TRAIN + " --config.transforms[7].size=16",
+    ("--config does not fit", "index out of range")),
+  Case("warm-up longer than training", TRAIN + " --config.schedule.warmup_epochs=9", ("warm up for 9",)),
+  Case("unknown optimizer", TRAIN + " --config.optimizer.kind=sdg", ("'sdg'", "sgd, adamw or adadelta")),
+  Case("malformed optimizer group", TRAIN + " --config.optimizer.groups[0].match=(", ("optimizer group '('",)),
+  Case("weight of no loss", FILE, ("blend weights name clasification", "classification"),
+    config("c.blend.weights = {'clasification': 2.0}")),
+  Case("no loss", FILE, ("losses",), config("c.losses = ()")),
+  Case("size of nothing", TRAIN + " --config.test.size=0", ("size=0",)),
+  Case("clips of different sizes", FILE.replace("--config.transforms[0].size=16", ""), ("different sizes", "crop"),
+    config("c.transforms = ()")),
+  # Data sets
+  Case("missing data set", TRAIN + " --config.data.name=folder/tinny",
+    ("'folder/tinny'", "folder/tiny", "vidjax.prepare folder", "--name=tinny")),
+  Case("unknown synthetic variant", TRAIN + " --config.data.name=synthetic_actions/ordr", ("ordr", "order")),
+  Case("missing training split", TRAIN + " --config.data.train_split=trian", ("no split 'trian'", "train, validation")),
+  Case("missing validation split", TRAIN + " --config.data.validation_split=val",
+    ("no split 'val'", "train, validation")),
+  Case("batch larger than the data", TRAIN + " --config.train.batch_size=99", ("batch of 99", "smaller batch_size")),
+  Case("batch for no number of devices", TRAIN + " --config.train.devices=8",
+    ("batch_size=4", "multiple of 8 devices")),
+  Case("more devices than there are", TRAIN + " --config.train.devices=9", ("devices=9", "there are 8")),
+  Case("damaged records in training", TRAIN + " --config.data.name=folder/damaged --config.data.max_damaged=.2",
+    ("2 of 8 training records are damaged", "max_damaged", "of film ")),
+  Case("wrong label in training", TRAIN + " --config.data.name=folder/wrong_label",
+    ("film 5 has the label 2", "2 classes", "prepare")),
+  Case("damaged description of the data", TRAIN + " --config.data.dir={tmp}/data", ("folder/tiny", "prepare"),
+    both(data_copy, halve("data/folder/tiny/*/dataset_info.json"))),
+  Case("missing file of the data", TRAIN + " --config.data.dir={tmp}/data", ("is missing", "prepare folder/tiny again"),
+    both(data_copy, remove("data/folder/tiny/*/*train*"))),
+  Case("truncated file of the data", TRAIN + " --config.data.dir={tmp}/data",
+    ("no readable record", "folder/tiny", "prepare"), both(data_copy, halve("data/folder/tiny/*/*train*"))),
+  # Workdirs and checkpoints
+  Case("workdir of another config", AGAIN + " --config.schedule.learning_rate=.5",
+    ("another config", "schedule.learning_rate: 0.1 there, 0.5 here", "another --workdir")),
+  Case("workdir of another model", AGAIN.replace("(8,8,8,8)", "(8,8,8,16)"),
+    ("another config", "model.backbone.widths[3]")),
+  Case("workdir of other classes", AGAIN, ("another config", "class names"), other_classes),
+  Case("workdir that is a file", TRAIN, ("/new is a file", "another --workdir"), file("new")),
+  Case("workdir inside a file", TRAIN + " --workdir={tmp}/a/b", ("/a", "not a folder"), file("a")),
+  Case("damaged config.json", AGAIN, ("/run is damaged", "new --workdir"), halve("run/config.json")),
+  Case("lost class names", AGAIN, ("/run is damaged", "class_names.txt", "new --workdir"),
+    remove("run/class_names.txt")),
+  Case("going on from a truncated checkpoint", AGAIN, ("checkpoints/3 ", "damaged"),
+    halve("run/checkpoints/3/state/**/*")),
+  Case("fine-tuning from no run", TRAIN + " --config.init.workdir={tmp}/no",
+    ("/no/checkpoints holds no complete checkpoint",)),
+  Case("fine-tuning with a prefix of nothing", FILE + " --config.init.workdir={run}",
+    ("init.new names clasifier", "classifier"), config("c.init.new = ('clasifier',)")),
+  Case("fine-tuning another network", TRAIN.replace("(8,8,8,8)", "(8,8,8,16)") + " --config.init.workdir={run}",
+    ("does not fit", "res4/block0/conv1/kernel: saved (3, 3, 8, 8), wanted (3, 3, 8, 16)", "init.new")),
+  # Evaluation
+  Case("evaluate: no workdir", "evaluate", ("--workdir=DIR is missing",)),
+  Case("evaluate: no run", "evaluate --workdir={tmp}", ("not a run's folder",)),
+  Case("evaluate: no checkpoint", "evaluate --workdir={copy}", ("no complete checkpoint", "train first"),
+    remove("run/checkpoints/*")),
+  Case("evaluate: unknown checkpoint", "evaluate --workdir={run} --checkpoint=7", ("no checkpoint '7'", "steps 3")),
+  Case("evaluate: truncated checkpoint", "evaluate --workdir={copy}", ("checkpoints/3 ", "damaged"),
+    halve("run/checkpoints/3/state/**/*")),
+  Case("evaluate: 4 crops", "evaluate --workdir={run} --views=3x4", ("--views=3x4", "1, 3, 5 or 10")),
+  Case("evaluate: no clip", "evaluate --workdir={run} --views=0x1", ("--views=0x1", "10x3")),
+  Case("evaluate: unknown split", "evaluate --workdir={run} --split=test", ("no split 'test'", "train, validation")),
+  Case("evaluate: no views", "evaluate --workdir={run} --views_per_batch=0", ("views_per_batch=0",)),
+  Case("evaluate: ensemble of other classes", "evaluate --workdir={run} --workdir={copy}",
+    ("with 3 classes", "with 2", "same classes"), other_classes),
+  Case("evaluate: lost data set", "evaluate --workdir={copy}", ("no data set 'folder/gone'", "--name=gone"),
+    on_data("folder/gone")),
+  Case("evaluate: damaged record", "evaluate --workdir={copy}",
+    ("frame", "of film 2 cannot be decoded", "--skip_damaged"), on_data("folder/damaged")),
+  Case("evaluate: wrong label", "evaluate --workdir={copy}", ("film 5 has the label 2", "2 classes", "--skip_damaged"),
+    on_data("folder/wrong_label")),
+  # Prediction
+  Case("predict: no workdir", "predict {film}", ("--workdir=DIR is missing",)),
+  Case("predict: no file", "predict --workdir={run}", ("no video file is named",)),
+  Case("predict: no run", "predict --workdir={tmp} {film}", ("not a run's folder",)),
+  Case("predict: missing file", "predict --workdir={run} {tmp}/no.mp4 {film}", ("/no.mp4 does not exist",), remarks=1),
+  Case("predict: folder", "predict --workdir={run} {tmp} {film}", ("is a folder, not a video",), remarks=1),
+  Case("predict: empty file", "predict --workdir={run} {tmp}/a.mp4 {film}", ("/a.mp4 is empty (0 bytes)",),
+    file("a.mp4"), 1),
+  Case("predict: text file", "predict --workdir={run} {tmp}/a.mp4 {film}", ("/a.mp4 is not a video",),
+    file("a.mp4", "text"), 1),
+  Case("predict: truncated file", "predict --workdir={run} {tmp}/a.avi {film}", ("/a.avi is truncated",),
+    both(lambda tmp: write_film(tmp / "a.avi", 40, (64, 48)), halve("a.avi")), 1),
+  Case("predict: no header", "predict --workdir={run} {tmp}/a.mp4 {film}", ("/a.mp4", "header is damaged"),
+    both(files("a.mp4"), halve("a.mp4")), 1),
+  Case("predict: sound alone", "predict --workdir={run} {tmp}/sound.wav {film}",
+    ("/sound.wav holds no video, only audio",), sound, 1),
+  Case("predict: no frame", "predict --workdir={run} {tmp}/none.avi {film}", ("/none.avi holds no frame",), no_frame,
+    1),
+  # Preparation
+  Case("prepare: what", "prepare foldr --videos={root}/films --name=mine", ("usage", "vidjax.prepare folder")),
+  Case("prepare: no videos", "prepare folder --name=mine", ("--videos is missing",)),
+  Case("prepare: no name", "prepare folder --videos={root}/films", ("--name is missing",)),
+  Case("prepare: bad name", "prepare folder --videos={root}/films --name=a/b", ("--name=a/b", "letters")),
+  Case("prepare: name in use", "prepare folder --videos={root}/films --name=tiny --data_dir={root}/data",
+    ("folder/tiny exists", "--overwrite")),
+  Case("prepare: missing folder", PREPARE, ("/videos does not exist", "--videos=FOLDER")),
+  Case("prepare: empty folder", PREPARE, ("/videos has no class folders",), lambda tmp: (tmp / "videos").mkdir()),
+  Case("prepare: empty class", PREPARE, ("walk is empty", "add videos"),
+    lambda tmp: (tmp / "videos" / "walk").mkdir(parents=True)),
+  Case("prepare: labels by case", PREPARE, ("'Walk' and 'walk'", "case"),
+    files("videos/walk/a.avi", "videos/Walk/b.avi")),
+  Case("prepare: unknown encoding", PREPARE + " --encoding=gif", ("--encoding=gif",)),
+  Case("prepare: malformed split", PREPARE + " --split=train=.8", ("--split=train=.8", "train:.8,validation:.2")),
+  Case("prepare: split of 90%", PREPARE + " --split=train:.8,validation:.1", ("sum to 1",)),
+  Case("prepare: too few films", PREPARE, ("class 'run' has 1 video", "add videos"),
+    files("videos/run/a.avi", "videos/walk/a.avi", "videos/walk/b.avi")),
+  Case("prepare: split without a class", PREPARE, ("split 'validation' no video of class 'run'",),
+    files("videos/train/run/a.avi", "videos/train/walk/b.avi", "videos/validation/walk/c.avi")),
+  Case("prepare: only broken files", PREPARE, ("none of the 2 files could be read", "is empty"),
+    both(file("videos/walk/a.mp4"), file("videos/walk/b.mp4")), 3),
+  Case("prepare: empty label", PREPARE + " --videos={tmp}/list.csv", ("a.avi has an empty label",),
+    both(files("a.avi"), file("list.csv", "path,label\na.avi,\n"))),
+  Case("prepare: other columns", PREPARE + " --videos={tmp}/list.csv", ("list.csv, line 2", "path, label"),
+    file("list.csv", "path,class\na.avi,walk\n")),
+  Case("prepare: one column", PREPARE + " --videos={tmp}/list.csv", ("list.csv, line 1", "path,label"),
+    file("list.csv", "a.avi\n")),
+  Case("prepare: empty list", PREPARE + " --videos={tmp}/list.csv", ("list.csv names no video",),
+    file("list.csv", "path,label\n")),
+  Case("prepare: list that is no text", PREPARE + " --videos={tmp}/list.csv", ("list.csv is not UTF-8",),
+    file("list.csv", b"\xff\xfe\x00")),
+  Case("prepare: damaged JSON lines", PREPARE + " --videos={tmp}/list.jsonl", ("list.jsonl, line 1: not JSON",),
+    file("list.jsonl", "{path")),
+  Case("prepare: film named twice", PREPARE + " --videos={tmp}/list.csv", ("a.avi is named 2 times",),
+    both(files("a.avi"), file("list.csv", "a.avi,walk\na.avi,run\n"))),
+  # Benchmark
+  Case("benchmark: what", "benchmark --config={quickstart}", ("train, infer, data",)),
+  Case("benchmark: no config", "benchmark infer", ("--config=FILE is missing",)),
+  Case("benchmark: missing data set", "benchmark data --config={quickstart} --config.data.name=folder/no",
+    ("no data set 'folder/no'",)),
+)  # fmt: skip
+
+
+def write_film(path: pathlib.Path, frames: int = 8, size: tuple[int, int] = (32, 24)) -> None:
+  """A film of moving noise of any size (MPEG-4 takes odd ones)."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  image = np.random.default_rng(len(path.name)).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream("mpeg4", rate=8)
+    stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+    for shift in range(frames):
+      container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(image, shift, 1), format="rgb24")))
+    container.mux(stream.encode(None))
+
+
+def write_bad_data(folder: pathlib.Path, damaged: tuple[int, ...] = (), stray: tuple[int, ...] = ()) -> None:
+  """A data set of 8 records a split: those of `damaged` hold no JPEG, those of `stray` a label that has no name."""
+  jpegs = schema.encode_frames(np.full((4, 16, 16, 3), 99, np.uint8))
+  splits = ("train", "validation")
+
+  def examples():
+    for split, i in itertools.product(splits, range(8)):
+      video = [b"junk"] * 4 if i in damaged else jpegs
+      yield split, schema.example(2 if i in stray else i % 2, f"film {i}", 8.0, 4, video=video)
+
+  def fill(partial: pathlib.Path) -> None:
+    write.write_records(partial, f"folder/{folder.name}", splits, examples(), ["run", "walk", "stand"])
+    (partial / "label.labels.txt").write_text("run\nwalk\n")
+
+  write.fill_folder(folder / write.VERSION, fill)
+
+
+def command(line: str) -> int:
+  """Runs `python -m vidjax.<line>` in this process; returns the exit code."""
+  name, *arguments = shlex.split(line)
+  path = ROOT / "vidjax" / name
+  script = str(path / "__main__.py" if path.is_dir() else path.with_suffix(".py"))
+  values = flags.FLAGS
+  with contextlib.ExitStack() as stack:
+    stack.callback(sys.modules.pop, "config_config", None)  # ml_collections executes config files into this one
+    stack.callback(values.set_gnu_getopt, values.is_gnu_getopt())
+    stack.callback(flagsaver.restore_flag_values, flagsaver.save_flag_values(values), values)
+    stack.enter_context(mock.patch.object(sys, "argv", [script, *arguments]))
+    try:
+      runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+      return int(end.code or 0)
+  return 0
+
+
+def contents(folder: pathlib.Path) -> dict[str, str]:
+  """A digest of every file."""
+  paths = [path for path in folder.rglob("*") if path.is_file()]
+  return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> pathlib.Path:
+  """Films, among them one of one frame and one of 17 x 33 pixels, prepared and trained on by the real commands."""
+  root = tmp_path_factory.mktemp("bad") / "world"
+  for label in ("run", "walk"):
+    for i in range(6):
+      write_film(root / "films" / label / f"{i}.avi", frames=6 + i)
+    write_film(root / "films" / label / "one_frame.avi", frames=1)
+    write_film(root / "films" / label / "odd_size.avi", size=(17, 33))
+  assert command(f"prepare folder --videos={root}/films --name=tiny --data_dir={root}/data --workers=1") == 0
+  write_bad_data(root / "data" / "folder" / "damaged", damaged=(2, 3))
+  write_bad_data(root / "data" / "folder" / "wrong_label", stray=(5,))
+  line = TRAIN.format(quickstart=QUICKSTART, root=root, tmp=root)
+  assert command(line) == 0
+  return root
+
+
+@pytest.fixture
+def fill_in(root, tmp_path):
+  """Fills in the placeholders of a case's command, and sets it up."""
+  tmp = tmp_path / "tmp"
+  tmp.mkdir()
+
+  def fill_in(case: Case) -> str:
+    if "{copy}" in case.command or "damaged" in case.name:
+      shutil.copytree(root / "new", tmp / "run")
+    (tmp_path / "bad").symlink_to(root.parent)
+    case.setup(tmp)
+    places = {"root": root, "run": root / "new", "copy": tmp / "run", "tmp": tmp, "quickstart": QUICKSTART}
+    return case.command.format(**places, film=root / "films" / "run" / "0.avi")
+
+  return fill_in
+
+
+def check_stderr(case: Case, stderr: str) -> None:
+  lines = stderr.splitlines()
+  errors = [line for line in lines if line.startswith("error: ")]
+  assert len(errors) == 1, stderr
+  assert "Traceback" not in stderr
+  assert len(lines) == 1 + case.remarks, stderr
+  for word in case.words:
+    assert word in errors[0]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
+def test_one_line_names_the_thing_and_the_remedy(case, fill_in, root, tmp_path, capfd):
+  line = fill_in(case)
+  before = contents(tmp_path / "tmp") | contents(root)
+  capfd.readouterr()
+  assert command(line) == 2
+  out, err = capfd.readouterr()
+  check_stderr(case, err)
+  if "{film}" in case.command and case.remarks:
+    assert "0.avi" in out  # the others still run
+  after = contents(tmp_path / "tmp") | contents(root)
+  assert {path: after.get(path) for path in before} == before
+
+
+def test_damaged_records_are_left_out_on_request(fill_in, tmp_path):
+  case = Case("damaged", "evaluate --workdir={copy} --skip_damaged", (), on_data("folder/damaged"))
+  assert command(fill_in(case)) == 0
+  report = json.loads((tmp_path / "tmp" / "run" / "evaluation" / "validation.json").read_text())
+  assert (report["videos"], report["records"]) == (6, 8)
+  assert sorted(report["skipped"]) == ["2", "3"]
+
+
+@pytest.mark.parametrize("film", ["one_frame.avi", "odd_size.avi"])
+def test_one_frame_and_odd_sizes_are_good_input(film, root, capfd):
+  kept = json.loads((root / "data" / "folder" / "tiny" / "report.json").read_text())["kept"]
+  assert f"run/{film}" in [entry["file"] for entry in kept]
+  capfd.readouterr()
+  assert command(f"predict --workdir={root}/new {root}/films/run/{film}") == 0
+  out, err = capfd.readouterr()
+  assert len(out.splitlines()) == 3
+  assert err == ""
+
+
+def test_a_config_that_failed_is_mended_in_the_same_workdir(fill_in):
+  mistake = Case("", FILE, (), config("c.blend.weights = {'clasification': 2.0}"))
+  line = fill_in(mistake)
+  assert command(line) == 2
+  path = line.partition("--config=")[2].split()[0]
+  config("c.blend.weights = {'classification': 2.0}")(pathlib.Path(path).parent)
+  assert command(line) == 0
+
+
+PROCESSES = (
+  Case("missing data set", TRAIN + " --config.data.name=folder/tinny", ("'folder/tinny'", "folder/tiny")),
+  Case("no run", "evaluate --workdir={tmp}", ("not a run's folder",)),
+  Case("broken file", "predict --workdir={run} {tmp}/a.mp4 {film}", ("/a.mp4 is empty",), file("a.mp4"), 1),
+)
+
+
+def test_a_damaged_report_of_a_finished_run_is_written_again(fill_in, tmp_path):
+  case = Case("", AGAIN, (), halve("run/evaluation/validation.json"))
+  assert command(fill_in(case)) == 0
+  assert json.loads((tmp_path / "tmp" / "run" / "evaluation" / "validation.json").read_text())["step"] == 3
+
+
+def test_a_full_disk_loses_nothing(fill_in, tmp_path, capfd):
+  line = fill_in(Case("", TRAIN, ()))
+  with mock.patch("shutil.disk_usage", return_value=mock.Mock(free=1000)):
+    assert command(line) == 2
+  words = ("cannot write to", "new/checkpoints", "0.00 MB are free", "free some space, and the same command goes on")
+  check_stderr(Case("", "", words), capfd.readouterr().err)
+  assert command(line) == 0
+
+
+@pytest.mark.parametrize("raised", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ValueError(TENSORSTORE)])
+def test_a_disk_that_fills_up_meanwhile(raised, tmp_path):
+  checkpoints = Checkpoints(tmp_path)
+  with (
+    mock.patch("orbax.checkpoint.CheckpointManager.wait_until_finished", side_effect=raised),
+    pytest.raises(InputError, match=r"No space left on device.*free some space"),
+  ):
+    checkpoints.close()
+  checkpoints.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", PROCESSES, ids=lambda case: case.name.replace(" ", "-"))
+def test_as_a_process_of_its_own(case, fill_in):
+  done = subprocess.run(
+    [sys.executable, "-m", *shlex.split(f"vidjax.{fill_in(case)}")],
+    env={**os.environ, "XLA_FLAGS": ""},
+    capture_output=True,
+    text=True,
+    timeout=200,
+    check=False,
+  )
+  assert done.returncode == 2, done.stderr
+  check_stderr(case, done.stderr)
