@@ -46,7 +46,9 @@ def tiny_data(tmp_path_factory) -> pathlib.Path:
 def command(tiny_data):
   """`command(workdir, *flags)`: the argument list of the training command on the tiny data."""
 
-  def make(workdir: pathlib.Path, *flags: str, config: str = "configs/quickstart.py", without: str = "nothing") -> list[str]:
+  def make(
+    workdir: pathlib.Path, *flags: str, config: str = "configs/quickstart.py", without: str = "nothing"
+  ) -> list[str]:
     given = {flag.partition("=")[0] for flag in flags}
     kept = [flag for flag in TINY if flag.partition("=")[0] not in given and without not in flag]
     data = f"--config.data.dir={tiny_data}"

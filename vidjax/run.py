@@ -173,8 +173,10 @@ def write_folder(workdir: pathlib.Path, config: Mapping[str, Any], class_names: 
   if workdir.is_file():
     raise InputError(f"{workdir} is a file: choose another --workdir")
   workdir.mkdir(parents=True, exist_ok=True)
-  (workdir / "config.json").write_text(json.dumps(config, indent=2) + "\n")
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names))
+  partial = workdir / ".config.json"
+  partial.write_text(json.dumps(config, indent=2) + "\n")
+  partial.rename(workdir / "config.json")  # last and at once: a folder with a config is complete
 
 
 def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
