@@ -31,7 +31,8 @@ def get_config(arg: str = "tsm") -> ConfigDict:
   c.model.dropout = 0.0
   c.schedule.learning_rate = 0.1
   c.optimizer.weight_decay = 1e-4
-  c.train.epochs = 7.0
+  c.train.epochs = 6.0
+  c.train.evaluate_every = 2.0
   c.train.batch_size = 32
   c.train.log_every = 20
   return c

@@ -25,8 +25,7 @@ class MetricsLog:
 
     path = pathlib.Path(workdir) / "metrics.jsonl"
     if path.exists():
-      lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-      path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
+      path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if _kept(line, step)))
     self._file = path.open("a", buffering=1)
     self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
 
@@ -46,6 +45,14 @@ class MetricsLog:
     if self._file is not None and self._board is not None:
       self._file.close()
       self._board.close()
+
+
+def _kept(line: str, step: int) -> bool:
+  """Whether a line of metrics.jsonl is whole and of a step up to this one (a killed run may leave half a line)."""
+  try:
+    return json.loads(line)["step"] <= step and line.endswith("\n")
+  except (ValueError, KeyError, TypeError):
+    return False
 
 
 class Progress:

@@ -153,7 +153,9 @@ def make_train_step(
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
-    if ema_decay is not None and ema is not None:
+    if ema_decay is not None:
+      if ema is None:
+        raise ConfigError("ema_decay is set, but the state has no averages: init_state(..., ema=True)")
       ema = optax.incremental_update({"params": params, "batch_stats": stats}, ema, 1 - ema_decay)
     return State(state.step + 1, params, stats, opt_state, ema), metrics
 
