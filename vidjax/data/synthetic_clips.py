@@ -115,7 +115,7 @@ def _act(pair: int, num_frames: int, rng: np.random.Generator, hurry: float = 1.
     [
       [-rng.uniform(14, 26), 0, 0, 0],
       [0, -rng.uniform(14, 26), 0, 0],
-      [0, 0, np.deg2rad(rng.uniform(150, 300)), 0],
+      [0, 0, np.deg2rad(rng.uniform(200, 360)), 0],
       [0, 0, 0, np.log(rng.uniform(1.8, 2.8))],
     ]
   )
