@@ -11,6 +11,7 @@ from typing import NoReturn
 
 EXIT_BAD_INPUT = 2
 EXIT_NOT_FINITE = 3
+EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 75
 """After SIGTERM, once the state is saved: BSD's "temporary failure, try again"."""
 
@@ -43,6 +44,8 @@ def one_line() -> Iterator[None]:
     _stop(str(error))
   except TrainingStopped as error:
     _stop(str(error), error.code)
+  except KeyboardInterrupt:
+    _stop("interrupted", EXIT_INTERRUPTED)
   except OSError as error:
     remedies = {
       errno.ENOSPC: "the disk is full: free some space or choose another folder",

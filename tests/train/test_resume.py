@@ -1,5 +1,6 @@
 """Runs that are killed, stopped, resumed and moved: real processes of the real command."""
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -98,11 +99,14 @@ def test_killed_during_a_save_uses_the_last_complete_checkpoint(uninterrupted, t
   assert_bit_equal(last_state(workdir)[1], last_state(uninterrupted)[1])
 
 
-def test_sigterm_saves_and_exits_with_its_own_code(uninterrupted, train, command, environment, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_sigterm_and_ctrl_c_save_and_exit_with_their_own_code(
+  how, uninterrupted, train, command, environment, tmp_path
+):
   workdir = tmp_path / "run"
-  code, output = kill_after(command(workdir, *FULL), environment, workdir, 5, signal.SIGTERM)
+  code, output = kill_after(command(workdir, *FULL), environment, workdir, 5, how)
   assert code == 75, output
-  assert "stopped by SIGTERM after step" in output
+  assert f"stopped by {how.name} after step" in output
   assert last_state(workdir)[0] >= 5
   train(workdir, *FULL)
   assert_bit_equal(last_state(workdir)[1], last_state(uninterrupted)[1])
@@ -159,3 +163,10 @@ def test_other_number_of_devices_same_numbers(uninterrupted, train, tmp_path):
   assert "is finished" in output
   after = json.loads((tmp_path / "1False/evaluation/validation.json").read_text())
   assert {k: after[k] for k in ("top1", "top5", "mean_class")} == {k: before[k] for k in ("top1", "top5", "mean_class")}
+
+
+def test_two_runs_in_one_folder_are_refused(uninterrupted, train):
+  with (uninterrupted / ".lock").open("w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    output = train(uninterrupted, *FULL, code=2)
+  assert f"{uninterrupted} is in use by another run" in output.splitlines()[-1]

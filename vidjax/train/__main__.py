@@ -6,13 +6,14 @@ state saved. Several processes: give each `--coordinator=HOST:PORT --num_process
 
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import json
 import pathlib
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -112,7 +113,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
       titles = [run.class_names[label] for label in host["label"][:8]]
       save_batch(workdir / "batch.png", np.asarray(clips), titles, run.normalise.mean, run.normalise.std)
 
-  with contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
+  with sole_user(workdir), contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
     total = round(settings.epochs * loader.batches_per_epoch)
     if checkpoints.latest_step is not None:
       layout = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, sharding)
@@ -139,6 +140,20 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
           show_batch=None if done else show_batch,
         )
   return settings
+
+
+@contextlib.contextmanager
+def sole_user(workdir: pathlib.Path) -> Iterator[None]:
+  """Raises InputError while another run trains in the same folder; the lock ends with its process, however that ends."""
+  if jax.process_index() > 0:
+    yield
+    return
+  with (workdir / ".lock").open("w") as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise InputError(f"{workdir} is in use by another run: wait for it, or choose another --workdir") from None
+    yield
 
 
 def say(text: str) -> None:

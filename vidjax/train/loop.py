@@ -165,7 +165,7 @@ def fit(
       if stop:
         checkpoints.close()
         raise TrainingStopped(
-          f"stopped by SIGTERM after step {step} of {total}; saved: the same command goes on", EXIT_TERMINATED
+          f"stopped by {stop} after step {step} of {total}; saved: the same command goes on", EXIT_TERMINATED
         )
   return state
 
@@ -184,25 +184,34 @@ def _read(step: int, metrics: Mapping[str, jax.Array], index: np.ndarray) -> dic
 
 
 class _Termination:
-  """Notes SIGTERM while training runs: the loop stops between two steps, in every process at the same one."""
+  """Notes SIGTERM or Ctrl-C while training runs: the loop stops between two steps, in every process at the same one.
+
+  A second Ctrl-C stops at once, and saves nothing.
+  """
 
   def __init__(self):
-    self._flag = threading.Event()
-    self._previous: Any = None
+    self._noted = ""
+    self._previous: dict[signal.Signals, Any] = {}
     self._alone = jax.process_count() == 1 and threading.current_thread() is threading.main_thread()
 
-  def __call__(self, step: int) -> bool:
+  def __call__(self, step: int) -> str:
+    """The name of the signal that asks to stop, or an empty string."""
     if jax.process_count() > 1:
       from jax.experimental import multihost_utils
 
-      return multihost_utils.reached_preemption_sync_point(step)
-    return self._flag.is_set()
+      return "SIGTERM" if multihost_utils.reached_preemption_sync_point(step) else ""
+    return self._noted
 
   def __enter__(self) -> "_Termination":
     if self._alone:
-      self._previous = signal.signal(signal.SIGTERM, lambda *_: self._flag.set())
+      for number in (signal.SIGTERM, signal.SIGINT):
+        self._previous[number] = signal.signal(number, self._note)
     return self
 
+  def _note(self, number: int, _frame: Any) -> None:
+    self._noted = signal.Signals(number).name
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
   def __exit__(self, *_: Any) -> None:
-    if self._alone:
-      signal.signal(signal.SIGTERM, self._previous)
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)
