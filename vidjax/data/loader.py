@@ -139,9 +139,7 @@ def train_loader(
   if not 0 <= seed < 2**32:
     raise InputError(f"seed={seed} is outside 0 to 2**32 - 1")
   if len(source) < batch_size:
-    raise InputError(
-      f"{len(source)} training records do not fill a batch of {batch_size}: choose a smaller train.batch_size"
-    )
+    raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: lower train.batch_size")
   dataset = (
     grain.MapDataset.source(_Order(len(source), seed))
     .seed(seed)

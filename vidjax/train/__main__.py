@@ -144,7 +144,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
 
 @contextlib.contextmanager
 def sole_user(workdir: pathlib.Path) -> Iterator[None]:
-  """Raises InputError while another run trains in the same folder; the lock ends with its process, however that ends."""
+  """Raises InputError while another run trains in the same folder; the lock ends with its process in any case."""
   if jax.process_index() > 0:
     yield
     return
