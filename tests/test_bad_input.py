@@ -196,7 +196,7 @@ CASES = (
   Case("missing training split", TRAIN + " --config.data.train_split=trian", ("no split 'trian'", "train, validation")),
   Case("missing validation split", TRAIN + " --config.data.validation_split=val",
     ("no split 'val'", "train, validation")),
-  Case("batch larger than the data", TRAIN + " --config.train.batch_size=99", ("batch of 99", "smaller batch_size")),
+  Case("batch larger than the data", TRAIN + " --config.train.batch_size=99", ("batch of 99", "lower train.")),
   Case("batch for no number of devices", TRAIN + " --config.train.devices=8",
     ("batch_size=4", "multiple of 8 devices")),
   Case("more devices than there are", TRAIN + " --config.train.devices=9", ("devices=9", "there are 8")),
