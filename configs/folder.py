@@ -6,7 +6,7 @@
 
 from ml_collections import ConfigDict
 
-from configs import base, quickstart
+from configs import default, quickstart
 
 
 def get_config(arg: str = "resnet50") -> ConfigDict:
@@ -26,7 +26,7 @@ def get_config(arg: str = "resnet50") -> ConfigDict:
     return c
   if arg != "resnet50":
     raise ValueError(f"configs/folder.py:{arg}: choose resnet50 or mini")
-  c = base.get_config()
+  c = default.get_config()
   tsm = {"make": "vidjax.plugins.tsm.TSM", "fold_div": 8}
   c.model.backbone.inserts = ({"make": "vidjax.plugins.insert.Insert", "module": tsm, "at": "before"},)
   c.model.dropout = 0.8

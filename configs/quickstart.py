@@ -6,14 +6,14 @@ from its reverse and so cannot exceed 50%.
 
 from ml_collections import ConfigDict
 
-from configs import base
+from configs import default
 
 
 def get_config(arg: str = "tsm") -> ConfigDict:
   """`arg`: "tsm" or "tsn"."""
   if arg not in ("tsm", "tsn"):
     raise ValueError(f"configs/quickstart.py:{arg}: choose tsm or tsn")
-  c = base.get_config()
+  c = default.get_config()
   c.data.name = "synthetic_actions/order"
   c.data.num_threads = 1  # small frames: a second thread only takes turns with the first
   c.sampler.num_segments = 8

@@ -171,7 +171,7 @@ CASES = (
   Case("make of no class", TRAIN + " --config.sampler.make=vidjax.data.sampling.Dens", ("did you mean 'Dense'",)),
   Case("make of no path", TRAIN + " --config.sampler.make=Dense", ("make='Dense'",)),
   Case("unknown section", FILE, ("'trian'", "did you mean 'train'"), config("c.trian = c.train")),
-  Case("missing section", FILE, ("config lacks blend", "configs/base.py"), config("del c.blend")),
+  Case("missing section", FILE, ("config lacks blend", "configs/default.py"), config("del c.blend")),
   Case("no segments", TRAIN + " --config.sampler.num_segments=0", ("num_segments=0", "at least 1")),
   Case("fold_div above the channels", FILE, ("TSM(fold_div=64)", "8 channels", "choose fold_div"),
     config("c.model.backbone.inserts[0]['module']['fold_div'] = 64")),

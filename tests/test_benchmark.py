@@ -189,7 +189,7 @@ def test_the_command_needs_no_data_stack_for_the_network(mode, tmp_path):
     (["train", "--config=configs/quickstart.py", "--steps=0"], "steps"),
     (["train", "--config=configs/quickstart.py", "--config.train.dtype=half"], "train.dtype='half'"),
     (["infer", "--config=configs/quickstart.py", "--out=no/where.json"], "there is no folder no"),
-    (["data", "--config=configs/base.py"], "there is no data set 'folder/NAME'"),
+    (["data", "--config=configs/default.py"], "there is no data set 'folder/NAME'"),
   ],
 )
 def test_mistakes_are_one_line(arguments, message):

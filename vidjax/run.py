@@ -74,7 +74,7 @@ def check_sections(config: Mapping[str, Any]) -> None:
       raise ConfigError(f"config has no section {name!r}{nearest(name, SECTIONS)}")
   missing = [name for name in SECTIONS if name not in config]
   if missing:
-    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/base.py")
+    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/default.py")
 
 
 class Run:

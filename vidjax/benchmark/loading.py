@@ -22,7 +22,7 @@ def measure_data(config: Mapping[str, Any], steps: int, warmup: int, runs: int) 
   CPU time is that of all threads; of worker processes it is not known.
 
   Args:
-    config: plain nested dicts, as `configs/base.py`.
+    config: plain nested dicts, as `configs/default.py`.
     steps: batches in a run.
     warmup: batches before each run.
     runs: runs; every number comes as the median over them, with the smallest and the largest.

@@ -32,7 +32,7 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int)
   """Times the train step a config describes, on one batch of random clips again and again, then fed by its loader.
 
   Args:
-    config: plain nested dicts, as `configs/base.py`.
+    config: plain nested dicts, as `configs/default.py`.
     steps: steps in a run.
     warmup: steps before the first run.
     runs: runs; every time comes as the median over them, with the smallest and the largest.
@@ -112,11 +112,11 @@ def _built(config: Mapping[str, Any], crops: str) -> tuple[Settings, Mesh, Any, 
   needed = ("seed", "sampler", "transforms", "test", "normalise", "device_transforms", "model", "losses", "blend")
   missing = [name for name in (*needed, "optimizer", "schedule", "train") if name not in config]
   if missing:
-    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/base.py")
+    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/default.py")
   parts = config[crops] if crops == "transforms" else [config[crops]]
   sizes = [part["size"] for part in parts if "size" in part]
   if not sizes:
-    raise ConfigError(f"config.{crops} sets no size, the side of the clips: see configs/base.py")
+    raise ConfigError(f"config.{crops} sets no size, the side of the clips: see configs/default.py")
   settings: Settings = build({"make": "vidjax.train.loop.Settings", **config["train"]})
   mesh = make_mesh(settings.devices)
   check_batch_size(settings.batch_size, mesh, settings.accumulate)

@@ -115,7 +115,7 @@ def make_train_step(
   batch statistics are those of each part.
   """
   if not objectives:
-    raise ConfigError("config.losses is empty: name at least one, as configs/base.py does")
+    raise ConfigError("config.losses is empty: name at least one, as configs/default.py does")
 
   def gradients(params: Tree, stats: Tree, batch: Batch, step: jax.Array, key: jax.Array):
     prepare_key, dropout_key = jax.random.split(key)

@@ -12,7 +12,7 @@ IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def get_config() -> ConfigDict:
-  """The base config."""
+  """The default config."""
   c = ConfigDict()
   c.seed = 0  # of the initial parameters, the order of the data and every random draw
 
