@@ -1,12 +1,13 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
 from flax.traverse_util import flatten_dict
 
-from vidjax.backbones.batch_norm import BatchNorm
 from vidjax.backbones.resnet import BasicBlock, MiniResNet, ResNet
 from vidjax.errors import ConfigError
-from vidjax.plugins.insert import Insert, inserts_of
+from vidjax.layers import BatchNorm
+from vidjax.plugins.insert import Insert, Inside, inserts_of
 from vidjax.plugins.tsm import TSM
 
 
@@ -53,7 +54,11 @@ def test_two_of_one_class_at_one_place_do_not_share():
 
 @pytest.mark.parametrize(
   ("arguments", "message"),
-  [({"at": "behind"}, "at='behind'.*before, middle"), ({"at": "after", "blocks": "first"}, "blocks='first'")],
+  [
+    ({"at": "behind"}, "at='behind'.*before, middle"),
+    ({"at": "after", "blocks": "first"}, "blocks='first'"),
+    ({"at": "after", "stages": "last"}, "stages='last'.*stage numbers"),
+  ],
 )
 def test_a_wrong_place_is_named(arguments, message):
   with pytest.raises(ConfigError, match=message):
@@ -64,4 +69,28 @@ def test_a_wrong_place_is_named(arguments, message):
 def test_an_insert_without_a_site_is_an_error(backbone):
   network = backbone(inserts=(Insert(TSM(), "before", stages=(7,)),))
   with pytest.raises(ConfigError, match=r"Insert\(TSM, stages=\(7,\).*has no site"):
+    jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)), False))
+
+
+class EveryOther(nn.Module):
+  """Halves the number of frames and has a parameter."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    return x[:, ::2] * self.param("scale", nn.initializers.ones, ())
+
+
+@pytest.mark.parametrize("backbone", [MiniResNet, ResNet])
+def test_a_module_inside_may_change_the_number_of_frames(backbone):
+  network = backbone(inside=(Inside(EveryOther(), "stem"), Inside(EveryOther(), "res3")))
+  clip = jnp.zeros((1, 8, 32, 32, 3))
+  output, variables = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), clip, False))
+  assert output.shape[1] == 2
+  assert {"after_stem_EveryOther", "after_res3_EveryOther"} <= set(variables["params"])
+
+
+@pytest.mark.parametrize("backbone", [MiniResNet, ResNet])
+def test_a_part_the_backbone_lacks_is_named(backbone):
+  network = backbone(inside=(Inside(EveryOther(), "res7"),))
+  with pytest.raises(ConfigError, match=r"after='res7'.*it has stem, res2"):
     jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)), False))

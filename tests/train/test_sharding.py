@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.backbones.batch_norm import BatchNorm
 from vidjax.errors import ConfigError
+from vidjax.layers import BatchNorm
 from vidjax.losses.classification import CrossEntropy
 from vidjax.train.multitask import Weighted
 from vidjax.train.optimizer import make_optimizer

@@ -7,19 +7,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.backbones.batch_norm import BatchNorm, FrozenBN
 from vidjax.errors import ConfigError
-from vidjax.ops.convolution import convolution
-from vidjax.plugins.insert import Insert, apply_inserts, check_inserts, inserts_of
+from vidjax.layers import BatchNorm, FrozenBN, conv
+from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-
-conv = functools.partial(
-  nn.Conv,
-  use_bias=False,
-  kernel_init=nn.initializers.variance_scaling(2, "fan_out", "normal"),
-  conv_general_dilated=convolution,
-)
 
 
 def max_pool(x: jax.Array) -> jax.Array:
@@ -147,6 +139,7 @@ class ResNet(nn.Module):
     depth: 18, 34 (basic blocks), 50 or 101 (bottlenecks).
     width: channels of the stem; res2 to res5 have 1, 2, 4 and 8 times as many.
     inserts: plug-ins and their sites.
+    inside: modules between the stages, which may change the number of frames: after "stem", "res2" to "res5".
     frozen_bn: "none", "all_but_first" (TSN's partial BN: the stem's stays live) or "all".
     remat: recompute activations block by block in the backward pass.
   """
@@ -154,6 +147,7 @@ class ResNet(nn.Module):
   depth: Literal[18, 34, 50, 101] = 50
   width: int = 64
   inserts: tuple[Insert, ...] = ()
+  inside: tuple[Inside, ...] = ()
   frozen_bn: FrozenBN = "none"
   remat: bool = False
 
@@ -165,7 +159,9 @@ class ResNet(nn.Module):
     block = BasicBlock if self.depth < 50 else Bottleneck
     blocks = BLOCKS[self.depth]
     check_inserts(self.inserts, {i: n for i, n in enumerate(blocks, start=2)})
+    check_inside(self.inside, ("stem", "res2", "res3", "res4", "res5"))
     x = Stem(self.width, frozen=self.frozen_bn == "all", name="stem")(x, train)
+    x = apply_inside(self.inside, "stem", x, train)
     for i, num_blocks in enumerate(blocks):
       x = Stage(
         block,
@@ -178,6 +174,7 @@ class ResNet(nn.Module):
         remat=self.remat,
         name=f"res{i + 2}",
       )(x, train)
+      x = apply_inside(self.inside, f"res{i + 2}", x, train)
     return x
 
 
@@ -189,6 +186,7 @@ class MiniResNet(nn.Module):
 
   widths: tuple[int, int, int, int] = (24, 24, 48, 48)
   inserts: tuple[Insert, ...] = ()
+  inside: tuple[Inside, ...] = ()
   frozen_bn: FrozenBN = "none"
   remat: bool = False
 
@@ -198,8 +196,10 @@ class MiniResNet(nn.Module):
     if len(self.widths) != 4:
       raise ConfigError(f"MiniResNet(widths={self.widths}): must be 4, of the stem and of res2 to res4")
     check_inserts(self.inserts, {2: 1, 3: 1, 4: 1})
+    check_inside(self.inside, ("stem", "res2", "res3", "res4"))
     frozen = self.frozen_bn != "none"
     x = Stem(self.widths[0], kernel=5, pool=False, frozen=self.frozen_bn == "all", name="stem")(x, train)
+    x = apply_inside(self.inside, "stem", x, train)
     for number, (features, stride) in enumerate(zip(self.widths[1:], (1, 2, 2), strict=True), start=2):
       x = Stage(
         BasicBlock,
@@ -212,4 +212,5 @@ class MiniResNet(nn.Module):
         remat=self.remat,
         name=f"res{number}",
       )(x, train)
+      x = apply_inside(self.inside, f"res{number}", x, train)
     return x

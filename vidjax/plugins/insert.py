@@ -1,4 +1,4 @@
-"""Where a plug-in goes in a backbone: `Insert(TSM(), "before")`."""
+"""Where a module goes in a backbone: `Insert(TSM(), "before")` in its blocks, `Inside(TSP(), "stem")` between parts."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -19,28 +19,43 @@ class Insert:
     module: a template, called as `module(x, train)`, that keeps shape and dtype; every site gets its own copy.
     at: "before" the block's first convolution and "middle", right after it; "residual", at the end of the branch that
       is added to the shortcut; "after" the whole block.
-    stages: which stages, in the papers' numbering: 2 is res2, the first after the stem.
+    stages: "all", or which, in the papers' numbering: 2 is res2, the first after the stem.
     blocks: "all", "last", or block numbers from 0 within each stage.
   """
 
   module: nn.Module
   at: Place
-  stages: tuple[int, ...] = (2, 3, 4, 5)
+  stages: Literal["all"] | tuple[int, ...] = "all"
   blocks: Literal["all", "last"] | tuple[int, ...] = "all"
 
   def __post_init__(self):
     if self.at not in get_args(Place):
       raise ConfigError(f"Insert(at={self.at!r}): must be one of {', '.join(get_args(Place))}")
+    if isinstance(self.stages, str) and self.stages != "all":
+      raise ConfigError(f"Insert(stages={self.stages!r}): must be 'all' or stage numbers, such as (2, 3)")
     if isinstance(self.blocks, str) and self.blocks not in ("all", "last"):
       raise ConfigError(f"Insert(blocks={self.blocks!r}): must be 'all', 'last' or block numbers")
 
   def chosen(self, stage: int, block: int, num_blocks: int) -> bool:
     """Whether this block of this stage is one of the sites."""
-    if stage not in self.stages:
+    if self.stages != "all" and stage not in self.stages:
       return False
     if self.blocks == "all":
       return True
     return block == num_blocks - 1 if self.blocks == "last" else block in self.blocks
+
+
+@dataclasses.dataclass(frozen=True)
+class Inside:
+  """A module between two parts of a backbone, where, unlike a plug-in, it may change the number of frames.
+
+  Attributes:
+    module: a template, called as `module(x, train)` on `[..., T, H, W, C]`.
+    after: the part of the backbone it follows; each backbone's docstring names its own.
+  """
+
+  module: nn.Module
+  after: str
 
 
 def apply_inserts(inserts: tuple[Insert, ...], at: Place, x: jax.Array, train: bool) -> jax.Array:
@@ -49,15 +64,22 @@ def apply_inserts(inserts: tuple[Insert, ...], at: Place, x: jax.Array, train: b
   Each copy is named by place and class (`before_TSM`), so the paths and initial values of the backbone's own parameters
   do not depend on what is plugged in.
   """
+  return _apply([insert.module for insert in inserts if insert.at == at], at, x, train)
+
+
+def apply_inside(inside: tuple[Inside, ...], part: str, x: jax.Array, train: bool) -> jax.Array:
+  """Applies, in order, the modules that follow this part of the backbone, named as in `after_stem_TSP`."""
+  return _apply([module.module for module in inside if module.after == part], f"after_{part}", x, train)
+
+
+def _apply(modules: list[nn.Module], place: str, x: jax.Array, train: bool) -> jax.Array:
   taken: dict[str, int] = {}
-  for insert in inserts:
-    if insert.at != at:
-      continue
-    name = f"{at}_{type(insert.module).__name__}"
+  for module in modules:
+    name = f"{place}_{type(module).__name__}"
     taken[name] = taken.get(name, 0) + 1
     if taken[name] > 1:
       name = f"{name}_{taken[name]}"
-    x = insert.module.copy(name=name)(x, train)
+    x = module.copy(name=name)(x, train)
   return x
 
 
@@ -75,3 +97,10 @@ def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
         f"Insert({type(insert.module).__name__}, stages={insert.stages}, blocks={insert.blocks!r}) has no site: "
         f"the backbone has stages with so many blocks: {blocks}"
       )
+
+
+def check_inside(inside: tuple[Inside, ...], parts: tuple[str, ...]) -> None:
+  """Raises ConfigError for a module whose place is none of the backbone's parts."""
+  for module in inside:
+    if module.after not in parts:
+      raise ConfigError(f"Inside(after={module.after!r}): the backbone has no such part; it has {', '.join(parts)}")

@@ -1,11 +1,23 @@
-"""Batch normalisation that can be frozen (TSN's partial BN; thesis 3.6.1 fine-tunes with all but the first frozen)."""
+"""The layers plug-ins, inputs and backbones share: convolution and batch normalisation."""
 
+import functools
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 
+from vidjax.ops.convolution import convolution
+
 FrozenBN = Literal["none", "all_but_first", "all"]
+"""TSN's partial BN; thesis 3.6.1 fine-tunes with all but the first frozen."""
+
+conv = functools.partial(
+  nn.Conv,
+  use_bias=False,
+  kernel_init=nn.initializers.variance_scaling(2, "fan_out", "normal"),
+  conv_general_dilated=convolution,
+)
+"""`nn.Conv` with He's initial values, no bias, and the fast lowerings of `ops.convolution`."""
 
 
 class BatchNorm(nn.BatchNorm):
