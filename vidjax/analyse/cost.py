@@ -1,6 +1,7 @@
 """What a function costs, read off its jaxpr: nothing is computed, so shapes (`jax.eval_shape`) are input enough."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,38 +24,45 @@ def count_macs(fn: Callable[..., Any], *args: Any) -> int:
   Raises:
     ValueError: a `lax.while_loop` holds such an operation, so the number depends on the data.
   """
-  return _of_jaxpr(jax.make_jaxpr(fn)(*args).jaxpr)
+  return sum(macs_by_scope(fn, *args).values())
 
 
-def _of_jaxpr(jaxpr: Jaxpr) -> int:
-  macs, used = 0, set(map(id, jaxpr.outvars))
+def macs_by_scope(fn: Callable[..., Any], *args: Any) -> Counter[str]:
+  """What `count_macs` counts, by the scope the operation stands in: for Linen modules, the path of the module."""
+  return _of_jaxpr(jax.make_jaxpr(fn)(*args).jaxpr, "")
+
+
+def _of_jaxpr(jaxpr: Jaxpr, scope: str) -> Counter[str]:
+  macs: Counter[str] = Counter()
+  used = set(map(id, jaxpr.outvars))
   for equation in reversed(jaxpr.eqns):
     if equation.effects or not used.isdisjoint(map(id, equation.outvars)):
-      macs += _of_equation(equation)
+      macs += _of_equation(equation, "/".join(filter(None, (scope, str(equation.source_info.name_stack)))))
       used.update(map(id, equation.invars))
   return macs
 
 
-def _of_equation(equation: JaxprEqn) -> int:
+def _of_equation(equation: JaxprEqn, scope: str) -> Counter[str]:
   name, params = equation.primitive.name, equation.params
   inputs: list[Any] = [variable.aval for variable in equation.invars]
   outputs: list[Any] = [variable.aval for variable in equation.outvars]
   if name == "conv_general_dilated":
     kernel, numbers = inputs[1].shape, params["dimension_numbers"]
     taps = math.prod(kernel) // kernel[numbers.rhs_spec[0]]
-    return outputs[0].size * taps // math.prod(params["lhs_dilation"])
+    return Counter({scope: outputs[0].size * taps // math.prod(params["lhs_dilation"])})
   if name == "dot_general":
     shape = inputs[0].shape
     (contracted, _), _ = params["dimension_numbers"]
-    return outputs[0].size * math.prod(shape[axis] for axis in contracted)
-  inner = [_of_jaxpr(jaxpr) for jaxpr in _inside(params)]
-  if name == "scan":
-    return params["length"] * sum(inner)
+    return Counter({scope: outputs[0].size * math.prod(shape[axis] for axis in contracted)})
+  inner = [_of_jaxpr(jaxpr, scope) for jaxpr in _inside(params)]
   if name == "cond":
-    return max(inner)
-  if name == "while" and sum(inner):
+    return max(inner, key=Counter.total)
+  macs = sum(inner, Counter())
+  if name == "scan":
+    return Counter({place: params["length"] * number for place, number in macs.items()})
+  if name == "while" and macs:
     raise ValueError("a while_loop multiplies matrices an unknown number of times: use lax.scan to count it")
-  return sum(inner)
+  return macs
 
 
 def _inside(params: dict[str, Any]) -> Iterator[Jaxpr]:

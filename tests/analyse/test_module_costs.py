@@ -1,0 +1,93 @@
+"""What each module costs: sums by hand, and the measured table of facts.md."""
+
+import csv
+import functools
+import subprocess
+import sys
+
+import pytest
+
+from vidjax.analyse.module_costs import module_costs
+from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.networks.recognizer import Recognizer
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
+
+CLIP = (8, 224, 224, 3)
+
+
+@functools.cache
+def tsm_resnet50(classes: int, convention: str):
+  network = Recognizer(ResNet(50, inserts=(Insert(TSM(), "before"),)), classes)
+  return {row.path: row for row in module_costs(network, CLIP, convention)}
+
+
+def test_modules_of_a_small_network_by_hand():
+  network = Recognizer(MiniResNet(widths=(4, 4, 8, 8)), num_classes=3)
+  rows = {row.path: row for row in module_costs(network, (2, 16, 16, 3))}
+  stem = rows["backbone/stem/conv"]
+  assert (stem.kind, stem.params, stem.macs, stem.activations) == ("Conv", 5 * 5 * 3 * 4, 2 * 64 * 4 * 75, 2 * 64 * 4)
+  shortcut = rows["backbone/res3/block0/shortcut_conv"]
+  assert (shortcut.params, shortcut.macs) == (4 * 8, 2 * 16 * 4 * 8)
+  assert (rows["classifier"].params, rows["classifier"].macs) == (8 * 3 + 3, 2 * 8 * 3)
+  assert rows["backbone/res2"].macs == 2 * 2 * 64 * 9 * 4 * 4
+  parts = [rows[f"backbone/{name}"] for name in ("stem", "res2", "res3", "res4")]
+  assert rows["backbone"].macs == sum(row.macs for row in parts)
+  assert rows["backbone"].params == sum(row.params for row in parts)
+  assert rows[""].macs == rows["backbone"].macs + rows["classifier"].macs
+  assert next(iter(rows)) == ""
+
+
+def test_biases_and_normalisation_count_in_the_papers_convention_only():
+  network = Recognizer(MiniResNet(widths=(4, 4, 4, 4)), num_classes=3)
+  real, thop = ({row.path: row.macs for row in module_costs(network, (2, 16, 16, 3), c)} for c in ("real", "thop"))
+  assert real["backbone/stem/bn"] == 0
+  assert thop["backbone/stem/bn"] == 2 * 2 * 64 * 4
+  assert thop["backbone/stem/conv"] == real["backbone/stem/conv"]
+  assert thop[""] == real[""] + sum(macs for path, macs in thop.items() if "bn" in path)
+
+
+@pytest.mark.parametrize(("classes", "params"), [(174, 23_864_558), (400, 24_327_632)])
+def test_tsm_resnet50_costs_what_facts_say(classes, params):
+  assert tsm_resnet50(classes, "real")[""].params == params
+  assert tsm_resnet50(classes, "real")[""].macs / 1e9 == pytest.approx(32.70, rel=5e-3)
+  assert tsm_resnet50(classes, "thop")[""].macs / 1e9 == pytest.approx(32.88, rel=1e-3)
+
+
+def test_an_unknown_convention_is_named():
+  with pytest.raises(ValueError, match="convention='flops': must be real or thop"):
+    module_costs(Recognizer(MiniResNet(), 3), (1, 8, 8, 3), "flops")
+
+
+def analyse(*arguments: str) -> subprocess.CompletedProcess[str]:
+  line = [sys.executable, "-m", "vidjax.analyse", *arguments]
+  return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_table_and_writes_every_module(tmp_path):
+  out = tmp_path / "cost.csv"
+  result = analyse(
+    "cost", "--config=configs/quickstart.py", "--classes=8", "--clip=4,32,32", "--depth=1", f"--out={out}"
+  )
+  assert result.returncode == 0, result.stderr
+  assert "4x32x32x3" in result.stdout
+  assert "backbone" in result.stdout
+  assert "res2" not in result.stdout
+  rows = {row["module"]: row for row in csv.DictReader(out.read_text().splitlines())}
+  assert int(rows["backbone/res2/block0/conv1"]["macs"]) == 4 * 16 * 16 * 9 * 24 * 24
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (("price", "--config=configs/quickstart.py"), "say what to analyse: cost; got price"),
+    (("cost", "--config=configs/quickstart.py", "--classes=8", "--clip=4x32x32"), "--clip=4x32x32: must be FRAMES"),
+  ],
+)
+def test_the_command_names_what_is_wrong(arguments, message):
+  result = analyse(*arguments)
+  assert result.returncode == 2
+  assert message in result.stderr
+  assert "Traceback" not in result.stderr
