@@ -1,0 +1,128 @@
+"""Depthwise convolution over 1 to 3 spatial axes: a sum of shifted slices times the taps on CPUs, XLA's own elsewhere.
+
+XLA's depthwise convolution is one to two orders of magnitude slower than the sum on a CPU, in both directions.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from vidjax.errors import InputError
+
+Padding = tuple[tuple[int, int], ...]
+
+
+def depthwise_convolution(
+  x: jax.Array,
+  kernel: jax.Array,
+  strides: Sequence[int],
+  padding: Sequence[tuple[int, int]],
+  mode: Literal["zero", "reflect", "edge"] = "zero",
+) -> jax.Array:
+  """Convolves each channel with a kernel of its own; sums in float32, returns the dtype of `x`.
+
+  Args:
+    x: `[N, *spatial, C]`, 1 to 3 spatial axes.
+    kernel: `[*k, 1, C]`, as `nn.Conv(feature_group_count=C)` keeps it.
+    strides: of every spatial axis.
+    padding: (before, after) of every spatial axis.
+    mode: what is beyond the border: zeros, the reflected map (without its border) or the border itself.
+
+  Returns:
+    `[N, *spatial', C]`.
+
+  Raises:
+    InputError: shapes do not fit, or the map is smaller than what is to be reflected.
+  """
+  axes, sizes, padding = x.ndim - 2, x.shape[1:-1], tuple((int(before), int(after)) for before, after in padding)
+  if not 1 <= axes <= 3 or kernel.ndim != x.ndim or kernel.shape[-2:] != (1, x.shape[-1]):
+    raise InputError(
+      f"depthwise_convolution: x {x.shape} must be [N, 1 to 3 spatial axes, C] and wants a kernel [*k, 1, C] of "
+      f"as many axes, not {kernel.shape}"
+    )
+  if len(strides) != axes or len(padding) != axes:
+    raise InputError(f"depthwise_convolution: x {x.shape} wants {axes} strides and pads, not {strides} and {padding}")
+  if mode not in ("zero", "reflect", "edge"):
+    raise InputError(f"depthwise_convolution: mode={mode!r} must be zero, reflect or edge")
+  if mode == "reflect" and any(size <= max(pads) for size, pads in zip(sizes, padding, strict=True)):
+    raise InputError(
+      f"depthwise_convolution: x {x.shape} is too small to be reflected by {padding}; every axis must be "
+      "longer than its pad"
+    )
+  if any(size + sum(pads) < k for size, pads, k in zip(sizes, padding, kernel.shape, strict=False)):
+    raise InputError(
+      f"depthwise_convolution: x {x.shape} padded by {padding} is smaller than the kernel {kernel.shape}"
+    )
+  if mode != "zero":
+    x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0)), mode), ((0, 0),) * axes
+  kernel = kernel + lax.full_like(x, 0, kernel.dtype, shape=())  # under shard_map, a kernel that varies as x does
+  return _depthwise(x, kernel, tuple(map(int, strides)), padding)
+
+
+def _native(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: Padding) -> jax.Array:
+  spatial = "DHW"[3 - len(strides) :]
+  layout = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
+  return lax.conv_general_dilated(
+    x, kernel, strides, padding, dimension_numbers=layout, feature_group_count=x.shape[-1]
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: Padding) -> jax.Array:
+  native = functools.partial(_native, strides=strides, padding=padding)
+  return lax.platform_dependent(
+    x, kernel, cpu=functools.partial(_sum_of_slices, strides=strides, padding=padding), default=native
+  )
+
+
+def _forward(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: Padding):
+  return _depthwise(x, kernel, strides, padding), (x, kernel)
+
+
+def _backward(strides: tuple[int, ...], padding: Padding, residuals: tuple[jax.Array, jax.Array], g: jax.Array):
+  x, kernel = residuals
+  taps, sizes = kernel.shape[:-2], x.shape[1:-1]
+
+  def native(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jax.vjp(functools.partial(_native, strides=strides, padding=padding), x, kernel)[1](g)
+
+  def slices(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+    reach = [1 + (n - 1) * s for n, s in zip(g.shape[1:-1], strides, strict=True)]
+    pads = [(k - 1 - p[0], n + p[0] - r) for k, p, n, r in zip(taps, padding, sizes, reach, strict=True)]
+    spread = lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *((0, 0, s - 1) for s in strides), (0, 0, 0)])
+    dx = _sum_of_slices(spread, lax.rev(kernel, range(len(taps))), (1,) * len(taps), tuple(pads))
+    wide = g.astype(jnp.float32)
+    sums = [jnp.sum(part.astype(jnp.float32) * wide, range(g.ndim - 1)) for part in _slices(x, taps, strides, padding)]
+    return dx, jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
+
+  return lax.platform_dependent(x, kernel, g, cpu=slices, default=native)
+
+
+_depthwise.defvjp(_forward, _backward)
+
+
+def _slices(x: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...], padding: Padding) -> list[jax.Array]:
+  """What every tap of the kernel sees, `[N, *spatial', C]` each, the last axis of the kernel running fastest."""
+  padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pads, 0) for pads in padding), (0, 0, 0)])
+  ends = [(n - k) // s * s + 1 for n, k, s in zip(padded.shape[1:-1], taps, strides, strict=True)]
+
+  def part(start: tuple[int, ...]) -> jax.Array:
+    limits = [i + end for i, end in zip(start, ends, strict=True)]
+    return lax.slice(padded, (0, *start, 0), (x.shape[0], *limits, x.shape[-1]), (1, *strides, 1))
+
+  return [part(start) for start in itertools.product(*map(range, taps))]
+
+
+def _sum_of_slices(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: Padding) -> jax.Array:
+  taps = kernel.shape[:-2]
+  weights = kernel.reshape(math.prod(taps), *(1,) * (x.ndim - 1), x.shape[-1]).astype(jnp.float32)
+  parts = _slices(x, taps, strides, padding)
+  return sum((part * weight for part, weight in zip(parts, weights, strict=True)), jnp.zeros((), jnp.float32)).astype(
+    x.dtype
+  )
