@@ -18,10 +18,12 @@ import shutil
 import subprocess
 import sys
 import wave
+import zlib
 from collections.abc import Callable
 from unittest import mock
 
 import av
+import cv2
 import numpy as np
 import pytest
 from absl import app, flags
@@ -45,6 +47,7 @@ FILE = "train --config={tmp}/config.py --workdir={tmp}/new --config.data.name=fo
 PREPARE = "prepare folder --videos={tmp}/videos --name=mine --data_dir={tmp}/data"
 
 
+PICTURE = cv2.imencode(".png", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
 TENSORSTORE = 'RESOURCE_EXHAUSTED: Error writing local file "_sharding": No space left on device [os_error_code="28"]'
 
 
@@ -268,7 +271,11 @@ CASES = (
   Case("predict: no frame", "predict --workdir={run} {tmp}/none.avi {film}", ("/none.avi holds no frame",), no_frame,
     1),
   # Preparation
-  Case("prepare: what", "prepare foldr --videos={root}/films --name=mine", ("usage", "vidjax.prepare folder")),
+  Case("prepare: nothing", "prepare --videos={root}/films --name=mine", ("usage", "vidjax.prepare folder")),
+  Case("prepare: what", "prepare folders --videos={root}/films --name=mine",
+    ("cannot prepare 'folders': did you mean 'folder'?", "vidjax.prepare folder")),
+  Case("prepare: videos as an argument", "prepare folder {root}/films --name=mine",
+    ("unexpected argument '/", "usage: python -m vidjax.prepare folder --videos=DIR")),
   Case("prepare: no videos", "prepare folder --name=mine", ("--videos is missing",)),
   Case("prepare: no name", "prepare folder --videos={root}/films", ("--name is missing",)),
   Case("prepare: bad name", "prepare folder --videos={root}/films --name=a/b", ("--name=a/b", "letters")),
@@ -283,26 +290,51 @@ CASES = (
   Case("prepare: unknown encoding", PREPARE + " --encoding=gif", ("--encoding=gif",)),
   Case("prepare: malformed split", PREPARE + " --split=train=.8", ("--split=train=.8", "train:.8,validation:.2")),
   Case("prepare: split of 90%", PREPARE + " --split=train:.8,validation:.1", ("sum to 1",)),
-  Case("prepare: too few films", PREPARE, ("class 'run' has 1 video", "add videos"),
+  Case("prepare: cut originals", PREPARE + " --encoding=video --clip_seconds=2",
+    ("--encoding=video keeps whole files", "--clip_seconds", "leave one"), files("videos/walk/a.avi")),
+  Case("prepare: seconds that are no number", PREPARE + " --clip_seconds=nan", ("--clip_seconds=nan", "positive"),
+    files("videos/walk/a.avi")),
+  Case("prepare: too few films", PREPARE, ("class 'run' has 1 video", "add videos", "--split=train:1"),
     files("videos/run/a.avi", "videos/walk/a.avi", "videos/walk/b.avi")),
-  Case("prepare: split without a class", PREPARE, ("split 'validation' no video of class 'run'",),
+  Case("prepare: too few films for --split", PREPARE + " --split=train:.6,validation:.2,test:.2",
+    ("class 'run' has 2 different videos", "train, validation, test", "--split=train:1"),
+    files(*(f"videos/{name}.avi" for name in ("run/a", "run/b", "walk/a", "walk/b", "walk/c")))),
+  Case("prepare: split without a class", PREPARE, ("split 'validation' no video of class 'run'", "add one"),
     files("videos/train/run/a.avi", "videos/train/walk/b.avi", "videos/validation/walk/c.avi")),
+  Case("prepare: one file in two classes", PREPARE, ("run/a.avi and walk/b.avi are the same file", "remove"),
+    both(files("videos/run/a.avi"),
+      lambda tmp: shutil.copytree(tmp / "videos" / "run", tmp / "videos" / "walk"),
+      lambda tmp: (tmp / "videos" / "walk" / "a.avi").rename(tmp / "videos" / "walk" / "b.avi"))),
   Case("prepare: only broken files", PREPARE, ("none of the 2 files could be read", "is empty"),
     both(file("videos/walk/a.mp4"), file("videos/walk/b.mp4")), 3),
-  Case("prepare: empty label", PREPARE + " --videos={tmp}/list.csv", ("a.avi has an empty label",),
+  Case("prepare: only dangling links", PREPARE, ("none of the 2 files could be read", "link to a file that does not"),
+    both(files("videos/walk/a.avi"),
+      lambda tmp: [(tmp / "videos" / "walk" / f"{i}.avi").symlink_to("gone.avi") for i in "bc"],
+      remove("videos/walk/a.avi")), 3),
+  Case("prepare: only pictures", PREPARE, ("none of the 2 files could be read", "is a picture, not a video"),
+    both(file("videos/walk/a.png", PICTURE), file("videos/walk/b.png", PICTURE + b" ")), 3),
+  Case("prepare: only missing files of a list", PREPARE + " --videos={tmp}/list.csv",
+    ("none of the 2 files", "list.csv, line ", "does not exist in ", "paths are relative to the list's folder"),
+    file("list.csv", "a.avi;walk\nb.avi;walk\n"), 3),
+  Case("prepare: label of two lines", PREPARE, ("has the label 'wa\\nlk'", "printable"), files("videos/wa\nlk/a.avi")),
+  Case("prepare: empty label", PREPARE + " --videos={tmp}/list.csv", ("line 2: a.avi has an empty label",),
     both(files("a.avi"), file("list.csv", "path,label\na.avi,\n"))),
   Case("prepare: other columns", PREPARE + " --videos={tmp}/list.csv", ("list.csv, line 2", "path, label"),
     file("list.csv", "path,class\na.avi,walk\n")),
   Case("prepare: one column", PREPARE + " --videos={tmp}/list.csv", ("list.csv, line 1", "path,label"),
     file("list.csv", "a.avi\n")),
+  Case("prepare: other separator", PREPARE + " --videos={tmp}/list.csv",
+    ("list.csv, line 1: 1 cell", "commas, semicolons or tabs"), file("list.csv", "a.avi|walk\nb.avi|walk")),
   Case("prepare: empty list", PREPARE + " --videos={tmp}/list.csv", ("list.csv names no video",),
     file("list.csv", "path,label\n")),
-  Case("prepare: list that is no text", PREPARE + " --videos={tmp}/list.csv", ("list.csv is not UTF-8",),
+  Case("prepare: list that is no text", PREPARE + " --videos={tmp}/list.csv", ("list.csv is not UTF-8", "save it as"),
     file("list.csv", b"\xff\xfe\x00")),
   Case("prepare: damaged JSON lines", PREPARE + " --videos={tmp}/list.jsonl", ("list.jsonl, line 1: not JSON",),
     file("list.jsonl", "{path")),
-  Case("prepare: film named twice", PREPARE + " --videos={tmp}/list.csv", ("a.avi is named 2 times",),
-    both(files("a.avi"), file("list.csv", "a.avi,walk\na.avi,run\n"))),
+  Case("prepare: film named twice", PREPARE + " --videos={tmp}/list.csv",
+    ("list.csv, line 2: ./a.avi is named twice, first as ", "list.csv, line 1: a.avi", "remove one"),
+    both(files("a.avi"), file("list.csv", "a.avi,walk\n./a.avi,walk\n"))),
+  Case("prepare: name of 300 letters", PREPARE + f" --name={300 * 'a'}", ("up to 100 letters",)),
   # Benchmark
   Case("benchmark: what", "benchmark --config={quickstart}", ("train, infer, data",)),
   Case("benchmark: no config", "benchmark infer", ("--config=FILE is missing",)),
@@ -312,9 +344,10 @@ CASES = (
 
 
 def write_film(path: pathlib.Path, frames: int = 8, size: tuple[int, int] = (32, 24)) -> None:
-  """A film of moving noise of any size (MPEG-4 takes odd ones)."""
+  """A film of moving noise of its own, of any size (MPEG-4 takes odd ones)."""
   path.parent.mkdir(parents=True, exist_ok=True)
-  image = np.random.default_rng(len(path.name)).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+  seed = zlib.crc32(os.fsencode(pathlib.Path(*path.parts[-2:])))
+  image = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
   with av.open(str(path), "w") as container:
     stream = container.add_stream("mpeg4", rate=8)
     stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"

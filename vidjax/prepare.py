@@ -6,12 +6,16 @@ report.txt and report.json of the data set.
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
+import fcntl
 import itertools
 import json
+import math
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -19,11 +23,14 @@ import rich.console
 import rich.progress
 from absl import flags
 
+from vidjax.build import nearest
 from vidjax.data import folder, schema, video_file, write
 from vidjax.errors import InputError, run_main
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+USAGE = "python -m vidjax.prepare folder --videos=DIR --name=NAME"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +53,31 @@ class Report:
   """What became of every file.
 
   Attributes:
-    kept: file, split, label, clips and frames of every file that is in the data set, and the number of frames its
-      header states.
+    kept: file, split, label, clips and frames of every file that is in the data set, the number of frames its header
+      states, and the name of the first file with the same bytes, "" where it is the first.
     refused: one sentence for every file that is not, with its name and the reason.
   """
 
   kept: list[dict[str, Any]] = dataclasses.field(default_factory=list)
   refused: list[str] = dataclasses.field(default_factory=list)
 
+  @property
+  def overlaps(self) -> list[str]:
+    """One sentence for every file that the user's own splits have in two of them."""
+    splits = {entry["file"]: entry["split"] for entry in self.kept}
+    copies = [(entry, splits[entry["copy_of"]]) for entry in self.kept if entry["copy_of"]]
+    text = "{file} ({split}) is the same file as {copy_of}"
+    return [f"{text.format_map(entry)} ({other})" for entry, other in copies if other != entry["split"]]
+
   def write(self, directory: pathlib.Path) -> None:
     """Writes report.json, and report.txt with one line for every file."""
-    lines = [f"refused: {reason}" for reason in self.refused]
+    lines = [f"warning: {overlap}" for overlap in self.overlaps] + [f"refused: {reason}" for reason in self.refused]
     for entry in self.kept:
       lines.append("kept: {file} ({split}, {label}), {frames} frames, clips: {clips}".format_map(entry))
       if entry["stated_frames"] not in (0, entry["frames"]):
         lines[-1] += f"; the header states {entry['stated_frames']} frames"
+      if entry["copy_of"]:
+        lines[-1] += f"; the same file as {entry['copy_of']}"
     (directory / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
     (directory / "report.json").write_text(json.dumps(dataclasses.asdict(self), indent=1), encoding="utf-8")
 
@@ -91,10 +108,14 @@ def prepare_folder(
       lacks a class.
   """
   storage = storage or Storage()
-  if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
-    raise InputError(f"--name={name}: use letters, digits, '.', '-' and '_', and begin with a letter or a digit")
+  if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
+    raise InputError(
+      f"--name={name[:100]}: use up to 100 letters, digits, '.', '-' and '_', and begin with a letter or a digit"
+    )
+  if storage.clip_seconds is not None and not 0 < storage.clip_seconds < math.inf:
+    raise InputError(f"--clip_seconds={storage.clip_seconds}: give a positive number of seconds")
   if storage.encoding == "video" and storage.clip_seconds:
-    raise InputError("--clip_seconds cuts stored frames: it needs --encoding=jpeg")
+    raise InputError("--encoding=video keeps whole files, which --clip_seconds cannot cut: leave one of the two out")
   target = data_dir / "folder" / name
   taken = InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
   if target.exists() and not overwrite:
@@ -114,9 +135,20 @@ def prepare_folder(
     folder.check_splits(kept, list(itertools.product(splits, labels)), "the files that could be read give")
     report.write(partial)
 
-  if not write.fill_folder(target, fill, overwrite):
-    raise taken
+  try:
+    if not write.fill_folder(target, fill, overwrite):
+      raise taken
+  finally:
+    _remove_lock(target)
   return report
+
+
+def _remove_lock(target: pathlib.Path) -> None:
+  """Removes the lock file of `write.fill_folder`, unless another process waits for it."""
+  path = target.with_name(f".{target.name}.lock")
+  with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    path.unlink()
 
 
 def _examples(
@@ -125,19 +157,22 @@ def _examples(
   """Reads the films in their order; yields (split, example) of every clip and fills the report."""
   columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
   sequences = collections.defaultdict(lambda: folder.split_sequence(fractions))
+  splits: dict[str, str] = {}
   with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
     task = bar.add_task("preparing", total=len(films))
     for film, future in _in_order(lambda film: _read(film, storage), films, workers):
       try:
         examples, stated_frames = future.result()
-      except InputError as error:
-        report.refused.append(str(error))
-        bar.console.print(f"refused: {error}", markup=False, highlight=False, soft_wrap=True)
+      except (InputError, OSError) as error:
+        reason = f"{film.line}: {error}" if film.line else str(error)
+        report.refused.append(reason)
+        bar.console.print(f"refused: {reason}", markup=False, highlight=False, soft_wrap=True)
       else:
-        split = film.split or next(sequences[film.label])
+        split = film.split or splits.get(film.copy_of) or next(sequences[film.label])
+        splits[film.name] = split
         entry = {"file": film.name, "split": split, "label": film.label, "clips": len(examples)}
         frames = sum(example["num_frames"] for example in examples)
-        report.kept.append({**entry, "frames": frames, "stated_frames": stated_frames})
+        report.kept.append({**entry, "frames": frames, "stated_frames": stated_frames, "copy_of": film.copy_of})
         yield from ((split, example) for example in examples)
       bar.advance(task)
   if not report.kept:
@@ -165,6 +200,8 @@ def _in_order(
 def _read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]], int]:
   """The examples of a film, and the number of frames its header states; raises an InputError for an unreadable file."""
   name = film.name.encode("utf-8", "backslashreplace").decode()
+  if film.line and not film.path.exists():
+    raise InputError(f"{name} does not exist in {film.path.absolute().parent}: paths are relative to the list's folder")
   info = video_file.probe(film.path, name)
   frames = video_file.decode(film.path, storage.short_side, name=name)
   if storage.encoding == "video":
@@ -194,10 +231,13 @@ def main(argv: list[str]) -> None:
   """The command; see --help."""
   values = flags.FLAGS
   if argv[1:] != ["folder"]:
-    raise InputError("usage: python -m vidjax.prepare folder --videos=DIR --name=NAME")
+    wrong = f"unexpected argument {argv[2]!r}; " if argv[1:2] == ["folder"] else ""
+    if argv[1:] and not wrong:
+      wrong = f"cannot prepare {argv[1]!r}{nearest(argv[1], ['folder'])}; "
+    raise InputError(f"{wrong}usage: {USAGE}")
   for flag in ("videos", "name"):
     if not values[flag].value:
-      raise InputError(f"--{flag} is missing: python -m vidjax.prepare folder --videos=DIR --name=NAME")
+      raise InputError(f"--{flag} is missing: {USAGE}")
   report = prepare_folder(
     pathlib.Path(values.videos),
     values.name,
@@ -207,13 +247,24 @@ def main(argv: list[str]) -> None:
     workers=values.workers,
     overwrite=values.overwrite,
   )
+  for overlap in report.overlaps:
+    print(f"warning: {overlap}", file=sys.stderr)
+  print(f"folder/{values.name}: {summary(report)}")
+  print(f"see {pathlib.Path(values.data_dir) / 'folder' / values.name / 'report.txt'}")
+
+
+def summary(report: Report) -> str:
+  """Clips of every split, files, and a line of classes."""
   clips = collections.Counter()
   for entry in report.kept:
     clips[entry["split"]] += entry["clips"]
   counts = ", ".join(f"{count} clips in {split}" for split, count in clips.items())
-  target = pathlib.Path(values.data_dir) / "folder" / values.name
-  print(f"folder/{values.name}: {counts}; {len(report.kept)} files kept, {len(report.refused)} refused")
-  print(f"see {target / 'report.txt'}")
+  files = collections.Counter(entry["label"] for entry in report.kept)
+  classes = [f"{label} ({count})" for label, count in sorted(files.items())]
+  copies = sum(bool(entry["copy_of"]) for entry in report.kept) - len(report.overlaps)
+  text = f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused"
+  text += f"\nfiles of the {len(classes)} classes: {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}"
+  return text + (f"\n{copies} equal the bytes of another file and lie in its split" if copies else "")
 
 
 def define_flags() -> None:

@@ -1,5 +1,6 @@
 """Which films a folder or list names, and the splits they get."""
 
+import csv
 import itertools
 import json
 import pathlib
@@ -99,9 +100,11 @@ def test_json_lines_without_split(tmp_path):
   [
     ([], "has no class folders"),
     (["a.avi"], "has no class folders"),
-    ([*many("Dog", 2), *many("dog", 2)], "'Dog' and 'dog' differ in case only"),
-    ([*many("walk", 3), *many("run", 1)], "class 'run' has 1 video for the splits train, validation"),
-    (["train/walk/a", "train/run/a", "test/walk/a"], "split 'test' no video of class 'run'"),
+    ([*many("Dog", 2), *many("dog", 2)], "'Dog' and 'dog' differ in case or Unicode form only"),
+    ([*many("walk", 3), *many("run", 1)], r"class 'run' has 1 video, too few for .* --split=train:1, which puts"),
+    (["train/walk/a", "train/run/a", "test/walk/a"], "split 'test' no video of class 'run': .* add one there"),
+    ([*many("walk", 3), *many("wa\nlk", 3)], r"has the label 'wa\\nlk': use printable"),
+    ([*many("caf\u00e9", 3), *many("cafe\u0301", 3)], "differ in case or Unicode form"),
   ],
 )
 def test_folders_that_cannot_be_split(tmp_path, files, message):
@@ -123,10 +126,15 @@ def test_an_empty_class_folder_is_named(tmp_path):
     ("a.csv", "path,label\na.avi,\n", "a.avi has an empty label"),
     ("a.csv", "path,label\n,walk\n", "line 2: the path is empty"),
     ("a.csv", "path,class\na.avi,walk\n", "line 2: wants path, label"),
-    ("a.csv", "a.avi\n", "line 1: 1 cells"),
+    ("a.csv", "a.avi\n", "line 1: 1 cell where"),
     ("a.csv", "a.avi,walk,train,x\n", "line 1: 4 cells"),
-    ("a.csv", "a.avi,walk,train\nb.avi,walk\n", "gives 1 videos a split but not b.avi"),
-    ("a.csv", "a.avi,walk\na.avi,run\n", "a.avi is named 2 times"),
+    ("a.csv", "a.avi,walk,train\nb.avi,walk\n", r"gives 1 videos a split but not .*line 2: b.avi"),
+    ("a.csv", "a.avi,walk\na.avi,run\n", r"a.csv, line 2: a.avi is named twice, first as .*a.csv, line 1: a.avi"),
+    ("a.csv", "a.avi,walk\nb/../a.avi,run\n", r"line 2: b/../a.avi is named twice"),
+    ("a.csv", "file,label\na.avi,walk\n", "line 2: wants path, label.*has file, label"),
+    ("a.csv", "a.avi;walk;x;y\n", "line 1: 1 cell where .* commas, semicolons or tabs"),
+    ("a.csv", "a.avi," + 200_000 * "x", "line 1: field larger than field limit"),
+    ("a.jsonl", '{"path": "a\\u0000.avi", "label": "walk"}', "line 1: the path holds a NUL"),
     ("a.csv", "a.avi,walk,my split\n", "line 1: 'my split' is no split name"),
     ("a.jsonl", "{path: 3}", "line 1: not JSON"),
     ("a.jsonl", "[1, 2]", "line 1: wants an object"),
@@ -138,6 +146,62 @@ def test_lists_that_cannot_be_read(tmp_path, name, text, message):
   (tmp_path / name).write_text(text)
   with pytest.raises(InputError, match=message):
     folder.find_films(tmp_path / name)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("header", ["Path{0}Label{0}Split\n", ""])
+def test_lists_with_commas_semicolons_or_tabs(tmp_path, separator, header):
+  rows = [("a, b.avi", "jump; run", "Train"), ("c.avi", 'the "walk"\t', "train")]
+  with (tmp_path / "a.csv").open("w", newline="") as file:
+    file.write(header.format(separator))
+    csv.writer(file, delimiter=separator, quoting=csv.QUOTE_ALL).writerows(rows)
+  films = folder.find_films(tmp_path / "a.csv")
+  assert {(film.name, film.label, film.split) for film in films} == {
+    ("a, b.avi", "jump; run", "train"),
+    ("c.avi", 'the "walk"', "train"),
+  }
+
+
+def test_equal_files_are_found(tmp_path):
+  tree(tmp_path, *many("walk", 4))
+  for number, content in enumerate(("one", "two", "one", "one")):
+    (tmp_path / "walk" / f"{number}.avi").write_text(content)
+  films = folder.find_films(tmp_path)
+  first = next(film for film in films if film.name != "walk/1.avi")
+  assert [film.copy_of for film in films if film.name not in (first.name, "walk/1.avi")] == [first.name] * 2
+  assert [film.copy_of for film in films if film.name in (first.name, "walk/1.avi")] == ["", ""]
+
+
+def test_equal_files_are_one_video_for_the_splits(tmp_path):
+  for number in range(2):
+    tree(tmp_path, f"walk/{number}.avi")
+    (tmp_path / "walk" / f"{number}.avi").write_text("one")
+  with pytest.raises(InputError, match=r"class 'walk' has 1 video, too few for the splits train, validation"):
+    folder.find_films(tmp_path)
+  assert len(folder.find_films(tmp_path, folder.parse_fractions("train:1"))) == 2
+
+
+def test_equal_files_in_two_classes_are_an_error(tmp_path):
+  for label in ("run", "walk"):
+    for number in range(5):
+      tree(tmp_path, f"{label}/{number}.avi")
+      (tmp_path / label / f"{number}.avi").write_text(str(number))
+  with pytest.raises(InputError, match=r"run/\d.avi and walk/\d.avi are the same file; .*, and 2 more: .*remove"):
+    folder.find_films(tmp_path)
+
+
+def test_links_are_followed_unless_dangling_or_in_a_circle(tmp_path):
+  tree(tmp_path, *many("videos/walk", 2), *many("videos/run", 2), "elsewhere/deep/a.avi", "videos/walk/.hidden/b.avi")
+  (tmp_path / "videos" / "walk" / "more").symlink_to(tmp_path / "elsewhere")
+  (tmp_path / "elsewhere" / "deep" / "round").symlink_to(tmp_path / "elsewhere")
+  (tmp_path / "videos" / "walk" / "gone.avi").symlink_to(tmp_path / "nowhere.avi")
+  names = {film.name for film in folder.find_films(tmp_path / "videos")}
+  assert names == {*many("walk", 2), *many("run", 2), "walk/more/deep/a.avi", "walk/gone.avi"}
+
+
+def test_split_folders_in_capitals_are_split_folders(tmp_path):
+  films = folder.find_films(tree(tmp_path, "Train/walk/a.avi", "Valid/walk/b.avi"))
+  assert {(film.label, film.split) for film in films} == {("walk", "train"), ("walk", "validation")}
 
 
 def test_lists_in_another_encoding_and_missing_ones(tmp_path):

@@ -1,8 +1,12 @@
 """`python -m vidjax.prepare folder`: what is kept, what is refused, and that nothing half stays behind."""
 
+import fcntl
 import itertools
 import json
+import math
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -10,10 +14,11 @@ import numpy as np
 import pytest
 
 from vidjax import prepare
+from vidjax.data import folder
 from vidjax.data.dataset import open_dataset
 from vidjax.data.schema import Record
 from vidjax.errors import InputError
-from vidjax.prepare import Storage, cut, prepare_folder
+from vidjax.prepare import Storage, cut, prepare_folder, summary
 
 
 @pytest.fixture
@@ -64,8 +69,8 @@ def test_bad_files_are_refused_and_listed(videos, tmp_path, make_video):
   (videos / "run" / "cut.avi").write_bytes(good[: len(good) * 3 // 4])
   (videos / "README").touch()
   prepare_folder(videos, "mine", tmp_path)
-  folder = tmp_path / "folder" / "mine"
-  lines = (folder / "report.txt").read_text().splitlines()
+  made = tmp_path / "folder" / "mine"
+  lines = (made / "report.txt").read_text().splitlines()
   assert sum(line.startswith("kept: ") for line in lines) == 6
   refused = sorted(line for line in lines if line.startswith("refused: "))
   for line, part in zip(
@@ -74,9 +79,9 @@ def test_bad_files_are_refused_and_listed(videos, tmp_path, make_video):
     strict=True,
   ):
     assert part in line
-  report = json.loads((folder / "report.json").read_text())
+  report = json.loads((made / "report.json").read_text())
   assert (len(report["kept"]), len(report["refused"])) == (6, 4)
-  assert report["kept"][0].keys() == {"split", "label", "file", "clips", "frames", "stated_frames"}
+  assert report["kept"][0].keys() == {"split", "label", "file", "clips", "frames", "stated_frames", "copy_of"}
 
 
 def test_clips_of_one_film_stay_in_one_split(videos, tmp_path, make_video):
@@ -113,10 +118,11 @@ def test_names_in_use_and_unfit_names(videos, tmp_path):
   assert (tmp_path / "folder" / "mine" / "report.json").stat().st_mtime_ns == before
   prepare_folder(videos, "mine", tmp_path, storage=Storage(short_side=8), overwrite=True)
   assert records(tmp_path)["walk/0.mp4"].decode([0]).shape == (1, 8, 12, 3)
-  for name in ("", "a/b", "..", ".mine", "a b"):
+  assert [path.name for path in (tmp_path / "folder").iterdir()] == ["mine"]
+  for name in ("", "a/b", "..", ".mine", "a b", 101 * "a"):
     with pytest.raises(InputError, match="--name="):
       prepare_folder(videos, name, tmp_path)
-  with pytest.raises(InputError, match=r"--clip_seconds .* needs --encoding=jpeg"):
+  with pytest.raises(InputError, match=r"--encoding=video keeps whole files, which --clip_seconds cannot cut"):
     prepare_folder(videos, "other", tmp_path, storage=Storage(encoding="video", clip_seconds=1))
 
 
@@ -130,7 +136,79 @@ def test_refusals_that_empty_a_class_leave_nothing(videos, tmp_path):
     path.write_bytes(b"")
   with pytest.raises(InputError, match=r"none of the 6 files could be read; the last: \w+/\d\.mp4 is empty"):
     prepare_folder(videos, "mine", data)
-  assert [path.name for path in data.rglob("*")] == ["folder", ".mine.lock"]
+  assert [path.name for path in data.rglob("*")] == ["folder"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
+def test_seconds_that_are_no_length(seconds, videos, tmp_path):
+  with pytest.raises(InputError, match=f"--clip_seconds={seconds}: give a positive number"):
+    prepare_folder(videos, "mine", tmp_path, storage=Storage(clip_seconds=seconds))
+
+
+def test_equal_files_lie_in_one_split(videos, tmp_path, make_video):
+  for number in range(3, 12):
+    make_video(videos / "walk" / f"{number}.mp4", count=8 + number)
+  copies = {f"walk/copy {number}.mp4": f"walk/{number % 5}.mp4" for number in range(8)}
+  for copy, original in copies.items():
+    shutil.copy(videos / original, videos / copy)
+  report = prepare_folder(videos, "mine", tmp_path)
+  splits = {entry["file"]: entry["split"] for entry in report.kept}
+  assert all(splits[copy] == splits[original] for copy, original in copies.items())
+  text = (tmp_path / "folder" / "mine" / "report.txt").read_text()
+  assert text.count("; the same file as walk/") == len(copies)
+  assert summary(report).endswith("8 equal the bytes of another file and lie in its split")
+  assert not report.overlaps
+
+
+def test_equal_files_in_splits_of_the_user_stay_there_with_a_warning(videos, tmp_path):
+  rows = [f"videos/{label}/{n}.mp4,{label},{'test' if n else 'train'}" for label in ("run", "walk") for n in (0, 1)]
+  shutil.copy(videos / "run" / "0.mp4", videos / "run" / "1.mp4")
+  (tmp_path / "list.csv").write_text("\n".join(rows))
+  report = prepare_folder(tmp_path / "list.csv", "mine", tmp_path)
+  assert len(report.kept) == 4
+  (overlap,) = report.overlaps
+  assert re.fullmatch(r"videos/run/\d.mp4 \(t\w+\) is the same file as videos/run/\d.mp4 \(t\w+\)", overlap)
+  assert f"warning: {overlap}\n" in (tmp_path / "folder" / "mine" / "report.txt").read_text()
+
+
+def test_one_video_in_a_class_goes_into_train(videos, tmp_path):
+  for number in (1, 2):
+    (videos / "run" / f"{number}.mp4").unlink()
+  with pytest.raises(InputError, match=r"class 'run' has 1 video, .* with --split=train:1, which"):
+    prepare_folder(videos, "mine", tmp_path)
+  prepare_folder(videos, "mine", tmp_path, fractions=folder.parse_fractions("train:1"))
+  assert open_dataset("folder/mine", str(tmp_path)).splits == {"train": 4}
+
+
+def test_refused_files_of_a_list_are_named_by_their_line(videos, tmp_path):
+  (tmp_path / "empty.mp4").touch()
+  rows = [f"videos/{label}/{n}.mp4;{label}" for label in ("run", "walk") for n in range(3)]
+  (tmp_path / "list.csv").write_text("\n".join([*rows, "empty.mp4;walk", "gone.mp4;walk", "videos;walk"]))
+  report = prepare_folder(tmp_path / "list.csv", "mine", tmp_path)
+  assert sorted(report.refused) == [
+    f"{tmp_path}/list.csv, line 7: empty.mp4 is empty (0 bytes)",
+    f"{tmp_path}/list.csv, line 8: gone.mp4 does not exist in {tmp_path}: paths are relative to the list's folder",
+    f"{tmp_path}/list.csv, line 9: videos is a folder, not a video file",
+  ]
+
+
+def test_labels_of_any_kind_survive(videos, tmp_path):
+  labels = ('häkeln, schnell; "gut"', "走" * 60)
+  for old, new in zip(("run", "walk"), labels, strict=True):
+    (videos / old).rename(videos / new)
+  prepare_folder(videos, "mine", tmp_path)
+  assert open_dataset("folder/mine", str(tmp_path)).class_names == sorted(labels)
+
+
+def test_the_lock_of_another_process_stays(videos, tmp_path):
+  prepare_folder(videos, "mine", tmp_path)
+  path = tmp_path / "folder" / ".mine.lock"
+  with path.open("w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    prepare._remove_lock(tmp_path / "folder" / "mine")
+    assert path.exists()
+  prepare._remove_lock(tmp_path / "folder" / "mine")
+  assert not path.exists()
 
 
 def test_an_interruption_leaves_nothing(videos, tmp_path, monkeypatch):
@@ -143,7 +221,7 @@ def test_an_interruption_leaves_nothing(videos, tmp_path, monkeypatch):
   monkeypatch.setattr(prepare, "_read", interrupt)
   with pytest.raises(KeyboardInterrupt):
     prepare_folder(videos, "mine", tmp_path / "data")
-  assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder", ".mine.lock"]
+  assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder"]
 
 
 def run(*arguments: object, limit: str = "true") -> subprocess.CompletedProcess:
@@ -172,6 +250,7 @@ def test_the_command(videos, tmp_path):
 def test_the_command_names_missing_flags_and_full_disks(videos, tmp_path):
   for arguments, message in (
     ((), "usage: python -m vidjax.prepare folder"),
+    (("folders",), "cannot prepare 'folders': did you mean 'folder'?; usage: python -m vidjax.prepare folder"),
     (("folder",), "--videos is missing"),
     (("folder", f"--videos={videos}"), "--name is missing"),
     (("folder", "--frobnicate=1"), "Unknown command line flag 'frobnicate'"),
@@ -185,7 +264,7 @@ def test_the_command_names_missing_flags_and_full_disks(videos, tmp_path):
   assert full.returncode == 2
   assert full.stderr.splitlines()[-1].startswith("error: cannot write to ")
   assert "Traceback" not in full.stderr
-  assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder", ".mine.lock"]
+  assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder"]
 
 
 def test_real_films(shared_videos, tmp_path):

@@ -1,8 +1,14 @@
 """Decoding video files: sizes, rotation, damage."""
 
+import os
+import pathlib
+from unittest import mock
+
 import av
+import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from vidjax.data import video_file
 from vidjax.errors import InputError
@@ -45,6 +51,42 @@ def test_one_frame_of_odd_size(tmp_path, make_video):
   assert image.shape == (9, 17, 3)
 
 
+def test_names_are_no_addresses(tmp_path, make_video, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  for name in ("http:a.mp4", "12:30.mp4", "%03d.mp4", "-", " a|b'.mp4", "ü.mp4"):
+    make_video(tmp_path / "good.mp4").rename(tmp_path / name)
+    assert len(list(video_file.decode(name))) == 8
+
+
+def test_names_that_are_no_text(tmp_path, make_video):
+  path = make_video(tmp_path / "good.mp4").rename(tmp_path / os.fsdecode(b"b\xf6se.mp4"))
+  assert len(list(video_file.decode(path))) == 8
+
+
+def test_files_that_may_not_be_read(tmp_path, make_video):
+  path = make_video(tmp_path / "good.mp4")
+  for function in ("os.stat", "av.open"):
+    with (
+      mock.patch(function, side_effect=PermissionError),
+      pytest.raises(InputError, match=r"good\.mp4 may not be read: permission denied"),
+    ):
+      list(video_file.decode(path))
+
+
+def write_song(path: pathlib.Path) -> None:
+  """Noise with a cover picture."""
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream("mp3", rate=8000, layout="mono")
+    cover = container.add_stream("png", rate=1)
+    cover.width, cover.height, cover.pix_fmt, cover.disposition = 16, 16, "rgb24", Disposition.attached_pic
+    container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")))
+    for part in range(8):
+      sound = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.float32), "fltp", "mono")
+      sound.sample_rate, sound.pts = 8000, 1152 * part
+      container.mux(stream.encode(sound))
+    container.mux(stream.encode(None))
+
+
 @pytest.fixture
 def bad_files(tmp_path, make_video):
   good = make_video(tmp_path / "good.avi", count=30, height=64, width=64, codec="mpeg4").read_bytes()
@@ -53,6 +95,13 @@ def bad_files(tmp_path, make_video):
   (tmp_path / "truncated.avi").write_bytes(good[: len(good) * 3 // 4])
   (tmp_path / "headless.mp4").write_bytes(make_video(tmp_path / "good.mp4").read_bytes()[:900])
   (tmp_path / "folder.mp4").mkdir()
+  (tmp_path / "link.mp4").symlink_to("nowhere.mp4")
+  (tmp_path / "round.mp4").symlink_to("round.mp4")
+  os.mkfifo(tmp_path / "pipe.mp4")
+  for suffix in ("jpg", "png"):
+    cv2.imwrite(str(tmp_path / f"picture.{suffix}"), np.zeros((16, 16, 3), np.uint8))
+  (tmp_path / "picture.jpg").rename(tmp_path / "picture.mp4")
+  write_song(tmp_path / "song.mp3")
   with av.open(str(tmp_path / "sound.mp4"), "w") as container:
     stream = container.add_stream("aac", rate=8000, layout="mono")
     sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
@@ -70,6 +119,13 @@ def bad_files(tmp_path, make_video):
     ("text.mp4", "is not a video"),
     ("headless.mp4", "is truncated or damaged: it holds no stream"),
     ("folder.mp4", "is a folder"),
+    ("link.mp4", "is a link to a file that does not exist"),
+    ("round.mp4", "cannot be read .*symbolic links"),
+    ("pipe.mp4", "is a device, not a video file"),
+    ("picture.mp4", "is a picture, not a video file"),
+    ("picture.png", "is a picture, not a video file"),
+    (300 * "a", "cannot be read .*too long"),
+    ("song.mp3", "holds no video, only audio"),
     ("sound.mp4", "holds no video, only audio"),
     ("truncated.avi", r"is truncated or damaged: (1\d|2\d) frames could be decoded"),
   ],

@@ -4,15 +4,19 @@ Files are read from the start: seeking by arithmetic is wrong on real files, and
 often wrong too. Truncation and damage in the middle are errors, not shorter videos.
 """
 
+import contextlib
 import dataclasses
 import io
 import os
+import stat
 from collections.abc import Iterator
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from vidjax.errors import InputError
 
@@ -34,8 +38,7 @@ class VideoInfo:
 
 def probe(video: str | os.PathLike | bytes, name: str | None = None) -> VideoInfo:
   """Reads the header of a file; arguments and errors as in `decode`."""
-  with _open(video, name) as container:
-    stream = container.streams.video[0]
+  with _open(video, name) as (_, stream):
     rate = stream.average_rate or stream.guessed_rate or 0
     return VideoInfo(float(rate), stream.codec_context.codec.canonical_name, stream.frames)
 
@@ -52,11 +55,11 @@ def decode(
     name: what errors call the file; its path by default.
 
   Raises:
-    InputError: missing, empty, not a video, without video stream, truncated or damaged, or without a single frame.
+    InputError: missing, empty, no video but a picture or something else, without video stream, truncated or damaged,
+      or without a single frame.
   """
   count, size, name = 0, None, name or _name(video)
-  with _open(video, name) as container:
-    stream = container.streams.video[0]
+  with _open(video, name) as (container, stream):
     stream.thread_type = "AUTO"
     try:
       for packet in container.demux(stream):
@@ -74,27 +77,46 @@ def decode(
     raise InputError(f"{name} holds no frame that can be decoded")
 
 
-def _open(video: str | os.PathLike | bytes, name: str | None) -> InputContainer:
+@contextlib.contextmanager
+def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[InputContainer, VideoStream]]:
+  """The file and its first video stream that is not the cover picture of a song."""
   name = name or _name(video)
-  if len(video) == 0 if isinstance(video, bytes) else os.path.isfile(video) and os.path.getsize(video) == 0:
+  size = len(video) if isinstance(video, bytes) else _size(video, name)
+  if not size:
     raise InputError(f"{name} is empty (0 bytes)")
-  try:
-    container = av.open(io.BytesIO(video) if isinstance(video, bytes) else os.fspath(video), "r")
-  except FileNotFoundError:
-    raise InputError(f"{name} does not exist") from None
-  except IsADirectoryError:
-    raise InputError(f"{name} is a folder, not a video file") from None
+  try:  # "file:" keeps FFmpeg from reading a name with a colon as an address
+    container = av.open(io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}", "r")
   except PermissionError:
     raise InputError(f"{name} may not be read: permission denied") from None
   except FFmpegError as error:
     raise InputError(f"{name} is not a video, or its header is damaged ({error.strerror})") from error
-  if not container.streams.video:
-    kinds = sorted({stream.type for stream in container.streams})
-    container.close()
+  with container:
+    if container.format.name.endswith("_pipe") or container.format.name == "image2":
+      raise InputError(f"{name} is a picture, not a video file")
+    for stream in container.streams.video:
+      if not stream.disposition & Disposition.attached_pic:
+        yield container, stream
+        return
+    kinds = sorted({stream.type for stream in container.streams} - {"video"})
     if not kinds:
       raise InputError(f"{name} is truncated or damaged: it holds no stream")
     raise InputError(f"{name} holds no video, only {' and '.join(kinds)}")
-  return container
+
+
+def _size(path: str | os.PathLike, name: str) -> int:
+  """Bytes of a file; raises an InputError unless it is one."""
+  try:
+    status = os.stat(path)
+  except FileNotFoundError:
+    what = "is a link to a file that does not exist" if os.path.islink(path) else "does not exist"
+    raise InputError(f"{name} {what}") from None
+  except PermissionError:
+    raise InputError(f"{name} may not be read: permission denied") from None
+  except (OSError, ValueError) as error:  # a circle of links, a name that is too long or has a NUL character in it
+    raise InputError(f"{name} cannot be read ({error})") from error
+  if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+    raise InputError(f"{name} is {'a folder' if stat.S_ISDIR(status.st_mode) else 'a device'}, not a video file")
+  return status.st_size
 
 
 def _name(video: str | os.PathLike | bytes) -> str:
