@@ -27,16 +27,27 @@ from vidjax.types import Output
 ARGUMENTS = {
   "backbone": MiniResNet(widths=(8, 8, 8, 8)),
   "block": BasicBlock,
+  "blocks": (1, 1, 1),
+  "branches": (((8, (1, 1)), (8, (3, 3))), ((8, (3, 3)),)),
   "depth": 18,
+  "depth_factor": 0.2,
+  "entry": (((8, (3, 3)),),),
   "features": 8,
+  "frame_channels": 2,
   "num_blocks": 2,
   "num_classes": 5,
   "number": 2,
+  "reduction": 4,
+  "stages": ((1, 8, 1, 1), (6, 16, 2, 2)),
   "width": 8,
+  "width_factor": 0.5,
+  "width_multiplier": 0.125,
   "widths": (8, 8, 8, 8),
 }
 CLIPS = {"plugins": (2, 3, 6, 5, 16), "inputs": (2, 3, 32, 32, 3), "backbones": (2, 3, 32, 32, 3)}
 CLIPS["networks"] = CLIPS["inputs"]
+SIZES = {"inception_resnet.Stem": 75, "inception_resnet.InceptionResNetV2": 75}
+"""Pixels a class needs beyond those of CLIPS."""
 
 
 def classes(room: str) -> list[type[nn.Module]]:
@@ -82,6 +93,8 @@ def make(cls: type[nn.Module], **more) -> nn.Module:
 def clip_of(cls: type[nn.Module], **axes: int) -> jax.Array:
   """A random clip for the room the class lives in; `frames` overrides the number of frames."""
   batch, frames, *rest = CLIPS[cls.__module__.split(".")[1]]
+  size = SIZES.get(f"{cls.__module__.split('.')[-1]}.{cls.__name__}")
+  rest = [size, size, rest[-1]] if size else rest
   return jax.random.normal(jax.random.key(1), (batch, axes.get("frames", frames), *rest))
 
 

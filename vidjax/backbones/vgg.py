@@ -1,0 +1,127 @@
+"""The dual-stream VGG-like network of RTSAE-DSCNN (rtsae 4.2, Table 1), up to its global average pooling.
+
+S-Net sees frames, T-Net stacked optical flow; both are VGG-16's convolutions without its fully connected layers. The
+table gives 1024 numbers after the global pooling of 512 channels and the text does not say whence; here a 3x3
+convolution of 1024 channels comes before it, as in the fully convolutional VGG of Zhou et al. (2016).
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vidjax.errors import InputError
+from vidjax.layers import conv
+from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
+
+DEPTHS = (2, 2, 3, 3, 3)
+
+
+class Block(nn.Module):
+  """One 3x3 convolution with a bias, and ReLU; there is no shortcut, so "residual" sits right before the ReLU."""
+
+  features: int
+  inserts: tuple[Insert, ...] = ()
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H, W, features]`."""
+    x = apply_inserts(self.inserts, "before", x, train)
+    x = conv(self.features, (3, 3), padding=1, use_bias=True, name="conv")(x)
+    x = apply_inserts(self.inserts, "middle", x, train)
+    x = apply_inserts(self.inserts, "residual", x, train)
+    return apply_inserts(self.inserts, "after", nn.relu(x), train)
+
+
+class Stage(nn.Module):
+  """Convolutions of one resolution and, unless told otherwise, a 2x2 max pool.
+
+  Attributes:
+    features: channels of every convolution.
+    num_blocks: how many convolutions.
+    number: 1 to 5 as in Table 1; inserts refer to it.
+    pool: whether to halve the size in the end (the tables' p1 to p5).
+  """
+
+  features: int
+  num_blocks: int
+  number: int
+  pool: bool = True
+  inserts: tuple[Insert, ...] = ()
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H/2, W/2, features]`."""
+    for i in range(self.num_blocks):
+      x = Block(self.features, inserts_of(self.inserts, self.number, i, self.num_blocks), name=f"block{i}")(x, train)
+    return nn.max_pool(x, (2, 2), (2, 2), "SAME") if self.pool else x
+
+
+class VGG(nn.Module):
+  """One stream of the dual-stream network: five stages and a last convolution.
+
+  Attributes:
+    width: channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    features: channels of the last convolution; None leaves it out.
+    inserts: plug-ins and their sites; stages 1 to 5.
+    inside: modules after a pooling layer "p1" to "p5", which may change the number of frames.
+    remat: recompute activations stage by stage in the backward pass.
+  """
+
+  width: int = 64
+  features: int | None = 1024
+  inserts: tuple[Insert, ...] = ()
+  inside: tuple[Inside, ...] = ()
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to the feature map `[..., H/32, W/32, features]`."""
+    check_inserts(self.inserts, dict(enumerate(DEPTHS, start=1)))
+    check_inside(self.inside, ("p1", "p2", "p3", "p4", "p5"))
+    stage = nn.remat(Stage, static_argnums=(2,)) if self.remat else Stage
+    for number, (factor, depth) in enumerate(zip((1, 2, 4, 8, 8), DEPTHS, strict=True), start=1):
+      x = stage(factor * self.width, depth, number, inserts=self.inserts, name=f"stage{number}")(x, train)
+      x = apply_inside(self.inside, f"p{number}", x, train)
+    if self.features is None:
+      return x
+    return nn.relu(conv(self.features, (3, 3), padding=1, use_bias=True, name="last_conv")(x))
+
+
+class DualStreamVGG(nn.Module):
+  """S-Net on the first channels of a clip (the frames), T-Net on the rest (stacked flow), side by side.
+
+  Attributes:
+    frame_channels: channels S-Net takes.
+    width: as of VGG, of both streams.
+    features: as of VGG, of both streams.
+    inserts: plug-ins and their sites in both streams.
+    inside: as of VGG, in both streams.
+    remat: recompute activations stage by stage in the backward pass.
+  """
+
+  frame_channels: int = 3
+  width: int = 64
+  features: int | None = 1024
+  inserts: tuple[Insert, ...] = ()
+  inside: tuple[Inside, ...] = ()
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, 3 + 2L]` to the feature map `[..., H/32, W/32, 2 features]`, S-Net's channels first.
+
+    Raises:
+      InputError: no channel is left for T-Net.
+    """
+    frames, flow = jnp.split(x, (self.frame_channels,), axis=-1)
+    if not flow.shape[-1]:
+      raise InputError(
+        f"DualStreamVGG needs flow in the channels after the first {self.frame_channels}, got {x.shape[-1]} channels: "
+        "stack the flow behind the frames, or use VGG for one stream"
+      )
+    streams = (("s_net", frames), ("t_net", flow))
+    maps = [
+      VGG(self.width, self.features, self.inserts, self.inside, self.remat, name=name)(part, train)
+      for name, part in streams
+    ]
+    return jnp.concatenate(maps, -1)
