@@ -3,6 +3,7 @@
 import concurrent.futures
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -61,6 +62,28 @@ def test_tfds_reads_it_too(data_dir):
   example = builder.as_data_source("train")[0]
   assert example["label"] == 0 or example["label"] == 1
   assert np.asarray(example["video"]).shape == (1, 32, 32, 3)
+
+
+def test_records_are_stored_as_they_are_and_compressed_ones_read_the_same(data_dir, tmp_path):
+  import tensorflow_datasets as tfds
+  from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+
+  stored = data_dir / "folder" / "mine" / write.VERSION
+  files = sorted(stored.glob("*.array_record-*"))
+  assert len(files) == 3
+  assert all("uncompressed" in ArrayRecordReader(str(file)).writer_options_string() for file in files)
+  compressed = tmp_path / "folder" / "mine" / write.VERSION
+  shutil.copytree(stored, compressed)
+  for file in files:  # as TFDS's writer stores them
+    writer = ArrayRecordWriter(str(compressed / file.name), "group_size:1")
+    for record in ArrayRecordReader(str(file)).read_all():
+      writer.write(record)
+    writer.close()
+  old, new = (open_dataset("folder/mine", str(root)).source("train") for root in (tmp_path, data_dir))
+  assert [old[i] for i in range(len(old))] == [new[i] for i in range(len(new))]
+  info = tfds.builder_from_directory(stored).info.splits["train"]
+  assert info.num_bytes == sum(len(new[i]) for i in range(len(new)))
+  assert list(info.shard_lengths) == [256, NUMBER - 1 - 256]
 
 
 def test_sources_pickle_small_and_serve_threads(data_dir):
