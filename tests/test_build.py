@@ -1,10 +1,11 @@
 import dataclasses
+import json
 
 import pytest
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from vidjax.backbones.resnet import MiniResNet, ResNet
-from vidjax.build import build, locate
+from vidjax.build import _with_config_dicts, build, locate, read_config
 from vidjax.errors import ConfigError, InputError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
@@ -81,6 +82,23 @@ def test_mistakes_name_the_nearest_valid_thing(config, message):
   assert isinstance(raised.value, TypeError)
   assert isinstance(raised.value, InputError)
   assert "\n" not in str(raised.value)
+
+
+def test_mappings_inside_tuples_become_config_dicts_of_the_same_values():
+  """This is how `--config.transforms[0].siz=16` names the nearest key."""
+  plain = {
+    "steps": ({"make": HERE, "inner": [{"b": 2, "free": None}]}, 3),
+    "empty": (),
+    "nested": {"deep": ({"c": 1},)},
+  }
+  config = _with_config_dicts(ConfigDict(plain).lock())
+  assert read_config(config) == json.loads(json.dumps(plain))
+  assert config.is_locked
+  assert (type(config.steps), type(config.steps[0].inner), config.nested.deep[0].c) == (tuple, list, 1)
+  with pytest.raises(KeyError, match='Did you mean "inner"'):
+    config.steps[0]["iner"]
+  frozen = FrozenConfigDict({"steps": (1, 2)})
+  assert _with_config_dicts(frozen) is frozen
 
 
 def test_any_keyword_suits_a_function_that_takes_them():

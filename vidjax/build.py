@@ -4,12 +4,57 @@ import difflib
 import importlib
 import inspect
 import json
+import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 
-from vidjax.errors import ConfigError
+from vidjax.errors import ConfigError, one_line
+
+
+def define_config() -> Any:
+  """Defines the flag `--config=FILE[:argument]` of a command; returns its holder, whose value is for `read_config`.
+
+  As `config_flags.DEFINE_config_file`, but what the file itself raises stands alone in the message, and a misspelt key
+  inside a tuple (`--config.transforms[0].siz=16`) names the nearest as any other does.
+  """
+  from absl import flags
+  from ml_collections import config_flags
+
+  holder = config_flags.DEFINE_config_file("config", None, "File with get_config, as configs/quickstart.py[:argument].")
+  parser: Any = flags.FLAGS["config"].parser
+  read = parser.parse
+
+  def parse(path: str) -> Any:
+    try:
+      return _with_config_dicts(read(path))
+    except (TypeError, ValueError) as error:  # ml_collections wraps these, in the text of a traceback
+      cause = error.__context__ or error
+      known = isinstance(cause, ValueError) and os.path.basename(path.partition(":")[0]) in str(cause)
+      with one_line():
+        raise ConfigError(str(cause) if known else f"--config={path}: {type(cause).__name__}: {cause}") from cause
+
+  parser.parse = parse
+  return holder
+
+
+def _with_config_dicts(value: Any) -> Any:
+  """A config in which the mappings inside tuples and lists are ConfigDicts, too."""
+  from ml_collections import ConfigDict, FrozenConfigDict
+
+  if isinstance(value, (tuple, list)):
+    return type(value)(_with_config_dicts(x) for x in value)
+  if isinstance(value, dict):
+    value = ConfigDict(value)
+  if isinstance(value, ConfigDict) and not isinstance(value, FrozenConfigDict):
+    with value.unlocked():
+      for key, x in value.items():
+        walked = _with_config_dicts(x)
+        if isinstance(x, (tuple, list)):
+          value[key] = walked
+  return value
 
 
 def read_config(config: Any) -> dict[str, Any]:
@@ -21,8 +66,11 @@ def read_config(config: Any) -> dict[str, Any]:
   except AttributeError as error:
     raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
   except OSError as error:
-    reason = str(error).rpartition("] ")[2]  # the rest says how far ml_collections came
-    raise ConfigError(f"--config: {reason}: name a config, such as configs/quickstart.py") from error
+    reason = re.split(r"\] |load: ", str(error))[-1].rstrip(".")  # the rest says how far ml_collections came
+    raise ConfigError(
+      f"--config: {reason} in {os.getcwd()}: run from the repository root, or name a config by its path, such as"
+      " configs/quickstart.py"
+    ) from error
 
 
 def build(config: Any, **extra: Any) -> Any:

@@ -20,10 +20,9 @@ import jax
 import numpy as np
 from absl import flags
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from ml_collections import config_flags
 
 from vidjax.analyse.pictures import save_batch
-from vidjax.build import build, read_config
+from vidjax.build import build, define_config, read_config
 from vidjax.errors import InputError, run_main
 from vidjax.evaluate.__main__ import Options
 from vidjax.evaluate.__main__ import evaluate as evaluate_runs
@@ -39,7 +38,7 @@ from vidjax.train.sharding import batch_sharding, check_batch_size, make_mesh, s
 from vidjax.train.step import init_state, make_prepare, make_train_step
 from vidjax.types import Batch, State
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "File with get_config, as configs/quickstart.py[:argument].")
+CONFIG = define_config()
 WORKDIR = flags.DEFINE_string(
   "workdir", None, "Folder for checkpoints, metrics and reports; an old one is gone on with."
 )
