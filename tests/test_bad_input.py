@@ -200,7 +200,7 @@ CASES = (
     config("c.transforms = ()")),
   # Data sets
   Case("missing data set", TRAIN + " --config.data.name=folder/tinny",
-    ("'folder/tinny'", "folder/tiny", "vidjax.prepare folder", "--name=tinny")),
+    ("'folder/tinny' in /", "run from the repository root", "--config.data.dir", "folder/tiny", "--name=tinny")),
   Case("unknown synthetic variant", TRAIN + " --config.data.name=synthetic_actions/ordr", ("ordr", "order")),
   Case("missing training split", TRAIN + " --config.data.train_split=trian", ("no split 'trian'", "train, validation")),
   Case("missing validation split", TRAIN + " --config.data.validation_split=val",
