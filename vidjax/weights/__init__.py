@@ -1,0 +1,1 @@
+"""Checkpoints of other libraries: read, fitted to a network by name, and written."""

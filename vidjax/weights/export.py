@@ -1,0 +1,43 @@
+"""Writes a network's variables as safetensors, by the names and in the layout of PyTorch where there are any."""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+from flax import traverse_util
+
+from vidjax.errors import InputError
+from vidjax.types import Tree
+from vidjax.weights.names import namings
+
+
+def torch_tensors(variables: Mapping[str, Tree]) -> dict[str, np.ndarray]:
+  """`{"params", "batch_stats"}` as torchvision, PyTorchVideo, timm and the released plug-ins name and lay them out.
+
+  What none of them has keeps its path here, "params/...", and its layout. `load_weights` takes both back unchanged.
+  """
+  flat = {path: np.asarray(x) for path, x in traverse_util.flatten_dict(dict(variables), sep="/").items()}
+  naming = namings(flat)[0]
+  tensors = {}
+  for path, x in flat.items():
+    if path not in naming:
+      tensors[path] = x
+      continue
+    name, axes = naming[path]
+    if path.endswith("/kernel"):
+      x = x.reshape((1,) * (axes + 2 - x.ndim) + x.shape)
+      x = np.transpose(x, (x.ndim - 1, x.ndim - 2, *range(x.ndim - 2)))
+    tensors[name] = np.ascontiguousarray(x)
+  return tensors
+
+
+def export(variables: Mapping[str, Tree], path: str | pathlib.Path) -> dict[str, np.ndarray]:
+  """Writes `torch_tensors(variables)` to a safetensors file and returns them."""
+  try:
+    from safetensors.numpy import save_file
+  except ImportError as error:
+    raise InputError("writing safetensors needs a package: pip install 'vidjax[weights]'") from error
+  tensors = torch_tensors(variables)
+  pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+  save_file(tensors, path, metadata={"format": "pt"})
+  return tensors

@@ -1,0 +1,180 @@
+"""Fits a checkpoint's tensors to a network: by name, in its layout, and nothing left over in silence."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from flax import traverse_util
+
+from vidjax.errors import ConfigError, InputError
+from vidjax.types import Tree
+from vidjax.weights.names import ROOT, canonical, namings
+from vidjax.weights.read import read_tensors
+
+Inflation = Literal["mean", "centre"]
+
+INSERTED = re.compile(r"(?:^|/)((?:before|middle|residual|after)_[^/]+)/")
+"""A plug-in's place in a path (vidjax.plugins.insert)."""
+IDLE = {
+  r"\.num_batches_tracked$": "PyTorch's count of batches",
+  r"\.nl\.penta\.mask$": "the constant mask of RNL's released code",
+  r"\.cg\.W_k\.bias$": "a bias before a softmax, which cannot see it",
+}
+"""Tensors nothing here corresponds to, and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What became of every variable and every tensor.
+
+  Attributes:
+    loaded: the tensor's name, by path of the variable it fills.
+    adapted: what was done, by path, to those of `loaded` whose shape is another one.
+    new: paths of the variables that keep their fresh values.
+    unused: why a tensor was not used, by its name.
+  """
+
+  loaded: Mapping[str, str]
+  adapted: Mapping[str, str]
+  new: Sequence[str]
+  unused: Mapping[str, str]
+
+  def __str__(self) -> str:
+    """A line for each kind, then one for each that is adapted, new or unused."""
+    lines = [f"loaded {len(self.loaded)} arrays, {len(self.adapted)} of them adapted; "]
+    lines[0] += f"{len(self.new)} are new; {len(self.unused)} of the checkpoint's tensors are unused"
+    lines += [f"  adapted {path}: {how}" for path, how in self.adapted.items()]
+    lines += [f"  new {path}" for path in self.new]
+    lines += [f"  unused {name}: {why}" for name, why in self.unused.items()]
+    return "\n".join(lines)
+
+
+def load_weights(
+  variables: Mapping[str, Tree],
+  source: str | pathlib.Path | Mapping[str, np.ndarray],
+  *,
+  new: Sequence[str] = (),
+  unused: Sequence[str] = (),
+  inflation: Inflation = "mean",
+) -> tuple[dict[str, Tree], Report]:
+  """A network's variables with a checkpoint's values: torchvision, timm, TSM, RNL, X3D or vidjax's own export.
+
+  Layouts are converted; 2D kernels inflate where 3D ones are expected; the first convolution adapts to another number
+  of input channels, all of which get the mean over the checkpoint's (TSN's rule for flow and differences). Plug-ins
+  of a kind the checkpoint has nothing of keep their fresh values, so that ImageNet's checkpoints load with any inserts.
+
+  Args:
+    variables: `{"params", "batch_stats"}`, freshly initialised (or only their shapes, where nothing stays new).
+    source: as `read_tensors` takes it, or what that returns.
+    new: path prefixes that keep their fresh values, such as "classifier".
+    unused: prefixes of the names of tensors that may be left over.
+    inflation: of a kernel over time: "mean" repeats it, divided by the length; "centre" puts it on the middle frame.
+
+  Returns:
+    The variables, with NumPy arrays where loaded, and a report.
+
+  Raises:
+    InputError: a variable has no tensor, a tensor no variable, or shapes differ; names paths, names and both shapes.
+  """
+  if inflation not in ("mean", "centre"):
+    raise ConfigError(f"load_weights(inflation={inflation!r}): must be 'mean' or 'centre'")
+  tensors = source if isinstance(source, Mapping) else read_tensors(source)
+  ours: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
+  _check_prefixes(new, ours)
+  wanted, match = _match(ours, tensors)
+  known = {site[1] for path in match if (site := INSERTED.search(path))}
+  arrays, loaded, adapted, fresh, wrong = dict(ours), {}, {}, [], []
+  idle = {name: why for name in tensors for pattern, why in IDLE.items() if re.search(pattern, f".{name}")}
+  idle |= {name: "may be left over" for name in tensors if _starts(name, unused)}
+  for path, x in ours.items():
+    name, place, site = match.get(path), path.partition("/")[2], INSERTED.search(path)
+    if _starts(place, new):
+      fresh.append(path)
+      idle |= {name: f"{place} stays new"} if name else {}
+    elif name is None and site and site[1] not in known:
+      fresh.append(path)
+    elif name is None:
+      wrong.append(f"{place} {tuple(x.shape)} finds no {wanted.get(path, path)}")
+    else:
+      loaded[path] = name
+      try:
+        arrays[path], how = _fit(tensors[name], name, path, x, inflation)
+        adapted |= {path: how} if how else {}
+      except InputError as error:
+        wrong.append(f"{place}: {name}: {error}")
+  used = set(loaded.values())
+  left = [name for name in tensors if name not in used and name not in idle]
+  wrong += [f"{name} {tensors[name].shape} has no place in the network" for name in left]
+  if wrong:
+    what = "the checkpoint" if isinstance(source, Mapping) else str(source)
+    shown = [*wrong[:5], *([f"and {len(wrong) - 5} more"] if len(wrong) > 5 else [])]
+    if not loaded:
+      shown = [f"it names nothing as this network does ({', '.join([*tensors][:3])}, ...)", *shown[:3]]
+    raise InputError(
+      f"{what} does not fit this network: {'; '.join(shown)}. Choose the network it was made for, or list in `new` "
+      "what shall keep fresh values and in `unused` what may be left over"
+    )
+  report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used})
+  return {"batch_stats": {}, **traverse_util.unflatten_dict(arrays, sep="/")}, report
+
+
+def _match(paths: Collection[str], tensors: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+  """The names looked for, in the way of naming that finds most, and the tensors found, both by path."""
+  names: dict[str, str] = {}
+  for name in tensors:
+    if (plain := canonical(name)) in names:
+      raise InputError(f"the checkpoint holds both {names[plain]} and {name}, which mean the same: keep one of them")
+    names[plain] = name
+  ways = [{path: name.name for path, name in way.items()} for way in namings(paths)]
+  wanted = max(ways, key=lambda way: sum(name in names for name in way.values()), default={})
+  match = {path: names[name] for path, name in wanted.items() if name in names}
+  return wanted, match | {path: path for path in paths if path in tensors}
+
+
+def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation) -> tuple[np.ndarray, str]:
+  """A tensor as the variable wants it, and what changed but its layout; InputError with both shapes if that fails.
+
+  PyTorch's kernels are [out, in, *space], those here [*space, in, out]; axes of length 1 in front come and go.
+  """
+  shape, found, how = tuple(target.shape), x.shape, []
+  if x.dtype.kind in "iub" and x.dtype != target.dtype:
+    raise InputError(f"holds {x.dtype}, wanted {target.dtype}: convert it to floats first")
+  x = np.asarray(x, target.dtype)
+  if name != path and path.endswith("/kernel") and x.ndim > 1:
+    flat = x.ndim == 4
+    x = np.transpose(x, (*range(2, x.ndim), 1, 0))
+    while x.ndim > len(shape) and x.shape[0] == 1:
+      x = x[0]
+    x = x.reshape((1,) * (len(shape) - x.ndim) + x.shape)
+    if flat and len(shape) == 5 and shape[0] > 1:
+      weights = np.full(shape[0], 1 / shape[0]) if inflation == "mean" else np.arange(shape[0]) == shape[0] // 2
+      x = x * weights.astype(x.dtype).reshape(-1, 1, 1, 1, 1)
+      how.append(f"2D to {shape[0]} frames ({inflation})")
+    if re.search(r"\.penta\.", name) and shape[-2] == 1 < x.shape[-2]:
+      how.append(f"groups of {x.shape[-2]} channels to their diagonal")
+      channels = np.arange(x.shape[-1])
+      x = x[..., channels % x.shape[-2], channels][..., None, :]
+    if ROOT.fullmatch(path.removesuffix("/kernel")) and x.shape[-2] != shape[-2]:
+      how.append(f"{x.shape[-2]} to {shape[-2]} input channels (each the mean)")
+      x = np.broadcast_to(x.mean(-2, keepdims=True), (*x.shape[:-2], shape[-2], x.shape[-1]))
+  if x.shape != shape:
+    raise InputError(f"wanted {shape}, found {found}{' (PyTorch layout)' if name != path and len(found) > 1 else ''}")
+  return np.ascontiguousarray(x), ", ".join(how)
+
+
+def _check_prefixes(new: Sequence[str], paths: Iterable[str]) -> None:
+  places = [path.partition("/")[2] for path in paths]
+  idle = [prefix for prefix in new if not any(_starts(place, [prefix]) for place in places)]
+  if idle:
+    starts = ", ".join(sorted({place.partition("/")[0] for place in places}))
+    raise InputError(f"`new` names {', '.join(idle)}, but no parameter starts so; they start with {starts}")
+
+
+def _starts(name: str, prefixes: Iterable[str]) -> bool:
+  """Whether a path or a dotted name is one of the prefixes or lies below it."""
+  return any(
+    name == prefix or name.startswith((f"{prefix.rstrip('/.')}/", f"{prefix.rstrip('/.')}.")) for prefix in prefixes
+  )

@@ -1,0 +1,194 @@
+"""PyTorch's files, of zip format and of the legacy one (before 1.6), read without PyTorch and without trusting pickles.
+
+A pickle is a program that calls what it names. Here it may name the few things in `_ALLOWED` alone, none of which does
+more than hold its arguments; anything else is refused by its name.
+"""
+
+import collections
+import math
+import os
+import pathlib
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import IO, Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from vidjax.errors import InputError
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+DTYPES: dict[str, Any] = {
+  "BoolStorage": np.bool_,
+  "ByteStorage": np.uint8,
+  "CharStorage": np.int8,
+  "ShortStorage": np.int16,
+  "IntStorage": np.int32,
+  "LongStorage": np.int64,
+  "HalfStorage": np.float16,
+  "BFloat16Storage": ml_dtypes.bfloat16,
+  "FloatStorage": np.float32,
+  "DoubleStorage": np.float64,
+}
+
+
+class _Storage(NamedTuple):
+  dtype: np.dtype
+  key: str
+  size: int
+  """In elements, as the next one."""
+  start: int = 0
+
+
+class TorchTensor(NamedTuple):
+  """A tensor as a pickle describes it: nothing is read, and nothing checked, before `array`."""
+
+  storage: _Storage
+  offset: int
+  shape: tuple[int, ...]
+  strides: tuple[int, ...]
+
+  def array(self, name: str, read: Callable[[str, int, int], bytes]) -> np.ndarray:
+    """The values; `read(key, start, stop)` returns those bytes of a storage. Raises InputError naming the tensor."""
+    dtype, key, size, start = self.storage
+    stop = self.offset + 1 + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
+    inside = all(isinstance(n, int) and n >= 0 for n in (start, self.offset, *self.shape, *self.strides))
+    if not inside or (stop > size and 0 not in self.shape) or math.prod(self.shape) > size:
+      raise InputError(f"tensor {name!r} of shape {self.shape} lies outside its storage of {size} numbers")
+    if 0 in self.shape:
+      return np.zeros(self.shape, dtype.newbyteorder("="))
+    data = np.frombuffer(read(key, (start + self.offset) * dtype.itemsize, (start + stop) * dtype.itemsize), dtype)
+    view = np.lib.stride_tricks.as_strided(data, self.shape, [n * dtype.itemsize for n in self.strides])
+    return np.array(view, dtype=dtype.newbyteorder("="))
+
+
+class _Unread:
+  """Stands for what lies beside the tensors and is harmless, such as a NumPy scalar; nobody needs its value."""
+
+  def __init__(self, *_: Any): ...
+  def __setstate__(self, _: Any) -> None: ...
+
+
+def _tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> TorchTensor:
+  return TorchTensor(_Storage(*storage), offset, tuple(shape), tuple(strides))
+
+
+_ALLOWED: dict[str, Any] = {
+  "collections.OrderedDict": collections.OrderedDict,
+  "torch.Size": tuple,
+  "torch._utils._rebuild_tensor": _tensor,
+  "torch._utils._rebuild_tensor_v2": _tensor,
+  "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+  **{f"torch.{name}": np.dtype(dtype) for name, dtype in DTYPES.items()},
+  **dict.fromkeys(("numpy.dtype", "numpy.ndarray", "_codecs.encode", "torch.device", "argparse.Namespace"), _Unread),
+  **{f"numpy.{core}.multiarray.{name}": _Unread for core in ("core", "_core") for name in ("scalar", "_reconstruct")},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+  def __init__(self, file: IO[bytes]):
+    super().__init__(file)
+    self.storages: dict[str, np.dtype] = {}
+
+  def find_class(self, module: str, name: str) -> Any:
+    try:
+      return _ALLOWED[f"{module}.{name}"]
+    except KeyError:
+      raise InputError(
+        f"its pickle asks for {module}.{name}, which is no part of a checkpoint and may run code: "
+        "save the state_dict alone, in PyTorch, if you trust the file"
+      ) from None
+
+  def persistent_load(self, pid: Any) -> _Storage:
+    kind, dtype, key, _, size, *view = pid
+    if kind != "storage" or not isinstance(dtype, np.dtype):
+      raise InputError(f"its pickle refers to {kind!r}, which is no storage of numbers")
+    self.storages[key] = dtype
+    if view and view[0] is not None:  # legacy only: a storage that is a part of another one
+      _, start, size = view[0]
+      return _Storage(dtype, key, size, start)
+    return _Storage(dtype, key, size)
+
+
+def read_torch(path: pathlib.Path, choose: Callable[[Any], Mapping[str, Any]]) -> dict[str, np.ndarray]:
+  """Reads the tensors of a file that `torch.save` wrote.
+
+  Args:
+    path: the file.
+    choose: takes what was saved, with a TorchTensor for each tensor, and returns those wanted by name.
+
+  Raises:
+    InputError: cut short, not PyTorch's, or asking for more than tensors; without the path, which the caller adds.
+  """
+  try:
+    with path.open("rb") as file:
+      zipped = file.peek(2)[:2] == b"PK"
+      return _read_zip(file, choose) if zipped else _read_legacy(file, choose)
+  except (InputError, OSError):
+    raise
+  except Exception as error:  # a pickle can be damaged in as many ways as it has bytes
+    raise InputError(f"damaged or cut short ({type(error).__name__}: {error}): fetch or save it again") from error
+
+
+def _read_zip(file: IO[bytes], choose: Callable[[Any], Mapping[str, Any]]) -> dict[str, np.ndarray]:
+  with zipfile.ZipFile(file) as archive:
+    sizes = {info.filename: info.file_size for info in archive.infolist() if info.compress_type == zipfile.ZIP_STORED}
+    pickles = [name for name in sizes if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+      raise InputError("a zip archive without PyTorch's data.pkl")
+    folder = pickles[0].removesuffix("/data.pkl")
+    big = f"{folder}/byteorder" in sizes and archive.read(f"{folder}/byteorder") == b"big"
+    with archive.open(pickles[0]) as part:
+      saved = _Unpickler(part).load()
+
+    def read(key: str, start: int, stop: int) -> bytes:
+      name = f"{folder}/data/{key}"
+      if sizes.get(name, 0) < stop:
+        raise InputError(f"{name} holds {sizes.get(name, 0)} bytes where {stop} are wanted: fetch or save it again")
+      with archive.open(name) as part:
+        part.seek(start)
+        return part.read(stop - start)
+
+    return _arrays(choose(saved), read, big)
+
+
+def _read_legacy(file: IO[bytes], choose: Callable[[Any], Mapping[str, Any]]) -> dict[str, np.ndarray]:
+  """Four pickles (magic number, version, system, what was saved), a list of keys, and the storages in that order."""
+  if _Unpickler(file).load() != LEGACY_MAGIC:
+    raise InputError("a pickle that torch.save did not write")
+  _Unpickler(file).load()
+  system = _Unpickler(file).load()
+  unpickler = _Unpickler(file)
+  saved = unpickler.load()
+  places: dict[str, tuple[int, int]] = {}
+  end = os.fstat(file.fileno()).st_size
+  for key in _Unpickler(file).load():
+    (count,) = struct.unpack("<q", file.read(8))
+    size = count * unpickler.storages[key].itemsize
+    places[key] = (file.tell(), size)
+    if size < 0 or file.tell() + size > end:
+      raise InputError(f"cut short in storage {key}: {size} bytes wanted, {end - file.tell()} left: fetch it again")
+    file.seek(size, os.SEEK_CUR)
+
+  def read(key: str, start: int, stop: int) -> bytes:
+    place, size = places[key]
+    if size < stop:
+      raise InputError(f"storage {key} holds {size} bytes where {stop} are wanted: fetch or save it again")
+    file.seek(place + start)
+    return file.read(stop - start)
+
+  return _arrays(choose(saved), read, not system["little_endian"])
+
+
+def _arrays(tensors: Mapping[str, Any], read: Callable[[str, int, int], bytes], big: bool) -> dict[str, np.ndarray]:
+  found = {}
+  for name, tensor in tensors.items():
+    if not isinstance(tensor, TorchTensor):
+      raise InputError(f"{name!r} holds a {type(tensor).__name__}, not a tensor: save the state_dict alone")
+    if big:
+      storage = tensor.storage._replace(dtype=tensor.storage.dtype.newbyteorder(">"))
+      tensor = tensor._replace(storage=storage)
+    found[name] = tensor.array(name, read)
+  return found
