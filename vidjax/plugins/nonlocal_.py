@@ -1,0 +1,67 @@
+"""Non-local block (Wang et al., CVPR 2018; thesis Eq. 4.1 and its instantiations i-iv) on space-time positions."""
+
+from typing import Literal, get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vidjax.errors import ConfigError
+from vidjax.layers import BatchNorm
+from vidjax.ops.attention import Form, attention, attention_map, halved
+
+Pairwise = Literal["gaussian", "embedded_gaussian", "dot", "concatenation"]
+
+linear_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""PyTorch's initial values, which the released code keeps: with larger ones the unscaled softmax starts saturated."""
+
+
+class NonLocal(nn.Module):
+  """Adds to every position a weighted sum over all positions of the clip: `[B,T,H,W,C] -> [B,T,H,W,C]`.
+
+  Images `[B,H,W,C]` will do. Starts as the identity: the BN before the sum has gamma = beta = 0. The map
+  `[B, T,H,W, T,H',W']`, queries first, goes to "intermediates" as "attention" where that collection is mutable.
+
+  Attributes:
+    form: f(x_i, x_j): "gaussian" exp(x_i . x_j), "embedded_gaussian" exp(theta_i . phi_j), each divided by its sum;
+      "dot" theta_i . phi_j, "concatenation" ReLU(w_f . [theta_i, phi_j]), each divided by the number of keys.
+    sub_sample: max-pool keys and values 1x2x2, as TSM's code does; the thesis' equations and BQN's code do not.
+  """
+
+  form: Pairwise = "embedded_gaussian"
+  sub_sample: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """Returns the clip with its context added; raises ConfigError for an unknown form."""
+    batch, *grid, channels = x.shape
+    if self.form not in get_args(Pairwise):
+      raise ConfigError(
+        f"NonLocal(form={self.form!r}) at {'/'.join(self.path)}: form must be one of {', '.join(get_args(Pairwise))}"
+      )
+    inner = max(channels // 2, 1)
+
+    def embedded(name: str) -> jax.Array:
+      return nn.Dense(inner, kernel_init=linear_init, name=name)(x)
+
+    query, key = (x, x) if self.form == "gaussian" else (embedded("theta"), embedded("phi"))
+    value = embedded("g")
+    if self.sub_sample:
+      key, value = halved(key), halved(value)
+    keys = key.shape[1:-1]
+    query, key, value = (array.reshape(batch, -1, array.shape[-1]) for array in (query, key, value))
+    weighing: Form = "softmax"
+    if self.form == "dot":
+      weighing = "dot"
+    elif self.form == "concatenation":
+      weighing = "relu"  # w_f . [theta, phi] is a sum of two scalars, and that the product of [a, 1] and [1, b]
+      w_f = self.param("w_f", linear_init, (2 * inner, 1))
+      a, b = query @ w_f[:inner], key @ w_f[inner:]
+      query, key = (jnp.concatenate(pair, axis=-1) for pair in ((a, jnp.ones_like(a)), (jnp.ones_like(b), b)))
+    if self.is_mutable_collection("intermediates"):
+      self.sow("intermediates", "attention", attention_map(query, key, weighing).reshape(batch, *grid, *keys))
+    y = attention(query, key, value, weighing).reshape(batch, *grid, -1)
+    y = nn.Dense(channels, kernel_init=linear_init, name="w_z")(y)
+    # all positions get nearly the same sum: their variance drowns in the mean of the squares, if taken from it
+    bn = BatchNorm(scale_init=nn.initializers.zeros, use_fast_variance=False, name="bn")
+    return x + bn(y, train)
