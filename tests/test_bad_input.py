@@ -237,7 +237,11 @@ CASES = (
   Case("fine-tuning with a prefix of nothing", FILE + " --config.init.workdir={run}",
     ("init.new names clasifier", "classifier"), config("c.init.new = ('clasifier',)")),
   Case("fine-tuning another network", TRAIN.replace("(8,8,8,8)", "(8,8,8,16)") + " --config.init.workdir={run}",
-    ("does not fit", "res4/block0/conv1/kernel: saved (3, 3, 8, 8), wanted (3, 3, 8, 16)", "init.new")),
+    ("does not fit", "res4/block0/conv1/kernel: saved (3, 3, 8, 8), wanted (3, 3, 8, 16)",
+      """add --config.init.new="('backbone/res4', 'classifier/kernel')\"""")),
+  Case("fine-tuning for other classes", FILE + " --config.init.workdir={run}",
+    ("classifier/kernel: saved (8, 2), wanted (8, 3)", """add --config.init.new="('classifier',)\""""),
+    config("c.model.num_classes = 3")),
   # Evaluation
   Case("evaluate: no workdir", "evaluate", ("--workdir=DIR is missing",)),
   Case("evaluate: no run", "evaluate --workdir={tmp}", ("not a run's folder",)),

@@ -208,13 +208,22 @@ def transfer(variables: Mapping[str, Tree], source: Mapping[str, Tree], new: Seq
     starts = ", ".join(sorted({path.split("/")[1] for path in ours}))
     raise InputError(f"init.new names {', '.join(idle)}, but no parameter starts so; they start with {starts}")
   found = {path: x for path, x in theirs.items() if not stays_new(path)}
-  check_shapes(
-    {path: np.shape(x) for path, x in found.items()},
-    {path: np.shape(x) for path, x in ours.items() if not stays_new(path)},
-    "the checkpoint to start from",
-    "; list in init.new what shall stay new",
-  )
+  saved = {path: np.shape(x) for path, x in found.items()}
+  wanted = {path: np.shape(x) for path, x in ours.items() if not stays_new(path)}
+  anew = (*new, *_misfits(saved, wanted))
+  check_shapes(saved, wanted, "the checkpoint to start from", f'; to start these anew add --config.init.new="{anew}"')
   return {"batch_stats": {}, **traverse_util.unflatten_dict({**ours, **found}, sep="/")}
+
+
+def _misfits(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+  """The shortest prefixes, below the collections, of all parameters that differ and of none that agree."""
+  agree: dict[tuple[str, ...], bool] = {}
+  for path in {**wanted, **saved}:
+    _, *parts = path.split("/")
+    for length in range(1, len(parts) + 1):
+      prefix = tuple(parts[:length])
+      agree[prefix] = agree.get(prefix, False) or saved.get(path) == wanted.get(path)
+  return ["/".join(prefix) for prefix in agree if not agree[prefix] and agree.get(prefix[:-1], True)]
 
 
 def check_shapes(saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str, remedy: str = "") -> None:
