@@ -272,7 +272,7 @@ def test_inserts_leave_the_backbone_alone(cls):
   def loss(params):
     return total(full.apply({**variables, "params": params}, clip, False))
 
-  gradients = flatten_dict(jax.jit(jax.grad(loss))(variables["params"]), sep="/")
+  gradients = flatten_dict(jax.jit(jax.grad(loss))(moved(variables["params"])), sep="/")
   idle = [path for path in sites if gradients[path.removeprefix("params/")] == 0]
   assert not idle, "inserts that do nothing"
 

@@ -20,6 +20,12 @@ conv = functools.partial(
 """`nn.Conv` with He's initial values, no bias, and the fast lowerings of `ops.convolution`."""
 
 
+def round_channels(channels: float) -> int:
+  """The nearest multiple of 8, at least 8 and 90% of `channels`: the widths of MobileNetV2 and X3D."""
+  rounded = max(8, int(channels + 4) // 8 * 8)
+  return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
 class BatchNorm(nn.BatchNorm):
   """`nn.BatchNorm` called as `(x, train)`, over every axis but the last.
 

@@ -9,7 +9,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vidjax.backbones.resnet import MiniResNet, ResNet
-from vidjax.errors import InputError
+from vidjax.errors import ConfigError, InputError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
@@ -97,3 +97,27 @@ def test_without_temporal_modelling_a_clip_and_its_reverse_are_the_same():
     apply = jax.jit(lambda x, net=network, v=variables: net.apply(v, x, False).logits)
     forwards, backwards = apply(clips), apply(clips[:, ::-1])
     assert np.allclose(forwards, backwards, rtol=1e-4) == same
+
+
+def test_features_are_averaged_over_time_and_classified_once():
+  """X3D's head: pool over space and time, a layer with ReLU, the classifier; by hand in NumPy."""
+  network = Recognizer(MiniResNet(widths=(4, 4, 4, 4)), num_classes=3, consensus="features", hidden=6)
+  clips = jax.random.normal(jax.random.key(0), (2, 3, 16, 16, 3))
+
+  @jax.jit
+  def run(clips):
+    output, variables = network.init_with_output(jax.random.key(0), clips, False)
+    return output, variables["params"], network.apply(variables, clips, False, mutable=["intermediates"])[1]
+
+  output, params, captured = jax.tree.map(np.asarray, run(clips))
+  pooled = np.asarray(captured["intermediates"]["feature_map"][0], np.float64).mean((1, 2, 3))
+  features = np.maximum(pooled @ params["hidden"]["kernel"], 0)
+  assert set(params["hidden"]) == {"kernel"}
+  assert (features == 0).any()
+  assert (features > 0).any()
+  np.testing.assert_allclose(output.features, features, rtol=1e-4, atol=1e-6)
+  logits = features @ params["classifier"]["kernel"] + params["classifier"]["bias"]
+  np.testing.assert_allclose(output.logits, logits, rtol=1e-4, atol=1e-6)
+  assert not output.aux
+  with pytest.raises(ConfigError, match=r"consensus='max'\): must be one of logits, features"):
+    Recognizer(MiniResNet(), 3, consensus="max").init(jax.random.key(0), clips, False)  # pyright: ignore

@@ -1,0 +1,170 @@
+"""MobileNetV2 (Sandler et al., CVPR 2018; thesis 5.5.1) on images `[B,H,W,C]` and clips `[B,T,H,W,C]` alike.
+
+The layout is torchvision's and that of TSM's released code. Pixels are normalised as for ResNet (ImageNet's mean and
+standard deviation).
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+
+from vidjax.errors import ConfigError
+from vidjax.layers import BatchNorm, FrozenBN, conv, round_channels
+from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
+
+STAGES = (
+  (1, 16, 1, 1),
+  (6, 24, 2, 2),
+  (6, 32, 3, 2),
+  (6, 64, 4, 2),
+  (6, 96, 3, 1),
+  (6, 160, 3, 2),
+  (6, 320, 1, 1),
+)
+"""(expansion, channels, blocks, stride) of res2 to res8, Table 2 of the paper."""
+
+TSM_BLOCKS = (1, 2, 3)
+"""The blocks of each stage that TSM's released code shifts, those with a shortcut:
+`Insert(TSM(), "before", blocks=TSM_BLOCKS)`."""
+
+
+class Stem(nn.Module):
+  """3x3 convolution of stride 2, BN, ReLU6."""
+
+  features: int = 32
+  frozen: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H/2, W/2, features]`."""
+    x = conv(self.features, (3, 3), strides=2, padding=1, name="conv")(x)
+    return nn.relu6(BatchNorm(frozen=self.frozen, name="bn")(x, train))
+
+
+class InvertedResidual(nn.Module):
+  """1x1, channel-wise 3x3 and 1x1 convolutions, beside a shortcut where the shape stays the same.
+
+  Attributes:
+    features: channels that come out.
+    stride: of the 3x3 convolution.
+    expansion: channels of the 3x3 convolution to each of the input; 1 leaves out the first 1x1 convolution, and
+      "middle" then follows the 3x3 one.
+  """
+
+  features: int
+  stride: int = 1
+  expansion: int = 6
+  inserts: tuple[Insert, ...] = ()
+  frozen: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H/stride, W/stride, features]`."""
+    bn = functools.partial(BatchNorm, frozen=self.frozen)
+    inner = self.expansion * x.shape[-1]
+    y = apply_inserts(self.inserts, "before", x, train)
+    if self.expansion > 1:
+      y = conv(inner, (1, 1), name="conv1")(y)
+      y = nn.relu6(bn(name="bn1")(y, train))
+      y = apply_inserts(self.inserts, "middle", y, train)
+    y = conv(inner, (3, 3), strides=self.stride, padding=1, feature_group_count=inner, name="conv2")(y)
+    y = nn.relu6(bn(name="bn2")(y, train))
+    if self.expansion == 1:
+      y = apply_inserts(self.inserts, "middle", y, train)
+    y = conv(self.features, (1, 1), name="conv3")(y)
+    y = bn(name="bn3")(y, train)
+    y = apply_inserts(self.inserts, "residual", y, train)
+    y = x + y if self.stride == 1 and x.shape[-1] == self.features else y
+    return apply_inserts(self.inserts, "after", y, train)
+
+
+class Stage(nn.Module):
+  """Blocks of as many channels; the first one carries the stride.
+
+  Attributes: as of vidjax.backbones.resnet.Stage and of InvertedResidual.
+  """
+
+  num_blocks: int
+  features: int
+  number: int
+  stride: int = 1
+  expansion: int = 6
+  inserts: tuple[Insert, ...] = ()
+  frozen: bool = False
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to `[..., H/stride, W/stride, features]`."""
+    block = nn.remat(InvertedResidual, static_argnums=(2,)) if self.remat else InvertedResidual
+    for i in range(self.num_blocks):
+      x = block(
+        self.features,
+        stride=self.stride if i == 0 else 1,
+        expansion=self.expansion,
+        inserts=inserts_of(self.inserts, self.number, i, self.num_blocks),
+        frozen=self.frozen,
+        name=f"block{i}",
+      )(x, train)
+    return x
+
+
+class Last(nn.Module):
+  """1x1 convolution, BN, ReLU6."""
+
+  features: int = 1280
+  frozen: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., C]` to `[..., features]`."""
+    x = conv(self.features, (1, 1), name="conv")(x)
+    return nn.relu6(BatchNorm(frozen=self.frozen, name="bn")(x, train))
+
+
+class MobileNetV2(nn.Module):
+  """MobileNetV2 without its classifier.
+
+  Attributes:
+    width_multiplier: of all channels, rounded to multiples of 8; the last 1280 grow with it but do not shrink.
+    stages: (expansion, channels, blocks, stride) of each stage; the first is number 2.
+    inserts: plug-ins and their sites; TSM_BLOCKS are the blocks with a shortcut.
+    inside: modules between the stages, which may change the number of frames: after "stem", "res2" to "res8".
+    frozen_bn: "none", "all_but_first" (TSN's partial BN: the stem's stays live) or "all".
+    remat: recompute activations block by block in the backward pass.
+  """
+
+  width_multiplier: float = 1.0
+  stages: tuple[tuple[int, int, int, int], ...] = STAGES
+  inserts: tuple[Insert, ...] = ()
+  inside: tuple[Inside, ...] = ()
+  frozen_bn: FrozenBN = "none"
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., H, W, C]` to the feature map `[..., H/32, W/32, 1280]`."""
+    if self.width_multiplier <= 0:
+      raise ConfigError(f"MobileNetV2(width_multiplier={self.width_multiplier}): must be positive")
+    numbered = dict(enumerate(self.stages, start=2))
+    check_inserts(self.inserts, {number: num_blocks for number, (_, _, num_blocks, _) in numbered.items()})
+    check_inside(self.inside, ("stem", *(f"res{number}" for number in numbered)))
+    frozen = self.frozen_bn != "none"
+    stem = round_channels(32 * self.width_multiplier)
+    x = Stem(stem, frozen=self.frozen_bn == "all", name="stem")(x, train)
+    x = apply_inside(self.inside, "stem", x, train)
+    for number, (expansion, features, num_blocks, stride) in numbered.items():
+      x = Stage(
+        num_blocks,
+        round_channels(features * self.width_multiplier),
+        number=number,
+        stride=stride,
+        expansion=expansion,
+        inserts=self.inserts,
+        frozen=frozen,
+        remat=self.remat,
+        name=f"res{number}",
+      )(x, train)
+      x = apply_inside(self.inside, f"res{number}", x, train)
+    return Last(round_channels(1280 * max(1.0, self.width_multiplier)), frozen=frozen, name="last")(x, train)

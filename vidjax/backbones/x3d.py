@@ -1,0 +1,199 @@
+"""X3D (Feichtenhofer, CVPR 2020; the small backbone of thesis ch. 3 and 5) on clips `[B,T,H,W,C]`.
+
+An image `[B,H,W,C]` is a clip of one frame. The published models differ in depth and in the clips they read:
+
+| model | depth_factor | frames x stride | training crop | crop of the 30-view tests |
+|---|---|---|---|---|
+| XS | 2.2 | 4 x 12 | 160 | 182 |
+| S | 2.2 | 13 x 6 | 160 | 182 |
+| M | 2.2 | 16 x 5 | 224 | 256 |
+| L | 5.0 | 16 x 5 | 312 | 356 |
+
+(configs/Kinetics/X3D_*.yaml of SlowFast.) Pixels in [0, 1] are normalised by mean .45 and standard deviation .225, the
+same for all channels. The head, as `Recognizer(consensus="features", hidden=2048)`, pools over space and time first.
+"""
+
+import functools
+import math
+
+import flax.linen as nn
+import jax
+
+from vidjax.errors import ConfigError
+from vidjax.layers import BatchNorm, FrozenBN, conv, round_channels
+from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
+
+BLOCKS = (1, 2, 5, 3)
+"""Blocks in res2 to res5 before the expansion in depth."""
+WIDTHS = (12, 24, 48, 96)
+"""Channels of res2 to res5 before the expansion in width."""
+EXPANSION = 2.25
+"""Inner channels of a block to each of its outputs."""
+
+
+def _channelwise(x: jax.Array, kernel: tuple[int, int, int], stride: int, name: str) -> jax.Array:
+  """One kernel over time and space for every channel; the stride is of space."""
+  clip = x if x.ndim > 4 else x[:, None]
+  y = conv(
+    x.shape[-1],
+    kernel,
+    strides=(1, stride, stride),
+    padding=[(k // 2, k // 2) for k in kernel],
+    feature_group_count=x.shape[-1],
+    name=name,
+  )(clip)
+  return y if x.ndim > 4 else y[:, 0]
+
+
+class Stem(nn.Module):
+  """3x3 convolution of stride 2, a channel-wise one over five frames, BN, ReLU."""
+
+  features: int = 24
+  frozen: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[B, T, H, W, C]` to `[B, T, H/2, W/2, features]`."""
+    x = conv(self.features, (3, 3), strides=2, padding=1, name="conv")(x)
+    x = _channelwise(x, (5, 1, 1), 1, name="conv_t")
+    return nn.relu(BatchNorm(frozen=self.frozen, name="bn")(x, train))
+
+
+class Block(nn.Module):
+  """1x1x1, channel-wise 3x3x3 and 1x1x1 convolutions beside a shortcut.
+
+  The last BN starts at zero (ZERO_INIT_FINAL_BN of SlowFast's configs), so that a new block is its shortcut.
+
+  Attributes:
+    features: channels that come out; the 3x3x3 convolution has 2.25 times as many.
+    stride: of space.
+    excite: squeeze over space and time and excite, after the 3x3x3 convolution's BN.
+    shortcut_bn: BN after a strided shortcut that keeps the number of channels, see X3D.
+  """
+
+  features: int
+  stride: int = 1
+  excite: bool = True
+  shortcut_bn: bool = False
+  inserts: tuple[Insert, ...] = ()
+  frozen: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[B, T, H, W, C]` to `[B, T, H/stride, W/stride, features]`."""
+    bn = functools.partial(BatchNorm, frozen=self.frozen)
+    inner = int(EXPANSION * self.features)
+    y = apply_inserts(self.inserts, "before", x, train)
+    y = conv(inner, (1, 1), name="conv1")(y)
+    y = nn.relu(bn(name="bn1")(y, train))
+    y = apply_inserts(self.inserts, "middle", y, train)
+    y = _channelwise(y, (3, 3, 3), self.stride, name="conv2")
+    y = bn(name="bn2")(y, train)
+    if self.excite:
+      dense = functools.partial(nn.Dense, kernel_init=nn.initializers.variance_scaling(2, "fan_out", "normal"))
+      pooled = y.mean(tuple(range(1, y.ndim - 1)), keepdims=True)
+      pooled = nn.relu(dense(round_channels(inner / 16), name="squeeze")(pooled))
+      y = y * nn.sigmoid(dense(inner, name="excite")(pooled))
+    y = conv(self.features, (1, 1), name="conv3")(nn.swish(y))
+    y = bn(scale_init=nn.initializers.zeros, name="bn3")(y, train)
+    y = apply_inserts(self.inserts, "residual", y, train)
+    wider = x.shape[-1] != self.features
+    if wider or self.stride > 1:
+      x = conv(self.features, (1, 1), strides=self.stride, name="shortcut_conv")(x)
+      x = bn(name="shortcut_bn")(x, train) if wider or self.shortcut_bn else x
+    return apply_inserts(self.inserts, "after", nn.relu(y + x), train)
+
+
+class Stage(nn.Module):
+  """Blocks of one resolution; the first one carries the stride, and every other one excites.
+
+  Attributes: as of vidjax.backbones.resnet.Stage and of Block.
+  """
+
+  num_blocks: int
+  features: int
+  number: int
+  stride: int = 2
+  shortcut_bn: bool = False
+  inserts: tuple[Insert, ...] = ()
+  frozen: bool = False
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[B, T, H, W, C]` to `[B, T, H/stride, W/stride, features]`."""
+    block = nn.remat(Block, static_argnums=(2,)) if self.remat else Block
+    for i in range(self.num_blocks):
+      x = block(
+        self.features,
+        stride=self.stride if i == 0 else 1,
+        excite=i % 2 == 0,
+        shortcut_bn=self.shortcut_bn,
+        inserts=inserts_of(self.inserts, self.number, i, self.num_blocks),
+        frozen=self.frozen,
+        name=f"block{i}",
+      )(x, train)
+    return x
+
+
+class Last(nn.Module):
+  """1x1x1 convolution, BN, ReLU: the first layers of X3D's head."""
+
+  features: int
+  frozen: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[..., C]` to `[..., features]`."""
+    x = conv(self.features, (1, 1), name="conv")(x)
+    return nn.relu(BatchNorm(frozen=self.frozen, name="bn")(x, train))
+
+
+class X3D(nn.Module):
+  """X3D up to the 1x1x1 convolution before the pooling; the defaults are X3D-XS, S and M.
+
+  Attributes:
+    depth_factor: times 1, 2, 5 and 3 blocks in res2 to res5, rounded up; X3D-L has 5.0.
+    width_factor: times 12, 24, 48 and 96 channels, rounded to multiples of 8.
+    shortcut_bn: BN also on the shortcut of a stage that keeps the number of channels (res2): False as in
+      PyTorchVideo and the thesis' released code, True as in SlowFast.
+    inserts: plug-ins and their sites.
+    inside: modules between the stages, which may change the number of frames: after "stem", "res2" to "res5".
+    frozen_bn: "none", "all_but_first" (the stem's stays live) or "all".
+    remat: recompute activations block by block in the backward pass.
+  """
+
+  depth_factor: float = 2.2
+  width_factor: float = 2.0
+  shortcut_bn: bool = False
+  inserts: tuple[Insert, ...] = ()
+  inside: tuple[Inside, ...] = ()
+  frozen_bn: FrozenBN = "none"
+  remat: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """`[B, T, H, W, C]` to the feature map `[B, T, H/32, W/32, D]`; D is 2.25 times the channels of res5."""
+    if self.depth_factor <= 0 or self.width_factor <= 0:
+      factors = f"depth_factor={self.depth_factor}, width_factor={self.width_factor}"
+      raise ConfigError(f"X3D({factors}): both must be positive")
+    blocks = [math.ceil(self.depth_factor * n) for n in BLOCKS]
+    widths = [round_channels(self.width_factor * n) for n in WIDTHS]
+    check_inserts(self.inserts, dict(enumerate(blocks, start=2)))
+    check_inside(self.inside, ("stem", "res2", "res3", "res4", "res5"))
+    frozen = self.frozen_bn != "none"
+    x = Stem(widths[0], frozen=self.frozen_bn == "all", name="stem")(x, train)
+    x = apply_inside(self.inside, "stem", x, train)
+    for number, (num_blocks, features) in enumerate(zip(blocks, widths, strict=True), start=2):
+      x = Stage(
+        num_blocks,
+        features,
+        number=number,
+        shortcut_bn=self.shortcut_bn,
+        inserts=self.inserts,
+        frozen=frozen,
+        remat=self.remat,
+        name=f"res{number}",
+      )(x, train)
+      x = apply_inside(self.inside, f"res{number}", x, train)
+    return Last(int(EXPANSION * widths[-1]), frozen=frozen, name="last")(x, train)
