@@ -89,7 +89,8 @@ def load_weights(
   arrays, loaded, adapted, fresh, wrong = dict(ours), {}, {}, [], []
   idle = {name: why for name in tensors for pattern, why in IDLE.items() if re.search(pattern, f".{name}")}
   idle |= {name: "may be left over" for name in tensors if _starts(name, unused)}
-  for path, x in ours.items():
+  for path in sorted(ours, key=lambda path: (path.startswith("batch_stats"), not path.endswith("kernel"))):
+    x = ours[path]
     name, place, site = match.get(path), path.partition("/")[2], INSERTED.search(path)
     if _starts(place, new):
       fresh.append(path)

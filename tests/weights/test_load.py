@@ -1,0 +1,246 @@
+import flax.linen as nn
+import ml_dtypes
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from safetensors.numpy import save_file
+
+from tests.weights.released import filled, fresh, resnet, shapes_of
+from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.errors import ConfigError, InputError
+from vidjax.networks.recognizer import Recognizer
+from vidjax.plugins.insert import Insert, Inside
+from vidjax.plugins.tsm import TSM
+from vidjax.weights.load import load_weights
+
+RESNET18 = (2, 2, 2, 2)
+
+
+def flat(variables):
+  return flatten_dict(variables, sep="/")
+
+
+class Gain(nn.Module):
+  """A plug-in with a parameter and statistics."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    return nn.BatchNorm(use_running_average=True, name="bn")(x)
+
+
+class Gap(nn.Module):
+  @nn.compact
+  def __call__(self, x, train):
+    return nn.Dense(x.shape[-1], name="dense")(x)
+
+
+@pytest.mark.parametrize(
+  ("depth", "blocks", "width", "classes"),
+  [(18, RESNET18, 12, 2), (34, (3, 4, 6, 3), 4, 7), (50, (3, 4, 6, 3), 6, 9), (101, (3, 4, 23, 3), 4, 5)],
+)
+def test_resnets_of_any_depth_width_and_number_of_classes(depth, blocks, width, classes):
+  tensors = filled(resnet(blocks, width, depth > 34, classes))
+  variables, report = load_weights(shapes_of(Recognizer(ResNet(depth, width), classes)), tensors)
+  counts = [name for name in tensors if name.endswith("num_batches_tracked")]
+  assert list(report.unused) == counts
+  assert not report.new
+  assert not report.adapted
+  assert sorted(report.loaded.values()) == sorted(set(tensors) - set(counts))
+  loaded = flat(variables)
+  for path, name in (
+    ("params/backbone/stem/conv/kernel", "conv1.weight"),
+    ("params/backbone/res3/block0/shortcut_conv/kernel", "layer2.0.downsample.0.weight"),
+    ("params/backbone/res5/block1/conv2/kernel", "layer4.1.conv2.weight"),
+  ):
+    np.testing.assert_array_equal(loaded[path], tensors[name].transpose(2, 3, 1, 0))
+  np.testing.assert_array_equal(loaded["params/classifier/kernel"], tensors["fc.weight"].T)
+  for leaf, name in {"params/{}/scale": "weight", "params/{}/bias": "bias"}.items():
+    path = leaf.format("backbone/res4/block1/bn2")
+    np.testing.assert_array_equal(loaded[path], tensors[f"layer3.1.bn2.{name}"])
+  for leaf, name in (("mean", "running_mean"), ("var", "running_var")):
+    path = f"batch_stats/backbone/res4/block0/shortcut_bn/{leaf}"
+    np.testing.assert_array_equal(loaded[path], tensors[f"layer3.0.downsample.1.{name}"])
+
+
+def wrapped(name: str) -> str:
+  """As TSN's class and TSM's wrapper around every block's first convolution have it."""
+  if name.startswith("fc"):
+    return f"new_{name}"
+  return f"base_model.{name.replace('.0.conv1.', '.0.conv1.net.')}"
+
+
+def test_names_of_the_released_tsm_give_the_same(tmp_path):
+  tensors = filled(resnet(RESNET18, 4, False))
+  shapes = shapes_of(Recognizer(ResNet(18, 4, inserts=(Insert(TSM(2), "before"),)), 7))
+  plain, _ = load_weights(shapes, tensors)
+  np.savez(tmp_path / "tsm.npz", **{f"module.{wrapped(name)}": x for name, x in tensors.items()})
+  for again in (tmp_path / "tsm.npz", {wrapped(name): x for name, x in tensors.items()}):
+    variables, report = load_weights(shapes, again)
+    assert len(report.loaded) == len(flat(shapes))
+    for path, x in flat(plain).items():
+      np.testing.assert_array_equal(flat(variables)[path], x)
+
+
+def test_halves_and_bfloat16_become_what_the_network_has(tmp_path):
+  network = Recognizer(MiniResNet((4, 4, 4, 4)), 3)
+  tensors, report = load_weights(shapes_of(network), filled(mini()))
+  for dtype in (np.float16, ml_dtypes.bfloat16, np.float64):
+    cast = {name: x.astype(dtype) if x.dtype.kind == "f" else x for name, x in filled(mini()).items()}
+    save_file(cast, tmp_path / "cast.safetensors")
+    variables, again = load_weights(shapes_of(network), tmp_path / "cast.safetensors")
+    assert again == report
+    for path, x in flat(variables).items():
+      assert x.dtype == np.float32
+      np.testing.assert_allclose(x, flat(tensors)[path], rtol=2**-8)
+  with pytest.raises(InputError, match=r"conv1.weight: holds int8, wanted float32: convert"):
+    load_weights(shapes_of(network), {name: x.astype(np.int8) for name, x in filled(mini()).items()})
+
+
+def mini(classes: int = 3, channels: int = 3):
+  """Shapes of MiniResNet((4, 4, 4, 4)), whose stem has a 5x5 kernel, as torchvision would name them."""
+  shapes = {"conv1.weight": (4, channels, 5, 5), "fc.weight": (classes, 4), "fc.bias": (classes,)}
+  whole = resnet((1, 1, 1), 4, False)
+  return {**{name: tuple(min(4, n) for n in x) for name, x in whole.items()}, **shapes}
+
+
+@pytest.mark.parametrize(("here", "there"), [(10, 3), (2, 3), (3, 10), (1, 3)])
+def test_the_first_convolution_takes_the_mean_over_input_channels(here, there):
+  tensors = filled(mini(channels=there))
+  shapes = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3), channels=here)
+  variables, report = load_weights(shapes, tensors)
+  mean = tensors["conv1.weight"].mean(1).transpose(1, 2, 0)
+  kernel = variables["params"]["backbone"]["stem"]["conv"]["kernel"]
+  assert kernel.shape == (5, 5, here, 4)
+  np.testing.assert_allclose(kernel, np.repeat(mean[:, :, None], here, 2), rtol=1e-6)
+  assert report.adapted == {"params/backbone/stem/conv/kernel": f"{there} to {here} input channels (each the mean)"}
+
+
+class Video(nn.Module):
+  """A stem over three frames, in a network with one class for each channel."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    return nn.Conv(4, (3, 5, 5), use_bias=False, name="conv")(x)
+
+
+class Inflated(nn.Module):
+  @nn.compact
+  def __call__(self, x, train):
+    return Video(name="stem")(x, train)
+
+
+@pytest.mark.parametrize("inflation", ["mean", "centre"])
+def test_2d_kernels_inflate(inflation):
+  """A clip of equal frames gives what the image gave, in the middle."""
+  weight = filled({"conv1.weight": (4, 3, 5, 5)})
+  network = Inflated()
+  variables, report = load_weights(shapes_of(network), weight, inflation=inflation)
+  kernel, flat_kernel = variables["params"]["stem"]["conv"]["kernel"], weight["conv1.weight"].transpose(2, 3, 1, 0)
+  assert kernel.shape == (3, 5, 5, 3, 4)
+  np.testing.assert_allclose(kernel.sum(0), flat_kernel, rtol=1e-6)
+  np.testing.assert_allclose(kernel[0], 0 if inflation == "centre" else flat_kernel / 3, rtol=1e-6)
+  assert report.adapted == {"params/stem/conv/kernel": f"2D to 3 frames ({inflation})"}
+  with pytest.raises(ConfigError, match="must be 'mean' or 'centre'"):
+    load_weights(shapes_of(network), weight, inflation="repeat")
+
+
+def test_imagenet_loads_into_any_network_with_inserts():
+  """Plug-ins keep their fresh values without being listed; the report does list them."""
+  inserts = (Insert(TSM(2), "before"), Insert(Gain(), "residual"), Insert(Gain(), "after", stages=(3,)))
+  network = Recognizer(MiniResNet((4, 4, 4, 4), inserts=inserts, inside=(Inside(Gap(), "stem"),)), 5)
+  before, tensors = fresh(network), filled(mini(classes=1000))
+  variables, report = load_weights(before, tensors, new=("classifier",))
+  places = {path.partition("/")[2].rpartition("/")[0] for path in report.new}
+  assert places == {
+    "classifier",
+    "backbone/after_stem_Gap/dense",
+    "backbone/res3/block0/after_Gain/bn",
+    *(f"backbone/res{i}/block0/residual_Gain/bn" for i in (2, 3, 4)),
+  }
+  for path in report.new:
+    np.testing.assert_array_equal(flat(variables)[path], flat(before)[path])
+  assert set(report.new).isdisjoint(report.loaded)
+  assert set(report.new) | set(report.loaded) == set(flat(before))
+  assert report.unused["fc.weight"] == "classifier/kernel stays new"
+  text = str(report)
+  assert text.startswith(f"loaded {len(report.loaded)} arrays, 0 of them adapted; {len(report.new)} are new; ")
+  for line in ("new params/classifier/bias", "unused fc.bias: classifier/bias stays new", "unused bn1.num_batches"):
+    assert f"\n  {line}" in text
+
+
+def test_a_plug_in_the_checkpoint_has_must_be_there_at_every_site():
+  network = Recognizer(MiniResNet((4, 4, 4, 4), inserts=(Insert(Gain(), "after"),)), 3)
+  everything = flat(fresh(network))
+  assert len(load_weights(shapes_of(network), everything)[1].loaded) == len(everything)
+  lost = {path: x for path, x in everything.items() if "res3/block0/after_Gain" not in path}
+  with pytest.raises(
+    InputError, match=r"backbone/res3/block0/after_Gain/bn/scale \(4,\) finds no params/backbone/res3"
+  ):
+    load_weights(shapes_of(network), lost)
+
+
+def test_new_is_taken_by_whole_names_and_must_exist():
+  network = Recognizer(MiniResNet((4, 4, 4, 4)), 3)
+  before = fresh(network)
+  _, report = load_weights(before, filled(mini()), new=("backbone/res3", "classifier/bias"))
+  assert {path.partition("/")[2].split("/")[1] for path in report.new} == {"res3", "bias"}
+  for prefix in ("backbone/res", "head"):
+    with pytest.raises(InputError, match=f"`new` names {prefix}, but no .*; they start with backbone, classifier"):
+      load_weights(before, filled(mini()), new=(prefix, "classifier"))
+
+
+def test_what_is_left_over_must_be_allowed():
+  shapes, tensors = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3)), filled(mini())
+  more = {**tensors, "aux.fc.weight": np.ones((3, 3)), "auxiliary": np.ones(1)}
+  with pytest.raises(InputError, match=r"aux.fc.weight \(3, 3\) has no place in the network; auxiliary \(1,\) has no"):
+    load_weights(shapes, more)
+  with pytest.raises(InputError, match=r"network: auxiliary \(1,\) has no place in the network\."):
+    load_weights(shapes, more, unused=("aux",))
+  _, report = load_weights(shapes, more, unused=("aux", "auxiliary"))
+  assert report.unused["aux.fc.weight"] == report.unused["auxiliary"] == "may be left over"
+
+
+@pytest.mark.parametrize(
+  ("blocks", "bottleneck", "message"),
+  [
+    (
+      (3, 4, 6, 3),
+      False,
+      r"layer1.2.conv1.weight \(4, 4, 3, 3\) has no place in the network; .*; and \d+ more\. Choose",
+    ),
+    ((1, 2, 2, 2), False, r"backbone/res2/block1/conv1/kernel \(3, 3, 4, 4\) finds no layer1.1.conv1.weight"),
+    (
+      (2, 2, 2, 2),
+      True,
+      r"backbone/res2/block0/conv1/kernel: layer1.0.conv1.weight: wanted \(3, 3, 4, 4\), found \(4, 4, 1, 1\) \(",
+    ),
+  ],
+)
+def test_checkpoints_of_another_depth_are_refused(blocks, bottleneck, message):
+  with pytest.raises(InputError, match=message):
+    load_weights(shapes_of(Recognizer(ResNet(18, 4), 7)), filled(resnet(blocks, 4, bottleneck)))
+
+
+def test_shapes_that_differ_are_named(tmp_path):
+  shapes, tensors = shapes_of(Recognizer(ResNet(18, 4), 5)), filled(resnet(RESNET18, 4, False))
+  np.savez(tmp_path / "a.npz", **tensors)
+  with pytest.raises(
+    InputError, match=r"a.npz does not fit .*classifier/kernel: fc.weight: wanted \(32, 5\), found \(7"
+  ):
+    load_weights(shapes, tmp_path / "a.npz")
+  tensors = filled(resnet(RESNET18, 8, False, 5))
+  message = (
+    r"backbone/res2/block0/conv1/kernel: layer1.0.conv1.weight: wanted \(3, 3, 4, 4\), found \(8, 8, 3, 3\) \(PyT"
+  )
+  with pytest.raises(InputError, match=message):
+    load_weights(shapes, tensors)
+
+
+def test_a_checkpoint_of_another_kind_is_refused():
+  shapes = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
+  message = r"it names nothing as this network does \(encoder.a, encoder.b, ...\); .* finds no layer2.0.conv1.w"
+  with pytest.raises(InputError, match=message):
+    load_weights(shapes, {"encoder.a": np.ones(1), "encoder.b": np.ones(1)})
+  tensors = filled(mini())
+  with pytest.raises(InputError, match=r"holds both conv1.weight and base_model.conv1.weight"):
+    load_weights(shapes, {**tensors, "base_model.conv1.weight": tensors["conv1.weight"]})
