@@ -204,7 +204,7 @@ CASES = (
   Case("unknown synthetic variant", TRAIN + " --config.data.name=synthetic_actions/ordr", ("ordr", "order")),
   Case("missing training split", TRAIN + " --config.data.train_split=trian", ("no split 'trian'", "train, validation")),
   Case("missing validation split", TRAIN + " --config.data.validation_split=val",
-    ("no split 'val'", "train, validation")),
+    ("no split 'val' to validate on", "train, validation", "--config.data.validation_split", "--split=train:.8")),
   Case("batch larger than the data", TRAIN + " --config.train.batch_size=99", ("batch of 99", "lower train.")),
   Case("batch for no number of devices", TRAIN + " --config.train.devices=8",
     ("batch_size=4", "multiple of 8 devices")),

@@ -13,7 +13,7 @@ import pathlib
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -71,51 +71,23 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
   mesh = make_mesh(settings.devices)
   check_batch_size(settings.batch_size, mesh, settings.accumulate)
   loader = run.train_loader(settings.batch_size)
-  run.eval_loader(batch_size=settings.batch_size)  # a validation split that is not there shows now, not after an epoch
+  check_validation_split(run)
   schedule = build(config["schedule"], epochs=settings.epochs)(loader.batches_per_epoch)
   optimizer = build(config["optimizer"], schedule=schedule)
   prepare = make_prepare(build(config["device_transforms"]), run.normalise, len(run.class_names))
-  step = make_train_step(
-    run.network,
-    build(config["losses"]),
-    build(config["blend"]),
-    optimizer,
-    prepare,
-    dtype=run.dtype,
-    ema_decay=settings.ema_decay,
-    accumulate=settings.accumulate,
-  )
 
   init_key, train_key = jax.random.split(jax.random.key(config["seed"]))
   make = functools.partial(init_state, run.network, run.clip_shape, optimizer, ema=settings.ema_decay is not None)
   abstract = jax.eval_shape(make, key=init_key)
-  sharding, whole = state_sharding(abstract, mesh, settings.fsdp), NamedSharding(mesh, PartitionSpec())
-  train_step = jax.jit(
-    step, in_shardings=(sharding, batch_sharding(mesh), whole), out_shardings=(sharding, whole), donate_argnums=0
-  )
-  if has_checkpoint(workdir):
-    check_same(workdir, config, run.class_names)
-  elif jax.process_index() == 0:
-    write_folder(workdir, config, run.class_names)
+  sharding = state_sharding(abstract, mesh, settings.fsdp)
+  layout = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, sharding)
+  train_step = jit_train_step(run, optimizer, prepare, sharding, mesh)
+  claim_folder(workdir, run)
   describe(run, abstract.params, len(loader.source), mesh)
-  scorer = make_scorer(run.network, run.normalise, mesh, run.dtype)
-
-  def evaluate(state: State) -> Mapping[str, float]:
-    variables = state.ema or {"params": state.params, "batch_stats": state.batch_stats}
-    batches = run.eval_loader(batch_size=settings.batch_size).batches()
-    summary = summarize(score_split(scorer, variables, batches), run.class_names)
-    return {name: summary[name] for name in ("top1", "top5", "mean_class")}
-
-  def show_batch(batch: Batch, host: Mapping[str, Any]) -> None:
-    if jax.process_index() == 0:
-      clips = jax.jit(prepare)({name: x[:8] for name, x in host.items() if name in batch}, train_key)["video"]
-      titles = [run.class_names[label] for label in host["label"][:8]]
-      save_batch(workdir / "batch.png", np.asarray(clips), titles, run.normalise.mean, run.normalise.std)
 
   with sole_user(workdir), contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
     total = round(settings.epochs * loader.batches_per_epoch)
     if checkpoints.latest_step is not None:
-      layout = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, sharding)
       state, done = checkpoints.restore(layout)
       say(f"{workdir} goes on after step {done} of {total}" if done < total else f"{workdir} is finished")
     else:
@@ -135,10 +107,71 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
           log=log,
           config=config,
           schedule=schedule,
-          evaluate=evaluate,
-          show_batch=None if done else show_batch,
+          evaluate=make_validation(run, mesh),
+          show_batch=None if done else functools.partial(show_batch, workdir, run, prepare, train_key),
         )
   return settings
+
+
+def check_validation_split(run: Run) -> None:
+  """A validation split that is not there or cannot be read shows now, not after an epoch."""
+  split, splits = run.data.validation_split, run.dataset.splits
+  if split not in splits:
+    again = " prepare it again with --split=train:.8,validation:.2, or" if run.data.name.startswith("folder/") else ""
+    raise InputError(
+      f"{run.data.name} has no split {split!r} to validate on; it has {', '.join(splits)}:{again} name one with"
+      f" --config.data.validation_split (accuracy on {run.data.train_split} says nothing about other videos)"
+    )
+  run.eval_loader(batch_size=run.settings.batch_size)
+
+
+def jit_train_step(run: Run, optimizer: Any, prepare: Any, sharding: State, mesh: Mesh) -> Any:
+  """The train step of a run, `(state, batch, key) -> (state, metrics)`, compiled for the devices of a mesh."""
+  step = make_train_step(
+    run.network,
+    build(run.config["losses"]),
+    build(run.config["blend"]),
+    optimizer,
+    prepare,
+    dtype=run.dtype,
+    ema_decay=run.settings.ema_decay,
+    accumulate=run.settings.accumulate,
+  )
+  whole = NamedSharding(mesh, PartitionSpec())
+  return jax.jit(
+    step, in_shardings=(sharding, batch_sharding(mesh), whole), out_shardings=(sharding, whole), donate_argnums=0
+  )
+
+
+def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Mapping[str, float]]:
+  """The function that measures a state on the validation split."""
+  scorer = make_scorer(run.network, run.normalise, mesh, run.dtype)
+
+  def validate(state: State) -> Mapping[str, float]:
+    variables = state.ema or {"params": state.params, "batch_stats": state.batch_stats}
+    batches = run.eval_loader(batch_size=run.settings.batch_size).batches()
+    summary = summarize(score_split(scorer, variables, batches), run.class_names)
+    return {name: summary[name] for name in ("top1", "top5", "mean_class")}
+
+  return validate
+
+
+def show_batch(
+  workdir: pathlib.Path, run: Run, prepare: Any, key: jax.Array, batch: Batch, host: Mapping[str, Any]
+) -> None:
+  """Writes `batch.png`: the first clips of a batch as the network sees them."""
+  if jax.process_index() == 0:
+    clips = jax.jit(prepare)({name: x[:8] for name, x in host.items() if name in batch}, key)["video"]
+    titles = [run.class_names[label] for label in host["label"][:8]]
+    save_batch(workdir / "batch.png", np.asarray(clips), titles, run.normalise.mean, run.normalise.std)
+
+
+def claim_folder(workdir: pathlib.Path, run: Run) -> None:
+  """Writes what `open_run` needs into a new folder; raises InputError where another config was trained in it."""
+  if has_checkpoint(workdir):
+    check_same(workdir, run.config, run.class_names)
+  elif jax.process_index() == 0:
+    write_folder(workdir, run.config, run.class_names)
 
 
 @contextlib.contextmanager
