@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -50,7 +51,7 @@ def command(tiny_data):
     workdir: pathlib.Path, *flags: str, config: str = "configs/quickstart.py", without: str = "nothing"
   ) -> list[str]:
     given = {flag.partition("=")[0] for flag in flags}
-    kept = [flag for flag in TINY if flag.partition("=")[0] not in given and without not in flag]
+    kept = [flag for flag in TINY if flag.partition("=")[0] not in given and not re.search(without, flag)]
     data = f"--config.data.dir={tiny_data}"
     return [sys.executable, "-m", "vidjax.train", f"--config={config}", f"--workdir={workdir}", data, *kept, *flags]
 

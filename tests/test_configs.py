@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from vidjax.build import build
 from vidjax.run import check_sections, section
 
-VARIANTS = {"quickstart": ("tsm", "tsn"), "folder": ("resnet50", "mini")}
+VARIANTS = {"quickstart": ("tsm", "tsn"), "folder": ("resnet50", "mini"), "x3d": ("xs", "s", "m", "l")}
 """The arguments of every config file that takes some; a new file without an entry is tested without one."""
 
 
@@ -54,6 +54,12 @@ def test_a_wrong_argument_names_the_right_ones():
     ("configs/quickstart.py:tsn", (), "nothing"),
     ("configs/folder.py:mini", (), "nothing"),
     ("configs/folder.py", ("--config.model.backbone.depth=18",), "widths"),
+    ("configs/mobilenet.py", ("--config.model.backbone.width_multiplier=0.25", "--config.schedule.at=()"), "widths"),
+    (
+      "configs/x3d.py:xs",
+      ("--config.model.backbone.depth_factor=0.2", "--config.schedule.warmup_epochs=0.0"),
+      "widths|num_segments",
+    ),
   ],
 )
 def test_trains_one_step_through_the_real_command(config, flags, without, train, tmp_path):
