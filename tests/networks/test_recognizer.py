@@ -1,35 +1,17 @@
 import functools
-import re
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.errors import ConfigError, InputError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
-
-BN_NAMES = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
-
-
-def converted(name: str, array: np.ndarray) -> tuple[str, np.ndarray]:
-  """A name and array of the released TSM network to the collection and path and the layout they have here."""
-  *module, leaf = name.removeprefix("base_model.").replace(".net.", ".").split(".")
-  if module == ["new_fc"]:
-    return f"params/classifier/{'kernel' if leaf == 'weight' else 'bias'}", array.T
-  path = "/".join(module).replace("downsample/0", "shortcut_conv").replace("downsample/1", "shortcut_bn")
-  path = re.sub(r"layer(\d)/(\d+)", lambda m: f"res{int(m[1]) + 1}/block{m[2]}", path)
-  if "res" not in path:
-    path = f"stem/{path.rstrip('1')}"
-  if path.endswith(("conv", "conv1", "conv2", "conv3")):
-    return f"params/backbone/{path}/kernel", array.transpose(2, 3, 1, 0)
-  collection = "batch_stats" if leaf.startswith("running") else "params"
-  return f"{collection}/backbone/{path}/{BN_NAMES[leaf]}", array
+from vidjax.weights.load import load_weights
 
 
 def test_golden_tsm_resnet50_of_width_8(shared_golden):
@@ -39,10 +21,10 @@ def test_golden_tsm_resnet50_of_width_8(shared_golden):
   clips = golden["x_int8"].reshape(batch, stacked // 3, 3, height, width) * golden["x_scale"]
   clips = jnp.moveaxis(jnp.asarray(clips), 2, -1)
   network = Recognizer(ResNet(50, width=8, inserts=(Insert(TSM(), "before"),)), num_classes=7)
-  weights = dict(converted(key[2:], golden[key]) for key in golden if key.startswith("w/"))
-  variables = unflatten_dict(weights, sep="/")
+  tensors = {key[2:]: golden[key] for key in golden if key.startswith("w/")}
   wanted = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), clips)
-  assert {k: v.shape for k, v in weights.items()} == {k: v.shape for k, v in flatten_dict(wanted, sep="/").items()}
+  variables, report = load_weights(wanted, tensors)
+  assert sorted(report.loaded.values()) == sorted(tensors)
 
   def is_stage(module: nn.Module, method: str) -> bool:
     return method == "__call__" and module.path[1:] in {("stem",), ("res2",), ("res3",), ("res4",), ("res5",)}

@@ -1,3 +1,6 @@
+import ast
+import re
+
 import flax.linen as nn
 import ml_dtypes
 import numpy as np
@@ -206,7 +209,7 @@ def test_what_is_left_over_must_be_allowed():
     (
       (3, 4, 6, 3),
       False,
-      r"layer1.2.conv1.weight \(4, 4, 3, 3\) has no place in the network; .*; and \d+ more\. Choose",
+      r"layer1.2.conv1.weight \(4, 4, 3, 3\) has no place in the network; .*; and \d+ more\. Take",
     ),
     ((1, 2, 2, 2), False, r"backbone/res2/block1/conv1/kernel \(3, 3, 4, 4\) finds no layer1.1.conv1.weight"),
     (
@@ -238,9 +241,33 @@ def test_shapes_that_differ_are_named(tmp_path):
 
 def test_a_checkpoint_of_another_kind_is_refused():
   shapes = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
-  message = r"it names nothing as this network does \(encoder.a, encoder.b, ...\); .* finds no layer2.0.conv1.w"
+  message = (
+    r"checkpoint holds nothing named as in this network: encoder.a, encoder.b, ...; .* finds no layer1.0.conv1.w"
+  )
   with pytest.raises(InputError, match=message):
     load_weights(shapes, {"encoder.a": np.ones(1), "encoder.b": np.ones(1)})
   tensors = filled(mini())
   with pytest.raises(InputError, match=r"holds both conv1.weight and base_model.conv1.weight"):
     load_weights(shapes, {**tensors, "base_model.conv1.weight": tensors["conv1.weight"]})
+
+
+def test_the_remedy_in_the_message_is_one():
+  """Another classifier, a stage too wide, and a head too many: accepted as the message says."""
+  network = Recognizer(ResNet(18, 4), 5)
+  tensors = {**filled(resnet(RESNET18, 4, False)), "aux.fc.weight": np.ones((3, 3))}
+  for name in ("layer3.0.conv1.weight", "layer3.0.bn1.running_mean"):
+    tensors[name] = np.concatenate([tensors[name]] * 2)
+  with pytest.raises(InputError) as error:
+    load_weights(fresh(network), tensors)
+  remedy = str(error.value).partition("accept that with ")[2]
+  options = ast.literal_eval("{" + re.sub(r"(\w+)=", r"'\1':", remedy) + "}")
+  assert options == {
+    "new": ("backbone/res4/block0/conv1", "classifier", "backbone/res4/block0/bn1/mean"),
+    "unused": ("aux",),
+  }
+  _, report = load_weights(fresh(network), tensors, **options)
+  assert {path.rpartition("/")[0] for path in report.new} == {
+    "params/backbone/res4/block0/conv1",
+    "params/classifier",
+    "batch_stats/backbone/res4/block0/bn1",
+  }

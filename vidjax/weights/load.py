@@ -86,11 +86,10 @@ def load_weights(
   _check_prefixes(new, ours)
   wanted, match = _match(ours, tensors)
   known = {site[1] for path in match if (site := INSERTED.search(path))}
-  arrays, loaded, adapted, fresh, wrong = dict(ours), {}, {}, [], []
+  arrays, loaded, adapted, fresh, misfits = dict(ours), {}, {}, [], {}
   idle = {name: why for name in tensors for pattern, why in IDLE.items() if re.search(pattern, f".{name}")}
   idle |= {name: "may be left over" for name in tensors if _starts(name, unused)}
   for path in sorted(ours, key=lambda path: (path.startswith("batch_stats"), not path.endswith("kernel"))):
-    x = ours[path]
     name, place, site = match.get(path), path.partition("/")[2], INSERTED.search(path)
     if _starts(place, new):
       fresh.append(path)
@@ -98,25 +97,28 @@ def load_weights(
     elif name is None and site and site[1] not in known:
       fresh.append(path)
     elif name is None:
-      wrong.append(f"{place} {tuple(x.shape)} finds no {wanted.get(path, path)}")
+      misfits[place] = f"{place} {tuple(ours[path].shape)} finds no {wanted.get(path, path)}"
     else:
       loaded[path] = name
       try:
-        arrays[path], how = _fit(tensors[name], name, path, x, inflation)
+        arrays[path], how = _fit(tensors[name], name, path, ours[path], inflation)
         adapted |= {path: how} if how else {}
       except InputError as error:
-        wrong.append(f"{place}: {name}: {error}")
+        misfits[place] = f"{place}: {name}: {error}"
   used = set(loaded.values())
   left = [name for name in tensors if name not in used and name not in idle]
-  wrong += [f"{name} {tensors[name].shape} has no place in the network" for name in left]
-  if wrong:
-    what = "the checkpoint" if isinstance(source, Mapping) else str(source)
-    shown = [*wrong[:5], *([f"and {len(wrong) - 5} more"] if len(wrong) > 5 else [])]
+  if misfits or left:
+    good = [place for path in ours if (place := path.partition("/")[2]) not in misfits]
+    anew, over = (*new, *_covering(misfits, good, "/")), (*unused, *_covering(left, [*used, *idle], "."))
+    wrong = [*misfits.values(), *(f"{name} {tensors[name].shape} has no place in the network" for name in left)]
+    origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
     if not loaded:
-      shown = [f"it names nothing as this network does ({', '.join([*tensors][:3])}, ...)", *shown[:3]]
+      raise InputError(f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}, ...; {wrong[0]}")
+    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    remedy = f"new={anew}" if not left else f"new={anew}, unused={over}"
     raise InputError(
-      f"{what} does not fit this network: {'; '.join(shown)}. Choose the network it was made for, or list in `new` "
-      "what shall keep fresh values and in `unused` what may be left over"
+      f"{origin} does not fit this network: {'; '.join(wrong[:5])}{more}. "
+      f"Take the network it was made for, or accept that with {remedy}"
     )
   report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used})
   return {"batch_stats": {}, **traverse_util.unflatten_dict(arrays, sep="/")}, report
@@ -172,6 +174,19 @@ def _check_prefixes(new: Sequence[str], paths: Iterable[str]) -> None:
   if idle:
     starts = ", ".join(sorted({place.partition("/")[0] for place in places}))
     raise InputError(f"`new` names {', '.join(idle)}, but no parameter starts so; they start with {starts}")
+
+
+def _covering(bad: Iterable[str], good: Iterable[str], separator: str) -> list[str]:
+  """The shortest prefixes that cover all bad names and none of the good ones."""
+  taken = {
+    separator.join(parts[:i]) for name in good for parts in [name.split(separator)] for i in range(1, len(parts))
+  }
+  found = {}
+  for name in bad:
+    parts = name.split(separator)
+    prefixes = (separator.join(parts[:i]) for i in range(1, len(parts) + 1))
+    found[next((prefix for prefix in prefixes if prefix not in taken), name)] = None
+  return [*found]
 
 
 def _starts(name: str, prefixes: Iterable[str]) -> bool:

@@ -1,0 +1,224 @@
+"""Whole networks by their released names. files/*.json hold names and shapes of torchvision 0.28 and timm 1.0.31
+
+and the scores they give, in float64, where every array is a `wave` of its name: `resnet18`, `mobilenet_v2` with the
+stages [[1, 8, 1, 1], [6, 8, 2, 2], [6, 16, 2, 2]], timm's `mobilenetv2_035`, and its `inception_resnet_v2` cut to two,
+one and one plus one blocks; five classes each.
+"""
+
+import json
+import pathlib
+import re
+import zlib
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from safetensors.numpy import load_file
+
+from tests.weights.released import BN, filled, fresh, shapes_of
+from vidjax.backbones.inception_resnet import InceptionResNetV2
+from vidjax.backbones.mobilenet import MobileNetV2
+from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.backbones.x3d import X3D
+from vidjax.networks.recognizer import Recognizer
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.nonlocal_ import NonLocal
+from vidjax.plugins.tsm import TSM
+from vidjax.weights.export import export, torch_tensors
+from vidjax.weights.load import load_weights
+
+FILES = pathlib.Path(__file__).parent / "files"
+SMALL = ((1, 8, 1, 1), (6, 8, 2, 2), (6, 16, 2, 2))
+
+
+def wave(name: str, shape: tuple[int, ...]) -> np.ndarray:
+  """Numbers in [-1, 1] that look random, scaled as a layer's array of this name should be."""
+  phase = zlib.crc32(name.encode()) % 1000
+  x = 2 * (43758.5453 * np.sin(12.9898 * np.arange(np.prod(shape)) + phase) % 1) - 1
+  if name.endswith("running_var"):
+    x = 1 + 0.5 * x
+  elif len(shape) == 1 and name.endswith("weight"):
+    x = 1 + 0.3 * x
+  elif len(shape) == 1:
+    x = 0.1 * x
+  elif name != "input":
+    x = x * np.sqrt(6 / np.prod(shape[1:]))
+  return x.reshape(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+  ("name", "backbone"),
+  [
+    ("torchvision_resnet18", ResNet(18)),
+    ("torchvision_mobilenet", MobileNetV2(stages=SMALL)),
+    pytest.param("timm_mobilenet", MobileNetV2(0.35), marks=pytest.mark.slow),
+    pytest.param("timm_inception_resnet", InceptionResNetV2(blocks=(2, 1, 2)), marks=pytest.mark.slow),
+  ],
+)
+def test_scores_of_torchvision_and_timm(name, backbone):
+  golden = json.loads((FILES / f"{name}.json").read_text())
+  tensors = {name: wave(name, shape) for name, shape in golden["shapes"].items() if shape or "num_batches" not in name}
+  clips = np.moveaxis(wave("input", (2, 3, golden["size"], golden["size"])), 1, -1)[:, None]
+  network = Recognizer(backbone, 5)
+  variables, report = load_weights(shapes_of(network, golden["size"], frames=1), tensors)
+  assert not report.new
+  assert not report.unused
+  logits = jax.jit(lambda variables, clips: network.apply(variables, clips, False).logits)(variables, clips)
+  np.testing.assert_allclose(logits, golden["logits"], rtol=0, atol=1e-4 * np.abs(golden["logits"]).max())
+
+
+def golden_weights(path: pathlib.Path, prefix: str = "w/") -> dict[str, np.ndarray]:
+  golden = np.load(path)
+  return {key.removeprefix(prefix): golden[key] for key in golden if key.startswith(prefix)}
+
+
+LIKE_SLOWFAST = {
+  r"^blocks\.0\.conv\.conv_t": "s1.pathway0_stem.conv_xy",
+  r"^blocks\.0\.conv\.conv_xy": "s1.pathway0_stem.conv",
+  r"^blocks\.0\.norm": "s1.pathway0_stem.bn",
+  r"^blocks\.5\.pool\.pre_conv": "head.conv_5",
+  r"^blocks\.5\.pool\.pre_norm": "head.conv_5_bn",
+  r"^blocks\.5\.pool\.post_conv": "head.lin_5",
+  r"^blocks\.5\.proj": "head.projection",
+  r"^blocks\.1\.res_blocks\.": "s2.pathway0_res",
+  r"^blocks\.2\.res_blocks\.": "s3.pathway0_res",
+  r"^blocks\.3\.res_blocks\.": "s4.pathway0_res",
+  r"^blocks\.4\.res_blocks\.": "s5.pathway0_res",
+  r"branch1_conv": "branch1",
+  r"branch1_norm": "branch1_bn",
+  r"norm_b\.1\.block\.0": "se.fc1",
+  r"norm_b\.1\.block\.2": "se.fc2",
+  r"norm_b\.0": "b_bn",
+  r"norm_([ac])": r"\1_bn",
+  r"conv_([abc])\.": r"\1.",
+}
+"""PyTorchVideo's names to SlowFast's, which has them from slowfast/models/{stem,resnet,head}_helper.py."""
+
+
+@pytest.mark.parametrize("names", ["pytorchvideo", "slowfast"])
+def test_golden_x3d(names, shared_golden):
+  golden = np.load(shared_golden / "x3d_tiny.npz")
+  tensors = golden_weights(shared_golden / "x3d_tiny.npz")
+  if names == "slowfast":
+    for pattern, name in LIKE_SLOWFAST.items():
+      tensors = {re.sub(pattern, name, key): x for key, x in tensors.items()}
+    assert {"s2.pathway0_res0.branch2.se.fc1.bias", "s5.pathway0_res2.branch2.c_bn.running_var"} <= set(tensors)
+    tensors = {"model_state": tensors}["model_state"]
+  network = Recognizer(X3D(1.0, 1.0), num_classes=7, consensus="features", hidden=64)
+  variables, report = load_weights(shapes_of(network), tensors)
+  assert sorted(report.loaded.values()) == sorted(tensors)
+  clips = jnp.asarray(np.moveaxis(golden["x"], 1, -1))
+  logits = jax.jit(lambda variables, clips: network.apply(variables, clips, False).logits)(variables, clips)
+  np.testing.assert_allclose(logits, golden["logits"], rtol=1e-3, atol=1e-3 * np.abs(golden["logits"]).max())
+
+
+def param_group_shapes(path: pathlib.Path, model: str) -> dict[str, tuple[int, ...]]:
+  """Names and shapes of the parameters and of the running statistics beside every BN."""
+  groups = json.loads(path.read_text())[model].values()
+  shapes = {x["name"]: tuple(x["shape"]) for group in groups if isinstance(group, dict) for x in group["params"]}
+  for name, shape in list(shapes.items()):
+    if name.endswith("weight") and len(shape) == 1:
+      shapes |= {name.replace("weight", leaf): shape for leaf in BN}
+  return shapes
+
+
+SITES = ((3, (0, 2)), (4, (0, 2, 4)))
+SHIFT = Insert(TSM(), "before")
+
+
+def test_released_non_local_network(shared_golden):
+  """TSM's own non-local ResNet-50, by every name its code has."""
+  inserts = tuple(Insert(NonLocal(sub_sample=True), "after", (stage,), blocks) for stage, blocks in SITES)
+  shapes = param_group_shapes(shared_golden / "param_groups_tsm.json", "NL npb fc_lr5")
+  classes = shapes["new_fc.bias"][0]
+  network = Recognizer(ResNet(50, inserts=(SHIFT, *inserts)), classes)
+  variables, report = load_weights(shapes_of(network), filled(shapes))
+  assert sorted(report.loaded.values()) == sorted(shapes)
+  assert not report.new
+  assert flatten_dict(variables).keys() == flatten_dict(shapes_of(network)).keys()
+
+
+@pytest.mark.parametrize(("variant", "module"), [("sub_sample", NonLocal(sub_sample=True)), ("full", NonLocal())])
+def test_golden_non_local_block(variant, module, shared_golden):
+  check_golden_block(shared_golden / "nl_block.npz", variant, module)
+
+
+def check_golden_block(path: pathlib.Path, variant: str, module) -> None:
+  """The plug-in after a block of 16 channels, filled by the name it has in a whole network."""
+  golden = np.load(path)
+  network = Recognizer(ResNet(18, 8, inserts=(Insert(module, "after", (3,), (1,)),)), 3)
+  plain = {f"base_model.{name}": x for name, x in torch_tensors(fresh(Recognizer(ResNet(18, 8), 3))).items()}
+  tensors = {name.replace("layer2.1.", "layer2.1.block."): x for name, x in plain.items()}
+  tensors |= {f"base_model.layer2.1.nl.{name}": x for name, x in golden_weights(path, f"{variant}/w/").items()}
+  variables, report = load_weights(shapes_of(network), tensors)
+  assert sorted(report.loaded.values()) == sorted(tensors)
+  name = f"after_{type(module).__name__}"
+  own = {kind: variables[kind]["backbone"]["res3"]["block1"].get(name, {}) for kind in variables}
+  x = np.moveaxis(golden[f"{variant}/x"], 1, -1)
+  y = jax.jit(lambda variables, x: module.apply(variables, x, False))(own, x)
+  expected = np.moveaxis(golden[f"{variant}/out"], 1, -1)
+  np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+NETWORKS = {
+  "mini": (Recognizer(MiniResNet((8, 8, 8, 8), inserts=(Insert(NonLocal(), "after"),)), 3), 32),
+  "resnet18": (Recognizer(ResNet(18, 4), 3), 32),
+  "resnet50": (Recognizer(ResNet(50, 8, inserts=(SHIFT, Insert(NonLocal(), "after", (3,), (1, 3)))), 5), 32),
+  "x3d": (Recognizer(X3D(0.5, 1.5, shortcut_bn=True), 4, consensus="features", hidden=24), 32),
+  "x3d_deeper": (Recognizer(X3D(1.5, 0.5), 6, consensus="features", hidden=8), 32),
+  "mobilenet": (Recognizer(MobileNetV2(0.25, stages=(*SMALL, (6, 24, 3, 1))), 9), 32),
+  "inception": (Recognizer(InceptionResNetV2(0.125, (1, 2, 3)), 2), 75),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_export_comes_back_the_same(name, tmp_path):
+  network, size = NETWORKS[name]
+  variables = fresh(network, size=size)
+  names = set(export(variables, tmp_path / "folder/out.safetensors"))
+  loaded, report = load_weights(shapes_of(network, size=size), tmp_path / "folder/out.safetensors")
+  assert len(names) == len(report.loaded) == len(flatten_dict(variables))
+  jax.tree.map(np.testing.assert_array_equal, loaded, variables)
+  assert not any(name.startswith("params/") for name in names)
+
+
+def test_an_export_has_the_names_and_layouts_it_was_loaded_from(shared_golden):
+  for file, network in (
+    ("x3d_tiny", Recognizer(X3D(1.0, 1.0), 7, consensus="features", hidden=64)),
+    ("tsm_r50_w8", Recognizer(ResNet(50, 8), 7)),
+  ):
+    tensors = golden_weights(shared_golden / f"{file}.npz")
+    again = torch_tensors(load_weights(shapes_of(network), tensors)[0])
+    plain = {re.sub(r"base_model\.|\.net|new_(?=fc)", "", name): x for name, x in tensors.items()}
+    assert set(again) == set(plain)
+    for name, x in plain.items():
+      np.testing.assert_array_equal(again[name], x, err_msg=name)
+
+
+class TwoStreams(nn.Module):
+  """Two recognizers under one roof, with a parameter of its own."""
+
+  spatial: nn.Module
+  temporal: nn.Module
+
+  @nn.compact
+  def __call__(self, clips, train):
+    weight = self.param("weight", nn.initializers.ones, (2,))
+    return weight[0] * self.spatial(clips, train).logits + weight[1] * self.temporal(clips, train).logits
+
+
+def test_parts_with_backbones_of_their_own(tmp_path):
+  """Exported part by part; and one image checkpoint fills them all."""
+  network = TwoStreams(Recognizer(MiniResNet((4, 4, 4, 4)), 3), Recognizer(MiniResNet((4, 4, 4, 4)), 3))
+  variables = fresh(network)
+  tensors = export(variables, tmp_path / "a.safetensors")
+  assert {"params/weight", "spatial.conv1.weight", "temporal.fc.bias"} <= set(tensors)
+  loaded, _ = load_weights(shapes_of(network), load_file(tmp_path / "a.safetensors"))
+  jax.tree.map(np.testing.assert_array_equal, loaded, variables)
+  single = torch_tensors(fresh(Recognizer(MiniResNet((4, 4, 4, 4)), 3)))
+  loaded, report = load_weights(variables, single, new=("weight",))
+  jax.tree.map(np.testing.assert_array_equal, loaded["params"]["spatial"], loaded["params"]["temporal"])
+  assert report.new == ["params/weight"]
