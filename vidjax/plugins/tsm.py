@@ -5,10 +5,13 @@ import jax
 
 from vidjax.errors import ConfigError
 from vidjax.ops.temporal_shift import temporal_shift
+from vidjax.plugins.checks import check_clip
 
 
 class TSM(nn.Module):
   """Shifts 1/`fold_div` of the channels forward and as many backward in time: `[B,T,H,W,C] -> [B,T,H,W,C]`.
+
+  Its place is "before".
 
   Attributes:
     fold_div: divisor of the channel count; C // fold_div channels move in each direction.
@@ -19,7 +22,8 @@ class TSM(nn.Module):
   bidirectional: bool = True
 
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    """Returns the shifted clip; raises ConfigError where fewer than one channel would move."""
+    """Returns the shifted clip; raises ConfigError where no channel would move, InputError on images."""
+    check_clip(self, x)
     fold = x.shape[-1] // self.fold_div
     if fold < 1 or self.fold_div < 2:
       raise ConfigError(
