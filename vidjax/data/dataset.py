@@ -22,11 +22,12 @@ class Source:
 
   def __init__(self, shards: tuple[tuple[str, int], ...]):
     self.shards = shards
+    self._length = sum(length for _, length in shards)
     self._lock = threading.Lock()
     self._reader: Any = None
 
   def __len__(self) -> int:
-    return sum(length for _, length in self.shards)
+    return self._length
 
   def __getitem__(self, index: int) -> bytes:
     """The record at `index`.
@@ -34,10 +35,10 @@ class Source:
     Raises:
       DamagedRecord: the file is gone or damaged at this place.
     """
-    if not 0 <= index < len(self):
-      raise IndexError(f"record {index} of a split of {len(self)}")
+    if not 0 <= index < self._length:
+      raise IndexError(f"record {index} of a split of {self._length}")
     try:
-      return self._open()[index]
+      return (self._open() if self._reader is None else self._reader)[index]
     except (RuntimeError, ValueError, IndexError, OSError) as error:
       raise DamagedRecord(
         f"record {index} cannot be read from {self._path(index)} ({error}): prepare the data set again"

@@ -140,12 +140,9 @@ def train_loader(
     raise InputError(f"seed={seed} is outside 0 to 2**32 - 1")
   if len(source) < batch_size:
     raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: lower train.batch_size")
-  dataset = (
-    grain.MapDataset.source(_Order(len(source), seed))
-    .seed(seed)
-    .random_map(_TrainingSample(source, sampler, tuple(transforms), num_classes))
-    .batch(share, drop_remainder=True, batch_fn=_stack)[process_index::process_count]
-  )
+  first = process_index * share
+  batches = _TrainingBatches(source, sampler, tuple(transforms), batch_size, first, share, seed, num_classes)
+  dataset = grain.MapDataset.source(batches)
   threads = _default_threads() if num_threads is None else num_threads
   return TrainLoader(dataset, source, len(source) // batch_size, threads, num_processes, max_damaged)
 
@@ -220,48 +217,46 @@ def eval_loader(
     raise InputError(f"clips={clips}: evaluation needs at least one clip of each video")
   if not len(source):
     raise InputError("there are no records to evaluate: choose another split")
-  padded = -(-len(source) // batch_size) * batch_size
-  dataset = (
-    grain.MapDataset.range(padded)
-    .map(_TestSample(source, sampler, crops, clips, num_classes))
-    .batch(share, batch_fn=_stack)[process_index::process_count]
-  )
+  first = process_index * share
+  batches = _EvalBatches(source, sampler, crops, batch_size, first, share, clips, num_classes)
+  dataset = grain.MapDataset.source(batches)
   return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Order:
-  """Position in training -> number of the record: one permutation after the other.
-
-  Grain's own `shuffle` takes .1 ms an index for 200 records and 1.5 ms for 10, more than decoding a small clip.
-  """
-
-  num_records: int
-  seed: int
-
-  def __len__(self) -> int:
-    return sys.maxsize
-
-  def __getitem__(self, index: int) -> int:
-    epoch, place = divmod(index, self.num_records)
-    return int(_permutation(self.num_records, self.seed, epoch)[place])
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(num_records: int, seed: int, epoch: int) -> np.ndarray:
-  return np.random.default_rng((seed, epoch)).permutation(num_records)
-
-
 @dataclasses.dataclass(frozen=True, repr=False)
-class _TrainingSample:
-  """Number of the wanted record -> one sample of a training batch."""
+class _TrainingBatches:
+  """Number of a batch -> this process's share of it, the `share` clips from clip `first` of the batch on.
+
+  Grain handles whole batches: its bookkeeping, shuffle and generators for each clip cost as much as decoding a clip of
+  48 x 48 pixels.
+  """
 
   source: Source
   sampler: Sampler
   transforms: tuple[Transform, ...]
+  batch_size: int
+  first: int
+  share: int
+  seed: int
   num_classes: int | None
 
-  def __call__(self, wanted: int, rng: np.random.Generator) -> dict[str, Any]:
+  def __len__(self) -> int:
+    return sys.maxsize // self.batch_size
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    first = index * self.batch_size + self.first
+    return _stack(self._samples(range(first, first + self.share)), self.share)
+
+  def _samples(self, places: range) -> Iterator[dict[str, Any]]:
+    rng = np.random.Generator(np.random.Philox(self.seed))
+    start = rng.bit_generator.state
+    for place in places:
+      start["state"]["counter"][-1] = place  # every clip draws from a stretch of its own, 2**192 numbers long
+      rng.bit_generator.state = start
+      epoch, position = divmod(place, len(self.source))
+      yield self._sample(int(_permutation(len(self.source), self.seed, epoch)[position]), rng)
+
+  def _sample(self, wanted: int, rng: np.random.Generator) -> dict[str, Any]:
     damage = ""
     for index in range(wanted, wanted + min(len(self.source), MAX_DAMAGED_IN_A_ROW)):
       try:
@@ -278,17 +273,32 @@ class _TrainingSample:
     return _sample(clip["video"], clip["label"], wanted, frames, damage)
 
 
+@functools.lru_cache(maxsize=4)
+def _permutation(num_records: int, seed: int, epoch: int) -> np.ndarray:
+  return np.random.default_rng((seed, epoch)).permutation(num_records)
+
+
 @dataclasses.dataclass(frozen=True, repr=False)
-class _TestSample:
-  """Position in the padded split -> one sample of an evaluation batch."""
+class _EvalBatches:
+  """Number of a batch of the padded split -> this process's share of it, as `_TrainingBatches`."""
 
   source: Source
   sampler: Sampler
   crops: TestCrops
+  batch_size: int
+  first: int
+  share: int
   clips: int
   num_classes: int | None
 
-  def __call__(self, index: int) -> dict[str, Any]:
+  def __len__(self) -> int:
+    return -(-len(self.source) // self.batch_size)
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    first = index * self.batch_size + self.first
+    return _stack(map(self._sample, range(first, first + self.share)), self.share)
+
+  def _sample(self, index: int) -> dict[str, Any]:
     damage = ""
     if index < len(self.source):
       try:
@@ -329,13 +339,19 @@ def _sample(
   }
 
 
-def _stack(samples: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-  shapes = sorted({sample["video"].shape for sample in samples})
-  if len(shapes) > 1:
-    raise InputError(
-      f"the transforms leave clips of different sizes, such as {shapes[0]} and {shapes[-1]}: end them with a crop"
-    )
-  return {key: np.array([sample[key] for sample in samples]) for key in samples[0]}
+def _stack(samples: Iterator[dict[str, Any]], count: int) -> dict[str, np.ndarray]:
+  """One batch of so many samples; each clip is copied, while the cache still holds it, and freed before the next."""
+  video, rest = np.empty(0), []
+  for row, sample in enumerate(samples):
+    clip = sample.pop("video")
+    if not row:
+      video = np.empty((count, *clip.shape), np.uint8)
+    if clip.shape != video.shape[1:]:
+      sizes = f"{video.shape[1:]} and {clip.shape}"
+      raise InputError(f"the transforms leave clips of different sizes, such as {sizes}: end them with a crop")
+    video[row] = clip
+    rest.append(sample)
+  return {"video": video, **{key: np.array([sample[key] for sample in rest]) for key in rest[0]}}
 
 
 def _pop_damage(batch: dict[str, np.ndarray]) -> dict[int, str]:

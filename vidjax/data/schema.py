@@ -5,11 +5,13 @@ A record holds the frames of one video as JPEG bytes (`video`), or the bytes of 
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from vidjax.errors import InputError
 
@@ -97,12 +99,8 @@ class Record:
     Raises:
       DamagedRecord: it is not a record of this schema, or it is incomplete.
     """
-    from google.protobuf.message import DecodeError
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    messages: Any = tf_example_pb2
     try:
-      values = messages.Example.FromString(raw).features.feature
+      values = _example_message().FromString(raw).features.feature
     except DecodeError:
       raise DamagedRecord(f"a record of {len(raw)} bytes cannot be parsed: prepare the data set again") from None
     found = {name: getattr(value, value.WhichOneof("kind") or "bytes_list").value for name, value in values.items()}
@@ -196,6 +194,13 @@ def example(label: int | str, video_id: str, fps: float, num_frames: int, **rest
     **rest: `video` (JPEG bytes of every frame), or `encoded` and `short_side`; and the optional features.
   """
   return {"label": label, "video_id": video_id, "num_frames": num_frames, "fps": fps, **rest}
+
+
+@functools.cache
+def _example_message() -> Any:
+  from tensorflow_datasets.proto import tf_example_pb2  # which imports all of TFDS
+
+  return tf_example_pb2.Example
 
 
 def _integers(found: Mapping[str, Any], name: str) -> np.ndarray | None:
