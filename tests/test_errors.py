@@ -1,4 +1,5 @@
 import errno
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from ml_collections import config_flags
 from vidjax.errors import ConfigError, InputError, run_main
 
 CONFIG = config_flags.DEFINE_config_file("config")
-KIND = flags.DEFINE_enum("kind", "good", ["good", "input", "disk", "bug"], "how it ends")
+KIND = flags.DEFINE_enum("kind", "good", ["good", "input", "disk", "bug", "much", "pipe"], "how it ends")
 WORKDIR = flags.DEFINE_string("workdir", None, "where to")
 
 def main(argv):
@@ -29,6 +30,10 @@ def main(argv):
     raise OSError(errno.ENOSPC, "No space left on device", "/some/file")
   if KIND.value == "bug":
     raise RuntimeError("a bug")
+  if KIND.value == "pipe":
+    raise BrokenPipeError(errno.EPIPE, "another pipe")
+  if KIND.value == "much":
+    print("x\\n" * 100_000)
   print("done", KIND.value)
 
 run_main(main)
@@ -102,7 +107,36 @@ def test_a_bug_keeps_its_traceback(command):
   assert "Traceback" in result.stderr
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("flag", ["--kind=good", "--kind=much", "--kind=input", "--help", "--config=broken.py"])
+def test_a_reader_that_leaves_ends_a_command_without_a_word(tmp_path, flag, command):
+  """Both streams in one pipe that nobody reads any more, as of `... 2>&1 | head -0`."""
+  reader, writer = os.pipe()
+  os.close(reader)
+  line = [sys.executable, "command.py", "--workdir=w", "--config=config.py", flag]
+  done = subprocess.run(line, cwd=tmp_path, stdout=writer, stderr=writer, timeout=60, check=False)
+  os.close(writer)
+  assert done.returncode == 141
+
+
+def test_a_reader_of_stdout_leaves_and_stderr_stays_empty(tmp_path, command):
+  line = [sys.executable, "command.py", "--workdir=w", "--config=config.py", "--kind=much"]
+  pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+  with subprocess.Popen(line, cwd=tmp_path, text=True, **pipes) as process:
+    assert process.stdout.readline() == "x\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 141
+
+
+def test_other_broken_pipes_are_bugs(command):
+  result = command("--workdir=w", "--config=config.py", "--kind=pipe")
+  assert result.returncode == 1
+  assert "another pipe" in result.stderr
+
+
+@pytest.mark.parametrize(
+  "number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EEXIST, errno.ENAMETOOLONG]
+)
 def test_disk_trouble_names_the_file_and_a_remedy(number, capsys):
   with pytest.raises(SystemExit) as stopped, one_line():
     raise OSError(number, "trouble", "runs/a")

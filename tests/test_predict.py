@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 
 from tests.tiny_run import CLASSES, VIDEOS, make_run, write_data, write_video
-from vidjax.data import video_file
+from vidjax.data import schema, video_file, write
 from vidjax.errors import InputError
 from vidjax.evaluate.__main__ import Options, evaluate
-from vidjax.predict import best, explain, make_predictor, sample_file
+from vidjax.predict import best, explain, explain_paths, make_predictor, sample_file, stored_short_side
 from vidjax.train.sharding import make_mesh
 
 
@@ -32,7 +33,7 @@ def test_a_file_of_the_split_gets_the_score_of_evaluation(run, data, views):
   evaluate([run], Options(None, *views), make_mesh(1), "command", progress=False)
   with np.load(run.workdir / "evaluation" / "validation_scores.npz") as saved:
     expected = saved["scores"]
-  predict = make_predictor(run, *views, short_side=24)
+  predict = make_predictor(run, *views)  # its data set stores frames of 24 pixels
   for i in (0, 4, VIDEOS - 1):
     prediction = predict(str(data / "films" / f"{i}.mp4"))
     np.testing.assert_allclose(prediction.scores, expected[i], atol=2e-6)
@@ -66,6 +67,38 @@ def test_short_and_odd_videos(run, tmp_path, frames, size):
   assert cv2.imread(str(tmp_path / "odd.png")) is not None
 
 
+def test_paths_of_explanations_are_distinct_and_predictable():
+  out = pathlib.Path("a/why.pdf")
+
+  def names(*files):
+    paths = explain_paths(out, files)
+    assert all(path.parent == out.parent for path in paths)
+    return [path.name for path in paths]
+
+  assert names("x.mp4") == ["why.pdf"]
+  assert names("x.mp4", "b/y.mp4") == ["why-x.pdf", "why-y.pdf"]
+  assert names("a/x.mp4", "b/x.mp4", "X.avi", "x.mp4") == ["why-x.pdf", "why-x-2.pdf", "why-X-3.pdf", "why-x-4.pdf"]
+  assert names("x.mp4", "x-2.mp4", "x.avi") == ["why-x.pdf", "why-x-2.pdf", "why-x-3.pdf"]
+  assert names("x.mp4", "x.avi", "x-2.mp4") == ["why-x.pdf", "why-x-2.pdf", "why-x-2-2.pdf"]
+
+
+def test_frames_are_shrunk_as_the_data_set_stores_them(run, tmp_path):
+  assert stored_short_side(run) == 24  # original files, read at 24 pixels
+
+  def fill(folder):
+    sizes = [(20, 30), (40, 22), (18, 18)]  # the second was shrunk to 22, the others are smaller
+    frames = [[np.zeros((*size, 3), np.uint8)] * 3 for size in sizes]
+    examples = [schema.example(0, f"{i}", 8.0, 3, video=schema.encode_frames(film)) for i, film in enumerate(frames)]
+    pairs = (("validation", example) for example in examples)
+    write.write_records(folder, "folder/tiny", ("validation",), pairs, CLASSES)
+
+  write.fill_folder(tmp_path / "folder" / "tiny" / write.VERSION, fill)
+  assert stored_short_side(make_run(tmp_path / "run", tmp_path)) == 22
+  moved = make_run(tmp_path / "moved", tmp_path / "nowhere")
+  assert stored_short_side(moved) is None
+  assert not (tmp_path / "nowhere").exists()
+
+
 def test_real_files(run, shared_videos):
   predict = make_predictor(run, 1, 1, 256)
   for name in ("torchcodec_h265_video.mp4", "decord_video_90.mov"):
@@ -74,40 +107,90 @@ def test_real_files(run, shared_videos):
     predict(str(shared_videos / "decord_corrupted.mp4"))
 
 
+def command(*arguments, **kwargs):
+  line = [sys.executable, "-m", "vidjax.predict", *map(str, arguments)]
+  env = {**os.environ, "XLA_FLAGS": "", "PYTHONIOENCODING": "utf-8"}
+  return subprocess.run(line, env=env, capture_output=True, text=True, timeout=200, check=False, **kwargs)
+
+
 @pytest.mark.slow
 def test_the_command(run, data, tmp_path):
-  def command(*arguments):
-    line = [sys.executable, "-m", "vidjax.predict", *map(str, arguments)]
-    env = {**os.environ, "XLA_FLAGS": ""}
-    return subprocess.run(line, env=env, capture_output=True, text=True, timeout=200, check=False)
-
   broken = tmp_path / "broken.mp4"
   broken.write_bytes((data / "films" / "3.mp4").read_bytes()[:300])
   good = [data / "films" / "0.mp4", data / "films" / "7.mp4"]
   done = command(
     f"--workdir={run.workdir}", good[0], broken, tmp_path / "none.mp4", good[1], "--json",
-    f"--explain={tmp_path}/out/why.png", f"--features={tmp_path}/features.npz", "--views=2x3",
+    f"--explain={tmp_path}/out/why.png", f"--features={tmp_path}/new/features.npz", "--views=2x3",
   )  # fmt: skip
   assert done.returncode == 2
   lines = done.stderr.splitlines()
   assert next(line for line in lines if "broken.mp4" in line).startswith("error: ")
   assert any("none.mp4 does not exist" in line for line in lines)
   assert lines[-1] == "2 of 4 files could be read"
-  assert len(lines) == 3
+  written = [tmp_path / "out" / "why-0.png", tmp_path / "out" / "why-7.png", tmp_path / "new" / "features.npz"]
+  assert [line for line in lines if line.startswith("wrote ")] == [f"wrote {path}" for path in written]
+  assert len(lines) == 6
   answer = json.loads(done.stdout)
   assert [row["file"] for row in answer] == [str(path) for path in good]
-  with np.load(tmp_path / "features.npz") as saved:
+  with np.load(written[2]) as saved:
     assert saved["features"].shape == (2, 8)
     assert list(saved["files"]) == [str(path) for path in good]
     for row, scores in zip(answer, saved["scores"], strict=True):
       assert row["top5"][0]["class"] == CLASSES[scores.argmax()]
       assert row["top5"][0]["score"] == pytest.approx(scores.max())
       assert len(row["top5"]) == 5
-  for stem in ("0", "7"):
-    assert min(cv2.imread(str(tmp_path / "out" / f"why-{stem}.png")).shape[:2]) > 200
+  for path in written[:2]:
+    assert min(cv2.imread(str(path)).shape[:2]) > 200
 
   done = command(f"--workdir={run.workdir}", good[0])
-  assert done.returncode == 0, done.stderr
+  assert (done.returncode, done.stderr) == (0, "")
   assert done.stdout.splitlines()[0] == str(good[0])
   assert len(done.stdout.splitlines()) == 6
   assert command(f"--workdir={run.workdir}").returncode == 2
+
+
+@pytest.mark.slow
+def test_names_no_font_and_no_terminal_knows(run, data, tmp_path):
+  """Nothing on stderr, warnings least of all; the JSON gives the name back."""
+  film = os.fsencode(tmp_path) + b"/caf\xe9 " + "漢字$_$🎬.mp4".encode()
+  pathlib.Path(os.fsdecode(film)).write_bytes((data / "films" / "0.mp4").read_bytes())
+  done = command(f"--workdir={run.workdir}", os.fsdecode(film), f"--explain={tmp_path}/why.png")
+  assert (done.returncode, done.stderr) == (0, "")
+  assert "caf\\udce9 漢字$_$🎬.mp4" in done.stdout.splitlines()[0]
+  assert done.stdout.splitlines()[-1] == f"wrote {tmp_path}/why.png"
+  done = command(f"--workdir={run.workdir}", os.fsdecode(film), "--json")
+  assert os.fsencode(json.loads(done.stdout)[0]["file"]) == film
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("flag", "words"),
+  [
+    ("--explain={tmp}/why", "must end in .png"),
+    ("--explain={tmp}/why.gif", "must end in .png"),
+    ("--features={tmp}/f.csv", "must end in .npz"),
+    ("--explain={tmp}/folder.png", "is a folder"),
+    ("--explain={tmp}/file/why.png", "its folder cannot be made"),
+  ],
+)
+def test_outputs_that_cannot_be_written_show_before_the_work(run, tmp_path, flag, words):
+  (tmp_path / "folder.png").mkdir()
+  (tmp_path / "file").touch()
+  done = command(f"--workdir={run.workdir}", tmp_path / "unread.mp4", flag.format(tmp=tmp_path))
+  assert done.returncode == 2
+  assert done.stderr.startswith(f"error: {flag.format(tmp=tmp_path)}")
+  assert words in done.stderr
+  assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_data_set_that_is_gone_is_said(run, data, tmp_path):
+  moved = make_run(tmp_path / "moved", tmp_path / "nowhere")
+  done = command(f"--workdir={moved.workdir}", data / "films" / "0.mp4")
+  assert done.returncode == 0
+  assert (
+    done.stderr
+    == f"note: folder/tiny is not in {tmp_path}/nowhere: frames are shrunk to 256, unless --short_side says so\n"
+  )
+  done = command(f"--workdir={moved.workdir}", data / "films" / "0.mp4", "--short_side=24")
+  assert (done.returncode, done.stderr) == (0, "")

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import io
 import os
 import re
+import select
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,6 +16,8 @@ EXIT_NOT_FINITE = 3
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 75
 """After SIGTERM, once the state is saved: BSD's "temporary failure, try again"."""
+EXIT_NO_READER = 141
+"""The reader of a pipe, such as `head`, has left: 128 + SIGPIPE, as shells report it of other commands."""
 
 
 class InputError(ValueError):
@@ -55,6 +59,8 @@ def one_line() -> Iterator[None]:
       errno.EFBIG: "the file is larger than allowed here: choose another folder",
       errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
       errno.EISDIR: "is a folder, not a file: choose another path",
+      errno.EEXIST: "is a file, not a folder: choose another path",
+      errno.ENAMETOOLONG: "the name is too long: choose another path",
     }
     if error.errno not in remedies:
       raise
@@ -68,8 +74,22 @@ def _stop(message: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
   raise SystemExit(code) from None
 
 
+def _close_unread() -> bool:
+  """Turns stdout and stderr to /dev/null where they are pipes that nobody reads any more; whether one was."""
+  poll = select.poll()
+  for stream in (sys.stdout, sys.stderr):
+    poll.register(stream.fileno(), 0)
+  unread = [number for number, event in poll.poll(0) if event & (select.POLLERR | select.POLLHUP)]
+  for number in unread:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+  return bool(unread)
+
+
 def run_main(main: Callable[[list[str]], object]) -> None:
-  """`absl.app.run` for a command: wrong flags, configs and inputs end in one line and exit code 2."""
+  """`absl.app.run` for a command: wrong flags, configs and inputs end in one line and exit code 2.
+
+  A command whose output is no longer read, as of `... | head`, ends without a word.
+  """
   from absl import app, flags, logging
 
   logging.set_verbosity(logging.FATAL)  # Orbax and TFDS tell much on this channel, and raise what they log as errors
@@ -88,6 +108,8 @@ def run_main(main: Callable[[list[str]], object]) -> None:
         raise ConfigError(f"--config does not fit: {message}{remedy}") from error
       except SyntaxError as error:
         raise ConfigError(f"--config: {error}") from error
+      except BrokenPipeError:  # nobody reads --help
+        raise
       except Exception as error:  # whatever else the code of a config file raises
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise ConfigError(
@@ -98,4 +120,15 @@ def run_main(main: Callable[[list[str]], object]) -> None:
     with one_line():
       return main(argv)
 
-  app.run(guarded, flags_parser=parse)
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold what the terminal cannot show
+  try:
+    try:
+      app.run(guarded, flags_parser=parse)
+    except SystemExit:
+      sys.stdout.flush()  # here, not when Python ends, where it cannot fail quietly
+      raise
+  except BrokenPipeError:
+    if not _close_unread():
+      raise  # a pipe of the command's own
+    raise SystemExit(EXIT_NO_READER) from None

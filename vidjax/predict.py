@@ -4,11 +4,12 @@ Files go through the frames, crops and precision of evaluation. Each is decoded 
 to keep the sampled ones, so the memory does not grow with its length.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,15 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from vidjax.analyse.gradcam import grad_cam
-from vidjax.analyse.pictures import save_explanation
+from vidjax.analyse.gradcam import cell_centres, grad_cam, to_pixels
+from vidjax.analyse.pictures import ENDINGS, save_explanation
 from vidjax.data import video_file
+from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import EXIT_BAD_INPUT, InputError, run_main
 from vidjax.evaluate.__main__ import parse_views
 from vidjax.run import Run, open_run
 from vidjax.train.step import forward
 
 TOP = 5
+SHORT_SIDE = 256
+"""To which frames are shrunk where the run's data set is not there to ask: the default of `vidjax.prepare`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class Prediction:
 
 
 def make_predictor(
-  run: Run, clips: int = 1, crops: int = 1, short_side: int | None = 256
+  run: Run, clips: int = 1, crops: int = 1, short_side: int | None = None
 ) -> Callable[[str], Prediction]:
   """The function that predicts one file.
 
@@ -55,12 +59,13 @@ def make_predictor(
     run: with its variables.
     clips: clips of each video.
     crops: crops of each clip: 1, 3, 5 or 10.
-    short_side: to which larger frames are shrunk before they are cropped, as when the data set was prepared.
+    short_side: to which larger frames are shrunk before they are cropped (default: `stored_short_side`).
 
   Returns:
     path -> Prediction; it raises InputError naming the file where that is broken.
   """
   test_crops = dataclasses.replace(run.test_crops, crops=crops)
+  short_side = short_side or stored_short_side(run) or SHORT_SIDE
 
   @jax.jit
   def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -78,6 +83,25 @@ def make_predictor(
     return Prediction(file, scores, features, views[clip * crops + crop], numbers[clip])
 
   return predict
+
+
+def stored_short_side(run: Run) -> int | None:
+  """The short side of the frames a run was trained on, as its data set stores them; None where that is not there.
+
+  Films smaller than the data set was prepared for are stored as they are: the largest of a few records tells.
+  """
+  if not any(pathlib.Path(run.data.dir).glob(f"{run.data.name.partition('/')[0]}/*")):
+    return None  # opening a synthetic data set would generate it
+  sides: list[int] = []
+  try:
+    source = run.dataset.source(run.data.validation_split)
+    for index in np.unique(np.linspace(0, len(source) - 1, 16).astype(int)):
+      with contextlib.suppress(DamagedRecord):
+        record = Record.parse(source[int(index)])
+        sides.append(record.short_side or min(record.decode([0]).shape[1:3]))
+  except InputError:
+    return None
+  return max(sides, default=None)
 
 
 def sample_file(
@@ -107,9 +131,27 @@ def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
   label = int(prediction.scores.argmax())
   clips = run.normalise(jnp.asarray(prediction.clip[None]))
   evidence = grad_cam(run.network, run.variables, clips, np.array([label]))
-  name = pathlib.Path(prediction.file).name
-  title = f"{name}: {run.class_names[label]}, {prediction.scores[label]:.1%}"
-  save_explanation(path, prediction.clip, [np.asarray(maps[0]) for maps in evidence], prediction.frames, title)
+  maps = [
+    to_pixels(np.asarray(cells[0]), prediction.clip.shape, *place)
+    for cells, place in zip(evidence, cell_centres(run.network, clips.shape), strict=True)
+  ]
+  title = f"{run.class_names[label]}, {prediction.scores[label]:.1%}: {pathlib.Path(prediction.file).name}"
+  save_explanation(path, prediction.clip, maps, prediction.frames, title)
+
+
+def explain_paths(out: pathlib.Path, files: Sequence[str]) -> list[pathlib.Path]:
+  """OUT.png for one file; OUT-STEM.png for each of several, numbered where a stem comes again: OUT-STEM-2.png."""
+  if len(files) == 1:
+    return [out]
+  names: list[str] = []
+  for file in files:
+    stem = name = f"{out.stem}-{pathlib.Path(file).stem}"
+    number = 1
+    while name.casefold() in map(str.casefold, names):  # file systems may not tell cases apart
+      number += 1
+      name = f"{stem}-{number}"
+    names.append(name)
+  return [out.with_name(name + out.suffix) for name in names]
 
 
 def best(prediction: Prediction, class_names: list[str]) -> list[dict[str, Any]]:
@@ -124,11 +166,20 @@ def define_flags() -> None:
   flags.DEFINE_string("workdir", None, "Folder of a training run.")
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
-  flags.DEFINE_integer("short_side", 256, "Larger frames are shrunk to it first, as in the preparation of the data.", 1)
-  flags.DEFINE_string(
-    "explain", None, "OUT.png: sampled frames with Grad-CAM; OUT-<stem>.png of each of several files."
+  flags.DEFINE_integer(
+    "short_side", None, "Larger frames are shrunk to it first (default: as the run's data set stores them).", 1
   )
-  flags.DEFINE_string("features", None, "OUT.npz: features [N, D], scores [N, K], files [N] and class_names [K].")
+  flags.DEFINE_string(
+    "explain",
+    None,
+    "OUT.png: sampled frames with Grad-CAM. Several files: OUT-STEM.png each, OUT-STEM-2.png where a stem comes again; "
+    f"each path is printed. Endings: {', '.join(ENDINGS)}. A missing folder is made.",
+  )
+  flags.DEFINE_string(
+    "features",
+    None,
+    "OUT.npz: features [N, D], scores [N, K], files [N] and class_names [K]. A missing folder is made.",
+  )
   flags.DEFINE_bool("json", False, "Print JSON: a list of {file, top5: [{class, score}]}.")
 
 
@@ -140,46 +191,65 @@ def main(argv: list[str]) -> None:
   if not files:
     raise InputError("no video file is named: python -m vidjax.predict --workdir=DIR FILE...")
   clips, crops = parse_views(values.views)
+  features = _output("features", values.features, (".npz",))
+  pictures = _output("explain", values.explain, ENDINGS)
+  paths = explain_paths(pictures, files) if pictures else [None] * len(files)
   run = open_run(values.workdir, values.checkpoint)
-  predict = make_predictor(run, clips, crops, values.short_side)
+  short_side = values.short_side or stored_short_side(run)
+  if not short_side:
+    short_side = SHORT_SIDE
+    print(
+      f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, unless --short_side says so",
+      file=sys.stderr,
+    )
+  predict = make_predictor(run, clips, crops, short_side)
+  told = sys.stderr if values.json else sys.stdout
   done: list[Prediction] = []
-  for file in files:
+  for file, path in zip(files, paths, strict=True):
     try:
       prediction = predict(file)
     except InputError as error:
       print(f"error: {error}", file=sys.stderr, flush=True)
       continue
     done.append(prediction)
-    if values.explain:
-      explain(run, prediction, _explain_path(values.explain, file, files))
     if not values.json:
       print(file)
       for row in best(prediction, run.class_names):
         print(f"  {row['score']:6.1%}  {row['class']}", flush=True)
+    if path:
+      explain(run, prediction, path)
+      print(f"wrote {path}", file=told, flush=True)
+  if features and done:
+    with features.open("wb") as stream:
+      np.savez_compressed(
+        stream,
+        features=np.stack([prediction.features for prediction in done]),
+        scores=np.stack([prediction.scores for prediction in done]),
+        files=np.array([prediction.file for prediction in done], np.str_),
+        class_names=np.array(run.class_names, np.str_),
+      )
+    print(f"wrote {features}", file=told, flush=True)
   if values.json:
     print(json.dumps([{"file": p.file, "top5": best(p, run.class_names)} for p in done], indent=2, ensure_ascii=False))
-  if values.features and done:
-    pathlib.Path(values.features).parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-      values.features,
-      features=np.stack([prediction.features for prediction in done]),
-      scores=np.stack([prediction.scores for prediction in done]),
-      files=np.array([prediction.file for prediction in done], np.str_),
-      class_names=np.array(run.class_names, np.str_),
-    )
   if len(done) < len(files):
     print(f"{len(done)} of {len(files)} files could be read", file=sys.stderr)
     raise SystemExit(EXIT_BAD_INPUT)
 
 
-def _explain_path(out: str, file: str, files: list[str]) -> pathlib.Path:
-  """OUT.png of a single file, OUT-<stem>.png of one of several (with its extension where stems are the same)."""
-  path, stems = pathlib.Path(out).with_suffix(".png"), [pathlib.Path(f).stem for f in files]
-  path.parent.mkdir(parents=True, exist_ok=True)
-  if len(files) == 1:
-    return path
-  own = pathlib.Path(file)
-  return path.with_name(f"{path.stem}-{own.stem if stems.count(own.stem) == 1 else own.name}.png")
+def _output(flag: str, value: str | None, endings: Sequence[str]) -> pathlib.Path | None:
+  """The path a flag names, its folder made; wrong ones show before the work begins."""
+  if not value:
+    return None
+  path = pathlib.Path(value)
+  if path.suffix.lower() not in endings:
+    raise InputError(f"--{flag}={value} must end in {' or '.join(endings)}")
+  if path.is_dir():
+    raise InputError(f"--{flag}={value} is a folder: name a file")
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise InputError(f"--{flag}={value}: its folder cannot be made ({error.strerror})") from error
+  return path
 
 
 if __name__ == "__main__":

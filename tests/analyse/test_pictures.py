@@ -1,11 +1,15 @@
 """Pictures: the pixels that are drawn, and that files come out for odd shapes."""
 
 import cv2
+import matplotlib as mpl
 import numpy as np
 import pytest
 
-from vidjax.analyse.confusion import save_confusion, shorten
-from vidjax.analyse.pictures import resize_evidence, save_batch, save_explanation, spread, to_uint8
+from vidjax.analyse.confusion import MAX_NAMES, save_confusion
+from vidjax.analyse.pictures import ENDINGS, legible, save_batch, save_explanation, shorten, spread, to_uint8
+from vidjax.errors import InputError
+
+SCRIPTS = ["漢字を書く", "größer", "прыжок", "قفز", "कूदना", "🎬\n$x$", "caf\udce9"]
 
 
 def test_normalised_clips_become_what_they_were():
@@ -29,16 +33,6 @@ def test_frames_are_spread_over_the_clip():
   np.testing.assert_array_equal(spread(1, 8), [0])
 
 
-def test_evidence_keeps_its_place_in_space_and_time():
-  evidence = np.zeros((2, 2, 2))
-  evidence[1, 0, 1] = 1
-  resized = resize_evidence(evidence, (8, 16, 16))
-  assert resized.shape == (8, 16, 16)
-  assert np.unravel_index(resized.argmax(), resized.shape)[0] >= 6
-  assert resized[7, 0, 15] == pytest.approx(1)
-  assert resized[0].max() == 0
-
-
 @pytest.mark.parametrize("shape", [(3, 8, 48, 48, 3), (1, 1, 17, 33, 3), (12, 20, 16, 16, 1)])
 def test_a_batch_is_drawn(tmp_path, shape):
   clips = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -49,19 +43,71 @@ def test_a_batch_is_drawn(tmp_path, shape):
 @pytest.mark.parametrize("maps", [1, 2])
 def test_an_explanation_is_drawn(tmp_path, maps):
   clip = np.random.default_rng(0).integers(0, 256, (8, 48, 64, 3), dtype=np.uint8)
-  evidence = [np.zeros((8, 3, 4)), np.random.default_rng(1).random((4, 6, 8))][:maps]
+  evidence = [np.zeros((8, 48, 64)), np.random.default_rng(1).random((8, 48, 64))][:maps]
   save_explanation(tmp_path / "why.png", clip, evidence, np.arange(0, 80, 10), "a_b$c.mp4: slide left, 97.1%")
   assert min(cv2.imread(str(tmp_path / "why.png")).shape[:2]) > 300
 
 
-@pytest.mark.parametrize("classes", [1, 8, 400])
-def test_a_confusion_matrix_is_drawn(tmp_path, classes):
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_is_written(tmp_path, ending):
+  clips = np.zeros((1, 1, 8, 8, 3), np.uint8)
+  for path in (tmp_path / f"a{ending}", tmp_path / f"b{ending.upper()}"):
+    save_batch(path, clips, ["one"])
+    assert path.stat().st_size > 500
+  pictures = {".pdf": b"%PDF", ".svg": b"<?xml", ".png": b"\x89PNG", ".webp": b"RIFF"}
+  assert path.read_bytes().startswith(pictures.get(ending, path.read_bytes()[:1]))
+
+
+@pytest.mark.parametrize("name", ["a", "a.gif", ".png", "a.mp4"])
+def test_other_endings_are_refused(tmp_path, name):
+  clips = np.zeros((1, 1, 8, 8, 3), np.uint8)
+  with pytest.raises(InputError, match=r"no ending of a picture.*\.png, .*\.svg"):
+    save_batch(tmp_path / name, clips, ["one"])
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_confusion_matrix_has_no_grid_lines_though_a_style_asks_for_them(tmp_path):
+  with mpl.rc_context({"axes.grid": True, "axes.grid.which": "both", "grid.color": "red", "grid.linewidth": 3}):
+    save_confusion(tmp_path / "confusion.png", np.eye(4, dtype=int), ["a", "b", "c", "d"], "validation")
+  blue, _, red = np.moveaxis(cv2.imread(str(tmp_path / "confusion.png")).astype(int), -1, 0)
+  assert (blue - red).max() > 50
+  assert (red > blue).sum() == 0
+
+
+@pytest.mark.parametrize("classes", [1, 2, 8, 174, 400])
+def test_a_confusion_matrix_is_drawn_fit_for_print(tmp_path, classes):
   matrix = np.random.default_rng(0).integers(0, 20, (classes, classes))
   matrix[0] = 0  # a class without videos
   save_confusion(tmp_path / "confusion.png", matrix, [f"class_{k}" for k in range(classes)], "validation")
-  assert cv2.imread(str(tmp_path / "confusion.png")).shape[0] < 3000
+  picture = cv2.imread(str(tmp_path / "confusion.png"))
+  assert 700 < min(picture.shape[:2]) <= max(picture.shape[:2]) < 2700  # 9 inches of 300 pixels
+
+
+@pytest.mark.parametrize(("classes", "drawn"), [(MAX_NAMES, MAX_NAMES), (174, 58), (400, 67)])
+def test_names_are_thinned(tmp_path, classes, drawn):
+  names = [f"name{k}." for k in range(classes)]
+  with mpl.rc_context({"svg.fonttype": "none"}):
+    save_confusion(tmp_path / "confusion.svg", np.eye(classes, dtype=int), names, "validation")
+  text = (tmp_path / "confusion.svg").read_text()
+  assert sum(f">{name}<" in text for name in names) == drawn
+  assert ("1 of 3 named" in text) == (classes == 174)
+
+
+def test_other_scripts_are_legible_without_a_warning(tmp_path):
+  """Warnings are errors here, that of a missing glyph among them."""
+  assert legible("größer прыжок") == "größer прыжок"
+  assert legible("漢a🎬\n") == "\\u6f22a\\U0001f3ac\\n"
+  assert legible("\udce9") == "\\udce9"
+  clip = np.zeros((2, 16, 16, 3), np.uint8)
+  matrix = np.eye(len(SCRIPTS), dtype=int)
+  for name in SCRIPTS:
+    save_explanation(tmp_path / "why.png", clip, [np.zeros((2, 16, 16))], np.arange(2), f"walk, 50%: {name}.mp4")
+  save_batch(tmp_path / "batch.png", np.stack([clip] * len(SCRIPTS)), SCRIPTS)
+  save_confusion(tmp_path / "confusion.png", matrix, SCRIPTS, SCRIPTS[0])
 
 
 def test_long_names_are_shortened():
   assert shorten("short") == "short"
-  assert len(shorten("x" * 100)) == 32
+  assert shorten("x" * 100) == "x" * 31 + "…"
+  assert shorten("漢" * 100) == "\\u6f22" * 5 + "…"
+  assert shorten("x" * 32) == "x" * 32

@@ -115,6 +115,9 @@ def test_the_command(runs, tmp_path):
   document = json.loads((runs[0].workdir / "evaluation" / "validation_ensemble.json").read_text())
   assert document["command"].startswith("python -m vidjax.evaluate --workdir=")
   assert f"top-1 {document['top1']:.2%}" in done.stdout
+  written = {line.removeprefix("wrote ") for line in done.stdout.splitlines() if line.startswith("wrote ")}
+  assert written == {str(path) for path in (runs[0].workdir / "evaluation").glob("validation_ensemble*")}
+  assert len(written) == 5
   with (runs[0].workdir / "evaluation" / "validation_ensemble_confusion.csv").open() as file:
     counts = np.array([row[1:] for row in list(csv.reader(file))[1:]], int)
   assert counts.sum() == VIDEOS

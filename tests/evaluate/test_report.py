@@ -21,8 +21,10 @@ SCORES = Scores(
 def test_report(tmp_path):
   summary = summarize(SCORES, NAMES)
   ids = ["a", "b", "c", "e", "ü"]
-  path = write_report(tmp_path / "evaluation", "validation", summary, SCORES, NAMES, "command", {"records": 6}, ids)
+  paths = write_report(tmp_path / "evaluation", "validation", summary, SCORES, NAMES, "command", {"records": 6}, ids)
+  path = paths[0]
   assert path == tmp_path / "evaluation" / "validation.json"
+  assert sorted(paths) == sorted(path.parent.iterdir())
   document = json.loads(path.read_text("utf-8"))
   assert document["top1"] == 0.6
   assert document["top5"] == 1.0

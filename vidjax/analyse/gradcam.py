@@ -1,18 +1,21 @@
 """Grad-CAM (Selvaraju et al. 2017): where a network looks for the evidence of a class."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from vidjax.errors import ConfigError
+from vidjax.errors import ConfigError, InputError
 from vidjax.types import Array, Tree
 
 FEATURE_MAP = "feature_map"
+MANY = 960
+"""Pixels: a multiple of every likely stride."""
 
 
 def grad_cam(network: nn.Module, variables: Mapping[str, Tree], clips: Array, labels: Array) -> tuple[jax.Array, ...]:
@@ -39,6 +42,73 @@ def grad_cam(network: nn.Module, variables: Mapping[str, Tree], clips: Array, la
     raise ConfigError(f"{type(network).__name__} marks no {FEATURE_MAP!r}: Grad-CAM needs one to explain")
   zeros = {path: jnp.zeros(shape.shape, shape.dtype) for path, shape in shapes.items()}
   return _grad_cam(network, flax.traverse_util.unflatten_dict(zeros), *arguments)
+
+
+@functools.lru_cache(maxsize=8)
+def cell_centres(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
+  """Where the cells of the maps of `grad_cam` lie: cell i is centred at pixel `first + stride * i`.
+
+  A stack of convolutions and pools, padded alike on both sides, makes `1 + floor((size - k) / stride)` cells of `size`
+  pixels, and the first is centred at pixel (k - 1) / 2: 0 where each pads half its kernel, whatever the stride. Shapes
+  of other sizes, which compute nothing, tell k and the stride.
+
+  Args:
+    network: as of `grad_cam`.
+    shape: of the clips, `[B, T, H, W, C]`.
+
+  Returns:
+    (first, stride) of each map, in pixels. A network that takes no other size, or makes the same cells of every size,
+    is taken to cut the frame into equal cells.
+  """
+  batch, frames, size, width, channels = shape
+
+  @functools.cache
+  def count(*sides: int) -> list[tuple[int, int]]:
+    clips = jax.ShapeDtypeStruct((batch, frames, *sides, channels), jnp.float32)
+    made = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, False, mutable=True), clips)
+    return [sown.shape[-3:-1] for sown in _feature_maps(made.get("intermediates", {})).values()]
+
+  def centres(number: int) -> tuple[float, float]:
+    cells = count(size, width)[number][0]
+    even = (size / cells - 1) / 2, size / cells
+    try:
+      small, large = count(size, size + MANY)[number]
+      if small == large:
+        return even
+      stride = round(MANY / (large - small))
+      low, high = size, size + stride  # the most pixels known to make `cells` cells, and the fewest to make more
+      probes = (stride * cells, stride * cells + 1)  # tells all where each layer pads half its kernel
+      while high - low > 1:
+        for side, found in zip(probes, count(*probes)[number], strict=True):
+          low, high = (low, min(high, side)) if found > cells else (max(low, side), high)
+        third = max((high - low) // 3, 1)
+        probes = (low + third, high - third)
+    except InputError:
+      return even
+    return (high - stride * cells - 1) / 2, float(stride)
+
+  return tuple(centres(number) for number in range(len(count(size, width))))
+
+
+def to_pixels(evidence: np.ndarray, shape: Sequence[int], first: float, stride: float) -> np.ndarray:
+  """Evidence of cells `[T', h, w]` for every pixel of `shape` (T, H, W): linear between the centres of the cells.
+
+  Args:
+    evidence: one clip's, from `grad_cam`.
+    shape: of the clip.
+    first: pixel at the centre of the first cell, as its `stride` from `cell_centres`.
+    stride: pixels from cell to cell. In time the T' cells are equal parts of the T frames.
+  """
+  length, cells = shape[0], evidence.shape[0]
+  frames = _weights(length, cells, (length / cells - 1) / 2, length / cells)
+  rows, columns = (_weights(shape[i], evidence.shape[i], first, stride) for i in (1, 2))
+  return np.einsum("tT,hH,wW,THW->thw", frames, rows, columns, evidence, optimize=True)
+
+
+def _weights(length: int, cells: int, first: float, stride: float) -> np.ndarray:
+  """Linear interpolation `[length, cells]`, constant beyond the first and the last centre."""
+  place = ((np.arange(length) - first) / stride).clip(0, cells - 1)
+  return np.maximum(1 - np.abs(place[:, None] - np.arange(cells)), 0)
 
 
 @functools.partial(jax.jit, static_argnums=0)

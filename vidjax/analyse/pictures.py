@@ -1,12 +1,17 @@
 """Pictures of clips: a batch as the network sees it; frames with the evidence for a class over them."""
 
+import functools
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from vidjax.analyse.confusion import shorten
+from vidjax.errors import InputError
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
+"""Of the files a picture can be written to."""
 
 
 def save_batch(
@@ -21,7 +26,7 @@ def save_batch(
   """Draws the first clips of a batch, one row each, with frames spread over their length.
 
   Args:
-    path: of the PNG file.
+    path: of the picture; its ending is one of ENDINGS.
     clips: `[B, T, H, W, C]`, uint8 or floats in the space the network sees.
     titles: one for each clip, such as its class.
     mean: of the normalisation that floats went through, of values in [0, 1]; without it they are stretched.
@@ -39,7 +44,7 @@ def save_batch(
     _caption(grid[row, 0], title)
   for column, frame in enumerate(frames):
     grid[-1, column].set_xlabel(f"frame {frame + 1} of {clips.shape[1]}", fontsize=7, labelpad=2)
-  figure.savefig(path)
+  figure.savefig(check_picture_path(path))
 
 
 def save_explanation(
@@ -53,9 +58,9 @@ def save_explanation(
   """Draws frames of a clip, and under them the same frames with Grad-CAM over them, a row for each feature map.
 
   Args:
-    path: of the PNG file.
+    path: of the picture; its ending is one of ENDINGS.
     clip: uint8 `[T, H, W, C]` as cut for the network.
-    evidence: maps `[T', h, w]` from `grad_cam`, not negative; each is resized to the clip and scaled to its maximum.
+    evidence: maps `[T, H, W]` from `gradcam.to_pixels`, not negative; each is scaled to its maximum.
     frame_numbers: int `[T]`, 0-based numbers of the frames in the video.
     title: such as file, class and score.
     max_frames: columns at most, spread over the clip.
@@ -68,8 +73,7 @@ def save_explanation(
     grid[0, column].set_title(f"frame {frame_numbers[frame]}", fontsize=8, pad=3)
   heat = None
   for row, maps in zip(grid[1:], evidence, strict=True):
-    scaled = resize_evidence(maps, clip.shape[:3])[frames]
-    scaled = scaled / max(float(scaled.max()), 1e-12)
+    scaled = maps[frames] / max(float(maps[frames].max()), 1e-12)
     for column in range(len(frames)):
       row[column].imshow(images[column])
       heat = row[column].imshow(scaled[column], cmap="turbo", vmin=0, vmax=1, alpha=0.25 + 0.45 * scaled[column])
@@ -77,8 +81,42 @@ def save_explanation(
     bar = figure.colorbar(heat, ax=list(grid.flat), fraction=0.02, pad=0.01, ticks=[0, 1])
     bar.ax.set_yticklabels(["none", "most"], fontsize=8)
     bar.set_label("evidence", fontsize=8)
-  figure.suptitle(title, fontsize=11, parse_math=False)
-  figure.savefig(path)
+  width = int(72 * figure.get_figwidth() / (0.6 * 11))  # characters of 11 points
+  figure.suptitle(shorten(title, width), fontsize=11, parse_math=False)
+  figure.savefig(check_picture_path(path))
+
+
+def check_picture_path(path: str | os.PathLike) -> pathlib.Path:
+  """The path; raises InputError unless its ending is one of ENDINGS."""
+  path = pathlib.Path(path)
+  if path.suffix.lower() not in ENDINGS:
+    raise InputError(f"{path} has no ending of a picture: choose one of {', '.join(ENDINGS)}")
+  return path
+
+
+def shorten(text: str, length: int = 32) -> str:
+  """The text as `legible`, its end replaced by an ellipsis where it is longer than `length`."""
+  parts = [legible(letter) for letter in text]
+  if sum(map(len, parts)) <= length:
+    return "".join(parts)
+  while parts and sum(map(len, parts)) >= length:
+    parts.pop()
+  return "".join(parts).rstrip() + "…"
+
+
+def legible(text: str) -> str:
+  r"""The text, letters the font lacks and those that are not printed as escapes such as `\u6f22`."""
+  known = _letters()
+  escape = (letter.encode("unicode_escape").decode() for letter in text)
+  return "".join(x if ord(x) in known and x.isprintable() else code for x, code in zip(text, escape, strict=True))
+
+
+@functools.cache
+def _letters() -> frozenset[int]:
+  """Code points of matplotlib's font."""
+  from matplotlib.font_manager import FontProperties, findfont, get_font
+
+  return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
 def spread(length: int, limit: int) -> np.ndarray:
@@ -99,13 +137,6 @@ def to_uint8(clips: np.ndarray, mean: Sequence[float] | None = None, std: Sequen
   if clips.shape[-1] == 3:
     return clips
   return np.repeat(clips.mean(axis=-1, keepdims=True).astype(np.uint8), 3, axis=-1)
-
-
-def resize_evidence(evidence: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-  """Maps `[T', h, w]` to `shape` (T, H, W), linearly in space and time."""
-  import jax
-
-  return np.asarray(jax.image.resize(np.asarray(evidence), tuple(shape), "linear"))
 
 
 def _grid(rows: int, columns: int, size: tuple[int, int], gap: float, head: float = 0.0, side: float = 0.0) -> Any:

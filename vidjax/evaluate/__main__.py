@@ -56,8 +56,8 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     progress: show a bar on stderr.
 
   Returns:
-    The summary of `metrics.summarize` with `report` (path of the JSON file), `records` of the split, `skipped` (of
-    them damaged) and `worst_confused`.
+    The summary of `metrics.summarize` with `report` (path of the JSON file), `files` (the paths of all that was
+    written), `records` of the split, `skipped` (of them damaged) and `worst_confused`.
 
   Raises:
     InputError: the runs are not about the same data set, videos and classes, or a record is damaged.
@@ -94,9 +94,9 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
   }
   name = split if len(runs) == 1 else f"{split}_ensemble"
   folder = pathlib.Path(first.workdir or ".") / "evaluation"
-  path = write_report(folder, name, summary, scores, first.class_names, command, {"step": first.step, **extra}, ids)
+  files = write_report(folder, name, summary, scores, first.class_names, command, {"step": first.step, **extra}, ids)
   worst = worst_pairs(confusion(scores), first.class_names)
-  return {**summary, **extra, "report": path, "worst_confused": worst}
+  return {**summary, **extra, "report": files[0], "files": files, "worst_confused": worst}
 
 
 def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -> tuple[Scores, dict[int, str]]:
@@ -166,7 +166,8 @@ def main(argv: list[str]) -> None:
     print(f"  {pair['true']!r} taken for {pair['predicted']!r}: {pair['videos']} ({pair['share']:.0%} of the class)")
   for record, reason in result["skipped"].items():
     print(f"skipped record {record}: {reason}", file=sys.stderr)
-  print(f"report: {result['report']}")
+  for path in result["files"]:
+    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

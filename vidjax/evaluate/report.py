@@ -23,7 +23,7 @@ def write_report(
   command: str,
   extra: Mapping[str, Any],
   video_ids: Sequence[str] = (),
-) -> pathlib.Path:
+) -> list[pathlib.Path]:
   """Writes the report of one split into `folder`, which is made where it is missing.
 
   - `<split>.json`: the summary without `per_class`, the worst confused pairs, `extra` and the command.
@@ -42,20 +42,23 @@ def write_report(
     video_ids: of the scores' rows.
 
   Returns:
-    The path of the JSON file.
+    The paths of the files, the JSON file first.
   """
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
+  endings = (".json", "_classes.csv", "_confusion.csv", "_confusion.png", "_scores.npz")
+  paths = [folder / f"{split}{ending}" for ending in endings]
+  document_path, classes_path, confusion_path, picture_path, scores_path = paths
   matrix = confusion(scores)
-  _write_csv(folder / f"{split}_classes.csv", _class_rows(matrix, class_names))
+  _write_csv(classes_path, _class_rows(matrix, class_names))
   _write_csv(
-    folder / f"{split}_confusion.csv",
+    confusion_path,
     [["true \\ predicted", *class_names], *([name, *row] for name, row in zip(class_names, matrix, strict=True))],
   )
   title = f"{split}: top-1 {summary['top1']:.1%} of {summary['videos']} videos"
-  save_confusion(folder / f"{split}_confusion.png", matrix, class_names, title)
+  save_confusion(picture_path, matrix, class_names, title)
   np.savez_compressed(
-    folder / f"{split}_scores.npz",
+    scores_path,
     index=scores.index,
     label=scores.label,
     scores=scores.scores,
@@ -64,9 +67,8 @@ def write_report(
   metrics = {key: value for key, value in summary.items() if key != "per_class"}
   worst = worst_pairs(matrix, class_names)
   document = {"split": split, **metrics, **extra, "worst_confused": worst, "command": command}
-  path = folder / f"{split}.json"
-  path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-  return path
+  document_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+  return paths
 
 
 def _class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:

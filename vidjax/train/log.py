@@ -1,5 +1,6 @@
 """What training tells: `metrics.jsonl`, TensorBoard, and a progress bar with the share of time data was waited for."""
 
+import datetime
 import json
 import pathlib
 import sys
@@ -58,6 +59,8 @@ def _kept(line: str, step: int) -> bool:
 class Progress:
   """A bar with the time left on a terminal, a line now and then elsewhere; a context manager.
 
+  The first step, which compiles, tells nothing of the time left: that is reckoned from its end on.
+
   Args:
     total: steps in all.
     done: steps done before.
@@ -66,28 +69,39 @@ class Progress:
 
   def __init__(self, total: int, done: int = 0, active: bool = True):
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     self._total, self._active = total, active
     self._console = Console(file=sys.stdout)
     self._live = active and self._console.is_terminal
-    self._started, self._first = time.monotonic(), done
+    self._done = done
+    self._first: tuple[int, float] | None = None
     columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(None), TimeElapsedColumn(), TextColumn("left"))
-    note = TextColumn("{task.fields[note]}")
-    self._bar = Bar(*columns, TimeRemainingColumn(), note, console=self._console, disable=not self._live)
-    self._task = self._bar.add_task("train", total=total, completed=done, note="")
+    columns += (TextColumn("{task.fields[left]}"), TextColumn("{task.fields[note]}"))
+    self._bar = Bar(*columns, console=self._console, disable=not self._live)
+    self._task = self._bar.add_task("train", total=total, completed=done, left="?", note="compiling the first step")
 
   def step(self, step: int) -> None:
     """Moves the bar."""
-    self._bar.update(self._task, completed=step)
+    left = self._left(step)
+    self._bar.update(self._task, completed=step, left="?" if left is None else datetime.timedelta(seconds=round(left)))
 
   def note(self, step: int, text: str) -> None:
     """Shows the newest numbers beside the bar, or as a line with the time left where there is no terminal."""
-    self._bar.update(self._task, completed=step, note=text)
+    self.step(step)
+    self._bar.update(self._task, note=text)
     if self._active and not self._live:
-      left = (time.monotonic() - self._started) / max(step - self._first, 1) * (self._total - step)
-      print(f"step {step}/{self._total}  {text}  left {left:.0f} s", flush=True)
+      left = self._left(step)
+      print(f"step {step}/{self._total}  {text}" + ("" if left is None else f"  left {left:.0f} s"), flush=True)
+
+  def _left(self, step: int) -> float | None:
+    """Seconds left by the mean time of the steps after the first one; None before there are any."""
+    now = time.monotonic()
+    if self._first is None:
+      self._first = step, now
+    first, since = self._first
+    return (now - since) / (step - first) * (self._total - step) if step > first else None
 
   def say(self, text: str) -> None:
     """Prints a line above the bar."""
@@ -96,6 +110,8 @@ class Progress:
 
   def __enter__(self) -> "Progress":
     self._bar.start()
+    if self._active and not self._live and self._done < self._total:
+      print(f"step {self._done}/{self._total}  compiling the first step", flush=True)
     return self
 
   def __exit__(self, *_: Any) -> None:
