@@ -32,12 +32,20 @@ def torch_tensors(variables: Mapping[str, Tree]) -> dict[str, np.ndarray]:
 
 
 def export(variables: Mapping[str, Tree], path: str | pathlib.Path) -> dict[str, np.ndarray]:
-  """Writes `torch_tensors(variables)` to a safetensors file and returns them."""
+  """Writes `torch_tensors(variables)` to a safetensors file, whole or not at all, and returns them."""
   try:
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
   except ImportError as error:
     raise InputError("writing safetensors needs a package: pip install 'vidjax[weights]'") from error
-  tensors = torch_tensors(variables)
-  pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-  save_file(tensors, path, metadata={"format": "pt"})
+  path, tensors = pathlib.Path(path), torch_tensors(variables)
+  partial = path.with_name(f".{path.name}")
+  path.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    save_file(tensors, partial, metadata={"format": "pt"})
+    partial.rename(path)
+  except SafetensorError as error:  # its way to say that the disk is full
+    raise InputError(f"{path} cannot be written ({error}): free some space or choose another folder") from error
+  finally:
+    partial.unlink(missing_ok=True)
   return tensors

@@ -1,0 +1,57 @@
+"""`python -m vidjax.weights show FILE` and `python -m vidjax.weights export --workdir=RUN --out=FILE.safetensors`.
+
+The first says what a checkpoint (a file, or a model on the hub) holds; the second writes a trained network for other
+libraries, by the names of torchvision or PyTorchVideo where they have any.
+"""
+
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from vidjax.errors import InputError, run_main
+from vidjax.train.checkpoint import load_variables
+from vidjax.weights.export import export
+from vidjax.weights.read import read_tensors
+
+
+def define_flags() -> None:
+  """The command's flags."""
+  flags.FLAGS.set_gnu_getopt(True)
+  flags.DEFINE_string("workdir", None, "Folder of the run to export.")
+  flags.DEFINE_string("checkpoint", "best", "Which of its checkpoints: best, last or a step.")
+  flags.DEFINE_string("out", None, "The safetensors file to write.")
+
+
+def main(argv: list[str]) -> None:
+  """The command."""
+  match argv[1:]:
+    case ["show", source]:
+      show(read_tensors(source))
+    case ["export"]:
+      values = flags.FLAGS
+      if not values.workdir or not values.out:
+        raise InputError("export needs --workdir=RUN and --out=FILE.safetensors")
+      out = pathlib.Path(values.out)
+      if out.suffix != ".safetensors" or out.exists():
+        raise InputError(f"--out={out} {'exists: choose another file' if out.exists() else 'must end in .safetensors'}")
+      variables, step = load_variables(values.workdir, values.checkpoint)
+      tensors = export(variables, out)
+      own = [name for name in tensors if "/" in name]
+      print(f"{out}: {len(tensors)} tensors of step {step}, {len(own)} of them under vidjax's own paths")
+    case given:
+      usage = "say 'show FILE' or 'export --workdir=RUN --out=FILE.safetensors'"
+      raise InputError(f"{usage}: got {' '.join(given) or 'nothing'}")
+
+
+def show(tensors: dict[str, np.ndarray]) -> None:
+  """Prints names, shapes and types."""
+  width = max(map(len, tensors))
+  for name, x in tensors.items():
+    print(f"{name:{width}}  {x.dtype!s:8}  {list(x.shape)}")
+  print(f"{len(tensors)} tensors, {sum(x.size for x in tensors.values()):,} numbers")
+
+
+if __name__ == "__main__":
+  define_flags()
+  run_main(main)
