@@ -200,7 +200,8 @@ def example(label: int | str, video_id: str, fps: float, num_frames: int, **rest
 def _example_message() -> Any:
   from tensorflow_datasets.proto import tf_example_pb2  # which imports all of TFDS
 
-  return tf_example_pb2.Example
+  messages: Any = tf_example_pb2
+  return messages.Example
 
 
 def _integers(found: Mapping[str, Any], name: str) -> np.ndarray | None:
