@@ -117,6 +117,8 @@ def prepare_folder(
   if storage.encoding == "video" and storage.clip_seconds:
     raise InputError("--encoding=video keeps whole files, which --clip_seconds cannot cut: leave one of the two out")
   target = data_dir / "folder" / name
+  if videos.resolve() in target.resolve().parents:
+    raise InputError(f"{data_dir / 'folder'} lies inside {videos}, among the videos: choose another --data_dir")
   taken = InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
   if target.exists() and not overwrite:
     raise taken
@@ -146,7 +148,7 @@ def prepare_folder(
 def _remove_lock(target: pathlib.Path) -> None:
   """Removes the lock file of `write.fill_folder`, unless another process waits for it."""
   path = target.with_name(f".{target.name}.lock")
-  with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as lock:
+  with contextlib.suppress(OSError), path.open("rb") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     path.unlink()
 
@@ -201,7 +203,10 @@ def _read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]],
   """The examples of a film, and the number of frames its header states; raises an InputError for an unreadable file."""
   name = film.name.encode("utf-8", "backslashreplace").decode()
   if film.line and not film.path.exists():
-    raise InputError(f"{name} does not exist in {film.path.absolute().parent}: paths are relative to the list's folder")
+    hint = ", with / between folders" if "\\" in name else ""
+    raise InputError(
+      f"{name} does not exist in {film.path.absolute().parent}: paths are relative to the list's folder{hint}"
+    )
   info = video_file.probe(film.path, name)
   frames = video_file.decode(film.path, storage.short_side, name=name)
   if storage.encoding == "video":
@@ -247,8 +252,11 @@ def main(argv: list[str]) -> None:
     workers=values.workers,
     overwrite=values.overwrite,
   )
-  for overlap in report.overlaps:
-    print(f"warning: {overlap}", file=sys.stderr)
+  warnings = report.overlaps
+  if len({entry["label"] for entry in report.kept}) == 1:
+    warnings.append(f"all videos are of one class, {report.kept[0]['label']!r}: there is nothing to tell apart")
+  for warning in warnings:
+    print(f"warning: {warning}", file=sys.stderr)
   print(f"folder/{values.name}: {summary(report)}")
   print(f"see {pathlib.Path(values.data_dir) / 'folder' / values.name / 'report.txt'}")
 
@@ -263,7 +271,7 @@ def summary(report: Report) -> str:
   classes = [f"{label} ({count})" for label, count in sorted(files.items())]
   copies = sum(bool(entry["copy_of"]) for entry in report.kept) - len(report.overlaps)
   text = f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused"
-  text += f"\nfiles of the {len(classes)} classes: {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}"
+  text += f"\nfiles by class ({len(classes)}): {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}"
   return text + (f"\n{copies} equal the bytes of another file and lie in its split" if copies else "")
 
 

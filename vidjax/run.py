@@ -61,6 +61,11 @@ class DataSettings:
   num_processes: int = 0
   max_damaged: float = 0.01
 
+  def __post_init__(self):
+    for name in ("num_threads", "num_processes", "max_damaged"):
+      if not getattr(self, name) >= 0:
+        raise ConfigError(f"data.{name}={getattr(self, name)}: must not be negative")
+
 
 def section(config: Mapping[str, Any], name: str, make: str, **extra: Any) -> Any:
   """Builds a section of a config whose class is given (`data`, `train`)."""
@@ -172,10 +177,12 @@ def write_folder(workdir: pathlib.Path, config: Mapping[str, Any], class_names: 
   """Writes `config.json` and `class_names.txt`."""
   if workdir.is_file():
     raise InputError(f"{workdir} is a file: choose another --workdir")
+  if set("[\\") & set(str(workdir.absolute())):  # it takes them for a pattern and finds nothing
+    raise InputError(f"{workdir}: Orbax cannot read from a path with '[' or a backslash: choose another --workdir")
   workdir.mkdir(parents=True, exist_ok=True)
-  (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names))
+  (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
   partial = workdir / ".config.json"
-  partial.write_text(json.dumps(config, indent=2) + "\n")
+  partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
   partial.rename(workdir / "config.json")  # last and at once: a folder with a config is complete
 
 
@@ -184,8 +191,8 @@ def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
   if not (workdir / "config.json").is_file():
     raise InputError(f"{workdir} is not a run's folder (no config.json): name the --workdir of a training run")
   try:
-    config = json.loads((workdir / "config.json").read_text())
-    return config, (workdir / "class_names.txt").read_text().splitlines()
+    config = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
+    return config, (workdir / "class_names.txt").read_text(encoding="utf-8").splitlines()
   except (ValueError, FileNotFoundError) as error:
     raise InputError(f"{workdir} is damaged ({error}): train again in a new --workdir") from error
 

@@ -103,13 +103,24 @@ def test_json_lines_without_split(tmp_path):
     ([*many("Dog", 2), *many("dog", 2)], "'Dog' and 'dog' differ in case or Unicode form only"),
     ([*many("walk", 3), *many("run", 1)], r"class 'run' has 1 video, too few for .* --split=train:1, which puts"),
     (["train/walk/a", "train/run/a", "test/walk/a"], "split 'test' no video of class 'run': .* add one there"),
-    ([*many("walk", 3), *many("wa\nlk", 3)], r"has the label 'wa\\nlk': use printable"),
+    ([*many("walk", 3), *many("wa\nlk", 3)], r"has the label 'wa\\nlk': use one line"),
     ([*many("caf\u00e9", 3), *many("cafe\u0301", 3)], "differ in case or Unicode form"),
   ],
 )
 def test_folders_that_cannot_be_split(tmp_path, files, message):
   with pytest.raises(InputError, match=message):
     folder.find_films(tree(tmp_path, *files))
+
+
+def test_split_folders_beside_others(tmp_path):
+  tree(tmp_path, "train/walk/a.avi", "test/walk/b.avi", "annotations/c.txt")
+  with pytest.raises(InputError, match="has the split folders test, train, and beside them annotations: move"):
+    folder.find_films(tmp_path)
+  tree(tmp_path / "unlabelled", "train/walk/a.avi", "test/b.avi")
+  with pytest.raises(InputError, match="unlabelled/test has no class folders"):
+    folder.find_films(tmp_path / "unlabelled")
+  vehicles = tree(tmp_path / "vehicles", "train/cam1/a.avi", "train/cam2/b.avi", *many("bus", 2))
+  assert {film.label for film in folder.find_films(vehicles)} == {"train", "bus"}
 
 
 def test_an_empty_class_folder_is_named(tmp_path):

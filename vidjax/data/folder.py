@@ -146,9 +146,14 @@ def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
 def _class_parents(root: pathlib.Path) -> dict[pathlib.Path, str]:
   """The folders that hold class folders, and the split they stand for."""
   tops = [path for path in _visible(root) if path.is_dir()]
-  if tops and all(top.name.lower() in GIVEN_SPLITS and any(path.is_dir() for path in _visible(top)) for top in tops):
-    return {top: GIVEN_SPLITS[top.name.lower()] for top in tops}
-  return {root: ""}
+  splits = {top: GIVEN_SPLITS[top.name.lower()] for top in tops if top.name.lower() in GIVEN_SPLITS}
+  if not any(path.is_dir() for top in splits for path in _visible(top)) or len(splits) < min(len(tops), 2):
+    return {root: ""}
+  others = [top.name for top in tops if top not in splits]
+  if others:
+    names = ", ".join(sorted(top.name for top in splits))
+    raise InputError(f"{root} has the split folders {names}, and beside them {', '.join(others)}: move the latter out")
+  return splits
 
 
 def _in_folder(root: pathlib.Path) -> Iterator[Film]:
@@ -241,8 +246,10 @@ def _check_labels(films: list[Film]) -> None:
   for film in films:
     if not film.label:
       raise InputError(f"{film} has an empty label")
-    if not film.label.isprintable():
-      raise InputError(f"{film} has the label {film.label!r}: use printable characters, on one line")
+    if film.label.splitlines() != [film.label] or "\0" in film.label:
+      raise InputError(f"{film} has the label {film.label!r}: use one line of text")
+    if film.label.encode(errors="replace").decode() != film.label:
+      raise InputError(f"{film} has the label {film.label!r}, which is not UTF-8 text: give the class another name")
     other = first.setdefault(os.path.abspath(film.path), film)
     if other is not film:
       raise InputError(f"{film} is named twice, first as {other}: remove one of the two")

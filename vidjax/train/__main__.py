@@ -72,6 +72,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
   check_batch_size(settings.batch_size, mesh, settings.accumulate)
   loader = run.train_loader(settings.batch_size)
   check_validation_split(run)
+  total = count_steps(settings.epochs, loader.batches_per_epoch)
   schedule = build(config["schedule"], epochs=settings.epochs)(loader.batches_per_epoch)
   optimizer = build(config["optimizer"], schedule=schedule)
   prepare = make_prepare(build(config["device_transforms"]), run.normalise, len(run.class_names))
@@ -86,7 +87,6 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
   describe(run, abstract.params, len(loader.source), mesh)
 
   with sole_user(workdir), contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
-    total = round(settings.epochs * loader.batches_per_epoch)
     if checkpoints.latest_step is not None:
       state, done = checkpoints.restore(layout)
       say(f"{workdir} goes on after step {done} of {total}" if done < total else f"{workdir} is finished")
@@ -113,14 +113,22 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
   return settings
 
 
+def count_steps(epochs: float, batches_per_epoch: int) -> int:
+  """Steps of the whole training, at least one."""
+  if not 0.5 < epochs * batches_per_epoch < 2**31:
+    raise InputError(f"train.epochs={epochs} of {batches_per_epoch} batches each: there must be 1 to 2**31 - 1 steps")
+  return round(epochs * batches_per_epoch)
+
+
 def check_validation_split(run: Run) -> None:
   """A validation split that is not there or cannot be read shows now, not after an epoch."""
   split, splits = run.data.validation_split, run.dataset.splits
   if split not in splits:
-    again = " prepare it again with --split=train:.8,validation:.2, or" if run.data.name.startswith("folder/") else ""
+    again = " prepare it again with --split=train:.8,validation:.2 (every class needs two videos) or"
     raise InputError(
-      f"{run.data.name} has no split {split!r} to validate on; it has {', '.join(splits)}:{again} name one with"
-      f" --config.data.validation_split (accuracy on {run.data.train_split} says nothing about other videos)"
+      f"{run.data.name} has no split {split!r} to validate on; it has {', '.join(splits)}:"
+      f"{again if run.data.name.startswith('folder/') else ''} add --config.data.validation_split={min(splits)}"
+      f" (accuracy on {run.data.train_split} says nothing about other videos)"
     )
   run.eval_loader(batch_size=run.settings.batch_size)
 
