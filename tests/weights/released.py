@@ -1,11 +1,21 @@
-"""State dicts as PyTorch's libraries name and lay them out, made here by hand-written patterns."""
+"""State dicts as PyTorch's libraries name and lay them out: by hand-written patterns, and from the golden files."""
 
+import json
+import pathlib
 from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidjax.backbones.resnet import ResNet
+from vidjax.networks.recognizer import Recognizer
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
+from vidjax.weights.export import torch_tensors
+from vidjax.weights.load import load_weights
+
+SHIFT = Insert(TSM(), "before")
 BN = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -51,3 +61,35 @@ def fresh(network, **arguments):
   count: Iterator[int] = iter(range(10**6))
   shapes = shapes_of(network, **arguments)
   return jax.tree.map(lambda x: np.full(x.shape, -float(next(count)), x.dtype), shapes)
+
+
+def golden_weights(path: pathlib.Path, prefix: str = "w/") -> dict[str, np.ndarray]:
+  golden = np.load(path)
+  return {key.removeprefix(prefix): golden[key] for key in golden if key.startswith(prefix)}
+
+
+def param_group_shapes(path: pathlib.Path, model: str) -> dict[str, tuple[int, ...]]:
+  """Names and shapes of the parameters and of the running statistics beside every BN."""
+  groups = json.loads(path.read_text())[model].values()
+  shapes = {x["name"]: tuple(x["shape"]) for group in groups if isinstance(group, dict) for x in group["params"]}
+  for name, shape in list(shapes.items()):
+    if name.endswith("weight") and len(shape) == 1:
+      shapes |= {name.replace("weight", leaf): shape for leaf in BN}
+  return shapes
+
+
+def check_golden_block(path: pathlib.Path, variant: str, module) -> None:
+  """The plug-in after a block of 16 channels, filled by the name it has in a whole network."""
+  golden = np.load(path)
+  network = Recognizer(ResNet(18, 8, inserts=(Insert(module, "after", (3,), (1,)),)), 3)
+  plain = {f"base_model.{name}": x for name, x in torch_tensors(fresh(Recognizer(ResNet(18, 8), 3))).items()}
+  tensors = {name.replace("layer2.1.", "layer2.1.block."): x for name, x in plain.items()}
+  tensors |= {f"base_model.layer2.1.nl.{name}": x for name, x in golden_weights(path, f"{variant}/w/").items()}
+  variables, report = load_weights(shapes_of(network), tensors)
+  assert sorted(report.loaded.values()) == sorted(tensors)
+  name = f"after_{type(module).__name__}"
+  own = {kind: variables[kind]["backbone"]["res3"]["block1"].get(name, {}) for kind in variables}
+  x = np.moveaxis(golden[f"{variant}/x"], 1, -1)
+  y = jax.jit(lambda variables, x: module.apply(variables, x, False))(own, x)
+  expected = np.moveaxis(golden[f"{variant}/out"], 1, -1)
+  np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -18,7 +18,15 @@ import pytest
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file
 
-from tests.weights.released import BN, filled, fresh, shapes_of
+from tests.weights.released import (
+  SHIFT,
+  check_golden_block,
+  filled,
+  fresh,
+  golden_weights,
+  param_group_shapes,
+  shapes_of,
+)
 from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
@@ -26,7 +34,6 @@ from vidjax.backbones.x3d import X3D
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.nonlocal_ import NonLocal
-from vidjax.plugins.tsm import TSM
 from vidjax.weights.export import export, torch_tensors
 from vidjax.weights.load import load_weights
 
@@ -70,11 +77,6 @@ def test_scores_of_torchvision_and_timm(name, backbone):
   np.testing.assert_allclose(logits, golden["logits"], rtol=0, atol=1e-4 * np.abs(golden["logits"]).max())
 
 
-def golden_weights(path: pathlib.Path, prefix: str = "w/") -> dict[str, np.ndarray]:
-  golden = np.load(path)
-  return {key.removeprefix(prefix): golden[key] for key in golden if key.startswith(prefix)}
-
-
 LIKE_SLOWFAST = {
   r"^blocks\.0\.conv\.conv_t": "s1.pathway0_stem.conv_xy",
   r"^blocks\.0\.conv\.conv_xy": "s1.pathway0_stem.conv",
@@ -98,15 +100,10 @@ LIKE_SLOWFAST = {
 """PyTorchVideo's names to SlowFast's, which has them from slowfast/models/{stem,resnet,head}_helper.py."""
 
 
-@pytest.mark.parametrize("names", ["pytorchvideo", "slowfast"])
-def test_golden_x3d(names, shared_golden):
+def test_golden_x3d(shared_golden):
+  """By PyTorchVideo's names the golden scores; by SlowFast's the same variables."""
   golden = np.load(shared_golden / "x3d_tiny.npz")
   tensors = golden_weights(shared_golden / "x3d_tiny.npz")
-  if names == "slowfast":
-    for pattern, name in LIKE_SLOWFAST.items():
-      tensors = {re.sub(pattern, name, key): x for key, x in tensors.items()}
-    assert {"s2.pathway0_res0.branch2.se.fc1.bias", "s5.pathway0_res2.branch2.c_bn.running_var"} <= set(tensors)
-    tensors = {"model_state": tensors}["model_state"]
   network = Recognizer(X3D(1.0, 1.0), num_classes=7, consensus="features", hidden=64)
   variables, report = load_weights(shapes_of(network), tensors)
   assert sorted(report.loaded.values()) == sorted(tensors)
@@ -114,19 +111,15 @@ def test_golden_x3d(names, shared_golden):
   logits = jax.jit(lambda variables, clips: network.apply(variables, clips, False).logits)(variables, clips)
   np.testing.assert_allclose(logits, golden["logits"], rtol=1e-3, atol=1e-3 * np.abs(golden["logits"]).max())
 
-
-def param_group_shapes(path: pathlib.Path, model: str) -> dict[str, tuple[int, ...]]:
-  """Names and shapes of the parameters and of the running statistics beside every BN."""
-  groups = json.loads(path.read_text())[model].values()
-  shapes = {x["name"]: tuple(x["shape"]) for group in groups if isinstance(group, dict) for x in group["params"]}
-  for name, shape in list(shapes.items()):
-    if name.endswith("weight") and len(shape) == 1:
-      shapes |= {name.replace("weight", leaf): shape for leaf in BN}
-  return shapes
+  for pattern, name in LIKE_SLOWFAST.items():
+    tensors = {re.sub(pattern, name, key): x for key, x in tensors.items()}
+  assert {"s2.pathway0_res0.branch2.se.fc1.bias", "s5.pathway0_res2.branch2.c_bn.running_var"} <= set(tensors)
+  again, report = load_weights(shapes_of(network), tensors)
+  assert sorted(report.loaded.values()) == sorted(tensors)
+  jax.tree.map(np.testing.assert_array_equal, again, variables)
 
 
 SITES = ((3, (0, 2)), (4, (0, 2, 4)))
-SHIFT = Insert(TSM(), "before")
 
 
 def test_released_non_local_network(shared_golden):
@@ -144,23 +137,6 @@ def test_released_non_local_network(shared_golden):
 @pytest.mark.parametrize(("variant", "module"), [("sub_sample", NonLocal(sub_sample=True)), ("full", NonLocal())])
 def test_golden_non_local_block(variant, module, shared_golden):
   check_golden_block(shared_golden / "nl_block.npz", variant, module)
-
-
-def check_golden_block(path: pathlib.Path, variant: str, module) -> None:
-  """The plug-in after a block of 16 channels, filled by the name it has in a whole network."""
-  golden = np.load(path)
-  network = Recognizer(ResNet(18, 8, inserts=(Insert(module, "after", (3,), (1,)),)), 3)
-  plain = {f"base_model.{name}": x for name, x in torch_tensors(fresh(Recognizer(ResNet(18, 8), 3))).items()}
-  tensors = {name.replace("layer2.1.", "layer2.1.block."): x for name, x in plain.items()}
-  tensors |= {f"base_model.layer2.1.nl.{name}": x for name, x in golden_weights(path, f"{variant}/w/").items()}
-  variables, report = load_weights(shapes_of(network), tensors)
-  assert sorted(report.loaded.values()) == sorted(tensors)
-  name = f"after_{type(module).__name__}"
-  own = {kind: variables[kind]["backbone"]["res3"]["block1"].get(name, {}) for kind in variables}
-  x = np.moveaxis(golden[f"{variant}/x"], 1, -1)
-  y = jax.jit(lambda variables, x: module.apply(variables, x, False))(own, x)
-  expected = np.moveaxis(golden[f"{variant}/out"], 1, -1)
-  np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 NETWORKS = {

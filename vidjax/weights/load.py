@@ -11,7 +11,7 @@ from flax import traverse_util
 
 from vidjax.errors import ConfigError, InputError
 from vidjax.types import Tree
-from vidjax.weights.names import ROOT, canonical, namings
+from vidjax.weights.names import FIRST, canonical, namings
 from vidjax.weights.read import read_tensors
 
 Inflation = Literal["mean", "centre"]
@@ -43,12 +43,18 @@ class Report:
   unused: Mapping[str, str]
 
   def __str__(self) -> str:
-    """A line for each kind, then one for each that is adapted, new or unused."""
-    lines = [f"loaded {len(self.loaded)} arrays, {len(self.adapted)} of them adapted; "]
-    lines[0] += f"{len(self.new)} are new; {len(self.unused)} of the checkpoint's tensors are unused"
+    """A line that sums up, then one for each array that is adapted or new and for each reason not to use a tensor."""
+    fresh, filled = ([path.partition("/")[2] for path in paths] for paths in (self.new, self.loaded))
+    places = _covering(fresh, filled, "/")
+    named = f" ({', '.join(places[:4])}{', ...' if len(places) > 4 else ''})" if places else ""
+    lines = [
+      f"loaded {len(self.loaded)} arrays, {len(self.adapted)} of them adapted; {len(self.new)} start anew{named}; "
+      f"{len(self.unused)} of the checkpoint's tensors are unused"
+    ]
     lines += [f"  adapted {path}: {how}" for path, how in self.adapted.items()]
     lines += [f"  new {path}" for path in self.new]
-    lines += [f"  unused {name}: {why}" for name, why in self.unused.items()]
+    for reason in dict.fromkeys(self.unused.values()):
+      lines.append(f"  unused, {reason}: {', '.join(name for name, why in self.unused.items() if why == reason)}")
     return "\n".join(lines)
 
 
@@ -160,7 +166,7 @@ def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation)
       how.append(f"groups of {x.shape[-2]} channels to their diagonal")
       channels = np.arange(x.shape[-1])
       x = x[..., channels % x.shape[-2], channels][..., None, :]
-    if ROOT.fullmatch(path.removesuffix("/kernel")) and x.shape[-2] != shape[-2]:
+    if FIRST.fullmatch(path.removesuffix("/kernel")) and x.shape[-2] != shape[-2]:
       how.append(f"{x.shape[-2]} to {shape[-2]} input channels (each the mean)")
       x = np.broadcast_to(x.mean(-2, keepdims=True), (*x.shape[:-2], shape[-2], x.shape[-1]))
   if x.shape != shape:

@@ -181,7 +181,9 @@ FAMILIES: dict[str, tuple[Naming, ...]] = {
 }
 """A module each family has (the first that fits counts), and the ways of naming it; export takes the first."""
 
-ROOT = re.compile(r"(.*/|)stem/(?:conv2d_1a/)?conv")
+ROOT = re.compile(rf"(.*/|)(?:{'|'.join(FAMILIES)})")
+FIRST = re.compile(r"(.*/|)(?:stem/conv|stem/conv2d_1a/conv)")
+"""The convolution that sees the input's channels."""
 
 
 def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
