@@ -286,10 +286,12 @@ def outline(module, clip):
 @each(ROOMS["plugins"])
 @pytest.mark.parametrize("place", get_args(Place))
 def test_plugins_fit_every_place_of_every_backbone(cls, place):
-  insert = Insert(make(cls), place)
-  assert hash(insert) == hash(Insert(make(cls), place))
+  """But for the first stage of VGG: it has no stem, so that three channels enter there."""
+  stages = (2, 3, 4, 5)
+  insert = Insert(make(cls), place, stages)
+  assert hash(insert) == hash(Insert(make(cls), place, stages))
   for backbone in WITH_INSERTS:
-    if required(backbone):
+    if required(backbone) or backbone.__name__ in ("Block", "Stage"):
       continue  # blocks and stages are tested as parts of the whole
     plain, full = (outline(make(backbone, inserts=inserts), clip_of(backbone)) for inserts in ((), (insert,)))
     assert full[0] == plain[0]
