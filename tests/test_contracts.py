@@ -21,7 +21,9 @@ from flax.traverse_util import flatten_dict
 
 from vidjax.backbones.resnet import BasicBlock, MiniResNet
 from vidjax.errors import InputError
+from vidjax.plugins.cpa import CPA
 from vidjax.plugins.insert import Insert, Place
+from vidjax.plugins.nonlocal_ import NonLocal
 from vidjax.types import Output
 
 ARGUMENTS = {
@@ -34,9 +36,11 @@ ARGUMENTS = {
   "entry": (((8, (3, 3)),),),
   "features": 8,
   "frame_channels": 2,
+  "modules": (NonLocal(), CPA(((1, 1, 1), (3, 3, 3)))),
   "num_blocks": 2,
   "num_classes": 5,
   "number": 2,
+  "position_sets": 0,
   "reduction": 4,
   "stages": ((1, 8, 1, 1), (6, 16, 2, 2)),
   "width": 8,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vidjax.analyse.cost import count_macs
+from vidjax.analyse.module_costs import module_costs
 from vidjax.backbones.resnet import ResNet
 from vidjax.errors import ConfigError
 from vidjax.networks.recognizer import Recognizer
@@ -105,7 +106,7 @@ def test_starts_as_the_identity(train):
 
 @pytest.mark.parametrize(("sub_sample", "gigamacs"), [(True, 61.10), (False, 96.98)])
 def test_size_and_cost_of_five_in_a_resnet50(sub_sample, gigamacs):
-  """Table 4.6 prints 31.69 M; its 49.38 G leave out the products between positions."""
+  """Table 4.6 prints 31.69 M, and 49.38 G, without the products between positions."""
   block = NonLocal(sub_sample=sub_sample)
   inserts = Insert(TSM(), "before"), Insert(block, "after", (3,), (0, 2)), Insert(block, "after", (4,), (0, 2, 4))
   network = Recognizer(ResNet(50, inserts=inserts), 400)
@@ -114,6 +115,7 @@ def test_size_and_cost_of_five_in_a_resnet50(sub_sample, gigamacs):
   assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == 31_686_096
   macs = count_macs(lambda variables, clip: network.apply(variables, clip, False), variables, clip)
   assert macs == pytest.approx(gigamacs * 1e9, rel=0.005)
+  assert module_costs(network, clip.shape[1:], "thop")[0].macs == pytest.approx(49.375e9, rel=0.001)
 
 
 def test_an_image_is_a_clip_of_one_frame():

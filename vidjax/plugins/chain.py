@@ -1,0 +1,29 @@
+"""The vision attention chain: channel attention, then space-time attention (thesis 4.4, Fig. 4.6)."""
+
+import flax.linen as nn
+import jax
+
+from vidjax.errors import ConfigError
+
+
+class Chain(nn.Module):
+  """Plug-ins one after the other as one plug-in, such as SE and RNL, or SE and CPA: `[B,T,H,W,C]`, as x.
+
+  Attributes:
+    modules: templates, applied in order; each is copied under its class' name, a second of one class as `RNL_2`.
+  """
+
+  modules: tuple[nn.Module, ...]
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """Returns what the last module returns; raises ConfigError for a chain of nothing."""
+    if not self.modules:
+      raise ConfigError(f"Chain at {'/'.join(self.path)} has no modules: give it one or more, such as (SE(), RNL())")
+    names: list[str] = []
+    for module in self.modules:
+      kind = type(module).__name__
+      names.append(kind)
+      count = names.count(kind)
+      x = module.copy(name=kind if count == 1 else f"{kind}_{count}")(x, train)
+    return x
