@@ -41,7 +41,9 @@ def get_config() -> ConfigDict:
 
   c.init = ConfigDict()
   c.init.workdir = ""  # of the run whose best parameters to start from (fine-tuning)
+  c.init.weights = placeholder(str)  # or another library's checkpoint: a file, or "owner/name[:file]" on the hub
   c.init.new = ()  # path prefixes that keep their fresh values, such as ("classifier",)
+  c.init.unused = ()  # names, or prefixes of them, of the tensors in `weights` that may be left over
 
   c.losses = ({"make": "vidjax.losses.classification.CrossEntropy", "label_smoothing": 0.0},)
   c.blend = {"make": "vidjax.train.multitask.Weighted", "weights": {}}

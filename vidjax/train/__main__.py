@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import flags
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -37,6 +38,7 @@ from vidjax.train.optimizer import multipliers
 from vidjax.train.sharding import batch_sharding, check_batch_size, make_mesh, state_sharding
 from vidjax.train.step import init_state, make_prepare, make_train_step
 from vidjax.types import Batch, State
+from vidjax.weights.load import load_weights
 
 CONFIG = define_config()
 WORKDIR = flags.DEFINE_string(
@@ -92,8 +94,8 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
       say(f"{workdir} goes on after step {done} of {total}" if done < total else f"{workdir} is finished")
     else:
       state, done = jax.jit(make, out_shardings=sharding)(key=init_key), 0
-      if config["init"]["workdir"]:
-        state = start_from(state, config["init"], sharding)
+      if config["init"]["workdir"] or config["init"]["weights"]:
+        state = start_from(state, config["init"], sharding, workdir)
     if done < total:
       with MetricsLog(workdir, done, jax.process_index() == 0) as log:
         fit(
@@ -216,12 +218,25 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
     say(f"  {count:,} parameters {name}")
 
 
-def start_from(state: State, init: Mapping[str, Any], sharding: State) -> State:
-  """A fresh state with the parameters and statistics of another run, those under `init.new` excepted."""
-  found, _ = load_variables(init["workdir"], "best")
-  variables = transfer({"params": state.params, "batch_stats": state.batch_stats}, found, init["new"])
-  average = variables if state.ema is not None else None
-  return jax.device_put(dataclasses.replace(state, **variables, ema=average), sharding)
+def start_from(state: State, init: Mapping[str, Any], sharding: State, workdir: pathlib.Path) -> State:
+  """A fresh state with the parameters and statistics of another run or checkpoint, those under `init.new` excepted."""
+  variables = {"params": state.params, "batch_stats": state.batch_stats}
+  if init["workdir"] and init["weights"]:
+    raise InputError(
+      f"init.workdir={init['workdir']} and init.weights={init['weights']}: a run starts from one of them"
+    )
+  if init["workdir"]:
+    variables = transfer(variables, load_variables(init["workdir"], "best")[0], init["new"])
+  else:
+    variables, loaded = load_weights(variables, init["weights"], new=init["new"], unused=init["unused"])
+    say(f"{init['weights']}: {str(loaded).splitlines()[0]}; {workdir / 'weights_report.txt'}")
+    if jax.process_index() == 0:
+      (workdir / "weights_report.txt").write_text(f"{init['weights']}: {loaded}\n")
+  state = jax.device_put(dataclasses.replace(state, **variables, ema=None), dataclasses.replace(sharding, ema=None))
+  if sharding.ema is None:
+    return state
+  average = {"params": state.params, "batch_stats": state.batch_stats}
+  return dataclasses.replace(state, ema=jax.tree.map(jnp.copy, average))  # the train step donates either for itself
 
 
 def report(workdir: pathlib.Path, settings: Settings) -> None:

@@ -124,7 +124,7 @@ def load_weights(
     remedy = f"new={anew}" if not left else f"new={anew}, unused={over}"
     raise InputError(
       f"{origin} does not fit this network: {'; '.join(wrong[:5])}{more}. "
-      f"Take the network it was made for, or accept that with {remedy}"
+      f"Take the network it was made for, or accept that, in a config under init, with {remedy}"
     )
   report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used})
   return {"batch_stats": {}, **traverse_util.unflatten_dict(arrays, sep="/")}, report
