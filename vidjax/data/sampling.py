@@ -68,6 +68,8 @@ class UniformSegments:
     return max(num_frames - self.frames_per_segment + 1, 1)
 
   def _runs(self, starts: np.ndarray, num_frames: int) -> np.ndarray:
+    if self.frames_per_segment == 1:
+      return starts
     frames = starts[..., None] + np.arange(self.frames_per_segment)
     return np.minimum(frames, num_frames - 1).reshape(*starts.shape[:-1], self.clip_length)
 

@@ -148,10 +148,12 @@ class Record:
     if not wanted or wanted[0] < 0 or wanted[-1] >= self.num_frames:
       raise IndexError(f"{self.video_id} has frames 0 to {self.num_frames - 1}, asked for {numbers}")
     images = self._from_jpegs(self.frames, wanted) if self.encoded is None else self._from_file(wanted)
-    if any(image.shape != images[0].shape for image in images):
+    if len({image.shape for image in images}) > 1:
       raise DamagedRecord(f"the record of {self.video_id} holds frames of different sizes: prepare the data set again")
-    decoded = dict(zip(wanted, images, strict=True))
-    return np.array([decoded[number] for number in numbers])
+    if wanted != numbers:
+      decoded = dict(zip(wanted, images, strict=True))
+      images = [decoded[number] for number in numbers]
+    return np.array(images)
 
   def decode_flow(self, flow_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """Decodes flow images: uint8 `[len(flow_indices), H, W, 3]`, as they were stored.
