@@ -88,6 +88,7 @@ def load_weights(
   if inflation not in ("mean", "centre"):
     raise ConfigError(f"load_weights(inflation={inflation!r}): must be 'mean' or 'centre'")
   tensors = source if isinstance(source, Mapping) else read_tensors(source)
+  keys = {"/".join(key): key for key in traverse_util.flatten_dict(dict(variables))}  # a key may hold a slash itself
   ours: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
   _check_prefixes(new, ours)
   wanted, match = _match(ours, tensors)
@@ -127,7 +128,7 @@ def load_weights(
       f"Take the network it was made for, or accept that, in a config under init, with {remedy}"
     )
   report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used})
-  return {"batch_stats": {}, **traverse_util.unflatten_dict(arrays, sep="/")}, report
+  return {"batch_stats": {}, **traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()})}, report
 
 
 def _match(paths: Collection[str], tensors: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -181,9 +181,8 @@ FAMILIES: dict[str, tuple[Naming, ...]] = {
 }
 """A module each family has (the first that fits counts), and the ways of naming it; export takes the first."""
 
-ROOT = re.compile(rf"(.*/|)(?:{'|'.join(FAMILIES)})")
 FIRST = re.compile(r"(.*/|)(?:stem/conv|stem/conv2d_1a/conv)")
-"""The convolution that sees the input's channels."""
+"""A network's first convolution, which sees the input's channels, and in group 1 the place of the network."""
 
 
 def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
@@ -199,7 +198,7 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
   """
   split = {path: path.partition("/")[2].rpartition("/")[::2] for path in paths}
   modules = {module for module, _ in split.values()}
-  owners = sorted({match[1].removesuffix("backbone/") for module in modules if (match := ROOT.fullmatch(module))})
+  owners = sorted({match[1].removesuffix("backbone/") for module in modules if (match := FIRST.fullmatch(module))})
   found = []
   for prefixed in (True, False) if any(owners) else (False,):
     for way in range(max(map(len, FAMILIES.values()))):
