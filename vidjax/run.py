@@ -163,10 +163,15 @@ class Run:
     )
 
 
-def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best") -> Run:
-  """Opens a run's folder with the variables of one of its checkpoints ("best", "last" or a step)."""
+def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best", data_dir: str | None = None) -> Run:
+  """Opens a run's folder with the variables of one of its checkpoints ("best", "last" or a step).
+
+  `data_dir` is where the data sets lie now, if not where they lay in training.
+  """
   workdir = pathlib.Path(workdir)
   config, class_names = read_folder(workdir)
+  if data_dir is not None:
+    config["data"]["dir"] = data_dir
   run = Run(config, class_names)
   run.workdir = workdir
   run.variables, run.step = load_variables(workdir, checkpoint)

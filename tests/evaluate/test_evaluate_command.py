@@ -127,6 +127,7 @@ def test_the_command(runs, tmp_path):
     ([], "--workdir=DIR is missing"),
     ([f"--workdir={tmp_path}/none"], "none is not a run's folder"),
     ([workdirs[0], "--split=tset"], "no split 'tset'; it has validation"),
+    ([workdirs[0], "--data_dir=nowhere"], "there is no data set 'folder/"),
     ([workdirs[0], "--wiews=1x1"], "--help lists the flags"),
   ):
     done = run(*flags)

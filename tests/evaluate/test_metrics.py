@@ -46,3 +46,9 @@ def test_class_names_that_do_not_fit():
     summarize(make([0], [[1, 0, 0]]), ["a", "b"])
   with pytest.raises(InputError, match="labels run from 0 to 5"):
     summarize(make([0, 5], np.eye(3)[:2]), ["a", "b", "c"])
+
+
+def test_one_class_is_enough():
+  scores = make([0, 0, 0], np.ones((3, 1)))
+  assert summarize(scores, ["only"])["mean_class"] == 1
+  np.testing.assert_array_equal(confusion(scores), [[3]])

@@ -4,17 +4,16 @@ import csv
 import pathlib
 
 from absl import flags
-from ml_collections import config_flags
 
 from vidjax.analyse.module_costs import ModuleCost, module_costs
-from vidjax.build import read_config
+from vidjax.build import define_config, read_config
 from vidjax.errors import InputError, run_main
 
 
 def define_flags() -> None:
   """The command's flags."""
   flags.FLAGS.set_gnu_getopt(True)
-  config_flags.DEFINE_config_file("config", None, "File with get_config, as configs/quickstart.py[:argument].")
+  define_config()
   flags.DEFINE_integer("depth", 2, "Levels of modules to show below the network.", lower_bound=0)
   flags.DEFINE_enum(
     "convention",

@@ -10,12 +10,11 @@ import pathlib
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
 
 from vidjax.benchmark.loading import measure_data
 from vidjax.benchmark.measure import Spread, provenance
 from vidjax.benchmark.network import measure_infer, measure_train
-from vidjax.build import read_config
+from vidjax.build import define_config, read_config
 from vidjax.errors import InputError, run_main
 from vidjax.train.host_memory import keep_freed_memory
 
@@ -25,7 +24,7 @@ MODES = {"train": measure_train, "infer": measure_infer, "data": measure_data}
 def define_flags() -> None:
   """The command's flags."""
   flags.FLAGS.set_gnu_getopt(True)
-  config_flags.DEFINE_config_file("config", None, "File with get_config, as configs/quickstart.py[:argument].")
+  define_config()
   flags.DEFINE_integer("steps", 20, "Steps (batches) in a run.", lower_bound=1)
   flags.DEFINE_integer("warmup", 5, "Steps before the runs.", lower_bound=1)
   flags.DEFINE_integer("runs", 5, "Runs: numbers are medians over them.", lower_bound=1)

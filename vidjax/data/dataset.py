@@ -147,7 +147,7 @@ def _missing(name: str, data_dir: str) -> str:
   synthetic = "synthetic_actions/{order,scene:.5,scene:.7,scene:.9,sparse,repeat}"
   found = [prefix for prefix in prepared if not prefix.startswith("synthetic_actions/")]
   message = f"there is no data set {name!r} in {root.absolute()} (run from the repository root, or give"
-  message += f" --config.data.dir); there is {', '.join([*found, synthetic])}"
+  message += f" --config.data.dir; --data_dir to evaluate); there is {', '.join([*found, synthetic])}"
   if name.startswith("folder/"):
     target = name.removeprefix("folder/") or "NAME"
     message += f". Prepare it with: python -m vidjax.prepare folder --videos=DIR --name={target} --data_dir={data_dir}"

@@ -139,6 +139,7 @@ def define_flags() -> None:
   """The command's flags."""
   flags.DEFINE_multi_string("workdir", [], "Folder of a training run; given several times, their scores are averaged.")
   flags.DEFINE_string("split", None, "Split to evaluate on (default: the run's validation split).")
+  flags.DEFINE_string("data_dir", None, "Where the data sets lie, if not where they lay in training.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
   flags.DEFINE_integer("views_per_batch", None, "Views that go through the network at once: bounds the memory.", 1)
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
@@ -155,7 +156,7 @@ def main(argv: list[str]) -> None:
     raise InputError("--workdir=DIR is missing: name the folder of a training run")
   clips, crops = parse_views(values.views)
   options = Options(values.split, clips, crops, values.views_per_batch, values.batch_size, values.skip_damaged)
-  runs = [open_run(workdir, values.checkpoint) for workdir in values.workdir]
+  runs = [open_run(workdir, values.checkpoint, values.data_dir) for workdir in values.workdir]
   command = shlex.join(["python", "-m", "vidjax.evaluate", *sys.argv[1:]])
   result = evaluate(runs, options, make_mesh(), command)
   print(f"{result['videos']} of {result['records']} videos, {result['classes']} classes, {values.views} views")

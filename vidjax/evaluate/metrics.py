@@ -47,10 +47,9 @@ def summarize(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
 
 def confusion(scores: Scores) -> np.ndarray:
   """Counts int `[K, K]`: row the true class, column the class with the highest score."""
-  from sklearn.metrics import confusion_matrix
-
-  labels = np.arange(scores.scores.shape[1])
-  return confusion_matrix(scores.label, scores.scores.argmax(axis=1), labels=labels)
+  classes = scores.scores.shape[1]
+  cells = scores.label * classes + scores.scores.argmax(axis=1)
+  return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def worst_pairs(matrix: np.ndarray, class_names: Sequence[str], limit: int = 10) -> list[dict[str, Any]]:

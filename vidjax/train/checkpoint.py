@@ -140,7 +140,7 @@ def has_checkpoint(workdir: str | pathlib.Path) -> bool:
 
 
 def _complete(folder: pathlib.Path) -> list[int]:
-  return sorted(int(p.name) for p in folder.glob("*") if p.name.isdigit() and (p / "_CHECKPOINT_METADATA").exists())
+  return sorted(int(p.name) for p in folder.glob("*") if p.name.isdecimal() and (p / "_CHECKPOINT_METADATA").exists())
 
 
 @contextlib.contextmanager
@@ -180,7 +180,7 @@ def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -
       with _reading(folder / str(step)):
         scores[step] = json.loads(files[step].read_text())[METRIC]
     return max(scores, key=lambda step: (scores[step], step)) if scores else steps[-1]
-  if not str(checkpoint).isdigit() or int(checkpoint) not in steps:
+  if not str(checkpoint).isdecimal() or int(checkpoint) not in steps:
     have = ", ".join(map(str, steps))
     raise InputError(f"{folder} has no checkpoint {checkpoint!r}: choose best, last or one of the steps {have}")
   return int(checkpoint)
