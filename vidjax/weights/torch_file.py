@@ -122,14 +122,14 @@ def read_torch(path: pathlib.Path, choose: Callable[[Any], Mapping[str, Any]]) -
   Raises:
     InputError: cut short, not PyTorch's, or asking for more than tensors; without the path, which the caller adds.
   """
-  try:
-    with path.open("rb") as file:
-      zipped = file.peek(2)[:2] == b"PK"
+  with path.open("rb") as file:
+    zipped = file.peek(2)[:2] == b"PK"
+    try:
       return _read_zip(file, choose) if zipped else _read_legacy(file, choose)
-  except (InputError, OSError):
-    raise
-  except Exception as error:  # a pickle can be damaged in as many ways as it has bytes
-    raise InputError(f"damaged or cut short ({type(error).__name__}: {error}): fetch or save it again") from error
+    except InputError:
+      raise
+    except Exception as error:  # a pickle can be damaged in as many ways as it has bytes
+      raise InputError(f"damaged or cut short ({type(error).__name__}: {error}): fetch or save it again") from error
 
 
 def _read_zip(file: IO[bytes], choose: Callable[[Any], Mapping[str, Any]]) -> dict[str, np.ndarray]:
