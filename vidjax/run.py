@@ -35,7 +35,14 @@ SECTIONS = (
 )
 SECTIONS += ("blend", "optimizer", "schedule", "train")
 
-FREE = ("data.dir", "data.num_threads", "data.num_processes", "train.log_every", "train.checkpoint_every")
+FREE = (
+  "data.dir",
+  "data.num_threads",
+  "data.num_processes",
+  "data.memory_mb",
+  "train.log_every",
+  "train.checkpoint_every",
+)
 FREE += ("train.devices", "train.fsdp", "train.keep_best")
 """Keys that may change when a run goes on: they change nothing that is computed."""
 
@@ -54,6 +61,7 @@ class DataSettings:
     num_threads: threads that decode batches.
     num_processes: worker processes in place of the threads.
     max_damaged: share of damaged training records that stops the run.
+    memory_mb: a training split of at most so many MB is held in memory once read (in each worker process).
   """
 
   name: str
@@ -65,9 +73,10 @@ class DataSettings:
   num_threads: int = 2
   num_processes: int = 0
   max_damaged: float = 0.01
+  memory_mb: int = 1024
 
   def __post_init__(self):
-    for name in ("unlabelled", "num_threads", "num_processes", "max_damaged"):
+    for name in ("unlabelled", "num_threads", "num_processes", "max_damaged", "memory_mb"):
       if not getattr(self, name) >= 0:
         raise ConfigError(f"data.{name}={getattr(self, name)}: must not be negative")
 
@@ -154,8 +163,9 @@ class Run:
     return WithUnlabelled(labelled, self._train_loader(self.data.unlabelled_split, self.data.unlabelled, seed))
 
   def _train_loader(self, split: str, batch_size: int, seed: int) -> TrainLoader:
+    source = self.dataset.source(split)
     return train_loader(
-      self.dataset.source(split),
+      source,
       self.sampler,
       build(self.config["transforms"]),
       batch_size,
@@ -164,6 +174,7 @@ class Run:
       num_processes=self.data.num_processes,
       max_damaged=self.data.max_damaged,
       num_classes=len(self.class_names),
+      keep_records=source.num_bytes <= 1e6 * self.data.memory_mb,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )

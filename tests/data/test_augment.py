@@ -53,15 +53,13 @@ def test_golden_multi_scale_crops(shared_golden):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**32 - 1))
-def test_any_image_gives_a_contiguous_square_clip(height, width, seed):
+def test_any_image_gives_square_frames(height, width, seed):
   video = noise(2, height, width)
   for transform in SPATIAL:
     clip = transform({"video": video, "label": 3}, np.random.default_rng(seed))
-    assert clip["video"].shape == (2, 12, 12, 3)
-    assert clip["video"].dtype == np.uint8
-    assert clip["video"].flags.c_contiguous
+    assert [(frame.shape, frame.dtype) for frame in clip["video"]] == [((12, 12, 3), np.uint8)] * 2
     assert clip["label"] == 3
-    again = transform({"video": video, "label": 3}, np.random.default_rng(seed))
+    again = transform({"video": list(video), "label": 3}, np.random.default_rng(seed))
     np.testing.assert_array_equal(clip["video"], again["video"])
   for crops in (1, 3, 5, 10):
     assert TestCrops(12, 14, crops)(video).shape == (crops, 2, 12, 12, 3)
@@ -74,7 +72,7 @@ def test_frames_share_the_parameters_and_the_input_stays(transform):
   clip = {"video": video, "label": 0}
   for seed in range(5):
     result = transform(clip, np.random.default_rng(seed))["video"]
-    np.testing.assert_array_equal(result, np.repeat(result[:1], 4, 0))
+    np.testing.assert_array_equal(result, [result[0]] * 4)
   np.testing.assert_array_equal(clip["video"], np.repeat(frame, 4, 0))
 
 
@@ -86,9 +84,9 @@ def test_a_crop_of_the_right_size_is_an_exact_cut():
 def test_resizing_averages_areas_and_interpolates():
   video = np.zeros((1, 4, 4, 3), np.uint8)
   video[0, :2, :2] = 200
-  np.testing.assert_array_equal(crop_and_resize(video, (0, 0, 4, 4), 2)[0, ..., 0], [[200, 0], [0, 0]])
-  np.testing.assert_array_equal(crop_and_resize(video, (0, 0, 4, 4), 1)[0, ..., 0], [[50]])
-  row = crop_and_resize(video, (0, 0, 4, 4), 8)[0, 0, :, 0]
+  np.testing.assert_array_equal(crop_and_resize(video, (0, 0, 4, 4), 2)[0][..., 0], [[200, 0], [0, 0]])
+  np.testing.assert_array_equal(crop_and_resize(video, (0, 0, 4, 4), 1)[0][..., 0], [[50]])
+  row = crop_and_resize(video, (0, 0, 4, 4), 8)[0][0, :, 0]
   assert (np.diff(row.astype(int)) <= 0).all()
   assert (row[0], row[-1]) == (200, 0)
 

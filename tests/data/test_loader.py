@@ -69,6 +69,20 @@ def test_every_epoch_is_a_fresh_permutation_and_batches_cross_its_border():
   assert index.tolist() != np.concatenate([b["index"] for b in take(small_loader(records(10), seed=8), 5)]).tolist()
 
 
+def test_records_kept_in_memory_give_the_same_batches_and_are_read_once():
+  class Counted(list):
+    reads = 0
+
+    def __getitem__(self, index):
+      Counted.reads += 1
+      return super().__getitem__(index)
+
+  source = Counted(records(10, damaged=(4,)))
+  kept = take(small_loader(source, keep_records=True, num_threads=0, max_damaged=0.1), 10)
+  assert Counted.reads == 9 + 4  # four epochs: the damaged one is tried in each
+  assert_same(kept, take(small_loader(source, num_threads=0, max_damaged=0.1), 10))
+
+
 def test_batches_hold_what_they_say():
   batch = take(train_loader(records(8), UniformSegments(4), (), 4, 0), 1)[0]
   shapes = {key: (value.shape, value.dtype) for key, value in batch.items()}

@@ -1,12 +1,14 @@
 """Spatial transforms of uint8 clips on the host: all frames of a clip share the parameters.
 
-A transform maps `{"video": uint8 [T, H, W, 3], "label": int}` and a random generator to such a clip. Crops are cut
-out before resizing, so that only what is seen is resized. Resizing is bilinear, or averages over areas where a side
+A transform maps `{"video": T frames, uint8 [H, W, 3] of one size, "label": int}` and a random generator to such a clip.
+The frames come in a list, as they were decoded: to gather them in an array would be one more copy. Crops are cut out
+before resizing, so that only what is seen is resized. Resizing is bilinear, or averages over areas where a side
 shrinks to half or less (five times slower); images smaller than the crop are enlarged.
 """
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -15,28 +17,26 @@ import numpy as np
 from vidjax.errors import ConfigError
 
 Clip = dict[str, Any]
+Frames = Sequence[np.ndarray] | np.ndarray
 
 
-def crop_and_resize(video: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
+def crop_and_resize(frames: Frames, box: tuple[int, int, int, int], size: int) -> list[np.ndarray]:
   """Cuts the box (top, left, height, width) out of every frame and resizes it to a square.
 
   Args:
-    video: uint8 `[T, H, W, 3]`.
+    frames: uint8 `[H, W, 3]` each.
     box: in pixels, inside the frame.
     size: side of the result.
 
   Returns:
-    uint8 `[T, size, size, 3]`, contiguous.
+    uint8 `[size, size, 3]` each; views where nothing is resized.
   """
   top, left, height, width = box
-  crop = video[:, top : top + height, left : left + width]
+  crops = [frame[top : top + height, left : left + width] for frame in frames]
   if height == width == size:
-    return np.ascontiguousarray(crop)
+    return crops
   interpolation = cv2.INTER_AREA if 2 * size <= min(height, width) else cv2.INTER_LINEAR
-  resized = np.empty((len(video), size, size, 3), np.uint8)
-  for source, target in zip(crop, resized, strict=True):
-    cv2.resize(source, (size, size), dst=target, interpolation=interpolation)
-  return resized
+  return [cv2.resize(crop, (size, size), interpolation=interpolation) for crop in crops]
 
 
 def random_box(
@@ -47,12 +47,9 @@ def random_box(
   return top, left, crop_height, crop_width
 
 
-def flip_video(video: np.ndarray) -> np.ndarray:
-  """Mirrors every frame of `[T, H, W, 3]` left to right."""
-  flipped = np.empty_like(video)
-  for source, target in zip(video, flipped, strict=True):
-    cv2.flip(source, 1, dst=target)
-  return flipped
+def flip_frames(frames: Frames) -> list[np.ndarray]:
+  """Mirrors every frame `[H, W, 3]` left to right."""
+  return [cv2.flip(frame, 1) for frame in frames]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +73,7 @@ class MultiScaleCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
-    height, width = clip["video"].shape[1:3]
+    height, width = clip["video"][0].shape[:2]
     sizes = self.crop_sizes(height, width)
     crop_height, crop_width = sizes[rng.integers(len(sizes))]
     if self.fixed_offsets:
@@ -119,7 +116,7 @@ class RandomResizedCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
-    height, width = clip["video"].shape[1:3]
+    height, width = clip["video"][0].shape[:2]
     for _ in range(10):
       area = height * width * rng.uniform(*self.area)
       aspect = math.exp(rng.uniform(*np.log(self.aspect)))
@@ -154,7 +151,7 @@ class ScaleJitterCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
-    height, width = clip["video"].shape[1:3]
+    height, width = clip["video"][0].shape[:2]
     side = _scaled_side(height, width, self.size, int(rng.integers(*self.short_sides, endpoint=True)))
     box = random_box(height, width, side, side, rng)
     return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
@@ -177,7 +174,10 @@ class CenterCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip; nothing is drawn."""
-    return {**clip, "video": TestCrops(self.size, self.short_side)(clip["video"])[0]}
+    height, width = clip["video"][0].shape[:2]
+    side = _scaled_side(height, width, self.size, self.short_side or self.size)
+    box = (*_centre(height, width, side), side, side)
+    return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Resize:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Resizes a clip; nothing is drawn."""
-    height, width = clip["video"].shape[1:3]
+    height, width = clip["video"][0].shape[:2]
     return {**clip, "video": crop_and_resize(clip["video"], (0, 0, height, width), self.size)}
 
 
@@ -221,7 +221,7 @@ class Flip:
     if rng.random() >= self.probability:
       return clip
     mirrored = dict(self.swap) | {b: a for a, b in self.swap}
-    return {**clip, "video": flip_video(clip["video"]), "label": mirrored.get(clip["label"], clip["label"])}
+    return {**clip, "video": flip_frames(clip["video"]), "label": mirrored.get(clip["label"], clip["label"])}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +255,7 @@ class TestCrops:
     length, height, width = video.shape[-4:-1]
     side = _scaled_side(height, width, self.size, self.short_side or self.size)
     bottom, right = height - side, width - side
-    centre = (bottom // 2, right // 2)
+    centre = _centre(height, width, side)
     if self.crops == 1:
       places = [centre]
     elif self.crops == 3 and width >= height:
@@ -267,13 +267,18 @@ class TestCrops:
     views = []
     for clip in video.reshape(-1, length, height, width, 3):
       cut = [crop_and_resize(clip, (*place, side, side), self.size) for place in places]
-      views += cut + ([flip_video(view) for view in cut] if self.crops == 10 else [])
+      views += cut + ([flip_frames(view) for view in cut] if self.crops == 10 else [])
     return np.stack(views)
 
 
 def _check_size(transform: Any) -> None:
   if transform.size < 1:
     raise ConfigError(f"{type(transform).__name__}: size={transform.size} must be at least 1")
+
+
+def _centre(height: int, width: int, side: int) -> tuple[int, int]:
+  """(top, left) of the central square."""
+  return (height - side) // 2, (width - side) // 2
 
 
 def _scaled_side(height: int, width: int, size: int, short_side: int) -> int:

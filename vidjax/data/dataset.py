@@ -44,6 +44,11 @@ class Source:
         f"record {index} cannot be read from {self._path(index)} ({error}): prepare the data set again"
       ) from error
 
+  @property
+  def num_bytes(self) -> int:
+    """Size of the files."""
+    return sum(pathlib.Path(path).stat().st_size for path, _ in self.shards)
+
   def __repr__(self) -> str:
     return f"Source({len(self)} records in {pathlib.Path(self.shards[0][0]).parent})"
 

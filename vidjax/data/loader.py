@@ -21,7 +21,7 @@ import cv2
 import grain
 import numpy as np
 
-from vidjax.data.augment import TestCrops
+from vidjax.data.augment import Frames, TestCrops
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
 
@@ -56,7 +56,7 @@ class Sampler(Protocol):
 
 
 Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
-"""Maps a clip {"video": uint8 [T, H, W, 3], "label": int}, as in `vidjax.data.augment`."""
+"""Maps a clip {"video": T frames, "label": int}, as in `vidjax.data.augment`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +115,7 @@ def train_loader(
   process_count: int = 1,
   max_damaged: float = 0.01,
   num_classes: int | None = None,
+  keep_records: bool = False,
 ) -> TrainLoader:
   """Makes the loader of training batches.
 
@@ -131,6 +132,7 @@ def train_loader(
     process_count: number of processes that train together.
     max_damaged: share of the records that may be damaged before training stops.
     num_classes: a record with a label outside 0 to `num_classes - 1` counts as damaged (default: not checked).
+    keep_records: hold the serialised records in memory from their first reading on, in every worker process.
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -141,7 +143,8 @@ def train_loader(
   if len(source) < batch_size:
     raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: lower train.batch_size")
   first = process_index * share
-  batches = _TrainingBatches(source, sampler, tuple(transforms), batch_size, first, share, seed, num_classes)
+  records = _Records(source, num_classes, keep_records)
+  batches = _TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed)
   dataset = grain.MapDataset.source(batches)
   threads = _default_threads() if num_threads is None else num_threads
   return TrainLoader(dataset, source, len(source) // batch_size, threads, num_processes, max_damaged)
@@ -218,7 +221,7 @@ def eval_loader(
   if not len(source):
     raise InputError("there are no records to evaluate: choose another split")
   first = process_index * share
-  batches = _EvalBatches(source, sampler, crops, batch_size, first, share, clips, num_classes)
+  batches = _EvalBatches(_Records(source, num_classes), sampler, crops, batch_size, first, share, clips)
   dataset = grain.MapDataset.source(batches)
   return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
 
@@ -231,14 +234,13 @@ class _TrainingBatches:
   48 x 48 pixels.
   """
 
-  source: Source
+  records: "_Records"
   sampler: Sampler
   transforms: tuple[Transform, ...]
   batch_size: int
   first: int
   share: int
   seed: int
-  num_classes: int | None
 
   def __len__(self) -> int:
     return sys.maxsize // self.batch_size
@@ -254,8 +256,8 @@ class _TrainingBatches:
 
   def _wanted(self, place: int) -> int:
     """Number of the record at a place in training."""
-    epoch, position = divmod(place, len(self.source))
-    return int(_permutation(len(self.source), self.seed, epoch)[position])
+    epoch, position = divmod(place, len(self.records))
+    return int(_permutation(len(self.records), self.seed, epoch)[position])
 
   def _generators(self, places: range, part: int) -> Iterator[np.random.Generator]:
     """For every place in turn the one generator, set to draw from a stretch of 2**128 blocks of its own."""
@@ -269,9 +271,9 @@ class _TrainingBatches:
   def _choose(self, number: int, rng: np.random.Generator) -> tuple[Record, np.ndarray] | DamagedRecord:
     """A record and the frames to decode, or what is wrong with it."""
     try:
-      record = _parse(self.source[number % len(self.source)], self.num_classes)
+      record = self.records[number % len(self.records)]
       frames = self.sampler.train(record.num_frames, rng)
-      return record.only(frames), frames
+      return record if self.records.keep else record.only(frames), frames
     except DamagedRecord as error:
       return error
 
@@ -279,15 +281,15 @@ class _TrainingBatches:
     self, wanted: int, choice: tuple[Record, np.ndarray] | DamagedRecord, rng: np.random.Generator
   ) -> dict[str, Any]:
     damage = ""
-    for number in range(wanted, wanted + min(len(self.source), MAX_DAMAGED_IN_A_ROW)):
+    for number in range(wanted, wanted + min(len(self.records), MAX_DAMAGED_IN_A_ROW)):
       try:
         record, frames = _readable(choice if number == wanted else self._choose(number, rng))
-        clip = {"video": record.decode(frames), "label": record.label}
+        clip = {"video": record.images(frames), "label": record.label}
         break
       except DamagedRecord as error:
         damage = damage or str(error)
     else:
-      raise InputError(f"no readable record in {self.source} from number {wanted} on: {damage}")
+      raise InputError(f"no readable record in {self.records.source} from number {wanted} on: {damage}")
     for transform in self.transforms:
       clip = transform(clip, rng)
     return _sample(clip["video"], clip["label"], wanted, frames, damage)
@@ -302,17 +304,16 @@ def _permutation(num_records: int, seed: int, epoch: int) -> np.ndarray:
 class _EvalBatches:
   """Number of a batch of the padded split -> this process's share of it, as `_TrainingBatches`."""
 
-  source: Source
+  records: "_Records"
   sampler: Sampler
   crops: TestCrops
   batch_size: int
   first: int
   share: int
   clips: int
-  num_classes: int | None
 
   def __len__(self) -> int:
-    return -(-len(self.source) // self.batch_size)
+    return -(-len(self.records) // self.batch_size)
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     first = index * self.batch_size + self.first
@@ -320,9 +321,9 @@ class _EvalBatches:
 
   def _sample(self, index: int) -> dict[str, Any]:
     damage = ""
-    if index < len(self.source):
+    if index < len(self.records):
       try:
-        record = _parse(self.source[index], self.num_classes)
+        record = self.records[index]
         frames = self.sampler.test(record.num_frames, self.clips)
         video = record.decode(frames.reshape(-1))
       except DamagedRecord as error:
@@ -341,18 +342,43 @@ def _readable(choice: tuple[Record, np.ndarray] | DamagedRecord) -> tuple[Record
   return choice
 
 
-def _parse(raw: bytes, num_classes: int | None) -> Record:
-  record = Record.parse(raw)
-  if num_classes is not None and not 0 <= record.label < num_classes:
-    raise DamagedRecord(
-      f"the record of {record.video_id} has the label {record.label}, but there are {num_classes} classes: "
-      "prepare the data set again"
-    )
-  return record
+class _Records:
+  """The parsed records of a source.
+
+  Attributes:
+    source: of the serialised records.
+    keep: whether every record is held in memory once it is read; a pickle leaves them out.
+  """
+
+  def __init__(self, source: Source, num_classes: int | None, keep: bool = False):
+    self.source = source
+    self._num_classes = num_classes
+    self.keep = keep
+    self._kept: dict[int, Record] = {}
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  def __getitem__(self, index: int) -> Record:
+    kept = self._kept.get(index)
+    if kept is not None:
+      return kept
+    record = Record.parse(self.source[index])
+    if self._num_classes is not None and not 0 <= record.label < self._num_classes:
+      raise DamagedRecord(
+        f"the record of {record.video_id} has the label {record.label}, but there are {self._num_classes} classes: "
+        "prepare the data set again"
+      )
+    if self.keep:
+      record = self._kept[index] = dataclasses.replace(record, frames=list(record.frames))
+    return record
+
+  def __reduce__(self) -> tuple[type["_Records"], tuple[Any, ...]]:
+    return _Records, (self.source, self._num_classes, self.keep)
 
 
 def _sample(
-  video: np.ndarray, label: int, index: int, frames: np.ndarray, damage: str = "", mask: bool = True
+  video: Frames, label: int, index: int, frames: np.ndarray, damage: str = "", mask: bool = True
 ) -> dict[str, Any]:
   return {"video": video, "label": label, "mask": mask, "index": index, "frame_index": frames, "damage": damage}
 
@@ -365,12 +391,13 @@ def _stack(samples: Iterable[dict[str, Any]], count: int) -> dict[str, np.ndarra
   video, rest = np.empty(0), []
   for row, sample in enumerate(samples):
     clip = sample.pop("video")
+    shape = (len(clip), *clip[0].shape)
     if not row:
-      video = np.empty((count, *clip.shape), np.uint8)
-    if clip.shape != video.shape[1:]:
-      sizes = f"{video.shape[1:]} and {clip.shape}"
+      video = np.empty((count, *shape), np.uint8)
+    if shape != video.shape[1:]:
+      sizes = f"{video.shape[1:]} and {shape}"
       raise InputError(f"the transforms leave clips of different sizes, such as {sizes}: end them with a crop")
-    video[row] = clip
+    np.concatenate(clip, out=video[row].reshape(-1, *shape[2:]))  # np.stack takes twice as long for small frames
     rest.append(sample)
   batch = {key: np.array([sample[key] for sample in rest], kind) for key, kind in _TYPES.items()}
   return {"video": video, **batch, "damaged": batch["damage"] != ""}

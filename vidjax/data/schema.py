@@ -132,12 +132,16 @@ class Record:
     return Record(self.label, self.video_id, self.num_frames, self.fps, frames, self.encoded, self.short_side)
 
   def decode(self, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    """`images` as one array, uint8 RGB `[len(frame_indices), H, W, 3]`."""
+    return np.stack(self.images(frame_indices))
+
+  def images(self, frame_indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
     """Decodes the frames of these 0-based numbers, each distinct one once.
 
     Original files are decoded from their start up to the last wanted frame: seeking is wrong on real files.
 
     Returns:
-      uint8 RGB `[len(frame_indices), H, W, 3]`.
+      uint8 RGB `[H, W, 3]`, all of one size.
 
     Raises:
       DamagedRecord: a wanted frame cannot be decoded.
@@ -153,7 +157,7 @@ class Record:
     if wanted != numbers:
       decoded = dict(zip(wanted, images, strict=True))
       images = [decoded[number] for number in numbers]
-    return np.array(images)
+    return images
 
   def decode_flow(self, flow_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """Decodes flow images: uint8 `[len(flow_indices), H, W, 3]`, as they were stored.
