@@ -22,7 +22,6 @@ from vidjax.benchmark.network import measure_infer, measure_train
 from vidjax.benchmark.ops import measure_ops
 from vidjax.build import define_config, read_config
 from vidjax.errors import InputError, run_main
-from vidjax.train.host_memory import keep_freed_memory
 
 MODES = {"train": measure_train, "infer": measure_infer, "data": measure_data}
 WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops}
@@ -51,8 +50,6 @@ def main(argv: list[str]) -> None:
     raise InputError(f"--out={out}: there is no folder {out.parent}")
   if out and (out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK)):
     raise InputError(f"--out={out} cannot be written: name another file")
-  if mode != "infer":
-    keep_freed_memory()  # as the training command does
   origin = provenance()
   if config is None:
     results = WITHOUT_CONFIG[mode](values.runs)

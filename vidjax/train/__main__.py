@@ -32,7 +32,6 @@ from vidjax.evaluate.metrics import summarize
 from vidjax.evaluate.views import make_scorer, score_split
 from vidjax.run import Run, check_same, open_run, write_folder
 from vidjax.train.checkpoint import Checkpoints, has_checkpoint, load_variables, transfer
-from vidjax.train.host_memory import keep_freed_memory
 from vidjax.train.log import MetricsLog
 from vidjax.train.loop import Settings, fit
 from vidjax.train.multitask import over
@@ -54,7 +53,6 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, f
 def main(argv: list[str]) -> None:
   """The command."""
   started = time.monotonic()
-  keep_freed_memory()
   if len(argv) > 1:
     raise InputError(f"unexpected argument {argv[1]!r}: flags start with --")
   if not WORKDIR.value:
