@@ -18,6 +18,19 @@ pytestmark = pytest.mark.slow
 # 4 steps an epoch, 8 in all; dropout, EMA and momentum, so that every part of the state matters.
 FULL = ("--config.model.dropout=0.5", "--config.train.ema_decay=0.9", "--config.train.checkpoint_every=3")
 
+# Two losses, one of them of the input, as `configs/dan.py` joins them, or by weights that are learnt.
+LOSSES = (
+  *("--config.sampler.num_segments=2", "--config.sampler.frames_per_segment=3"),
+  *("--config.model.representation.frames=3", "--config.model.representation.stride=8"),
+)
+LEARNT = """from configs import dan
+def get_config():
+  c = dan.get_config("mini")
+  make, losses = "vidjax.train.multitask.Uncertainty", ("projection", "classification")
+  c.blend = {"make": make, "losses": losses, "learning_rate": 0.1}
+  return c
+"""
+
 
 def metrics(workdir):
   return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
@@ -55,6 +68,20 @@ def kill_after(args, env, workdir, step, how=signal.SIGKILL):
   return process.returncode, output
 
 
+def assert_same_run(ours, theirs):
+  """The whole state, and all that was logged at every step but times, bit for bit; returns the state."""
+  (done, state), (wanted_done, wanted) = last_state(ours), last_state(theirs)
+  assert done == wanted_done == 8
+  assert_bit_equal(state, wanted)
+  logs = [
+    [{k: v for k, v in line.items() if k not in ("clips_per_second", "data_wait")} for line in metrics(run)]
+    for run in (ours, theirs)
+  ]
+  assert logs[0] == logs[1]
+  assert len({line["batch_crc32"] for line in logs[0] if "loss" in line}) == 8
+  return state
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
   """Folder of the uninterrupted run, filled by the first test that needs it."""
@@ -76,16 +103,28 @@ def test_killed_and_resumed_is_bit_equal(uninterrupted, train, command, environm
   assert code in (-signal.SIGKILL, 0), output
   train(workdir, *FULL)
 
-  (done, state), (wanted_done, wanted) = last_state(workdir), last_state(uninterrupted)
-  assert done == wanted_done == 8
-  assert_bit_equal(state, wanted)
-  keys = ("step", "loss", "batch_crc32", "validation/top1")
-  ours, theirs = (
-    [{k: line[k] for k in keys if k in line} for line in metrics(run)] for run in (workdir, uninterrupted)
-  )
-  assert ours == theirs
-  assert len({line["batch_crc32"] for line in ours if "loss" in line}) == 8
+  assert_same_run(workdir, uninterrupted)
   assert f"{workdir} is finished" in train(workdir, *FULL)
+
+
+@pytest.mark.parametrize("blend", ["mgda", "learnt"])
+def test_killed_and_resumed_with_two_losses_is_bit_equal(blend, train, command, environment, tmp_path):
+  """The weights and the memory of the blend go on, too: step 5 lies behind the checkpoints of steps 3 and 4."""
+  (tmp_path / "learnt.py").write_text(LEARNT)
+  config = str(tmp_path / "learnt.py") if blend == "learnt" else f"configs/dan.py:mini-{blend}"
+  workdir, whole, flags = tmp_path / "run", tmp_path / "whole", (*FULL, *LOSSES)
+  train(whole, *flags, config=config)
+  code, output = kill_after(command(workdir, *flags, config=config), environment, workdir, 5)
+  assert code == -signal.SIGKILL, output
+  train(workdir, *flags, config=config)
+
+  state = assert_same_run(workdir, whole)
+  assert set(state["batch_stats"]) == {"backbone", "representation"}
+  memory = jax.tree.leaves(state["blend"])
+  assert all(memory)
+  assert len(memory) == 2 * (blend == "learnt")
+  weights = {line["weight/projection"] for line in metrics(workdir) if "loss" in line}
+  assert len(weights) > 2
 
 
 def test_killed_during_a_save_uses_the_last_complete_checkpoint(uninterrupted, train, command, environment, tmp_path):
