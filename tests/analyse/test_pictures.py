@@ -48,6 +48,16 @@ def test_an_explanation_is_drawn(tmp_path, maps):
   assert min(cv2.imread(str(tmp_path / "why.png")).shape[:2]) > 300
 
 
+def test_rows_of_an_explanation_bear_their_names(tmp_path):
+  clip, evidence = np.zeros((2, 48, 64, 3), np.uint8), [np.zeros((2, 48, 64))] * 2
+  with mpl.rc_context({"svg.fonttype": "none"}):
+    save_explanation(tmp_path / "why.svg", clip, evidence, np.arange(2), "walk", names=("spatial", "te$poral$"))
+  text = (tmp_path / "why.svg").read_text()
+  assert text.count(">spatial<") == text.count(">te$poral$<") == 1
+  with pytest.raises(ValueError, match="shorter"):
+    save_explanation(tmp_path / "why.svg", clip, evidence, np.arange(2), "walk", names=("spatial",))
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_is_written(tmp_path, ending):
   clips = np.zeros((1, 1, 8, 8, 3), np.uint8)

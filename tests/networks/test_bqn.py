@@ -9,6 +9,7 @@ import pytest
 
 from tests.weights.released import fresh, shapes_of
 from vidjax.analyse.cost import macs_by_scope
+from vidjax.analyse.gradcam import grad_cam, map_names
 from vidjax.analyse.module_costs import module_costs
 from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import TSM_BLOCKS, MobileNetV2
@@ -218,6 +219,14 @@ def test_other_sizes_and_backbones(options, shape):
   out, variables = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), jnp.zeros(shape), False))
   assert out.logits.shape == out.aux["busy_logits"].shape == (shape[0], 4)
   assert ("mbpm" in variables["params"]) == (options.get("mbpm", network.mbpm).trainable)
+
+
+def test_grad_cam_explains_busy_and_says_so():
+  network, variables, x = made(lateral="none")
+  (evidence,) = grad_cam(network, variables, x, np.array([0, 3]))
+  assert evidence.shape == (2, 2, 4, 5)
+  assert evidence.any()
+  assert map_names(network, x.shape) == ("busy",)
 
 
 def test_one_checkpoint_of_images_fills_both_pathways():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.weights.released import filled, fresh, resnet
-from vidjax.analyse.gradcam import cell_centres, grad_cam
+from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.flow import Flow
@@ -107,6 +107,8 @@ def test_grad_cam_explains_each_stream(clips):
   maps = grad_cam(network, variables, clips, np.array([0, 2]))
   assert [x.shape[:2] for x in maps] == [(2, 2), (2, 2)]
   assert len(cell_centres(network, clips.shape)) == 2
+  assert map_names(network, clips.shape) == ("spatial", "temporal")
+  assert map_names(RGB, clips.shape) == ("",)
 
 
 def test_a_series_applies_its_modules_in_order(clips):

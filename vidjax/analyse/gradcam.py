@@ -25,7 +25,8 @@ def grad_cam(network: nn.Module, variables: Mapping[str, Tree], clips: Array, la
   channels of that frame; what remains is their weighted sum where it is positive (Eqs. 1 and 2 for each frame).
 
   Args:
-    network: called as `(clips, train)`, returns an Output.
+    network: called as `(clips, train)`, returns an Output. What comes before "feature_map" in the name of a mark, as in
+      "busy_feature_map", and the modules it lies in name the map (`map_names`).
     variables: `{"params", "batch_stats"}`.
     clips: `[B, T, H, W, C]`, normalised floats.
     labels: int `[B]`, the class to explain.
@@ -42,6 +43,16 @@ def grad_cam(network: nn.Module, variables: Mapping[str, Tree], clips: Array, la
     raise ConfigError(f"{type(network).__name__} marks no {FEATURE_MAP!r}: Grad-CAM needs one to explain")
   zeros = {path: jnp.zeros(shape.shape, shape.dtype) for path, shape in shapes.items()}
   return _grad_cam(network, flax.traverse_util.unflatten_dict(zeros), *arguments)
+
+
+def map_names(network: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
+  """What the maps of `grad_cam` are of, in their order: "spatial" and "temporal", "busy", or "" for the only one.
+
+  Args:
+    network: as of `grad_cam`.
+    shape: of the clips, `[B, T, H, W, C]`.
+  """
+  return tuple("/".join([*path[:-1], path[-1].removesuffix(FEATURE_MAP)]).strip("/_") for path in _sown(network, shape))
 
 
 @functools.lru_cache(maxsize=8)
@@ -64,9 +75,7 @@ def cell_centres(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[floa
 
   @functools.cache
   def count(*sides: int) -> list[tuple[int, int]]:
-    clips = jax.ShapeDtypeStruct((batch, frames, *sides, channels), jnp.float32)
-    made = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, False, mutable=True), clips)
-    return [sown.shape[-3:-1] for sown in _feature_maps(made.get("intermediates", {})).values()]
+    return [sown.shape[-3:-1] for sown in _sown(network, (batch, frames, *sides, channels)).values()]
 
   def centres(number: int) -> tuple[float, float]:
     cells = count(size, width)[number][0]
@@ -131,9 +140,16 @@ def _logits(
   return chosen.sum(), changed.get("intermediates", {})
 
 
+def _sown(network: nn.Module, shape: tuple[int, ...]) -> dict[tuple[str, ...], Any]:
+  """Shapes of the maps by their paths, in the order of `grad_cam`, without computing them."""
+  clips = jax.ShapeDtypeStruct(shape, jnp.float32)
+  made = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, False, mutable=True), clips)
+  return _feature_maps(made.get("intermediates", {}))
+
+
 def _feature_maps(intermediates: Tree) -> dict[tuple[str, ...], Any]:
   flat: dict[tuple[str, ...], Any] = dict(flax.traverse_util.flatten_dict(intermediates))
-  return {path: sown[0] for path, sown in flat.items() if path[-1] == FEATURE_MAP}
+  return {path: sown[0] for path, sown in flat.items() if path[-1].endswith(FEATURE_MAP)}
 
 
 def _evidence(feature_map: jax.Array, gradient: jax.Array) -> jax.Array:

@@ -55,6 +55,7 @@ def save_explanation(
   title: str,
   max_frames: int = 8,
   label: str = "evidence",
+  names: Sequence[str] = (),
 ) -> None:
   """Draws frames of a clip, and under them the same frames with Grad-CAM or other maps over them, a row for each.
 
@@ -66,6 +67,7 @@ def save_explanation(
     title: such as file, class and score.
     max_frames: columns at most, spread over the clip.
     label: what the maps show.
+    names: of the rows of maps, as from `gradcam.map_names`; none where they need no telling apart.
   """
   frames = spread(len(clip), max_frames)
   figure, grid = _grid(1 + len(evidence), len(frames), clip.shape[1:3], gap=0.0, head=0.3, side=0.5)
@@ -74,7 +76,8 @@ def save_explanation(
     grid[0, column].imshow(images[column])
     grid[0, column].set_title(f"frame {frame_numbers[frame]}", fontsize=8, pad=3)
   heat = None
-  for row, maps in zip(grid[1:], evidence, strict=True):
+  for row, maps, name in zip(grid[1:], evidence, names or [""] * len(evidence), strict=True):
+    row[0].set_ylabel(shorten(name), fontsize=8, labelpad=3, parse_math=False)
     scaled = maps[frames] / max(float(maps[frames].max()), 1e-12)
     for column in range(len(frames)):
       row[column].imshow(images[column])

@@ -113,8 +113,8 @@ class BQN(nn.Module):
       calm = jax.image.resize(calm, shape, "linear", antialias=False)
     feature_maps = self._pathways(busy, calm, train)
     if not self.is_initializing():  # Grad-CAM's place to take the gradient, as in Recognizer
-      feature_maps = (self.perturb("feature_map", feature_maps[0]), feature_maps[1])
-    self.sow("intermediates", "feature_map", feature_maps[0])
+      feature_maps = (self.perturb("busy_feature_map", feature_maps[0]), feature_maps[1])
+    self.sow("intermediates", "busy_feature_map", feature_maps[0])
     pooled = [pool(x, self.consensus) for x in feature_maps]
     return self._head(pooled[0], pooled[1], train)
 
