@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
   c.data = ConfigDict()
   c.data.name = "folder/NAME"  # "synthetic_actions/order", "folder/NAME": see vidjax.data.dataset.open_dataset
   c.data.dir = "data"  # where data sets are stored
+  c.data.stream = "video"  # or "flow": the images that `prepare folder --flow` stores, as in configs/two_stream.py:flow
   c.data.train_split = "train"
   c.data.validation_split = "validation"
   c.data.unlabelled = 0  # clips added to each batch without their labels, as in configs/ttsn.py

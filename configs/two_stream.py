@@ -1,22 +1,43 @@
-"""Two streams trained together on one clip, a loss on each; set --config.data.name.
+"""Two streams, RGB and motion, trained together or apart; set --config.data.name.
 
-`configs/two_stream.py:tsm` has TSM on ResNet-50 for both, one frame of every segment and the five TV-L1 flows of its
-six frames (the RGB+Flow of thesis Table 3.6), their scores averaged 1:1.5 (TSN). The rest is that of
-`configs/folder.py`. `:mini` is the quickstart's network on `synthetic_actions/order`, RGB differences in the second
-stream. Streams trained apart are two runs, which `python -m vidjax.evaluate --workdir=A --workdir=B` averages.
+Together, on one clip with a loss on each: `configs/two_stream.py:tsm` has TSM on ResNet-50 for both, one frame of every
+segment and the five TV-L1 flows of its six frames (the RGB+Flow of thesis Table 3.6), their scores averaged 1:1.5
+(TSN). The rest is that of `configs/folder.py`. `:mini` is the quickstart's network on `synthetic_actions/order`, RGB
+differences in the second stream.
+
+Apart: `:flow` is the motion stream alone, five flows of each segment as `python -m vidjax.prepare folder --flow` stores
+them, and `configs/folder.py` the RGB stream; `:mini_flow` is `:flow` at the size of `configs/folder.py:mini`. Then:
+
+  python -m vidjax.evaluate --workdir=runs/rgb --workdir=runs/flow
 """
 
 from ml_collections import ConfigDict
 
 from configs import folder, quickstart
 
+ARGS = ("tsm", "mini", "flow", "mini_flow")
+FLOWS = 5  # of a segment
+
 
 def get_config(arg: str = "tsm") -> ConfigDict:
-  """`arg`: "tsm" or "mini"."""
-  if arg not in ("tsm", "mini"):
-    raise ValueError(f"configs/two_stream.py:{arg}: choose tsm or mini")
+  """`arg`: one of ARGS."""
+  if arg not in ARGS:
+    raise ValueError(f"configs/two_stream.py:{arg}: choose {', '.join(ARGS)}")
+  return _flow(arg) if arg.endswith("flow") else _together(arg)
+
+
+def _flow(arg: str) -> ConfigDict:
+  c = folder.get_config("mini" if arg == "mini_flow" else "resnet50")
+  c.data.stream = "flow"
+  c.sampler.frames_per_segment = FLOWS
+  c.normalise = {"make": "vidjax.train.device_augment.Normalise", "mean": (0.5,) * 3, "std": (0.5,) * 3}
+  c.model.representation = {"make": "vidjax.inputs.stored_flow.StoredFlow", "frames": FLOWS}
+  return c
+
+
+def _together(arg: str) -> ConfigDict:
   c = quickstart.get_config() if arg == "mini" else folder.get_config()
-  frames = 3 if arg == "mini" else 6
+  frames = 3 if arg == "mini" else FLOWS + 1
   motion = {"make": "vidjax.inputs.flow.Flow", "frames": frames, "std": c.normalise.std}
   if arg == "mini":
     motion = {"make": "vidjax.inputs.rgb_difference.RGBDifference", "frames": frames}

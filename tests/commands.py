@@ -27,20 +27,27 @@ TINY = (
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> pathlib.Path:
-  """A data folder with folder/tiny: two classes, 18 training and 5 validation clips of 6 frames of 16 x 20 pixels."""
-  root = tmp_path_factory.mktemp("data")
-  rng = np.random.default_rng(0)
+  """A data folder with folder/tiny: two classes, 18 training and 5 validation clips of 6 frames of 16 x 20 pixels.
 
-  def examples():
+  In folder/tiny_flow there are five flow images with each.
+  """
+  root = tmp_path_factory.mktemp("data")
+
+  def examples(optional):
+    rng = np.random.default_rng(0)
     for split, count in (("train", 18), ("validation", 5)):
       for i in range(count):
         frames = rng.integers(0, 255, (6, 16, 20, 3)).astype(np.uint8)
-        yield split, schema.example(i % 2, f"{split}_{i}", 10.0, 6, video=schema.encode_frames(frames))
+        rest = {name: schema.encode_frames(frames[1:]) for name in optional}
+        yield split, schema.example(i % 2, f"{split}_{i}", 10.0, 6, video=schema.encode_frames(frames), **rest)
 
-  def fill(folder: pathlib.Path) -> None:
-    write.write_records(folder, "folder/tiny", ("train", "validation"), examples(), ("left", "right"))
+  for name, optional in (("tiny", ()), ("tiny_flow", ("flow",))):
 
-  write.fill_folder(root / "folder" / "tiny" / write.VERSION, fill)
+    def fill(folder: pathlib.Path, name: str = name, optional: tuple[str, ...] = optional) -> None:
+      splits, classes = ("train", "validation"), ("left", "right")
+      write.write_records(folder, f"folder/{name}", splits, examples(optional), classes, optional)
+
+    write.fill_folder(root / "folder" / name / write.VERSION, fill)
   return root
 
 

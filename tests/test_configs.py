@@ -20,7 +20,7 @@ VARIANTS = {
   "folder": ("resnet50", "mini"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no2", "rgb-no3", "rgb-no4", "rgb-no5", "flow", "flow-64", "mini"),
-  "two_stream": ("tsm", "mini"),
+  "two_stream": ("tsm", "mini", "flow", "mini_flow"),
   "tdrl": ("ssv1", "ssv2,frames=16,tm=tsm,enhance=mem,td=none", "kinetics400,enhance=pem_after,td=before", "mini"),
   "ttsn": ("hmdb51", "ucf101", "ssv1", "ssv1_tdn", "mini", "mini_ett", "mini_tss"),
   "x3d": ("xs", "s", "m", "l"),
@@ -91,6 +91,7 @@ def test_a_wrong_option_of_tdrl_names_the_right_ones():
     ("configs/dan.py:mini", (), "nothing"),
     ("configs/tesnet.py:mini", (), "num_segments"),
     ("configs/two_stream.py:mini", ("--config.model.streams[0].backbone.widths=(8,8,8,8)",), "widths"),
+    ("configs/two_stream.py:mini_flow", ("--config.data.name=folder/tiny_flow",), "nothing"),
     (
       "configs/ttsn.py:mini",
       ("--config.model.tss_width=8", "--config.data.unlabelled=2", "--config.losses[1].unlabelled=True"),

@@ -21,6 +21,7 @@ from absl import flags
 from vidjax.analyse.gradcam import cell_centres, grad_cam, to_pixels
 from vidjax.analyse.pictures import ENDINGS, save_explanation
 from vidjax.data import video_file
+from vidjax.data.flow import encode_flow, grey_levels
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import EXIT_BAD_INPUT, InputError, run_main
 from vidjax.evaluate.__main__ import parse_views
@@ -40,7 +41,7 @@ class Prediction:
     file: its path.
     scores: float32 `[K]`, the mean softmax score over the views.
     features: float32 `[D]`, the mean features over the views.
-    clip: uint8 `[T, H, W, 3]`, the middle view.
+    clip: uint8 `[T, H, W, 3]`, the middle view; of flow images where the run reads those.
     frames: int `[T]`, 0-based numbers of its frames in the video.
   """
 
@@ -73,8 +74,10 @@ def make_predictor(
     output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.dtype)
     return jax.nn.softmax(output.logits), output.features
 
+  sample = sample_flow if run.flow else sample_file
+
   def predict(file: str) -> Prediction:
-    numbers, video = sample_file(file, lambda num_frames: run.sampler.test(num_frames, clips), short_side)
+    numbers, video = sample(file, lambda num_frames: run.sampler.test(num_frames, clips), short_side)
     views = test_crops(video)
     batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
     scores, features = (np.concatenate(parts).mean(axis=0) for parts in zip(*batches, strict=True))
@@ -125,6 +128,27 @@ def sample_file(
     if len(images) == len(wanted):
       break
   return numbers, np.stack(images)[where.reshape(numbers.shape)]
+
+
+def sample_flow(
+  file: str, choose: Callable[[int], np.ndarray], short_side: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+  """`sample_file` for flow images, one fewer than frames: the flow is computed and encoded as in preparation."""
+  chosen: list[np.ndarray] = []
+
+  def ends(num_frames: int) -> np.ndarray:
+    if num_frames < 2:
+      raise InputError(f"{file} has {num_frames} frame, and flow takes two")
+    chosen.append(choose(num_frames - 1))
+    first = np.unique(chosen[0])
+    return np.stack([first, first + 1])
+
+  (first, _), frames = sample_file(file, ends, short_side)
+  jpegs = encode_flow(*[[grey_levels(frame) for frame in end] for end in frames])
+  numbers = chosen[0]
+  images = Record(0, file, int(first[-1]) + 1, 0.0, dict(zip(first.tolist(), jpegs, strict=True)))
+  video = images.decode(numbers.reshape(-1))
+  return numbers, video.reshape(*numbers.shape, *video.shape[1:])
 
 
 def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:

@@ -204,10 +204,10 @@ def _read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]],
   if storage.encoding == "video":
     count = sum(1 for _ in frames)
     file = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
-    file |= {"flow": flow.encode_flow(grey)} if storage.flow else {}
+    file |= {"flow": flow.encode_flow(grey[:-1], grey[1:])} if storage.flow else {}
     return [schema.example(film.label, name, info.fps, count, **file)], info.num_frames
   jpegs = schema.encode_frames(frames)
-  flows = flow.encode_flow(grey) if storage.flow else []
+  flows = flow.encode_flow(grey[:-1], grey[1:]) if storage.flow else []
 
   def clip(video_id: str, start: int, stop: int) -> Mapping[str, Any]:
     between = {"flow": flows[start : stop - 1]} if storage.flow else {}

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from vidjax.build import build, nearest
-from vidjax.data.augment import TestCrops
+from vidjax.data.augment import Flip, TestCrops
 from vidjax.data.dataset import Dataset, open_dataset
 from vidjax.data.loader import EvalLoader, Sampler, TrainLoader, eval_loader, train_loader
 from vidjax.data.unlabelled import WithUnlabelled
@@ -54,6 +55,7 @@ class DataSettings:
   Attributes:
     name: as `open_dataset` takes it.
     dir: folder of all data sets.
+    stream: "video" makes clips of frames; "flow" of the stored flow images, one fewer, for `vidjax.inputs.stored_flow`.
     train_split: the split to train on.
     validation_split: the split to validate on.
     unlabelled: clips added to each training batch without their labels, for losses that need none.
@@ -66,6 +68,7 @@ class DataSettings:
 
   name: str
   dir: str = "data"
+  stream: str = "video"
   train_split: str = "train"
   validation_split: str = "validation"
   unlabelled: int = 0
@@ -79,6 +82,8 @@ class DataSettings:
     for name in ("unlabelled", "num_threads", "num_processes", "max_damaged", "memory_mb"):
       if not getattr(self, name) >= 0:
         raise ConfigError(f"data.{name}={getattr(self, name)}: must not be negative")
+    if self.stream not in ("video", "flow"):
+      raise ConfigError(f"data.stream={self.stream!r} is neither 'video' nor 'flow'")
 
 
 def section(config: Mapping[str, Any], name: str, make: str, **extra: Any) -> Any:
@@ -107,6 +112,7 @@ class Run:
     config: plain nested dicts.
     settings: the `train` section.
     data: the `data` section.
+    flow: whether clips are of stored flow images.
     class_names: K names in the order of the labels.
     network: built for K classes.
     sampler: chooses frames.
@@ -124,11 +130,15 @@ class Run:
     self.config = config
     self.settings: Settings = section(config, "train", "vidjax.train.loop.Settings")
     self.data: DataSettings = section(config, "data", "vidjax.run.DataSettings")
+    self.flow = self.data.stream == "flow"
+    colours = re.search("RandAugment|ColorJitter", str((config["transforms"], config["device_transforms"])))
+    if self.flow and colours:
+      raise ConfigError(f"data.stream=flow: {colours[0]} would change the motion in flow images: leave it out")
     self._dataset: Dataset | None = None
     self.class_names = class_names or self.dataset.class_names
     self.network: nn.Module = build(config["model"], num_classes=len(self.class_names))
     self.sampler: Sampler = build(config["sampler"])
-    self.test_crops: TestCrops = build(config["test"])
+    self.test_crops: TestCrops = dataclasses.replace(build(config["test"]), flow=self.flow)
     self.normalise: Normalise = build(config["normalise"])
     self.dtype = jnp.dtype(self.settings.dtype)
     self.workdir: pathlib.Path | None = None
@@ -139,7 +149,12 @@ class Run:
   def dataset(self) -> Dataset:
     """The data set, opened (synthetic ones: made) on first use."""
     if self._dataset is None:
-      self._dataset = open_dataset(self.data.name, self.data.dir)
+      dataset = open_dataset(self.data.name, self.data.dir)
+      if self.flow and not dataset.has_flow:
+        raise InputError(
+          f"data.stream=flow: {self.data.name} holds no flow, which python -m vidjax.prepare folder --flow stores"
+        )
+      self._dataset = dataset
     return self._dataset
 
   @property
@@ -164,10 +179,11 @@ class Run:
 
   def _train_loader(self, split: str, batch_size: int, seed: int) -> TrainLoader:
     source = self.dataset.source(split)
+    transforms = build(self.config["transforms"])
     return train_loader(
       source,
       self.sampler,
-      build(self.config["transforms"]),
+      [dataclasses.replace(part, flow=self.flow) if isinstance(part, Flip) else part for part in transforms],
       batch_size,
       seed,
       num_threads=self.data.num_threads,
@@ -175,6 +191,7 @@ class Run:
       max_damaged=self.data.max_damaged,
       num_classes=len(self.class_names),
       keep_records=source.num_bytes <= 1e6 * self.data.memory_mb,
+      flow=self.flow,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
@@ -194,6 +211,7 @@ class Run:
       process_count=jax.process_count(),
       skip_damaged=skip_damaged,
       num_classes=len(self.class_names),
+      flow=self.flow,
     )
 
 
@@ -239,7 +257,7 @@ def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
 def check_same(workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str]) -> None:
   """Raises InputError naming the keys in which a config differs from the one the folder was trained with."""
   before, names_before = read_folder(workdir)
-  old, new = _flat(before), _flat(config)
+  old, new = ({"data.stream": "video", **_flat(given)} for given in (before, config))  # older runs could not choose
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(FREE)]
   if names_before != class_names:
     changed.append("the class names")

@@ -85,6 +85,8 @@ def _representations(files: Sequence[str]) -> None:
   normalise, short_side, trained = Normalise(), values.short_side or SHORT_SIDE, {}
   if values.workdir:
     run = open_run(values.workdir, values.checkpoint)
+    if run.flow:
+      raise InputError(f"{values.workdir}: its network reads stored flow, not frames: name another run")
     normalise, short_side = run.normalise, values.short_side or run.test_crops.short_side
     trained = trained_inputs(run.network, run.variables)
     if not trained:

@@ -48,7 +48,7 @@ def measure_data(config: Mapping[str, Any], steps: int, warmup: int, runs: int) 
         taken = [(batch["index"], batch["frame_index"]) for batch in itertools.islice(batches, steps)]
     clips = sum(len(index) for index, _ in taken)
     loading.append(clock.times / clips)
-    tasks = [_tasks(loader.source, *batch) for batch in taken]
+    tasks = [_tasks(loader.source, *batch, run.flow) for batch in taken]
     decoding.append(_decode(tasks, workers) / clips)
   (wall, cpu), (bare_wall, bare_cpu) = np.transpose(loading), np.transpose(decoding)
   results = {
@@ -80,7 +80,7 @@ class _Clock:
     self.times = np.array([time.perf_counter(), time.process_time()]) - self._start
 
 
-def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray) -> list[Task]:
+def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray, flow: bool = False) -> list[Task]:
   """What one batch has to decode: each distinct frame once."""
   import cv2
 
@@ -96,6 +96,7 @@ def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray) -> list[Task
   for number, frames in zip(index.tolist(), frame_index, strict=True):
     with contextlib.suppress(DamagedRecord):  # the loader took another one in its place
       record = Record.parse(source[number])
+      record = record.of_flow() if flow else record
       if record.encoded is None:
         tasks += [jpeg(record.frames[frame]) for frame in np.unique(frames)]
       else:

@@ -47,9 +47,13 @@ def random_box(
   return top, left, crop_height, crop_width
 
 
-def flip_frames(frames: Frames) -> list[np.ndarray]:
-  """Mirrors every frame `[H, W, 3]` left to right."""
-  return [cv2.flip(frame, 1) for frame in frames]
+def flip_frames(frames: Frames, flow: bool = False) -> list[np.ndarray]:
+  """Mirrors every frame `[H, W, 3]` left to right; of flow images the motion, too: u (red) changes its sign."""
+  mirrored = [cv2.flip(frame, 1) for frame in frames]
+  if flow:
+    for image in mirrored:
+      image[..., 0] = 255 - image[..., 0]
+  return mirrored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,10 +211,12 @@ class Flip:
     probability: of a flip.
     swap: pairs of labels such as "left to right" and "right to left"; for Something-Something V1
       ((86, 87), (93, 94), (166, 167)).
+    flow: the clips are of flow images; `vidjax.run.Run` sets it where `data.stream` says so.
   """
 
   probability: float = 0.5
   swap: tuple[tuple[int, int], ...] = ()
+  flow: bool = False
 
   def __post_init__(self):
     if not 0 <= self.probability <= 1:
@@ -221,7 +227,8 @@ class Flip:
     if rng.random() >= self.probability:
       return clip
     mirrored = dict(self.swap) | {b: a for a, b in self.swap}
-    return {**clip, "video": flip_frames(clip["video"]), "label": mirrored.get(clip["label"], clip["label"])}
+    video = flip_frames(clip["video"], self.flow)
+    return {**clip, "video": video, "label": mirrored.get(clip["label"], clip["label"])}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,6 +242,7 @@ class TestCrops:
     short_side: short side the frame is resized to before (default: `size`, so that a view spans it).
     crops: 1 the centre; 3 start, middle and end of the longer side; 5 the corners and the centre; 10 those and their
       mirror images (not where left and right tell classes apart).
+    flow: as of `Flip`.
   """
 
   __test__ = False
@@ -242,6 +250,7 @@ class TestCrops:
   size: int
   short_side: int | None = None
   crops: int = 1
+  flow: bool = False
 
   def __post_init__(self):
     _check_size(self)
@@ -267,7 +276,7 @@ class TestCrops:
     views = []
     for clip in video.reshape(-1, length, height, width, 3):
       cut = [crop_and_resize(clip, (*place, side, side), self.size) for place in places]
-      views += cut + ([flip_frames(view) for view in cut] if self.crops == 10 else [])
+      views += cut + ([flip_frames(view, self.flow) for view in cut] if self.crops == 10 else [])
     return np.stack(views)
 
 

@@ -80,12 +80,14 @@ class Dataset:
     class_names: name of every label, in their order.
     splits: number of records of every split.
     shards: path and number of records of the files of every split.
+    has_flow: whether its records hold optical flow.
   """
 
   name: str
   class_names: list[str]
   splits: dict[str, int]
   shards: dict[str, tuple[tuple[str, int], ...]] = dataclasses.field(repr=False)
+  has_flow: bool = False
 
   def source(self, split: str) -> Source:
     """The records of a split.
@@ -142,7 +144,7 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   if gone:
     raise InputError(f"{gone[0]} is missing: remove {folder} and prepare {name} again")
   lengths = {split: sum(length for _, length in shards) for split, shards in splits.items()}
-  return Dataset(name, list(features["label"].names), lengths, splits)
+  return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys)
 
 
 def _missing(name: str, data_dir: str) -> str:

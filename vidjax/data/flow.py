@@ -16,12 +16,17 @@ _BATCH = 16
 def keep_grey(frames: Iterable[np.ndarray], grey: list[np.ndarray]) -> Iterator[np.ndarray]:
   """Yields the frames as they are and appends each one's grey levels `[H, W]`, uint8, to `grey`."""
   for frame in frames:
-    grey.append(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
+    grey.append(grey_levels(frame))
     yield frame
 
 
-def encode_flow(grey: Sequence[np.ndarray]) -> list[bytes]:
-  """JPEG bytes of the TV-L1 flow from each of the uint8 frames `[H, W]` to the next, one fewer than frames.
+def grey_levels(frame: np.ndarray) -> np.ndarray:
+  """`[H, W]` of an RGB frame `[H, W, 3]`, both uint8."""
+  return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+
+def encode_flow(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> list[bytes]:
+  """JPEG bytes of the TV-L1 flow from each of the first grey frames, uint8 `[H, W]`, to the second one in its place.
 
   Red holds u, green v, blue 128; colours are stored in full, since JPEG would halve the resolution of flow otherwise.
   """
@@ -30,11 +35,11 @@ def encode_flow(grey: Sequence[np.ndarray]) -> list[bytes]:
   options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
   options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
   jpegs = []
-  for start in range(0, len(grey) - 1, _BATCH):
-    some = np.stack(grey[start : start + _BATCH + 1])
-    pairs = len(some) - 1
-    padded = np.concatenate([some, *[some[-1:]] * (_BATCH - pairs)])  # one compilation for films of one size
-    flow = np.asarray(tvl1_flow(padded[:-1], padded[1:]))[:pairs]
+  for start in range(0, len(first), _BATCH):
+    some = [np.stack(frames[start : start + _BATCH]) for frames in (first, second)]
+    pairs = len(some[0])
+    missing = ((0, _BATCH - pairs), (0, 0), (0, 0))  # one compilation for films of one size
+    flow = np.asarray(tvl1_flow(*[np.pad(frames, missing, "edge") for frames in some]))[:pairs]
     levels = np.rint((np.clip(flow / BOUND, -1, 1) + 1) * 127.5).astype(np.uint8)
     images = np.concatenate([np.full_like(levels[..., :1], 128), levels[..., ::-1]], -1)  # OpenCV's order: BGR
     jpegs += [cv2.imencode(".jpg", image, options)[1].tobytes() for image in images]

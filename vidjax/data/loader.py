@@ -116,6 +116,7 @@ def train_loader(
   max_damaged: float = 0.01,
   num_classes: int | None = None,
   keep_records: bool = False,
+  flow: bool = False,
 ) -> TrainLoader:
   """Makes the loader of training batches.
 
@@ -133,6 +134,7 @@ def train_loader(
     max_damaged: share of the records that may be damaged before training stops.
     num_classes: a record with a label outside 0 to `num_classes - 1` counts as damaged (default: not checked).
     keep_records: hold the serialised records in memory from their first reading on, in every worker process.
+    flow: make clips of the stored flow images in place of the frames; a record without them counts as damaged.
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -143,7 +145,7 @@ def train_loader(
   if len(source) < batch_size:
     raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: lower train.batch_size")
   first = process_index * share
-  records = _Records(source, num_classes, keep_records)
+  records = _Records(source, num_classes, keep_records, flow)
   batches = _TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed)
   dataset = grain.MapDataset.source(batches)
   threads = _default_threads() if num_threads is None else num_threads
@@ -197,6 +199,7 @@ def eval_loader(
   process_count: int = 1,
   skip_damaged: bool = False,
   num_classes: int | None = None,
+  flow: bool = False,
 ) -> EvalLoader:
   """Makes the loader of one pass over a split, in its order.
 
@@ -211,6 +214,7 @@ def eval_loader(
     process_count: number of processes that evaluate together.
     skip_damaged: leave damaged records out (`mask` False) in place of an error.
     num_classes: as in `train_loader`.
+    flow: as in `train_loader`.
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -221,7 +225,8 @@ def eval_loader(
   if not len(source):
     raise InputError("there are no records to evaluate: choose another split")
   first = process_index * share
-  batches = _EvalBatches(_Records(source, num_classes), sampler, crops, batch_size, first, share, clips)
+  records = _Records(source, num_classes, flow=flow)
+  batches = _EvalBatches(records, sampler, crops, batch_size, first, share, clips)
   dataset = grain.MapDataset.source(batches)
   return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
 
@@ -350,10 +355,11 @@ class _Records:
     keep: whether every record is held in memory once it is read; a pickle leaves them out.
   """
 
-  def __init__(self, source: Source, num_classes: int | None, keep: bool = False):
+  def __init__(self, source: Source, num_classes: int | None, keep: bool = False, flow: bool = False):
     self.source = source
     self._num_classes = num_classes
     self.keep = keep
+    self._flow = flow
     self._kept: dict[int, Record] = {}
 
   def __len__(self) -> int:
@@ -369,12 +375,14 @@ class _Records:
         f"the record of {record.video_id} has the label {record.label}, but there are {self._num_classes} classes: "
         "prepare the data set again"
       )
+    if self._flow:
+      record = record.of_flow()
     if self.keep:
       record = self._kept[index] = dataclasses.replace(record, frames=list(record.frames))
     return record
 
   def __reduce__(self) -> tuple[type["_Records"], tuple[Any, ...]]:
-    return _Records, (self.source, self._num_classes, self.keep)
+    return _Records, (self.source, self._num_classes, self.keep, self._flow)
 
 
 def _sample(

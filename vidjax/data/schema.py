@@ -131,6 +131,19 @@ class Record:
     frames = {number: self.frames[number] for number in frame_indices.tolist()} if self.encoded is None else ()
     return Record(self.label, self.video_id, self.num_frames, self.fps, frames, self.encoded, self.short_side)
 
+  def of_flow(self) -> "Record":
+    """This record with its flow images in place of its frames, one fewer of them, and no optional features.
+
+    Raises:
+      DamagedRecord: it holds no flow, or not that of every frame but the last.
+    """
+    images = self.flow or ()
+    if self.num_frames < 2:
+      raise DamagedRecord(f"{self.video_id} has {self.num_frames} frame, and flow takes two")
+    if len(images) != self.num_frames - 1:
+      raise DamagedRecord(f"the record of {self.video_id} holds {len(images)} of {self.num_frames - 1} flow images")
+    return Record(self.label, self.video_id, len(images), self.fps, images)
+
   def decode(self, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """`images` as one array, uint8 RGB `[len(frame_indices), H, W, 3]`."""
     return np.stack(self.images(frame_indices))

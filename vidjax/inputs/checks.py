@@ -6,15 +6,17 @@ import jax
 from vidjax.errors import ConfigError, InputError
 
 
-def split(module: nn.Module, x: jax.Array, frames: int) -> jax.Array:
+def split(module: nn.Module, x: jax.Array, frames: int, fewest: int = 2) -> jax.Array:
   """Cuts a clip `[..., S * frames, H, W, C]` into its segments, `[..., S, frames, H, W, C]`.
 
   Raises:
-    ConfigError: fewer than two frames a segment.
+    ConfigError: fewer than `fewest` frames a segment.
     InputError: images, or a clip whose length is no multiple of `frames`.
   """
-  if frames < 2:
-    raise ConfigError(f"{type(module).__name__}(frames={frames}) at {place(module)}: a segment has at least 2 frames")
+  if frames < fewest:
+    raise ConfigError(
+      f"{type(module).__name__}(frames={frames}) at {place(module)}: a segment has at least {fewest} frames"
+    )
   check_clip(module, x)
   length = x.shape[-4]
   if length == 0 or length % frames:
