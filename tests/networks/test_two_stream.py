@@ -1,5 +1,6 @@
 """Two streams: their average, a loss on each, and checkpoints of one network in both."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,12 +10,11 @@ from tests.weights.released import filled, fresh, resnet
 from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.errors import ConfigError, InputError
+from vidjax.evaluate.views import Scores, average
 from vidjax.inputs.flow import Flow
 from vidjax.inputs.one_frame import OneFrame
 from vidjax.inputs.pwtp import PWTP
 from vidjax.inputs.rgb_difference import RGBDifference
-from vidjax.inputs.series import Series
-from vidjax.inputs.tsp import TSP
 from vidjax.losses.classification import CrossEntropy
 from vidjax.losses.projection import Projection
 from vidjax.networks.recognizer import Recognizer
@@ -28,6 +28,10 @@ RGB = Recognizer(MINI, 3, OneFrame(3))
 DIFFERENCE = Recognizer(MINI, 3, RGBDifference(3))
 
 
+def softmax(x):
+  return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+
+
 def init(network, clips):
   """Random variables, without the time that the network's own `init` takes."""
   shapes, rng = jax.eval_shape(lambda: network.init(jax.random.key(0), clips, False)), np.random.default_rng(0)
@@ -39,8 +43,9 @@ def clips():
   return jax.random.normal(jax.random.key(1), (2, 6, 16, 20, 3))
 
 
-def test_scores_are_the_weighted_mean_of_the_streams_alone(clips):
-  network = TwoStream((RGB, DIFFERENCE), 3, weights=(1.0, 1.5))
+@pytest.mark.parametrize("fusion", ["softmax", "logits"])
+def test_scores_are_the_weighted_mean_of_the_streams_alone(clips, fusion):
+  network = TwoStream((RGB, DIFFERENCE), 3, (1.0, 1.5), fusion)
   variables = init(network, clips)
   output = jax.jit(lambda v: network.apply(v, clips, False))(variables)
   parts = []
@@ -49,8 +54,50 @@ def test_scores_are_the_weighted_mean_of_the_streams_alone(clips):
     parts.append(jax.jit(lambda v, stream=stream: stream.apply(v, clips, False))(own))
     np.testing.assert_allclose(output.aux[f"{name}_logits"], parts[-1].logits, rtol=1e-5, atol=1e-7)
     assert output.aux[f"{name}_frame_logits"].shape == (2, 2, 3)
-  np.testing.assert_allclose(output.logits, 0.4 * parts[0].logits + 0.6 * parts[1].logits, rtol=1e-5, atol=1e-7)
+  before = [np.float64(part.logits) for part in parts]
+  of = softmax if fusion == "softmax" else lambda x: x
+  ours = of(np.float64(output.logits))
+  np.testing.assert_allclose(ours, 0.4 * of(before[0]) + 0.6 * of(before[1]), rtol=1e-5, atol=1e-7)
   np.testing.assert_allclose(output.features, np.concatenate([part.features for part in parts], -1), rtol=1e-5)
+
+
+class Fixed(nn.Module):
+  """Scores as given, at a learnt temperature."""
+
+  logits: tuple[float, ...]
+
+  @nn.compact
+  def __call__(self, clips, train):
+    scores = jnp.array([self.logits]).repeat(len(clips), 0) * self.param("scale", nn.initializers.ones, ())
+    return Output(scores, scores)
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 0.0)])
+@pytest.mark.parametrize("fusion", ["softmax", "logits"])
+def test_softmax_scores_are_averaged_as_evaluate_averages_runs(fusion, weights):
+  """Also where a stream is sure of itself, or counts for nothing; gradients are finite."""
+  network = TwoStream((Fixed((300.0, 0.0, 0.0)), Fixed((0.0, 3.0, 3.0))), 3, weights, fusion)
+  clips = jnp.zeros((1, 1, 1, 1, 3))
+  variables = network.init(jax.random.key(0), clips, False)
+  logits = network.apply(variables, clips, False).logits
+  if fusion == "softmax":
+    members = [Scores(np.arange(1), np.zeros(1, int), softmax(np.array([x.logits]))) for x in network.streams]
+    mean = average(members if weights == (1.0, 1.0) else members[:1]).scores
+    np.testing.assert_allclose(softmax(np.float64(logits)), mean, atol=1e-5)
+  else:
+    np.testing.assert_allclose(logits, [[150, 1.5, 1.5] if weights == (1.0, 1.0) else [300, 0, 0]], atol=1e-4)
+  if weights == (1.0, 0.0):
+    np.testing.assert_allclose(logits, [[300, 0, 0]], atol=1e-4)
+  slopes = jax.grad(lambda v: network.apply(v, clips, False).logits[0, 1])(variables)
+  assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(slopes))
+
+
+def test_streams_that_are_sure_of_a_class_still_have_evidence_for_it():
+  """The logarithm of a score of 1 is flat; Grad-CAM's gradients are those of the streams' logits."""
+  network, clips = TwoStream((Fixed((40.0, 0.0, 0.0)), Fixed((60.0, 3.0, 3.0))), 3), jnp.zeros((1, 1, 1, 1, 3))
+  variables = network.init(jax.random.key(0), clips, False)
+  slopes = jax.grad(lambda v: network.apply(v, clips, False).logits[0, 0])(variables)["params"]
+  np.testing.assert_allclose([slopes[name]["scale"] for name in ("spatial", "temporal")], [20, 30], rtol=1e-5)
 
 
 def test_one_instance_for_both_streams_shares_nothing(clips):
@@ -111,17 +158,6 @@ def test_grad_cam_explains_each_stream(clips):
   assert map_names(RGB, clips.shape) == ("",)
 
 
-def test_a_series_applies_its_modules_in_order(clips):
-  series = Series((RGBDifference(3, stack=False), TSP(2, 1)))
-  variables = init(series, clips)
-  assert set(variables["params"]) == {"TSP"}
-  between = RGBDifference(3, stack=False).apply({}, clips, False)
-  own = {"params": variables["params"]["TSP"]}
-  expected = jax.jit(lambda x: TSP(2, 1).apply(own, x, False))(between)
-  np.testing.assert_allclose(jax.jit(lambda x: series.apply(variables, x, False))(clips), expected, rtol=1e-5)
-  assert set(init(Series((TSP(3, 2), TSP(2, 1))), clips)["params"]) == {"TSP", "TSP_2"}
-
-
 def test_one_frame_of_every_segment(clips):
   np.testing.assert_array_equal(OneFrame(3).apply({}, clips, False), clips[:, ::3])
   np.testing.assert_array_equal(OneFrame(3, 2).apply({}, clips, False), clips[:, 2::3])
@@ -133,11 +169,11 @@ def test_one_frame_of_every_segment(clips):
     (TwoStream((RGB,), 3), ConfigError, "streams must be two networks, got 1"),
     (TwoStream((RGB, DIFFERENCE), 3, (1.0, -1.0)), ConfigError, r"weights=\(1.0, -1.0\).*not negative"),
     (TwoStream((RGB, DIFFERENCE), 3, (0.0, 0.0)), ConfigError, "not both 0"),
+    (TwoStream((RGB, DIFFERENCE), 3, fusion="max"), ConfigError, "fusion='max'.*one of softmax, logits"),
     (TwoStream((RGB, DIFFERENCE), 3, (1.0,)), ConfigError, "must be two"),
     (TwoStream((RGB, Recognizer(MINI, 4)), 3), ConfigError, r"temporal stream Recognizer gives.*\(2, 4\).*3 classes"),
     (TwoStream((MINI, RGB), 3), ConfigError, "spatial stream MiniResNet gives no Output"),
     (TwoStream((RGB, Recognizer(MINI, 3, PWTP(4))), 3), InputError, "temporal/representation: 6 frames"),
-    (Series(()), ConfigError, "Series at the top has no modules"),
     (OneFrame(3, 3), ConfigError, "number must be from 0 to 2"),
     (OneFrame(4), InputError, "6 frames do not make whole segments of 4"),
   ],

@@ -1,4 +1,6 @@
-"""Two-stream networks: two inputs, a network for each, one averaged score (Simonyan and Zisserman 2014; thesis 3.3)."""
+"""Two-stream networks: two inputs, a network for each, one mean score (Simonyan and Zisserman 2014; thesis 3.2.3)."""
+
+from typing import Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -8,25 +10,29 @@ from vidjax.errors import ConfigError
 from vidjax.types import Output
 
 STREAMS = ("spatial", "temporal")
+Fusion = Literal["softmax", "logits"]
 
 
 class TwoStream(nn.Module):
   """Trains two networks together on the same clips, each with its own input representation.
 
   Streams trained apart need no class: train each as a run of its own, then `python -m vidjax.evaluate --workdir=A
-  --workdir=B` averages their softmax scores. Here the scores before the softmax are averaged, as TSN's are over its
-  streams. A clip has the frames of the stream that wants most of them; the other one drops what it does not read
-  (`inputs.one_frame`). A plain ImageNet checkpoint fills both streams (`weights.load`), whatever their inputs.
+  --workdir=B` averages their softmax scores, as the default does here. A clip has the frames of the stream that wants
+  most of them; the other one drops what it does not read (`inputs.one_frame`). A plain ImageNet checkpoint fills both
+  streams (`weights.load`), whatever their inputs.
 
   Attributes:
     streams: two networks that return an Output, such as Recognizer; "spatial" and "temporal" in the parameters.
     num_classes: K, that of both.
     weights: of the streams' scores; they count by their share. TSN gives flow 1.5 of 2.5: (1.0, 1.5).
+    fusion: what is averaged: "softmax", the scores behind each stream's softmax (Simonyan and Zisserman; thesis 2.4.3,
+      Fig. 2.8), so that the softmax of the logits is their mean, or "logits", the scores before it (TSN).
   """
 
   streams: tuple[nn.Module, nn.Module]
   num_classes: int
   weights: tuple[float, float] = (1.0, 1.0)
+  fusion: Fusion = "softmax"
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
@@ -39,6 +45,8 @@ class TwoStream(nn.Module):
       raise ConfigError(f"TwoStream: streams must be two networks, got {len(self.streams)}")
     if len(self.weights) != 2 or not (min(self.weights) >= 0 and sum(self.weights) > 0):
       raise ConfigError(f"TwoStream(weights={self.weights}): must be two, not negative, and not both 0")
+    if self.fusion not in get_args(Fusion):
+      raise ConfigError(f"TwoStream(fusion={self.fusion!r}): must be one of {', '.join(get_args(Fusion))}")
     outputs, aux = [], {}
     for name, stream in zip(STREAMS, self.streams, strict=True):
       output = stream.copy(name=name)(clips, train)
@@ -50,6 +58,13 @@ class TwoStream(nn.Module):
         )
       outputs.append(output)
       aux |= {f"{name}_{key}": value for key, value in {**output.aux, "logits": output.logits}.items()}
-    shares = [weight / sum(self.weights) for weight in self.weights]
-    logits = shares[0] * outputs[0].logits + shares[1] * outputs[1].logits
+    shares = jnp.array(self.weights).reshape(2, 1, 1) / sum(self.weights)
+    scores = jnp.stack([output.logits for output in outputs]).astype(jnp.float32)
+    if self.fusion == "softmax":
+      # Streams alike give their logits: a constant, which no softmax sees, keeps Grad-CAM's gradients from vanishing.
+      totals = jax.nn.logsumexp(scores, axis=-1, keepdims=True)
+      logits = jax.nn.logsumexp(scores - totals, axis=0, b=shares) + jnp.sum(shares * totals, axis=0)
+    else:
+      logits = jnp.sum(shares * scores, axis=0)
+    logits = logits.astype(outputs[0].logits.dtype)
     return Output(logits, jnp.concatenate([output.features for output in outputs], axis=-1), aux)
