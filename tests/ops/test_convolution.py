@@ -91,6 +91,16 @@ def test_layers_take_clips_there(arguments, used):
   assert primitives(ours.apply, variables, x) == {used}
 
 
+def test_large_kernels_are_not_taken_apart():
+  """Each tap by itself: a kernel of 99 x 99 pixels took minutes to trace."""
+  shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 32, 32, 2), (33, 33, 2, 4))]
+
+  def loss(x, w):
+    return jnp.sum(convolution(x, w, (1, 1), "SAME", dimension_numbers=LAYOUTS[2]))
+
+  assert len(jax.make_jaxpr(jax.grad(loss, 1))(*shapes).eqns) < 100
+
+
 def test_batches_over_a_mesh():
   mesh = jax.sharding.Mesh(np.array(jax.devices()), ("batch",))
   spec, whole = jax.sharding.PartitionSpec("batch"), jax.sharding.PartitionSpec()

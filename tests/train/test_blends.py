@@ -1,6 +1,7 @@
 """The blends in the train step, on a network of two losses that share its input representation."""
 
 import dataclasses
+import math
 
 import flax.linen as nn
 import jax
@@ -292,3 +293,16 @@ def test_bad_arguments():
     Uncertainty(("a", "b"), regression=("depth",)).init()
   with pytest.raises(ConfigError, match="share=2"):
     over(Separate("a", SHARED, share=2), 10)
+  with pytest.raises(ConfigError, match=r"steps=-3\).*steps be 0 or more"):
+    over(Separate("a", SHARED, steps=-3), 10)
+  for rate in (-1.0, math.nan):
+    with pytest.raises(ConfigError, match=r"Uncertainty\(learning_rate=.*must be a number from 0 on"):
+      Uncertainty(("a", "b"), learning_rate=rate)
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf, True, None, "1", {"gamma": 0.2}])
+def test_weights_are_numbers_that_a_sum_can_take(weight):
+  with pytest.raises(ConfigError, match=r"Weighted\(weights\['a'\]=.*must be a number from 0 on"):
+    Weighted({"a": weight})
+  with pytest.raises(ConfigError, match=r"weights=3.*must map names"):
+    Weighted(3)  # pyright: ignore

@@ -202,6 +202,12 @@ def test_a_missing_aux_is_an_error_that_says_what_there_is():
     step(state, batch_of(4), KEY)
 
 
+def test_losses_of_one_name_do_not_replace_each_other():
+  state, step = start(Linear(), objectives=(CrossEntropy(), CrossEntropy(label_smoothing=0.1)))
+  with pytest.raises(ConfigError, match=r"two of config\.losses are named classification: set `name`"):
+    step(state, batch_of(4), KEY)
+
+
 def test_named_losses_are_weighed_and_logged():
   def size(output, batch):
     return {"size": jnp.mean(output.logits**2)}

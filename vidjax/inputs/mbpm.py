@@ -31,12 +31,14 @@ def laplacian_of_gaussian(sigma: float, kernel: int, normalise: Normalise = "sum
     normalise: "sum" scales the sum to 1 (thesis and released code), "l1" the sum of the magnitudes.
 
   Raises:
-    ConfigError: an even kernel, sigma not positive, or a sum too close to 0 to divide by.
+    ConfigError: an even kernel, sigma out of range, or a sum too close to 0 to divide by.
   """
   if normalise not in get_args(Normalise):
     raise ConfigError(f"MBPM(normalise={normalise!r}): must be one of {', '.join(get_args(Normalise))}")
-  if kernel < 3 or kernel % 2 == 0 or not sigma > 0:
-    raise ConfigError(f"MBPM(sigma={sigma}, kernel={kernel}): the kernel must be odd and at least 3, sigma be positive")
+  if kernel < 3 or kernel % 2 == 0 or not 1e-3 <= sigma <= 1e6:
+    raise ConfigError(
+      f"MBPM(sigma={sigma}, kernel={kernel}): the kernel must be odd and at least 3, sigma lie from .001 to 1e6 pixels"
+    )
   offset = np.arange(kernel) - kernel // 2
   q = (offset[:, None] ** 2 + offset[None] ** 2) / (2 * sigma**2)
   log = -np.exp(-q) * (1 - q) / (np.pi * sigma**4)

@@ -10,6 +10,7 @@ gradients with a leading task axis, as those of `optax.experimental.aggregating`
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
@@ -275,5 +276,5 @@ def _check_normalise(normalise: str) -> None:
 
 
 def _check_c(c: float) -> None:
-  if not c >= 0:
-    raise ConfigError(f"cagrad(c={c}): must not be negative")
+  if not 0 <= c < math.inf:
+    raise ConfigError(f"cagrad(c={c}): must not be negative or infinite")

@@ -9,6 +9,7 @@ means all.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -36,12 +37,20 @@ class Weighted:
   """The sum of the losses by fixed or scheduled weights: one backward pass, whatever their number.
 
   Attributes:
-    weights: loss name -> number, function of the step (any optax schedule), or `Scale`. Losses not named weigh 1.
+    weights: loss name -> number from 0 on, function of the step (any optax schedule), or `Scale`. Losses not named
+      weigh 1.
   """
 
   weights: Mapping[str, Weight] = dataclasses.field(default_factory=dict)
 
   linear: ClassVar[bool] = True
+
+  def __post_init__(self):
+    if not isinstance(self.weights, Mapping):
+      raise ConfigError(f"Weighted(weights={self.weights!r}): must map names of losses to numbers")
+    for name, weight in self.weights.items():
+      if not isinstance(weight, Scale) and not callable(weight):
+        _check_number(f"Weighted(weights[{name!r}]", weight)
 
   def over(self, total_steps: int) -> "Weighted":
     """With every `Scale` as the schedule it is for a training of so many steps."""
@@ -135,6 +144,9 @@ class Uncertainty:
 
   linear: ClassVar[bool] = True
 
+  def __post_init__(self):
+    _check_number("Uncertainty(learning_rate", self.learning_rate)
+
   def init(self) -> Losses:
     """The log variances to start with."""
     _check_names("Uncertainty.regression names", self.regression, self.losses)
@@ -176,8 +188,10 @@ class Separate:
 
   def over(self, total_steps: int) -> "Separate":
     """With `steps`, for a training of so many steps."""
-    if not 0 <= self.share <= 1:
-      raise ConfigError(f"Separate.share={self.share}: must lie between 0 and 1")
+    if not 0 <= self.share <= 1 or (self.steps or 0) < 0:
+      raise ConfigError(
+        f"Separate(share={self.share}, steps={self.steps}): share must lie between 0 and 1, steps be 0 or more"
+      )
     return self if self.steps is not None else dataclasses.replace(self, steps=round(self.share * total_steps))
 
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
@@ -234,6 +248,11 @@ def _check_names(what: str, names: Any, losses: Any) -> None:
   unknown = sorted(set(names) - set(losses))
   if unknown:
     raise ConfigError(f"{what} {', '.join(unknown)}, but the losses are {', '.join(sorted(losses))}")
+
+
+def _check_number(what: str, value: Any) -> None:
+  if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    raise ConfigError(f"{what}={value!r}): must be a number from 0 on")
 
 
 def _notes(losses: Losses, weights: Losses) -> dict[str, jax.Array]:

@@ -135,7 +135,10 @@ def make_train_step(
       output, new_stats = forward(network, variables, batch["video"], True, {"dropout": dropout_key}, dtype)
       losses: dict[str, jax.Array] = {}
       for objective in objectives:
-        losses.update(objective(output, batch))
+        named = objective(output, batch)
+        if twice := sorted(set(named) & set(losses)):
+          raise ConfigError(f"two of config.losses are named {', '.join(twice)}: set `name` of one to another")
+        losses |= named
       hits = jnp.argmax(output.logits, -1) == batch["label"]
       return losses, (new_stats, jnp.mean(hits, where=batch["mask"]))
 
