@@ -76,6 +76,8 @@ def test_objects_inside_get_the_extra_arguments_they_need_and_lack():
     ({"make": "TSM"}, "make='TSM'"),
     ({"make": ".tsm"}, "make='.tsm'"),
     ({"make": ""}, "make=''"),
+    ({"make": 3}, "make=3: must be a dotted path"),
+    ({"outer": [{"make": None}]}, "make=None: must be a dotted path"),
     ({"outer": [{"make": HERE, "scond": 1, "first": 1}]}, r"did you mean 'second'\?"),
     ({**MODEL, "parent": None}, "takes no 'parent'"),
     ({**MODEL, "backbone": {"make": "vidjax.backbones.resnet.ResNet", "dept": 101}}, "did you mean 'depth'"),

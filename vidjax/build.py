@@ -111,6 +111,8 @@ def _build(config: Any, extra: Mapping[str, Any], outermost: bool) -> Any:
 
 def locate(path: str) -> Any:
   """The object at a dotted path, as in "vidjax.plugins.tsm.TSM"."""
+  if not isinstance(path, str):
+    raise ConfigError(f"make={path!r}: must be a dotted path, such as 'vidjax.plugins.tsm.TSM'")
   module, _, name = path.rpartition(".")
   try:
     return getattr(importlib.import_module(module), name)

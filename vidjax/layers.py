@@ -1,12 +1,14 @@
 """The layers plug-ins, inputs and backbones share: convolution and batch normalisation."""
 
 import functools
+import inspect
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 
+from vidjax.errors import ConfigError
 from vidjax.ops.convolution import convolution
 
 FrozenBN = Literal["none", "all_but_first", "all"]
@@ -29,6 +31,10 @@ def apply_in_order(modules: Iterable[nn.Module], x: jax.Array, train: bool, pref
   names: list[str] = []
   for module in modules:
     names.append(f"{prefix}{type(module).__name__}")
+    try:
+      inspect.signature(module).bind(x, train)
+    except TypeError as error:
+      raise ConfigError(f"{names[-1]}: is not called as (x, train), as plug-ins and inputs are ({error})") from None
     count = names.count(names[-1])
     x = module.copy(name=names[-1] if count == 1 else f"{names[-1]}_{count}")(x, train)
   return x

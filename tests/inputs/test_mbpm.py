@@ -194,6 +194,7 @@ def test_not_a_number_stays_where_it_is():
     (MBPM(kernel=8), (1, 3, 16, 16, 3), ConfigError, "kernel=8.*must be odd"),
     (MBPM(kernel=1), (1, 3, 16, 16, 3), ConfigError, "at least 3"),
     (MBPM(kernel=15), (1, 3, 16, 16, 3), ConfigError, "too little to divide by.*l1"),
+    (Quiet(scale=math.inf), (1, 3, 16, 16, 3), ConfigError, "scale=inf.*at least one pixel"),
     (MBPM(sigma=0.0), (1, 3, 16, 16, 3), ConfigError, "sigma lie from .001"),
     (MBPM(sigma=math.inf), (1, 3, 16, 16, 3), ConfigError, "sigma lie from .001"),  # made a kernel of NaN
     (MBPM(stride=0), (1, 3, 16, 16, 3), ConfigError, "stride=0"),

@@ -263,6 +263,8 @@ def test_before_a_backbone():
     ({"kernel": 8}, (1, 4, 8, 8, 3), ConfigError, "kernel=8.*odd kernel"),
     ({"stride": 0}, (1, 4, 8, 8, 3), ConfigError, "stride=0"),
     ({"bottleneck": 0.01}, (1, 4, 8, 8, 3), ConfigError, "bottleneck=0.01.*at least one of 6 x 2"),
+    ({"bottleneck": float("nan")}, (1, 4, 8, 8, 3), ConfigError, "bottleneck=nan"),
+    ({"num_blocks": -1}, (1, 4, 8, 8, 3), ConfigError, "num_blocks=-1"),
     ({"features": 0}, (1, 4, 8, 8, 3), ConfigError, "features=0"),
     ({"result": "static"}, (1, 4, 8, 8, 3), ConfigError, "static.*dynamic, residual, projection"),
   ],

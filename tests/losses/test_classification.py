@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.errors import ConfigError
 from vidjax.losses.classification import CrossEntropy
 from vidjax.types import Output
 
@@ -58,3 +59,10 @@ def test_the_best_scores_are_the_targets(smoothing):
   target = (1 - smoothing) * np.eye(3)[[0, 2, 1]] + smoothing / 3
   gradient = jax.grad(lambda x: loss(CrossEntropy(smoothing), x))(jnp.log(jnp.asarray(target) + 1e-12))
   np.testing.assert_allclose(gradient, 0, atol=1e-6)
+
+
+def test_scores_of_other_classes_or_of_frames_are_named():
+  batch = {"target": np.eye(3, dtype="float32"), "mask": np.ones(3, bool)}
+  for shape in ((3, 2), (3, 8, 3)):
+    with pytest.raises(ConfigError, match=r"reads scores .* for targets \(3, 3\): name scores of whole clips"):
+      CrossEntropy()(Output(jnp.zeros(shape), jnp.zeros((3, 1))), batch)

@@ -103,3 +103,6 @@ def test_features_are_averaged_over_time_and_classified_once():
   assert not output.aux
   with pytest.raises(ConfigError, match=r"consensus='max'\): must be one of logits, features"):
     Recognizer(MiniResNet(), 3, consensus="max").init(jax.random.key(0), clips, False)  # pyright: ignore
+  for classes, width, message in ((3, 0, "hidden=0 must be 1 or more"), (0, None, "num_classes=0: must be 1 or more")):
+    with pytest.raises(ConfigError, match=message):
+      Recognizer(MiniResNet(), classes, hidden=width).init(jax.random.key(0), clips, False)

@@ -6,6 +6,7 @@ from flax.traverse_util import flatten_dict
 
 from vidjax.backbones.resnet import BasicBlock, MiniResNet, ResNet
 from vidjax.errors import ConfigError
+from vidjax.inputs.tsp import TSP
 from vidjax.layers import BatchNorm
 from vidjax.plugins.insert import Insert, Inside, inserts_of
 from vidjax.plugins.tsm import TSM
@@ -42,6 +43,20 @@ def test_inserts_of_a_block_keep_their_order():
     Insert(TSM(), "after", stages=(5,)),
   )
   assert inserts_of((first, other, second), 2, 0, 1) == (first, second)
+
+
+@pytest.mark.parametrize(
+  ("module", "at", "message"),
+  [
+    (TSP(2, 1), "before", r"Insert\(TSP, 'before'\) makes float32 \(1, 1, 4, 4, 4\) of float32 \(1, 2, 4, 4, 4\)"),
+    (TSP(2, 1), "after", r"keeps both; what changes the clip goes before the backbone"),
+    (nn.Dense(4), "middle", r"middle_Dense: is not called as \(x, train\)"),
+  ],
+)
+def test_what_is_no_plug_in_is_named(module, at, message):
+  block = BasicBlock(4, inserts=(Insert(module, at),))
+  with pytest.raises(ConfigError, match=message):
+    jax.eval_shape(lambda: block.init(jax.random.key(0), jnp.zeros((1, 2, 4, 4, 4)), False))
 
 
 def test_two_of_one_class_at_one_place_do_not_share():

@@ -15,6 +15,7 @@ from vidjax.analyse.cost import count_macs
 from vidjax.build import build
 from vidjax.errors import ConfigError
 from vidjax.losses.classification import CrossEntropy
+from vidjax.train import aggregate
 from vidjax.train.checkpoint import Checkpoints
 from vidjax.train.multitask import MGDA, CAGrad, PCGrad, Separate, Uncertainty, Weighted, over
 from vidjax.train.schedules import Scale
@@ -306,3 +307,9 @@ def test_weights_are_numbers_that_a_sum_can_take(weight):
     Weighted({"a": weight})
   with pytest.raises(ConfigError, match=r"weights=3.*must map names"):
     Weighted(3)  # pyright: ignore
+
+
+@pytest.mark.parametrize("thing", [{}, None, CrossEntropy(), aggregate.mgda()])
+def test_what_is_no_blend_is_named(thing):
+  with pytest.raises(ConfigError, match=r"config\.blend makes .*must be a blend, such as vidjax\.train\.multitask\.W"):
+    over(thing, 10)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from vidjax.errors import ConfigError
 from vidjax.train.device_augment import ColorJitter, CutMix, Mixup, Normalise, OneOf, RandomErasing
 
 TRANSFORMS = {
@@ -154,3 +155,10 @@ def test_normalise():
   np.testing.assert_allclose(
     Normalise((0.45,) * 3, (0.225,) * 3)(video[0, 0]), (video[0, 0] / 255 - 0.45) / 0.225, atol=1e-5
   )
+
+
+@pytest.mark.parametrize("mixing", [Mixup, CutMix])
+def test_mixing_weights_that_are_none_are_refused(mixing):
+  for wrong in ({"alpha": -1.0}, {"alpha": 0.0}, {"probability": 2.0}):
+    with pytest.raises(ConfigError, match="alpha must be positive, probability lie between 0 and 1"):
+      mixing(**wrong)

@@ -171,3 +171,7 @@ def test_bad_arguments_are_named():
     make_optimizer(lambda step: 0.1, "adam")
   with pytest.raises(ConfigError, match=r"'\(' is not a regular expression"):
     multipliers(PARAMS, (Group("("),))
+  with pytest.raises(ConfigError, match=r"group 'bias': rate=-1.0, decay=1.0 must be from 0 on"):
+    Group("bias", rate=-1.0)
+  with pytest.raises(ConfigError, match=r"beta2=1.5.*from 0 to below 1"):
+    make_optimizer(lambda step: 0.1, "adamw", beta2=1.5)

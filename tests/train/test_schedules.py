@@ -74,8 +74,15 @@ def test_the_scale_falls_from_one_over_lambda_to_zero(total, gamma, lam):
     (lambda: schedules.steps(0.1, epochs=5, at=(1,), warmup_epochs=2), "warm-up's end"),
     (lambda: schedules.Scale(gamma=1.5), r"gamma=1\.5, lam=0\.3\): both must lie between 0 and 1"),
     (lambda: schedules.Scale(lam=-0.1), "lam=-0.1"),
+    (lambda: schedules.steps(0.1, epochs=5, at=(1,), factor=-1.0), "factor=-1.0.*from 0 on"),
+    (lambda: schedules.cosine(0.1, epochs=5, warmup_epochs=1, warmup_from=-1.0), "warmup_from=-1.0.*from 0 on"),
   ],
 )
 def test_impossible_schedules_are_named(make, message):
   with pytest.raises(ConfigError, match=message):
     make()
+
+
+def test_drops_that_fall_on_one_step_all_count():
+  schedule = schedules.steps(1.0, epochs=2, at=(1.0, 1.01))(10)
+  np.testing.assert_allclose([schedule(9), schedule(11)], [1.0, 0.01], rtol=1e-6)

@@ -1,5 +1,7 @@
 """TV-L1 optical flow as a network's input, computed on the device (baseline of thesis Tables 3.12 and 5.2)."""
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -39,8 +41,8 @@ class Flow(nn.Module):
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the stacks in [-1, 1]; raises ConfigError and InputError where segments, std or settings do not fit."""
-    if not self.bound > 0:
-      raise ConfigError(f"Flow(bound={self.bound}) at {place(self)}: must be positive")
+    if not 0 < self.bound < math.inf:
+      raise ConfigError(f"Flow(bound={self.bound}) at {place(self)}: must be positive and finite")
     solver = {"levels": self.levels, "warps": self.warps, "iterations": self.iterations, "median": self.median}
     stacks = flow_stacks(split(self, x, self.frames), self.std, self.bound, **solver)
     if self.stack:

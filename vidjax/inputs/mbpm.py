@@ -1,5 +1,6 @@
 """Motion Band-Pass Module and its complement, the Busy and the Quiet of a clip (thesis Eq. 5.1-5.4)."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -140,7 +141,8 @@ class Quiet(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the Quiet information; raises ConfigError and InputError as MBPM does."""
     check_clip(self, x)
-    size = [int(self.scale * pixels) for pixels in x.shape[-3:-1]]
+    finite = -math.inf < self.scale < math.inf
+    size = [int(self.scale * pixels) if finite else 0 for pixels in x.shape[-3:-1]]
     if self.busy.stride != 3 or min(size) < 1:
       raise ConfigError(
         f"Quiet(scale={self.scale}) at {place(self)}: makes {size[0]} x {size[1]} pixels of a clip {x.shape} and "

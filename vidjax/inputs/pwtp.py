@@ -1,6 +1,7 @@
 """Pixel-Wise Temporal Projection: what moves, without what stays (thesis Eq. 3.7-3.13, Fig. 3.14)."""
 
 import functools
+import math
 from typing import Literal, get_args
 
 import flax.linen as nn
@@ -103,9 +104,11 @@ class PWTP(nn.Module):
         f"PWTP(kernel={self.kernel}, stride={self.stride}) at {place(self)}: use an odd kernel and a stride from 1"
       )
     pairs = self.frames * (self.frames - 1) // 2
-    if min(self.features, self.expansion) < 1 or round(self.bottleneck * self.expansion * pairs) < 1:
+    width = self.bottleneck * self.expansion * pairs
+    if min(self.features, self.expansion) < 1 or self.num_blocks < 0 or not 0.5 < width < math.inf:
       raise ConfigError(
-        f"PWTP(features={self.features}, expansion={self.expansion}, bottleneck={self.bottleneck}) at {place(self)}: "
+        f"PWTP(features={self.features}, expansion={self.expansion}, num_blocks={self.num_blocks}, "
+        f"bottleneck={self.bottleneck}) at {place(self)}: "
         f"all must be positive and leave at least one of {pairs} x {self.expansion} features in the bottleneck"
       )
     if self.result not in get_args(Result):

@@ -1,5 +1,6 @@
 """TVNet (Fan et al., CVPR 2018): TV-L1 unrolled into a network whose derivatives and first flow are trained."""
 
+import math
 from typing import Literal, get_args
 
 import flax.linen as nn
@@ -44,10 +45,10 @@ class TVNet(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the stacks in [-1, 1]; raises ConfigError and InputError where segments or settings do not fit."""
-    if self.initial not in get_args(Initial) or not self.bound > 0:
+    if self.initial not in get_args(Initial) or not 0 < self.bound < math.inf:
       raise ConfigError(
         f"TVNet(initial={self.initial!r}, bound={self.bound}) at {place(self)}: initial must be one of "
-        f"{', '.join(get_args(Initial))}, bound be positive"
+        f"{', '.join(get_args(Initial))}, bound be positive and finite"
       )
     segments = split(self, x, self.frames)
     shape = (2,) if self.initial == "uniform" else (*x.shape[-3:-1], 2)

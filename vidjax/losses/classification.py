@@ -33,6 +33,11 @@ class CrossEntropy:
     """Reads `label` `[B]`, or `target` `[B, K]` where mixing has written one, and `mask` `[B]`."""
     logits = (output.logits if self.of is None else output.take(self.of)).astype(jnp.float32)
     target = batch["target"] if "target" in batch else jax.nn.one_hot(batch["label"], logits.shape[-1])
+    if target.shape != logits.shape:
+      raise ConfigError(
+        f"CrossEntropy(name={self.name!r}, of={self.of!r}) reads scores {logits.shape} for targets {target.shape}: "
+        "name scores of whole clips, and leave the network's num_classes to the data"
+      )
     target = optax.smooth_labels(jnp.asarray(target), self.label_smoothing)
     losses = optax.softmax_cross_entropy(logits, target)
     return {self.name: jnp.mean(losses, where=jnp.asarray(batch["mask"]))}

@@ -1,5 +1,6 @@
 """Busy-Quiet Net: two pathways of one backbone, joined by lateral connections (thesis 5.4, Fig. 5.2 and 5.5)."""
 
+import math
 from typing import Literal, get_args
 
 import flax.linen as nn
@@ -131,11 +132,14 @@ class BQN(nn.Module):
         f"BQN(backbone={type(self.backbone).__name__}): takes ResNet, MiniResNet, X3D or MobileNetV2, with inserts "
         "but without modules between the stages (inside)"
       )
-    if self.mbpm.stride != 3 or not self.quiet_scale > 0 or self.quiet_frames == 0 or not self.lateral_kernels:
+    frames = 1 if self.quiet_frames is None else self.quiet_frames
+    if self.mbpm.stride != 3 or not 0 < self.quiet_scale < math.inf or frames < 1 or not self.lateral_kernels:
       raise ConfigError(
         f"BQN(mbpm stride={self.mbpm.stride}, quiet_scale={self.quiet_scale}, quiet_frames={self.quiet_frames}, "
         f"lateral_kernels={self.lateral_kernels}): the stride must be 3 and the others positive"
       )
+    if not 0 <= self.dropout < 1:
+      raise ConfigError(f"BQN(dropout={self.dropout}): must lie from 0 to below 1")
     if clips.shape[1] % 3:
       raise InputError(f"BQN makes one frame of three: {clips.shape[1]} frames do not fit; sample a multiple of 3")
 

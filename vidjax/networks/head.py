@@ -26,10 +26,14 @@ def pool(feature_map: jax.Array, consensus: Consensus) -> jax.Array:
 
 def hidden_layer(width: int, name: str) -> nn.Dense:
   """The layer without bias that X3D has, with ReLU after it, between the pooling and the dropout."""
+  if width < 1:
+    raise ConfigError(f"{name}: hidden={width} must be 1 or more, or None for no such layer")
   he = nn.initializers.variance_scaling(2, "fan_out", "normal")
   return nn.Dense(width, use_bias=False, kernel_init=he, name=name)
 
 
 def classifier(num_classes: int, name: str | None = None) -> nn.Dense:
-  """The last layer; its weights start as N(0, .001), as TSN's."""
+  """The last layer; its weights start as N(0, .001), as TSN's; ConfigError where there is no class."""
+  if num_classes < 1:
+    raise ConfigError(f"num_classes={num_classes}: must be 1 or more; leave it out for those of the data")
   return nn.Dense(num_classes, kernel_init=nn.initializers.normal(0.001), name=name)

@@ -27,13 +27,15 @@ def flow_stacks(segments: Array, std: Sequence[float], bound: float, **solver: A
     In [-1, 1] and the dtype of the segments; channels u and v of the first two frames, u and v of the next two, ...
 
   Raises:
-    InputError: `std` does not fit the channels, or these are neither RGB nor grey.
+    InputError: `std` does not fit the channels or is not positive, or these are neither RGB nor grey.
   """
   channels = segments.shape[-1]
   if channels not in (1, 3) or len(std) != channels:
     raise InputError(
       f"optical flow takes clips of 1 or 3 channels, each with its std, got the shape {segments.shape} and std {std}"
     )
+  if not all(0 < s < np.inf for s in std):
+    raise InputError(f"optical flow: std {std} must be positive, that of the normalisation")
   weights = np.float32(255) * np.array(std, np.float32) * np.array(LUMA if channels == 3 else (1,), np.float32)
   grey = jnp.asarray(segments, jnp.float32) @ weights
   flow = tvl1_flow(grey[..., :-1, :, :], grey[..., 1:, :, :], **solver)

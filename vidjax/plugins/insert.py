@@ -63,9 +63,17 @@ def apply_inserts(inserts: tuple[Insert, ...], at: Place, x: jax.Array, train: b
   """Applies, in order, those of a block's inserts that sit at this place; call it inside a compact method.
 
   Each copy is named by place and class (`before_TSM`), so the paths and initial values of the backbone's own parameters
-  do not depend on what is plugged in.
+  do not depend on what is plugged in. Raises ConfigError where shape or dtype do not stay.
   """
-  return apply_in_order([insert.module for insert in inserts if insert.at == at], x, train, f"{at}_")
+  modules = [insert.module for insert in inserts if insert.at == at]
+  y = apply_in_order(modules, x, train, f"{at}_")
+  if modules and (y.shape, y.dtype) != (x.shape, x.dtype):
+    names = ", ".join(type(module).__name__ for module in modules)
+    raise ConfigError(
+      f"Insert({names}, {at!r}) makes {y.dtype} {y.shape} of {x.dtype} {x.shape}: a plug-in keeps both; what changes "
+      "the clip goes before the backbone (representation) or between its parts (Inside)"
+    )
+  return y
 
 
 def apply_inside(inside: tuple[Inside, ...], part: str, x: jax.Array, train: bool) -> jax.Array:

@@ -7,6 +7,7 @@ parameters. Mixing pairs clip i with clip B - 1 - i (the order of a batch is ran
 """
 
 import dataclasses
+import math
 from typing import Protocol
 
 import jax
@@ -65,6 +66,9 @@ class Mixup:
   alpha: float = 0.2
   probability: float = 1.0
 
+  def __post_init__(self):
+    _check_mixing(self)
+
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Mixes videos and targets."""
     weight = _mixing_weight(self.alpha, self.probability, key)
@@ -84,6 +88,9 @@ class CutMix:
 
   alpha: float = 1.0
   probability: float = 1.0
+
+  def __post_init__(self):
+    _check_mixing(self)
 
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Mixes videos and targets."""
@@ -187,6 +194,11 @@ def to_unit(video: Array) -> jax.Array:
   """float32 video in [0, 1]: uint8 is scaled, float is taken to be so."""
   scale = 255 if video.dtype == jnp.uint8 else 1
   return jnp.asarray(video, jnp.float32) / scale
+
+
+def _check_mixing(mixing: Mixup | CutMix) -> None:
+  if not (0 < mixing.alpha < math.inf and 0 <= mixing.probability <= 1):
+    raise ConfigError(f"{mixing}: alpha must be positive, probability lie between 0 and 1")
 
 
 def _mixing_weight(alpha: float, probability: float, key: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ means all.
 """
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -29,6 +30,10 @@ Prefix = str | Sequence[str] | None
 
 def over(blend: Blend, total_steps: int) -> Blend:
   """The blend of a training of so many steps: a schedule's scale, or the length of a phase, follows from it."""
+  try:  # what has `init` remembers something, and is given it
+    inspect.signature(blend).bind(*("losses", "pullback", "step", "memory")[: 4 if hasattr(blend, "init") else 3])
+  except TypeError as error:
+    raise ConfigError(f"config.blend makes {blend!r}: must be a blend, such as {__name__}.Weighted") from error
   return blend.over(total_steps) if hasattr(blend, "over") else blend  # pyright: ignore[reportFunctionMemberAccess]
 
 

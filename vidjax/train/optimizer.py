@@ -1,6 +1,7 @@
 """Optimizers with learning rates and weight decay by parameter group."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -26,6 +27,10 @@ class Group:
   match: str
   rate: float = 1.0
   decay: float = 1.0
+
+  def __post_init__(self):
+    if not (0 <= self.rate < math.inf and 0 <= self.decay < math.inf):
+      raise ConfigError(f"optimizer group {self.match!r}: rate={self.rate}, decay={self.decay} must be from 0 on")
 
 
 BIAS_AND_BN = Group(r"/(bias|scale)$", decay=0.0)
@@ -91,7 +96,11 @@ def make_optimizer(
   Raises:
     ConfigError: a value out of range.
   """
-  if not (0 <= momentum < 1 and weight_decay >= 0):
+  if not (0 <= beta2 < 1 and 0 <= rho < 1 and (epsilon is None or 0 < epsilon < math.inf)):
+    raise ConfigError(
+      f"optimizer beta2={beta2}, rho={rho}, epsilon={epsilon}: from 0 to below 1, epsilon positive or None"
+    )
+  if not (0 <= momentum < 1 and 0 <= weight_decay < math.inf):
     raise ConfigError(f"optimizer momentum={momentum}, weight_decay={weight_decay}: from 0 to below 1, and from 0 on")
   if clip_norm is not None and not clip_norm > 0:
     raise ConfigError(f"optimizer clip_norm={clip_norm}: must be positive, or None for no clipping")

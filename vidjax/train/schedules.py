@@ -16,7 +16,7 @@ def cosine(learning_rate: float, epochs: float, warmup_epochs: float = 0, warmup
   Returns:
     A function of steps_per_epoch that returns the optax schedule (as do all of this module).
   """
-  _check(learning_rate, epochs, warmup_epochs)
+  _check(learning_rate, epochs, warmup_epochs, warmup_from)
 
   def schedule(steps_per_epoch: int) -> optax.Schedule:
     total, warmup = round(epochs * steps_per_epoch), round(warmup_epochs * steps_per_epoch)
@@ -36,13 +36,18 @@ def steps(
   warmup_from: float = 0.1,
 ):
   """Linear warm-up, then a constant rate multiplied by `factor` at each epoch of `at`."""
-  _check(learning_rate, epochs, warmup_epochs)
+  _check(learning_rate, epochs, warmup_epochs, warmup_from)
+  if not 0 <= factor < math.inf:
+    raise ConfigError(f"schedules.steps(factor={factor}): must be a number from 0 on")
   if any(not warmup_epochs <= epoch <= epochs for epoch in at):
     raise ConfigError(f"schedules.steps(at={tuple(at)}): epochs must lie between the warm-up's end and {epochs}")
 
   def schedule(steps_per_epoch: int) -> optax.Schedule:
     warmup = round(warmup_epochs * steps_per_epoch)
-    drops = {round(epoch * steps_per_epoch) - warmup: factor for epoch in at}
+    drops: dict[int, float] = {}
+    for epoch in at:  # two may fall on one step of a short training
+      step = round(epoch * steps_per_epoch) - warmup
+      drops[step] = drops.get(step, 1.0) * factor
     constant = optax.piecewise_constant_schedule(learning_rate, drops)
     if not warmup:
       return constant
@@ -98,8 +103,10 @@ class Scale:
     return schedule
 
 
-def _check(learning_rate: float, epochs: float = 1, warmup_epochs: float = 0) -> None:
+def _check(learning_rate: float, epochs: float = 1, warmup_epochs: float = 0, warmup_from: float = 0) -> None:
   if not 0 <= learning_rate < math.inf:
     raise ConfigError(f"schedule.learning_rate={learning_rate}: must be a number from 0 on")
+  if not 0 <= warmup_from < math.inf:
+    raise ConfigError(f"schedule.warmup_from={warmup_from}: must be a number from 0 on")
   if not 0 <= warmup_epochs < epochs:
     raise ConfigError(f"a schedule of {epochs} epochs cannot warm up for {warmup_epochs}")
