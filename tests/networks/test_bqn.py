@@ -270,6 +270,8 @@ def test_wrong_options_are_named(options, words):
   ("shape", "words"),
   [
     ((1, 8, 32, 32, 3), "sample a multiple of 3"),
+    ((1, 1, 32, 32, 3), "1 frames do not fit; sample a multiple of 3"),
+    ((1, 6, 17, 4, 3), "MBPM(kernel=9)"),
     ((6, 32, 32, 3), "takes clips"),
     ((1, 6, 12, 12, 3), "MBPM(kernel=7)"),
   ],
@@ -278,6 +280,33 @@ def test_clips_that_do_not_fit(shape, words):
   with pytest.raises(InputError) as error:
     jax.eval_shape(lambda: BQN(MINI, 4).init(jax.random.key(0), jnp.zeros(shape), False))
   assert words in str(error.value)
+
+
+def test_odd_sizes_and_a_pixel_that_is_not_finite():
+  """Evaluated, it spoils its own clip alone, and shows there."""
+  network, variables, _ = made()
+  x = np.array(clips(2, 6, 17, 33, 3))
+  score = jax.jit(lambda x: network.apply(variables, x, False).logits)
+  clean = score(x)
+  assert clean.shape == (2, 4)
+  assert np.isfinite(clean).all()
+  x[0, 4, 3, 4, 0] = np.nan
+  np.testing.assert_array_equal(score(x)[1], clean[1])
+  assert np.isnan(score(x)[0]).all()
+
+
+def test_clips_without_motion_leave_finite_gradients():
+  network, variables, _ = made()
+  rngs = {"dropout": jax.random.key(3)}
+
+  def total(params, x):
+    changing = {**variables, "params": params}
+    return network.apply(changing, x, True, mutable=["batch_stats"], rngs=rngs)[0].logits.sum()
+
+  gradients = jax.jit(jax.grad(total))
+  for value in (0.0, 3.0):
+    found = gradients(variables["params"], jnp.full((2, 3, 17, 16, 3), value))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
 def test_mobilenet_with_its_shift():

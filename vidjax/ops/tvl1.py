@@ -104,7 +104,8 @@ def tvl1_flow(
   *batch, height, width = first.shape
   flow = jnp.zeros(2) if initial is None else jnp.asarray(initial, jnp.float32)
   flow = jnp.broadcast_to(flow, (*batch, height, width, 2)).reshape(-1, height, width, 2)
-  frames = (jnp.asarray(frame, jnp.float32).reshape(-1, height, width) for frame in (first, second))
+  frames = [jnp.asarray(frame, jnp.float32).reshape(-1, height, width) for frame in (first, second)]
+  frames = [jnp.where(jnp.isfinite(frame), frame, jnp.nan) for frame in frames]  # the threshold would hide infinity
   taps = jax.tree.map(lambda tap: jnp.asarray(tap, jnp.float32), kernels or differences())
   sizes = pyramid_sizes(height, width, levels, factor)
 
