@@ -56,6 +56,8 @@ def run_rows(rows: Sequence[Row], measure: Measure = top1) -> dict[str, list[dic
   values = flags.FLAGS
   if not values.out:
     raise InputError("--out=DIR is needed")
+  if not values.seeds or not all(seed.isdecimal() for seed in values.seeds):
+    raise InputError(f"--seeds={','.join(values.seeds)}: must be numbers from 0 on, as in --seeds=0,1,2")
   unknown = set(values.rows) - {row.name for row in rows}
   if unknown:
     raise InputError(f"--rows names {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in rows)}")
@@ -77,7 +79,9 @@ def run_rows(rows: Sequence[Row], measure: Measure = top1) -> dict[str, list[dic
 def run(command: Sequence[str]) -> None:
   """Runs a vidjax command; InputError where it fails."""
   if code := subprocess.run([sys.executable, *command], check=False).returncode:
-    raise InputError(f"{' '.join(command)} ended with code {code}; the same command goes on from there")
+    raise InputError(
+      f"{' '.join(command)} ended with code {code}: mend what it says above, and this goes on from there"
+    )
 
 
 def write_table(out: pathlib.Path, results: Mapping[str, Sequence[Mapping[str, float]]]) -> str:

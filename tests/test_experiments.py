@@ -3,6 +3,8 @@
 import importlib
 import json
 import pkgutil
+import types
+from unittest import mock
 
 import pytest
 
@@ -32,6 +34,16 @@ def test_rows_name_configs_and_keys_that_exist(module):
 
 def test_the_walk_finds_the_tables():
   assert {"experiments.thesis.table_5_1", "experiments.tdrl.ablation"} <= set(MODULES)
+
+
+@pytest.mark.parametrize("seeds", [[], ["x"], ["-1"], ["0", ""]])
+def test_seeds_are_numbers(seeds, tmp_path):
+  values = types.SimpleNamespace(out=str(tmp_path), seeds=seeds, rows=[])
+  with (
+    mock.patch.object(table.flags, "FLAGS", values),
+    pytest.raises(table.InputError, match="--seeds=.*must be numbers from 0 on"),
+  ):
+    table.run_rows([table.Row("rgb", "configs/quickstart.py")])
 
 
 def test_a_table_of_runs(tmp_path):

@@ -115,7 +115,9 @@ def save_diversity(
 def _first(maps: Mapping[str, Any], at: str, kind: str) -> str:
   found = [path for path in sorted(maps) if path.startswith(at)]
   if not found:
-    raise InputError(f"--at={at}: no {kind} there; the network has {', '.join(sorted(maps)) or 'none'}")
+    raise InputError(
+      f"--at={at}: no {kind} there; the network has {', '.join(sorted(maps)) or 'none: name another run'}"
+    )
   return found[0]
 
 
