@@ -41,7 +41,7 @@ def test_seeds_are_numbers(seeds, tmp_path):
   values = types.SimpleNamespace(out=str(tmp_path), seeds=seeds, rows=[])
   with (
     mock.patch.object(table.flags, "FLAGS", values),
-    pytest.raises(table.InputError, match="--seeds=.*must be numbers from 0 on"),
+    pytest.raises(table.InputError, match=r"--seeds=.*must be numbers from 0 on"),
   ):
     table.run_rows([table.Row("rgb", "configs/quickstart.py")])
 
