@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from vidjax.analyse.gradcam import cell_centres, grad_cam, to_pixels
+from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names, to_pixels
 from vidjax.analyse.pictures import ENDINGS, save_explanation
 from vidjax.data import video_file
 from vidjax.data.flow import encode_flow, grey_levels
@@ -161,7 +161,8 @@ def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
     for cells, place in zip(evidence, cell_centres(run.network, clips.shape), strict=True)
   ]
   title = f"{run.class_names[label]}, {prediction.scores[label]:.1%}: {pathlib.Path(prediction.file).name}"
-  save_explanation(path, prediction.clip, maps, prediction.frames, title)
+  names = map_names(run.network, clips.shape)
+  save_explanation(path, prediction.clip, maps, prediction.frames, title, names=names)
 
 
 def explain_paths(out: pathlib.Path, files: Sequence[str]) -> list[pathlib.Path]:

@@ -275,7 +275,7 @@ class TestCrops:
       places = [(0, 0), (0, right), (bottom, 0), (bottom, right), centre]
     views = []
     for clip in video.reshape(-1, length, height, width, 3):
-      cut = [crop_and_resize(clip, (*place, side, side), self.size) for place in places]
+      cut = [crop_and_resize(clip, (top, left, side, side), self.size) for top, left in places]
       views += cut + ([flip_frames(view, self.flow) for view in cut] if self.crops == 10 else [])
     return np.stack(views)
 
