@@ -2,8 +2,8 @@
 
 Together, on one clip with a loss on each: `configs/two_stream.py:tsm` has TSM on ResNet-50 for both, one frame of every
 segment and the five TV-L1 flows of its six frames (the RGB+Flow of thesis Table 3.6), their softmax scores averaged
-1:1.5 (TSN, which averages before the softmax: --config.model.fusion=logits). The rest is that of `configs/folder.py`. `:mini` is the quickstart's network on `synthetic_actions/order`, RGB
-differences in the second stream.
+1:1.5 (TSN, which averages before the softmax: --config.model.fusion=logits). The rest is that of `configs/folder.py`.
+`:mini` is the quickstart's network on `synthetic_actions/order`, RGB differences in the second stream.
 
 Apart: `:flow` is the motion stream alone, five flows of each segment as `python -m vidjax.prepare folder --flow` stores
 them, and `configs/folder.py` the RGB stream; `:mini_flow` is `:flow` at the size of `configs/folder.py:mini`. Then:
