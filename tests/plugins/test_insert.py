@@ -81,9 +81,10 @@ def test_a_wrong_place_is_named(arguments, message):
 
 
 @pytest.mark.parametrize("backbone", [MiniResNet, ResNet])
-def test_an_insert_without_a_site_is_an_error(backbone):
-  network = backbone(inserts=(Insert(TSM(), "before", stages=(7,)),))
-  with pytest.raises(ConfigError, match=r"Insert\(TSM, stages=\(7,\).*has no site"):
+@pytest.mark.parametrize("sites", [{"stages": (7,)}, {"stages": (2, 7)}, {"stages": ()}, {"blocks": (0, 9)}])
+def test_an_insert_without_a_site_is_an_error(backbone, sites):
+  network = backbone(inserts=(Insert(TSM(), "before", **sites),))
+  with pytest.raises(ConfigError, match=r"Insert\(TSM, .*has no site"):
     jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)), False))
 
 

@@ -160,6 +160,8 @@ class ResNet(nn.Module):
     """Makes the stem and the stages."""
     if self.depth not in BLOCKS:
       raise ConfigError(f"ResNet(depth={self.depth}): must be one of {', '.join(map(str, BLOCKS))}")
+    if self.width < 1:
+      raise ConfigError(f"ResNet(width={self.width}): must be at least 1")
     check_inserts(self.inserts, {i: n for i, n in enumerate(BLOCKS[self.depth], start=2)})
     check_inside(self.inside, PARTS)
     self.stem = Stem(self.width, frozen=self.frozen_bn == "all")

@@ -181,9 +181,9 @@ class X3D(nn.Module):
 
   def setup(self):
     """Makes the stem and the stages."""
-    if self.depth_factor <= 0 or self.width_factor <= 0:
+    if not (0 < self.depth_factor < math.inf and 0 < self.width_factor < math.inf):
       factors = f"depth_factor={self.depth_factor}, width_factor={self.width_factor}"
-      raise ConfigError(f"X3D({factors}): both must be positive")
+      raise ConfigError(f"X3D({factors}): both must be positive and finite")
     blocks = [math.ceil(self.depth_factor * num_blocks) for num_blocks, _ in self.stages]
     widths = [round_channels(self.width_factor * channels) for _, channels in self.stages]
     check_inserts(self.inserts, dict(enumerate(blocks, start=2)))

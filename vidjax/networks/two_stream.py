@@ -1,5 +1,6 @@
 """Two-stream networks: two inputs, a network for each, one mean score (Simonyan and Zisserman 2014; thesis 3.2.3)."""
 
+import math
 from typing import Literal, get_args
 
 import flax.linen as nn
@@ -43,8 +44,8 @@ class TwoStream(nn.Module):
     """
     if len(self.streams) != 2:
       raise ConfigError(f"TwoStream: streams must be two networks, got {len(self.streams)}")
-    if len(self.weights) != 2 or not (min(self.weights) >= 0 and sum(self.weights) > 0):
-      raise ConfigError(f"TwoStream(weights={self.weights}): must be two, not negative, and not both 0")
+    if len(self.weights) != 2 or not (min(self.weights) >= 0 and 0 < sum(self.weights) < math.inf):
+      raise ConfigError(f"TwoStream(weights={self.weights}): must be two, finite, not negative, and not both 0")
     if self.fusion not in get_args(Fusion):
       raise ConfigError(f"TwoStream(fusion={self.fusion!r}): must be one of {', '.join(get_args(Fusion))}")
     outputs, aux = [], {}

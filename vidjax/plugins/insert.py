@@ -87,12 +87,14 @@ def inserts_of(inserts: tuple[Insert, ...], stage: int, block: int, num_blocks: 
 
 
 def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
-  """Raises ConfigError for an insert without a single site in a backbone of {stage: number of blocks}."""
+  """Raises ConfigError for an insert that names a stage or block which a backbone of {stage: number of blocks} lacks."""
   for insert in inserts:
-    sites = ((s, b, n) for s, n in blocks.items() for b in range(n))
-    if not any(insert.chosen(*site) for site in sites):
+    stages = set(blocks if isinstance(insert.stages, str) else insert.stages)
+    numbers = set() if isinstance(insert.blocks, str) else set(insert.blocks)
+    there = set(range(max((blocks[stage] for stage in stages & set(blocks)), default=0)))
+    if not stages or stages - set(blocks) or numbers - there or insert.blocks == ():
       raise ConfigError(
-        f"Insert({type(insert.module).__name__}, stages={insert.stages}, blocks={insert.blocks!r}) has no site: "
+        f"Insert({type(insert.module).__name__}, stages={insert.stages}, blocks={insert.blocks!r}) has no site for every number it gives: "
         f"the backbone has stages with so many blocks: {blocks}"
       )
 
