@@ -87,15 +87,15 @@ def inserts_of(inserts: tuple[Insert, ...], stage: int, block: int, num_blocks: 
 
 
 def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
-  """Raises ConfigError for an insert that names a stage or block which a backbone of {stage: number of blocks} lacks."""
+  """Raises ConfigError for an insert naming a stage or block that a backbone of {stage: number of blocks} lacks."""
   for insert in inserts:
     stages = set(blocks if isinstance(insert.stages, str) else insert.stages)
     numbers = set() if isinstance(insert.blocks, str) else set(insert.blocks)
     there = set(range(max((blocks[stage] for stage in stages & set(blocks)), default=0)))
     if not stages or stages - set(blocks) or numbers - there or insert.blocks == ():
       raise ConfigError(
-        f"Insert({type(insert.module).__name__}, stages={insert.stages}, blocks={insert.blocks!r}) has no site for every number it gives: "
-        f"the backbone has stages with so many blocks: {blocks}"
+        f"Insert({type(insert.module).__name__}, stages={insert.stages}, blocks={insert.blocks!r}) has no site for "
+        f"every number it gives: the backbone has stages with so many blocks: {blocks}"
       )
 
 
