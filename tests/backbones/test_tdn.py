@@ -32,7 +32,7 @@ def test_without_differences_it_is_the_resnet_of_the_middle_frames():
   @jax.jit
   def run(variables):
     inner = {kind: tree["frames"] for kind, tree in variables.items()}
-    plain = MINI.copy(inserts=between_segments(4)).apply(inner, MIDDLE, False)
+    plain = MINI.copy(inserts=between_segments(4, (3, 4))).apply(inner, MIDDLE, False)
     return TDN(MINI, share=0.0, reduction=4).apply(variables, CLIP, False), plain
 
   np.testing.assert_allclose(*run(variables()), rtol=1e-4, atol=1e-5)

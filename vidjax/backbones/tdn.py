@@ -11,9 +11,9 @@ from vidjax.plugins.ltdm import LTDM, nearest
 from vidjax.plugins.tim import TIM
 
 
-def between_segments(reduction: int = 16) -> tuple[Insert, ...]:
+def between_segments(reduction: int = 16, stages: tuple[int, ...] = (3, 4, 5)) -> tuple[Insert, ...]:
   """The long-term module: LTDM and a learnt shift after the first convolution of every block of res3 to res5."""
-  return tuple(Insert(module, "middle", (3, 4, 5)) for module in (LTDM(reduction), TIM()))
+  return tuple(Insert(module, "middle", stages) for module in (LTDM(reduction), TIM()))
 
 
 class TDN(nn.Module):
@@ -53,9 +53,10 @@ class TDN(nn.Module):
     window = (min(2, x.shape[-3]), min(2, x.shape[-2]))
     changes = nn.avg_pool(changes, window, strides=window)
 
-    inserts = (*between_segments(self.reduction), *getattr(self.backbone, "inserts", ()))
-    frames = self.backbone.copy(name="frames", inserts=inserts)
     differences = self.backbone.copy(name="differences", inserts=()).parts()
+    later = tuple(int(name.removeprefix("res")) for name in differences if name not in ("stem", "res2"))
+    inserts = (*between_segments(self.reduction, later), *getattr(self.backbone, "inserts", ()))
+    frames = self.backbone.copy(name="frames", inserts=inserts)
     y = segments[..., count // 2, :, :, :]
     for name, part in frames.parts().items():
       y = part(y, train)
