@@ -200,6 +200,8 @@ class Resize:
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Resizes a clip; nothing is drawn."""
     height, width = clip["video"][0].shape[:2]
+    if height == width == self.size:
+      return clip
     return {**clip, "video": crop_and_resize(clip["video"], (0, 0, height, width), self.size)}
 
 
