@@ -40,4 +40,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
   flags.DEFINE_string("out", None, "New folder for the clips.")
-  run_main(main)
+  run_main(main, arguments=True)

@@ -88,10 +88,14 @@ def _close_unread() -> bool:
   return bool(unread)
 
 
-def run_main(main: Callable[[list[str]], object]) -> None:
+def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> None:
   """`absl.app.run` for a command: wrong flags, configs and inputs end in one line and exit code 2.
 
   A command whose output is no longer read, as of `... | head`, ends without a word.
+
+  Args:
+    main: the command.
+    arguments: whether it takes arguments other than flags.
   """
   from absl import app, flags, logging
 
@@ -121,6 +125,8 @@ def run_main(main: Callable[[list[str]], object]) -> None:
 
   def guarded(argv: list[str]) -> object:
     with one_line():
+      if len(argv) > 1 and not arguments:
+        raise InputError(f"unexpected argument {argv[1]!r}: flags start with --")
       return main(argv)
 
   if isinstance(sys.stdout, io.TextIOWrapper):

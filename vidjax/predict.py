@@ -282,4 +282,4 @@ def _output(flag: str, value: str | None, endings: Sequence[str]) -> pathlib.Pat
 
 if __name__ == "__main__":
   define_flags()
-  run_main(main)
+  run_main(main, arguments=True)

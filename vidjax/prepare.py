@@ -289,4 +289,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
   define_flags()
-  run_main(main)
+  run_main(main, arguments=True)

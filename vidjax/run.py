@@ -22,19 +22,10 @@ from vidjax.train.device_augment import Normalise
 from vidjax.train.loop import Settings
 from vidjax.types import Tree
 
-SECTIONS = (
-  "seed",
-  "data",
-  "sampler",
-  "transforms",
-  "test",
-  "normalise",
-  "device_transforms",
-  "model",
-  "init",
-  "losses",
-)
-SECTIONS += ("blend", "optimizer", "schedule", "train")
+MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule")
+PLAIN = ("data", "init", "train")
+LISTS = ("transforms", "device_transforms", "losses")
+SECTIONS = ("seed", *MADE, *PLAIN, *LISTS)
 
 FREE = (
   "data.dir",
@@ -99,7 +90,13 @@ def check_sections(config: Mapping[str, Any]) -> None:
   missing = [name for name in SECTIONS if name not in config]
   if missing:
     raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/default.py")
-  for name in ("transforms", "device_transforms", "losses"):
+  for name in MADE:
+    if not isinstance(config[name], Mapping) or "make" not in config[name]:
+      raise ConfigError(f"config.{name}={config[name]!r}: must be a mapping with the key 'make'")
+  for name in PLAIN:
+    if not isinstance(config[name], Mapping):
+      raise ConfigError(f"config.{name}={config[name]!r}: must be a mapping, as in configs/default.py")
+  for name in LISTS:
     parts = config[name]
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Mapping) and "make" in part for part in parts):
       raise ConfigError(f"config.{name}={parts!r}: must be a tuple of mappings with the key 'make'")
@@ -138,7 +135,10 @@ class Run:
     self.class_names = class_names or self.dataset.class_names
     self.network: nn.Module = build(config["model"], num_classes=len(self.class_names))
     self.sampler: Sampler = build(config["sampler"])
-    self.test_crops: TestCrops = dataclasses.replace(build(config["test"]), flow=self.flow)
+    test = build(config["test"])
+    if not isinstance(test, TestCrops):
+      raise ConfigError(f"config.test.make={config['test']['make']!r}: must be vidjax.data.augment.TestCrops")
+    self.test_crops = dataclasses.replace(test, flow=self.flow)
     self.normalise: Normalise = build(config["normalise"])
     self.dtype = jnp.dtype(self.settings.dtype)
     self.workdir: pathlib.Path | None = None

@@ -69,6 +69,12 @@ def test_images_are_refused():
     Recognizer(MiniResNet(), 3).init(jax.random.key(0), jnp.zeros((2, 16, 16, 3)), False)
 
 
+def test_a_network_is_no_backbone():
+  network = Recognizer(Recognizer(MiniResNet(widths=(2, 2, 2, 2)), num_classes=2), num_classes=2)
+  with pytest.raises(ConfigError, match=r"Recognizer\(backbone=Recognizer\): makes no feature map"):
+    jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), jnp.zeros((1, 2, 16, 16, 3)))
+
+
 def test_without_temporal_modelling_a_clip_and_its_reverse_are_the_same():
   """Hence no such network exceeds 50% on `order`, whose twin classes are each other's reverse."""
   clips = jax.random.normal(jax.random.key(0), (2, 8, 16, 16, 3))

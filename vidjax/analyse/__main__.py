@@ -151,4 +151,4 @@ def _write(rows: list[ModuleCost], out: pathlib.Path) -> None:
 
 if __name__ == "__main__":
   define_flags()
-  run_main(main)
+  run_main(main, arguments=True)

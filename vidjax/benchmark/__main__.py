@@ -113,4 +113,4 @@ def _text(value: Any) -> str:
 
 if __name__ == "__main__":
   define_flags()
-  run_main(main)
+  run_main(main, arguments=True)

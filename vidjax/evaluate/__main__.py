@@ -150,8 +150,6 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
-  if len(argv) > 1:
-    raise InputError(f"unexpected argument {argv[1]!r}: flags start with --")
   if not values.workdir:
     raise InputError("--workdir=DIR is missing: name the folder of a training run")
   clips, crops = parse_views(values.views)

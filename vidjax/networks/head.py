@@ -19,6 +19,15 @@ def check_consensus(module: nn.Module, consensus: str) -> None:
     raise ConfigError(f"{type(module).__name__}(consensus={consensus!r}): must be one of {choice}")
 
 
+def backbone_map(module: nn.Module, backbone: nn.Module, x: jax.Array, train: bool) -> jax.Array:
+  """What the backbone of a network makes of clips; ConfigError unless that is one map `[B,T,H,W,D]`."""
+  y = backbone(x, train)
+  if not isinstance(y, jax.Array) or y.ndim != 5:
+    given = f"{type(module).__name__}(backbone={type(backbone).__name__})"
+    raise ConfigError(f"{given}: makes no feature map [B, T, H, W, C] of clips: name a module of vidjax.backbones")
+  return y
+
+
 def pool(feature_map: jax.Array, consensus: Consensus) -> jax.Array:
   """The mean of `[B,T,H,W,D]` over space, `[B,T,D]`, or over time and space, `[B,D]`, where features are averaged."""
   return feature_map.mean(axis=(-3, -2) if consensus == "logits" else (-4, -3, -2))

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 
 from vidjax.errors import ConfigError, InputError
-from vidjax.networks.head import Consensus, check_consensus, classifier, hidden_layer, pool
+from vidjax.networks.head import Consensus, backbone_map, check_consensus, classifier, hidden_layer, pool
 from vidjax.types import Output
 
 
@@ -36,7 +36,7 @@ class Recognizer(nn.Module):
     if not 0 <= self.dropout < 1:
       raise ConfigError(f"Recognizer(dropout={self.dropout}): must lie from 0 to below 1")
     x = clips if self.representation is None else self.representation(clips, train)
-    feature_map = self.backbone(x, train)
+    feature_map = backbone_map(self, self.backbone, x, train)
     if not self.is_initializing():  # Grad-CAM's place to take the gradient; adds no variable
       feature_map = self.perturb("feature_map", feature_map)
     self.sow("intermediates", "feature_map", feature_map)

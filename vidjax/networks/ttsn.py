@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 
 from vidjax.errors import ConfigError, InputError
-from vidjax.networks.head import classifier, pool
+from vidjax.networks.head import backbone_map, classifier, pool
 from vidjax.plugins.ett import ETT
 from vidjax.types import Output
 
@@ -128,7 +128,7 @@ class TTSN(nn.Module):
     if clips.ndim != 5:
       raise InputError(f"TTSN takes clips [B, T, H, W, C], got the shape {clips.shape}")
     x = clips if self.representation is None else self.representation(clips, train)
-    x = self.backbone(x, train)
+    x = backbone_map(self, self.backbone, x, train)
     if self.tss and x.shape[1] < 2:
       raise InputError("TTSN: one frame has no order to reverse; sample 2 or more, or set tss=None")
     return x

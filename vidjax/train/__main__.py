@@ -53,8 +53,6 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, f
 def main(argv: list[str]) -> None:
   """The command."""
   started = time.monotonic()
-  if len(argv) > 1:
-    raise InputError(f"unexpected argument {argv[1]!r}: flags start with --")
   if not WORKDIR.value:
     raise InputError("--workdir=DIR is missing: name a folder for checkpoints and metrics")
   join_processes(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)

@@ -69,4 +69,4 @@ def show(tensors: dict[str, np.ndarray]) -> None:
 
 if __name__ == "__main__":
   define_flags()
-  run_main(main)
+  run_main(main, arguments=True)
