@@ -13,8 +13,9 @@ import jax.numpy as jnp
 
 from vidjax.build import build, nearest
 from vidjax.data.augment import Flip, TestCrops
+from vidjax.data.batches import Sampler
 from vidjax.data.dataset import Dataset, open_dataset
-from vidjax.data.loader import EvalLoader, Sampler, TrainLoader, eval_loader, train_loader
+from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
 from vidjax.train.checkpoint import load_variables

@@ -1,62 +1,29 @@
-"""Records to batches: Grain samples, decodes and transforms in threads or processes, in one order for any of them.
+"""Batches for training and evaluation: Grain makes them in threads or processes, in one order for any of them.
 
 Training batches are endless. Every epoch is a fresh permutation of the records and batches run on across its border,
-so each record is read once per epoch whatever the batch size. Batch i, its frames and its random transforms depend on
-the seed and i alone: resuming is `batches(start=i)`. Changing the batch size redefines the batches.
+so each record is read once per epoch whatever the batch size. Batch i depends on the seed and i alone (see
+`vidjax.data.batches`): resuming is `batches(start=i)`. Changing the batch size redefines the batches.
 """
 
 import contextlib
 import dataclasses
-import functools
 import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
 
 import cv2
 import grain
 import numpy as np
 
-from vidjax.data.augment import Frames, TestCrops
-from vidjax.data.schema import DamagedRecord, Record
+from vidjax.data.augment import TestCrops
+from vidjax.data.batches import EvalBatches, Records, Sampler, Source, TrainingBatches, Transform
 from vidjax.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-MAX_DAMAGED_IN_A_ROW = 100
-
-
-class Source(Protocol):
-  """Random access to serialised records."""
-
-  def __len__(self) -> int: ...
-
-  def __getitem__(self, index: int, /) -> bytes: ...
-
-
-class Sampler(Protocol):
-  """Chooses frame numbers, as in `vidjax.data.sampling`."""
-
-  @property
-  def clip_length(self) -> int:
-    """Frames in a clip, T."""
-    ...
-
-  def train(self, num_frames: int, rng: np.random.Generator, /) -> np.ndarray:
-    """Frame numbers `[T]` of a random clip."""
-    ...
-
-  def test(self, num_frames: int, /, clips: int = 1) -> np.ndarray:
-    """Frame numbers `[clips, T]` of the test clips."""
-    ...
-
-
-Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
-"""Maps a clip {"video": T frames, "label": int}, as in `vidjax.data.augment`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,8 +112,8 @@ def train_loader(
   if len(source) < batch_size:
     raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: lower train.batch_size")
   first = process_index * share
-  records = _Records(source, num_classes, keep_records, flow)
-  batches = _TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed)
+  records = Records(source, num_classes, keep_records, flow)
+  batches = TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed)
   dataset = grain.MapDataset.source(batches)
   threads = _default_threads() if num_threads is None else num_threads
   return TrainLoader(dataset, source, len(source) // batch_size, threads, num_processes, max_damaged)
@@ -225,190 +192,10 @@ def eval_loader(
   if not len(source):
     raise InputError("there are no records to evaluate: choose another split")
   first = process_index * share
-  records = _Records(source, num_classes, flow=flow)
-  batches = _EvalBatches(records, sampler, crops, batch_size, first, share, clips)
+  records = Records(source, num_classes, flow=flow)
+  batches = EvalBatches(records, sampler, crops, batch_size, first, share, clips)
   dataset = grain.MapDataset.source(batches)
   return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class _TrainingBatches:
-  """Number of a batch -> this process's share of it, the `share` clips from clip `first` of the batch on.
-
-  Grain handles whole batches: its bookkeeping, shuffle and generators for each clip cost as much as decoding a clip of
-  48 x 48 pixels.
-  """
-
-  records: "_Records"
-  sampler: Sampler
-  transforms: tuple[Transform, ...]
-  batch_size: int
-  first: int
-  share: int
-  seed: int
-
-  def __len__(self) -> int:
-    return sys.maxsize // self.batch_size
-
-  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    first = index * self.batch_size + self.first
-    places = range(first, first + self.share)
-    wanted = [self._wanted(place) for place in places]
-    # To read all and then decode all leaves the code of each in the processor's caches: in turn takes 12% longer.
-    chosen = [self._choose(number, rng) for number, rng in zip(wanted, self._generators(places, 0), strict=True)]
-    clips = zip(wanted, chosen, self._generators(places, 1), strict=True)
-    return _stack((self._sample(*clip) for clip in clips), self.share)
-
-  def _wanted(self, place: int) -> int:
-    """Number of the record at a place in training."""
-    epoch, position = divmod(place, len(self.records))
-    return int(_permutation(len(self.records), self.seed, epoch)[position])
-
-  def _generators(self, places: range, part: int) -> Iterator[np.random.Generator]:
-    """For every place in turn the one generator, set to draw from a stretch of 2**128 blocks of its own."""
-    rng = np.random.Generator(np.random.Philox(self.seed))
-    state = rng.bit_generator.state
-    for place in places:
-      state["state"]["counter"][2:] = part, place
-      rng.bit_generator.state = state
-      yield rng
-
-  def _choose(self, number: int, rng: np.random.Generator) -> tuple[Record, np.ndarray] | DamagedRecord:
-    """A record and the frames to decode, or what is wrong with it."""
-    try:
-      record = self.records[number % len(self.records)]
-      frames = self.sampler.train(record.num_frames, rng)
-      return record if self.records.keep else record.only(frames), frames
-    except DamagedRecord as error:
-      return error
-
-  def _sample(
-    self, wanted: int, choice: tuple[Record, np.ndarray] | DamagedRecord, rng: np.random.Generator
-  ) -> dict[str, Any]:
-    damage = ""
-    for number in range(wanted, wanted + min(len(self.records), MAX_DAMAGED_IN_A_ROW)):
-      try:
-        record, frames = _readable(choice if number == wanted else self._choose(number, rng))
-        clip = {"video": record.images(frames), "label": record.label}
-        break
-      except DamagedRecord as error:
-        damage = damage or str(error)
-    else:
-      raise InputError(f"no readable record in {self.records.source} from number {wanted} on: {damage}")
-    for transform in self.transforms:
-      clip = transform(clip, rng)
-    return _sample(clip["video"], clip["label"], wanted, frames, damage)
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(num_records: int, seed: int, epoch: int) -> np.ndarray:
-  return np.random.default_rng((seed, epoch)).permutation(num_records)
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class _EvalBatches:
-  """Number of a batch of the padded split -> this process's share of it, as `_TrainingBatches`."""
-
-  records: "_Records"
-  sampler: Sampler
-  crops: TestCrops
-  batch_size: int
-  first: int
-  share: int
-  clips: int
-
-  def __len__(self) -> int:
-    return -(-len(self.records) // self.batch_size)
-
-  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    first = index * self.batch_size + self.first
-    return _stack(map(self._sample, range(first, first + self.share)), self.share)
-
-  def _sample(self, index: int) -> dict[str, Any]:
-    damage = ""
-    if index < len(self.records):
-      try:
-        record = self.records[index]
-        frames = self.sampler.test(record.num_frames, self.clips)
-        video = record.decode(frames.reshape(-1))
-      except DamagedRecord as error:
-        damage = str(error)
-      else:
-        views = self.crops(video.reshape(*frames.shape, *video.shape[1:]))
-        return _sample(views, record.label, index, np.repeat(frames, self.crops.crops, 0))
-    shape = (self.clips * self.crops.crops, self.sampler.clip_length)
-    nothing = np.zeros((*shape, self.crops.size, self.crops.size, 3), np.uint8)
-    return _sample(nothing, 0, index if damage else 0, np.zeros(shape), damage, mask=False)
-
-
-def _readable(choice: tuple[Record, np.ndarray] | DamagedRecord) -> tuple[Record, np.ndarray]:
-  if isinstance(choice, DamagedRecord):
-    raise choice
-  return choice
-
-
-class _Records:
-  """The parsed records of a source.
-
-  Attributes:
-    source: of the serialised records.
-    keep: whether every record is held in memory once it is read; a pickle leaves them out.
-  """
-
-  def __init__(self, source: Source, num_classes: int | None, keep: bool = False, flow: bool = False):
-    self.source = source
-    self._num_classes = num_classes
-    self.keep = keep
-    self._flow = flow
-    self._kept: dict[int, Record] = {}
-
-  def __len__(self) -> int:
-    return len(self.source)
-
-  def __getitem__(self, index: int) -> Record:
-    kept = self._kept.get(index)
-    if kept is not None:
-      return kept
-    record = Record.parse(self.source[index])
-    if self._num_classes is not None and not 0 <= record.label < self._num_classes:
-      raise DamagedRecord(
-        f"the record of {record.video_id} has the label {record.label}, but there are {self._num_classes} classes: "
-        "prepare the data set again"
-      )
-    if self._flow:
-      record = record.of_flow()
-    if self.keep:
-      record = self._kept[index] = record.only(np.arange(record.num_frames))  # and so without flow that nobody reads
-    return record
-
-  def __reduce__(self) -> tuple[type["_Records"], tuple[Any, ...]]:
-    return _Records, (self.source, self._num_classes, self.keep, self._flow)
-
-
-def _sample(
-  video: Frames, label: int, index: int, frames: np.ndarray, damage: str = "", mask: bool = True
-) -> dict[str, Any]:
-  return {"video": video, "label": label, "mask": mask, "index": index, "frame_index": frames, "damage": damage}
-
-
-_TYPES = {"label": np.int32, "mask": np.bool_, "index": np.int32, "frame_index": np.int32, "damage": np.str_}
-
-
-def _stack(samples: Iterable[dict[str, Any]], count: int) -> dict[str, np.ndarray]:
-  """One batch of so many samples; each clip is copied, while the cache still holds it, and freed before the next."""
-  video, rest = np.empty(0), []
-  for row, sample in enumerate(samples):
-    clip = sample.pop("video")
-    shape = (len(clip), *clip[0].shape)
-    if not row:
-      video = np.empty((count, *shape), np.uint8)
-    if shape != video.shape[1:]:
-      sizes = f"{video.shape[1:]} and {shape}"
-      raise InputError(f"the transforms leave clips of different sizes, such as {sizes}: end them with a crop")
-    np.concatenate(clip, out=video[row].reshape(-1, *shape[2:]))  # np.stack takes twice as long for small frames
-    rest.append(sample)
-  batch = {key: np.array([sample[key] for sample in rest], kind) for key, kind in _TYPES.items()}
-  return {"video": video, **batch, "damaged": batch["damage"] != ""}
 
 
 def _pop_damage(batch: dict[str, np.ndarray]) -> dict[int, str]:

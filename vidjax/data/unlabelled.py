@@ -6,7 +6,8 @@ from collections.abc import Generator
 
 import numpy as np
 
-from vidjax.data.loader import Source, TrainLoader
+from vidjax.data.batches import Source
+from vidjax.data.loader import TrainLoader
 
 
 @dataclasses.dataclass(frozen=True)
