@@ -22,13 +22,13 @@ def primitives(fn, *args) -> set[str]:
 @pytest.mark.parametrize(
   ("size", "kernel", "strides", "padding", "groups", "dtype", "used"),
   [
-    ((8, 9), (3, 3, 4, 6), (1, 2), ((1, 1), (2, 0)), 1, jnp.float32, "convolution"),
+    ((8, 9), (3, 3, 4, 6), (1, 2), ((1, 1), (2, 0)), 1, jnp.float32, "dot_general"),
     ((8, 9), (3, 3, 2, 6), (1, 1), "SAME", 2, jnp.float32, "convolution"),
     ((8, 9), (3, 3, 1, 8), (1, 1), "SAME", 4, jnp.float32, "convolution"),  # two outputs of a channel
     ((8, 9), (1, 1, 4, 6), (1, 1), ((0, 0), (0, 0)), 1, jnp.float32, "dot_general"),
     ((8, 9), (1, 1, 4, 6), (2, 3), "SAME", 1, jnp.float32, "dot_general"),
     ((3, 5, 4), (1, 1, 1, 4, 6), (1, 2, 2), "VALID", 1, jnp.bfloat16, "dot_general"),
-    ((8, 9), (1, 1, 4, 6), (1, 1), ((1, 1), (0, 0)), 1, jnp.float32, "convolution"),  # the border grows
+    ((8, 9), (1, 1, 4, 6), (1, 1), ((1, 1), (0, 0)), 1, jnp.float32, "dot_general"),  # the border grows
     ((9,), (3, 1, 4), (2,), ((1, 1),), 4, jnp.float32, "multiply"),
     ((8, 9), (3, 3, 1, 4), (2, 2), "SAME", 4, jnp.float32, "multiply"),
     ((4, 5, 6), (3, 3, 3, 1, 4), (1, 2, 2), ((1, 1), (1, 1), (1, 1)), 4, jnp.bfloat16, "multiply"),
@@ -63,6 +63,38 @@ def test_sums_are_in_float32():
 
   assert jax.grad(total)(ones((1, 1, 1, 1)), ones((1, 64, 64, 1))).item() == 4096
   np.testing.assert_array_equal(jax.grad(total)(ones((3, 3, 1, 2)), ones((1, 64, 64, 2)))[1, 1, 0], 4096)
+
+
+@pytest.mark.parametrize(
+  ("size", "kernel", "strides", "padding", "forward", "gradient"),
+  [
+    ((9, 11), (3, 3, 3, 24), (2, 2), ((1, 1), (1, 1)), "dot_general", "dot_general"),
+    ((9, 11), (7, 5, 4, 32), (2, 1), ((2, 1), (0, 2)), "dot_general", "dot_general"),
+    ((9, 11), (3, 3, 3, 40), (1, 2), "VALID", "convolution", "dot_general"),
+    ((9, 11), (3, 3, 5, 48), (1, 1), "SAME", "convolution", "dot_general"),
+    ((9, 11), (3, 3, 3, 49), (1, 1), "SAME", "convolution", "convolution"),
+    ((2, 11), (3, 3, 3, 8), (1, 1), "VALID", "dot_general", "dot_general"),  # nothing comes out
+  ],
+)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_few_channels_are_products(size, kernel, strides, padding, forward, gradient, dtype):
+  keys = jax.random.split(jax.random.key(0), 3)
+  x, w = jax.random.normal(keys[0], (2, *size, kernel[2]), dtype), jax.random.normal(keys[1], kernel, dtype)
+  options = {"dimension_numbers": LAYOUTS[2]}
+
+  def both(conv, x, w):
+    y, vjp = jax.vjp(lambda x, w: conv(x, w, strides, padding, **options), x, w)
+    return y, *vjp(jax.random.normal(keys[2], y.shape, dtype).astype(y.dtype))
+
+  ours = jax.jit(both, static_argnums=0)(convolution, x, w)
+  theirs = jax.jit(both, static_argnums=0)(lax.conv_general_dilated, jnp.float32(x), jnp.float32(w))
+  tolerance = 1e-2 if dtype == jnp.bfloat16 else 1e-5
+  for a, b in zip(ours, theirs, strict=True):
+    assert a.dtype == dtype
+    np.testing.assert_allclose(np.float32(a), b, rtol=tolerance, atol=tolerance * np.abs(b).max(initial=0))
+  run = functools.partial(convolution, strides=strides, padding=padding, **options)
+  assert primitives(run, x, w) - {"multiply"} == {forward}
+  assert gradient in primitives(jax.grad(lambda w, x: run(x, w).sum().astype(jnp.float32)), w, x)
 
 
 @pytest.mark.parametrize("options", [{"rhs_dilation": (2, 2)}, {"lhs_dilation": (1, 2)}])

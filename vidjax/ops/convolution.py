@@ -1,8 +1,8 @@
 """Convolution by its fastest lowering; `nn.Conv(conv_general_dilated=convolution)` uses it.
 
 A kernel of one tap is a product on the last axis: XLA's gradient of such a convolution is 1.5 to 15 times slower on a
-CPU. A kernel of one input channel for each output is a depthwise convolution. The weight gradient of few output
-channels, which XLA's runs at a fifth of a CPU's speed, is a matrix product for each tap. Everything else is XLA's.
+CPU. A kernel of one input channel for each output is a depthwise convolution. Of few channels, where XLA reaches a
+fifth of a CPU's speed or less, the convolution and its kernel's gradient are matrix products. Everything else is XLA's.
 """
 
 import functools
@@ -16,12 +16,19 @@ from jax import lax
 
 from vidjax.ops.depthwise import depthwise_convolution
 
-FEW = 24
-"""Output channels up to which the products are faster: 256 images of 24 x 24 with 24 channels take 2.5 times as long by
-XLA's on two cores; with 32 channels they do not."""
+FEW_OUTPUTS = 48
+"""Output channels up to which products are the faster kernel gradient: 1.2 to 5 times on 24 x 24 maps of 24, 40 and 48
+channels, as fast with 32 and 64, slower on large maps of 64."""
 
 TAPS = 128
 """Taps of a kernel up to which there are products: each one is traced and compiled by itself."""
+
+FEW_INPUTS = 4
+"""Input channels up to which a product with all that the kernel sees (three channels: the first layer of most networks)
+is faster than XLA's convolution to at most MEDIUM_OUTPUTS channels: 16 frames of 224 x 224 to 24 channels 4 times, with
+a kernel of 5 x 5 5 times, to 32 channels 1.6 times. With 6 input or 40 output channels it is slower."""
+
+MEDIUM_OUTPUTS = 32
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -57,8 +64,8 @@ def convolution(
       return _pointwise(x, kernel, strides, precision)
     if feature_group_count == channels and kernel.shape[-2:] == (1, channels) and len(size) <= 3:
       return depthwise_convolution(x, kernel, strides, pads)
-    few = kernel.shape[-1] <= FEW and math.prod(size) <= TAPS
-    if len(size) == 2 and feature_group_count == 1 and few:
+    narrow = kernel.shape[-1] <= FEW_OUTPUTS and math.prod(size) <= TAPS
+    if len(size) == 2 and feature_group_count == 1 and narrow:
       return _narrow(x, kernel, tuple(strides), tuple((int(before), int(after)) for before, after in pads), precision)
   return lax.conv_general_dilated(
     x, kernel, strides, padding, feature_group_count=feature_group_count, precision=precision, **options
@@ -79,11 +86,21 @@ def _native(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _narrow(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax.Array:
-  return _native(x, kernel, strides, padding, precision)
+  native = functools.partial(_native, strides=strides, padding=padding, precision=precision)
+
+  def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    rows = _seen(x, kernel.shape[:2], strides, padding)
+    seen = jnp.concatenate([part for row in rows for part in row], axis=-1)
+    y = lax.dot(seen.reshape(-1, seen.shape[-1]), kernel.reshape(-1, kernel.shape[-1]), precision=precision)
+    return y.reshape(*seen.shape[:-1], kernel.shape[-1])
+
+  if kernel.shape[-2] <= FEW_INPUTS and kernel.shape[-1] <= MEDIUM_OUTPUTS:
+    return lax.platform_dependent(x, kernel, cpu=product, default=native)
+  return native(x, kernel)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, strides, padding, precision):
-  return _native(x, kernel, strides, padding, precision), (x, kernel)
+  return _narrow(x, kernel, strides, padding, precision), (x, kernel)
 
 
 def _backward(strides, padding, precision, residuals, g: jax.Array):
@@ -94,20 +111,28 @@ def _backward(strides, padding, precision, residuals, g: jax.Array):
     return jax.vjp(lambda kernel: _native(x, kernel, strides, padding, precision), kernel)[1](g)[0]
 
   def products(x: jax.Array, g: jax.Array) -> jax.Array:
-    n, height, width, features = g.shape
-    padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pad, 0) for pad in padding), (0, 0, 0)])
-    rows, columns = 1 + (height - 1) * strides[0], 1 + (width - 1) * strides[1]
-    right = g.reshape(-1, features)
-
-    def tap(i: int, j: int) -> jax.Array:
-      part = lax.slice(padded, (0, i, j, 0), (n, i + rows, j + columns, x.shape[-1]), (1, *strides, 1))
-      left = part.reshape(-1, x.shape[-1])
-      return jnp.einsum("nc,nd->cd", left, right, precision=precision, preferred_element_type=jnp.float32)
-
-    taps = [tap(i, j) for i in range(kernel.shape[0]) for j in range(kernel.shape[1])]
+    right = g.reshape(-1, g.shape[-1])
+    groups = _seen(x, kernel.shape[:2], strides, padding)
+    if x.shape[-1] <= FEW_INPUTS:
+      groups = [[jnp.concatenate(row, axis=-1)] for row in groups]
+    lefts = [part.reshape(-1, part.shape[-1]) for group in groups for part in group]
+    options = {"precision": precision, "preferred_element_type": jnp.float32}
+    taps = [jnp.einsum("nc,nd->cd", left, right, **options) for left in lefts]
     return jnp.stack(taps).reshape(kernel.shape).astype(kernel.dtype)
 
   return dx, lax.platform_dependent(x, g, cpu=products, default=native)
 
 
 _narrow.defvjp(_forward, _backward)
+
+
+def _seen(x: jax.Array, taps: Sequence[int], strides: Sequence[int], padding: Any) -> list[list[jax.Array]]:
+  """What every tap of a kernel sees, row by row of the kernel: `[N, H', W', C]` each."""
+  padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pad, 0) for pad in padding), (0, 0, 0)])
+  height, width = (max(0, (n - k) // s * s + 1) for n, k, s in zip(padded.shape[1:3], taps, strides, strict=True))
+  n, _, _, channels = padded.shape
+
+  def part(i: int, j: int) -> jax.Array:
+    return lax.slice(padded, (0, i, j, 0), (n, i + height, j + width, channels), (1, *strides, 1))
+
+  return [[part(i, j) for j in range(taps[1])] for i in range(taps[0])]
