@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 import statistics
 import subprocess
@@ -85,7 +86,7 @@ def run(command: Sequence[str]) -> None:
 
 
 def write_table(out: pathlib.Path, results: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-  """Writes `table.json` and `table.md`, mean and range over the seeds; returns the latter."""
+  """Writes `table.json` and `table.md`, mean and range over the seeds (NaN: nothing to measure); returns the latter."""
   columns = list(next(iter(results.values()))[0])
   lines = [f"| | {' | '.join(columns)} | seeds |", "|---" * (len(columns) + 2) + "|"]
   for name, runs in results.items():
@@ -93,7 +94,7 @@ def write_table(out: pathlib.Path, results: Mapping[str, Sequence[Mapping[str, f
     for column in columns:
       numbers = [run[column] for run in runs]
       spread = f" ({min(numbers):.4g} to {max(numbers):.4g})" if len(numbers) > 1 else ""
-      cells.append(f"{statistics.mean(numbers):.4g}{spread}")
+      cells.append("" if math.isnan(numbers[0]) else f"{statistics.mean(numbers):.4g}{spread}")
     lines.append(f"| {name} | {' | '.join(cells)} | {len(runs)} |")
   (out / "table.json").write_text(json.dumps(results, indent=2) + "\n")
   text = "\n".join(lines) + "\n"
