@@ -133,22 +133,23 @@ def test_large_kernels_are_not_taken_apart():
   assert len(jax.make_jaxpr(jax.grad(loss, 1))(*shapes).eqns) < 100
 
 
-def test_batches_over_a_mesh():
+@pytest.mark.parametrize("size", [1, 3])
+def test_batches_over_a_mesh(size):
   mesh = jax.sharding.Mesh(np.array(jax.devices()), ("batch",))
   spec, whole = jax.sharding.PartitionSpec("batch"), jax.sharding.PartitionSpec()
   keys = jax.random.split(jax.random.key(0), 2)
-  x, w = jax.random.normal(keys[0], (8, 4, 4, 3)), jax.random.normal(keys[1], (1, 1, 3, 5))
+  x, w = jax.random.normal(keys[0], (8, 4, 4, 3)), jax.random.normal(keys[1], (size, size, 3, 5))
 
-  def pointwise(x, w):
+  def run(x, w):
     return convolution(x, w, (2, 2), "VALID", dimension_numbers=LAYOUTS[2])
 
   def gradients(fn):
     return jax.grad(lambda x, w: jnp.sum(jnp.sin(fn(x, w))), (0, 1))
 
-  by_hand = jax.shard_map(pointwise, mesh=mesh, in_specs=(spec, whole), out_specs=spec)
+  by_hand = jax.shard_map(run, mesh=mesh, in_specs=(spec, whole), out_specs=spec)
   spread = [jax.sharding.NamedSharding(mesh, one) for one in (spec, whole)]
-  expected = jax.jit(gradients(pointwise))(x, w)
-  mapped = gradients(lambda x, w: jax.vmap(pointwise, (0, None))(x[:, None], w))
-  for fn in (jax.jit(gradients(by_hand)), jax.jit(gradients(pointwise), in_shardings=spread), jax.jit(mapped)):
+  expected = jax.jit(gradients(run))(x, w)
+  mapped = gradients(lambda x, w: jax.vmap(run, (0, None))(x[:, None], w))
+  for fn in (jax.jit(gradients(by_hand)), jax.jit(gradients(run), in_shardings=spread), jax.jit(mapped)):
     for ours, theirs in zip(fn(x, w), expected, strict=True):
       np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)

@@ -66,6 +66,7 @@ def convolution(
       return depthwise_convolution(x, kernel, strides, pads)
     narrow = kernel.shape[-1] <= FEW_OUTPUTS and math.prod(size) <= TAPS
     if len(size) == 2 and feature_group_count == 1 and narrow:
+      kernel = kernel + lax.full_like(x, 0, kernel.dtype, shape=())  # under shard_map, one that varies as x does
       return _narrow(x, kernel, tuple(strides), tuple((int(before), int(after)) for before, after in pads), precision)
   return lax.conv_general_dilated(
     x, kernel, strides, padding, feature_group_count=feature_group_count, precision=precision, **options
