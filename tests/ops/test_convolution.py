@@ -19,6 +19,22 @@ def primitives(fn, *args) -> set[str]:
   return {name for name in ("convolution", "dot_general", "multiply") if f"stablehlo.{name}" in text}
 
 
+def check_against_lax(x, w, key, strides, padding, options):
+  """Value and gradients, to rounding in the dtype of `x`."""
+  dtype = x.dtype
+
+  def pull_back(conv, x, w):
+    y, vjp = jax.vjp(lambda x, w: conv(x, w, strides, padding, **options), x, w)
+    return y, *vjp(jax.random.normal(key, y.shape, dtype).astype(y.dtype))
+
+  ours = jax.jit(pull_back, static_argnums=0)(convolution, x, w)
+  theirs = jax.jit(pull_back, static_argnums=0)(lax.conv_general_dilated, jnp.float32(x), jnp.float32(w))
+  tolerance = 1e-2 if dtype == jnp.bfloat16 else 1e-5
+  for a, b in zip(ours, theirs, strict=True):
+    assert a.dtype == dtype
+    np.testing.assert_allclose(np.float32(a), b, rtol=tolerance, atol=tolerance * np.abs(b).max(initial=0))
+
+
 @pytest.mark.parametrize(
   ("size", "kernel", "strides", "padding", "groups", "dtype", "used"),
   [
@@ -38,17 +54,7 @@ def test_value_and_gradients_are_those_of_lax(size, kernel, strides, padding, gr
   keys = jax.random.split(jax.random.key(0), 3)
   x, w = jax.random.normal(keys[0], (2, *size, 4), dtype), jax.random.normal(keys[1], kernel, dtype)
   options = {"dimension_numbers": LAYOUTS[len(size)], "feature_group_count": groups}
-
-  def pull_back(conv, x, w):
-    y, vjp = jax.vjp(lambda x, w: conv(x, w, strides, padding, **options), x, w)
-    return y, *vjp(jax.random.normal(keys[2], y.shape, dtype).astype(y.dtype))
-
-  ours = jax.jit(pull_back, static_argnums=0)(convolution, x, w)
-  theirs = jax.jit(pull_back, static_argnums=0)(lax.conv_general_dilated, jnp.float32(x), jnp.float32(w))
-  tolerance = 1e-2 if dtype == jnp.bfloat16 else 1e-5
-  for a, b in zip(ours, theirs, strict=True):
-    assert a.dtype == dtype
-    np.testing.assert_allclose(np.float32(a), b, rtol=tolerance, atol=tolerance * np.abs(b).max())
+  check_against_lax(x, w, keys[2], strides, padding, options)
   assert primitives(lambda x, w: convolution(x, w, strides, padding, **options), x, w) == {used}
 
 
@@ -81,17 +87,7 @@ def test_few_channels_are_products(size, kernel, strides, padding, forward, grad
   keys = jax.random.split(jax.random.key(0), 3)
   x, w = jax.random.normal(keys[0], (2, *size, kernel[2]), dtype), jax.random.normal(keys[1], kernel, dtype)
   options = {"dimension_numbers": LAYOUTS[2]}
-
-  def both(conv, x, w):
-    y, vjp = jax.vjp(lambda x, w: conv(x, w, strides, padding, **options), x, w)
-    return y, *vjp(jax.random.normal(keys[2], y.shape, dtype).astype(y.dtype))
-
-  ours = jax.jit(both, static_argnums=0)(convolution, x, w)
-  theirs = jax.jit(both, static_argnums=0)(lax.conv_general_dilated, jnp.float32(x), jnp.float32(w))
-  tolerance = 1e-2 if dtype == jnp.bfloat16 else 1e-5
-  for a, b in zip(ours, theirs, strict=True):
-    assert a.dtype == dtype
-    np.testing.assert_allclose(np.float32(a), b, rtol=tolerance, atol=tolerance * np.abs(b).max(initial=0))
+  check_against_lax(x, w, keys[2], strides, padding, options)
   run = functools.partial(convolution, strides=strides, padding=padding, **options)
   assert primitives(run, x, w) - {"multiply"} == {forward}
   assert gradient in primitives(jax.grad(lambda w, x: run(x, w).sum().astype(jnp.float32)), w, x)
