@@ -146,8 +146,7 @@ def sample_flow(
   (first, _), frames = sample_file(file, ends, short_side)
   jpegs = encode_flow(*[[grey_levels(frame) for frame in end] for end in frames])
   numbers = chosen[0]
-  images = Record(0, file, int(first[-1]) + 1, 0.0, dict(zip(first.tolist(), jpegs, strict=True)))
-  video = images.decode(numbers.reshape(-1))
+  video = Record(0, file, len(jpegs), 0.0, jpegs).decode(np.searchsorted(first, numbers.reshape(-1)))
   return numbers, video.reshape(*numbers.shape, *video.shape[1:])
 
 

@@ -44,14 +44,14 @@ class UniformSegments:
   def train(self, num_frames: int, rng: np.random.Generator) -> np.ndarray:
     """Frame numbers `[S * T]` int64 of a random clip, segment by segment, ascending from start to start."""
     starts = self._num_starts(num_frames)
-    if self.rule == "released":
-      if starts < self.num_segments:
-        draws = rng.integers(starts, size=self.num_segments)
-        return self._runs(np.sort(draws) if num_frames > self.num_segments else 0 * draws, num_frames)
-      starts -= starts % self.num_segments
-    # Segment s holds the starts from starts * s / S to starts * (s + 1) / S: in exact fractions of 1 / S.
-    draws = starts * np.arange(self.num_segments) + rng.integers(starts, size=self.num_segments)
-    return self._runs(draws // self.num_segments, num_frames)
+    draws = rng.random(self.num_segments)  # rng.integers takes six times as long
+    if self.rule == "released" and starts < self.num_segments:
+      position = np.sort(draws) * starts if num_frames > self.num_segments else 0 * draws
+    else:
+      if self.rule == "released":
+        starts -= starts % self.num_segments
+      position = (np.arange(self.num_segments) + draws) * (starts / self.num_segments)
+    return self._runs(np.minimum(position.astype(np.int64), starts - 1), num_frames)  # a sum may round up to the end
 
   def test(self, num_frames: int, clips: int = 1) -> np.ndarray:
     """Frame numbers `[clips, S * T]` int64: one clip in the middle of the segments, more clips evenly around it.

@@ -73,8 +73,7 @@ class Record:
     video_id: unique within the data set.
     num_frames: frames of the video.
     fps: frames per second.
-    frames: number -> JPEG bytes, of every frame or of those that `only` kept; empty where `encoded` holds the original
-      file.
+    frames: JPEG bytes of every frame; empty where `encoded` holds the original file.
     encoded: bytes of the original file, or None.
     short_side: length the short side of frames decoded from `encoded` has at most, or None.
     flow: the JPEG bytes of every optical flow image, or None.
@@ -86,7 +85,7 @@ class Record:
   video_id: str
   num_frames: int
   fps: float
-  frames: Sequence[bytes] | Mapping[int, bytes]
+  frames: Sequence[bytes]
   encoded: bytes | None = None
   short_side: int | None = None
   flow: Sequence[bytes] | None = None
@@ -126,9 +125,9 @@ class Record:
       raise DamagedRecord(f"the record of {video_id} holds {len(record.frames)} of {record.num_frames} frames")
     return record
 
-  def only(self, frame_indices: np.ndarray) -> "Record":
-    """This record without the frames of other numbers and the optional features: little memory until `decode`."""
-    frames = {number: self.frames[number] for number in frame_indices.tolist()} if self.encoded is None else ()
+  def plain(self) -> "Record":
+    """This record without the optional features, for keeping: it holds no more memory than its frames."""
+    frames = tuple(self.frames) if self.encoded is None else ()
     return Record(self.label, self.video_id, self.num_frames, self.fps, frames, self.encoded, self.short_side)
 
   def of_flow(self) -> "Record":
@@ -182,7 +181,7 @@ class Record:
       raise DamagedRecord(f"the record of {self.video_id} holds no flow")
     return np.stack(self._from_jpegs(self.flow, flow_indices))
 
-  def _from_jpegs(self, jpegs: Sequence[bytes] | Mapping[int, bytes], indices: Iterable[int]) -> list[np.ndarray]:
+  def _from_jpegs(self, jpegs: Sequence[bytes], indices: Iterable[int]) -> list[np.ndarray]:
     images = []
     for index in indices:
       jpeg = jpegs[index]
