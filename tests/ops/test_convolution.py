@@ -1,4 +1,5 @@
 import functools
+import re
 
 import flax.linen as nn
 import jax
@@ -91,6 +92,38 @@ def test_few_channels_are_products(size, kernel, strides, padding, forward, grad
   run = functools.partial(convolution, strides=strides, padding=padding, **options)
   assert primitives(run, x, w) - {"multiply"} == {forward}
   assert gradient in primitives(jax.grad(lambda w, x: run(x, w).sum().astype(jnp.float32)), w, x)
+
+
+@pytest.mark.parametrize(
+  ("channels", "taps", "strides", "padding", "forward", "backward"),
+  [
+    ((64, 96), (3, 3), (1, 1), "SAME", 10, 10),
+    ((40, 200), (3, 5), (1, 1), ((0, 2), (1, 1)), 9, 10),
+    ((200, 40), (3, 3), (1, 1), "SAME", 10, 9),
+    ((96, 64), (1, 7), (1, 2), ((0, 0), (4, 5)), 10, 9),
+    ((64, 64), (3, 3), (2, 2), "SAME", 5, 9),
+    ((64, 64), (3, 3), (1, 1), "VALID", 7, 9),
+    ((64, 32), (3, 3), (1, 1), ((3, -1), (4, -1)), 10, 10),  # more than the kernel reaches
+  ],
+)
+def test_one_row_more_takes_all_cores(monkeypatch, channels, taps, strides, padding, forward, backward):
+  """Of 9 rows; with jaxlib 0.10."""
+  monkeypatch.setattr("vidjax.ops.convolution.ONE_CORE", range(32, 128))
+  keys = jax.random.split(jax.random.key(0), 3)
+  x = jax.random.normal(keys[0], (2, 9, 11, channels[0]))
+  w = jax.random.normal(keys[1], (*taps, *channels))
+  options = {"dimension_numbers": LAYOUTS[2]}
+  check_against_lax(x, w, keys[2], strides, padding, options)
+
+  def rows(fn) -> list[int]:
+    text = jax.jit(fn).trace(x).lower(lowering_platforms=("cpu",)).as_text()
+    return [int(number) for number in re.findall(r"stablehlo.convolution.*-> tensor<2x(\d+)x", text)]
+
+  def run(x):
+    return convolution(x, w, strides, padding, **options)
+
+  assert rows(run) == [forward]
+  assert rows(jax.grad(lambda x: run(x).sum())) == [backward]
 
 
 @pytest.mark.parametrize("options", [{"rhs_dilation": (2, 2)}, {"lhs_dilation": (1, 2)}])

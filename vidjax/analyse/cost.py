@@ -14,8 +14,9 @@ def count_macs(fn: Callable[..., Any], *args: Any) -> int:
 
   Padding counts as if it were data and the zeros that a dilated input holds do not, so the gradient of a convolution
   costs what the convolution costs, for its input and for its kernel each. `lax.scan` counts its body for every pass,
-  `lax.cond` its dearest branch. What no result needs counts nothing, as XLA leaves it out; element-wise work counts
-  nothing, a depthwise convolution written as a sum of shifted slices included. Several devices count together.
+  `lax.cond` its dearest branch, `lax.platform_dependent` its default. What no result needs counts nothing, as XLA
+  leaves it out; element-wise work counts nothing, a depthwise convolution written as a sum of shifted slices included.
+  Several devices count together.
 
   Args:
     fn: a function of arrays, jitted or not, of gradients or not.
@@ -55,6 +56,8 @@ def _of_equation(equation: JaxprEqn, scope: str) -> Counter[str]:
     (contracted, _), _ = params["dimension_numbers"]
     return Counter({scope: outputs[0].size * math.prod(shape[axis] for axis in contracted)})
   inner = [_of_jaxpr(jaxpr, scope) for jaxpr in _inside(params)]
+  if name == "cond" and params.get("branches_platforms"):
+    return inner[-1]
   if name == "cond":
     return max(inner, key=Counter.total)
   macs = sum(inner, Counter())

@@ -2,7 +2,8 @@
 
 A kernel of one tap is a product on the last axis: XLA's gradient of such a convolution is 1.5 to 15 times slower on a
 CPU. A kernel of one input channel for each output is a depthwise convolution. Of few channels, where XLA reaches a
-fifth of a CPU's speed or less, the convolution and its kernel's gradient are matrix products. Everything else is XLA's.
+fifth of a CPU's speed or less, the convolution and its kernel's gradient are matrix products. Where jaxlib 0.10 keeps
+a convolution on one core, it gets the others. Everything else is XLA's.
 """
 
 import functools
@@ -29,6 +30,10 @@ is faster than XLA's convolution to at most MEDIUM_OUTPUTS channels: 16 frames o
 a kernel of 5 x 5 5 times, to 32 channels 1.6 times. With 6 input or 40 output channels it is slower."""
 
 MEDIUM_OUTPUTS = 32
+
+ONE_CORE = range(32, 128) if jax.__version_info__ < (0, 11) else range(0)
+"""Output channels for which the library in jaxlib 0.10 runs a float32 convolution on one core (below 32 that is no
+slower); 0.11 and 0.12 use all cores. Convolutions whose result is larger than the map do not go to that library."""
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -64,7 +69,7 @@ def convolution(
       return _pointwise(x, kernel, strides, precision)
     if feature_group_count == channels and kernel.shape[-2:] == (1, channels) and len(size) <= 3:
       return depthwise_convolution(x, kernel, strides, pads)
-    narrow = kernel.shape[-1] <= FEW_OUTPUTS and math.prod(size) <= TAPS
+    narrow = any(features in ONE_CORE for features in kernel.shape[-2:]) or _by_products(kernel)
     if len(size) == 2 and feature_group_count == 1 and narrow:
       kernel = kernel + lax.full_like(x, 0, kernel.dtype, shape=())  # under shard_map, one that varies as x does
       return _narrow(x, kernel, tuple(strides), tuple((int(before), int(after)) for before, after in pads), precision)
@@ -81,6 +86,11 @@ def _pointwise(x: jax.Array, kernel: jax.Array, strides: Sequence[int], precisio
   return y.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
+def _by_products(kernel: jax.Array) -> bool:
+  """Whether the kernel's gradient is a product for each tap."""
+  return kernel.shape[-1] <= FEW_OUTPUTS and math.prod(kernel.shape[:2]) <= TAPS
+
+
 def _native(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax.Array:
   return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT, precision=precision)
 
@@ -95,8 +105,15 @@ def _narrow(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax
     y = lax.dot(seen.reshape(-1, seen.shape[-1]), kernel.reshape(-1, kernel.shape[-1]), precision=precision)
     return y.reshape(*seen.shape[:-1], kernel.shape[-1])
 
+  def one_row_more(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    (above, below), columns = padding
+    return _native(x, kernel, strides, ((above, below + 1), columns), precision)[:, :-1]
+
   if kernel.shape[-2] <= FEW_INPUTS and kernel.shape[-1] <= MEDIUM_OUTPUTS:
     return lax.platform_dependent(x, kernel, cpu=product, default=native)
+  as_large = strides[0] == 1 and sum(padding[0]) == kernel.shape[0] - 1
+  if as_large and kernel.shape[-1] in ONE_CORE and x.dtype == jnp.float32:
+    return lax.platform_dependent(x, kernel, cpu=one_row_more, default=native)
   return native(x, kernel)
 
 
@@ -106,22 +123,27 @@ def _forward(x: jax.Array, kernel: jax.Array, strides, padding, precision):
 
 def _backward(strides, padding, precision, residuals, g: jax.Array):
   x, kernel = residuals
-  (dx,) = jax.vjp(lambda x: _native(x, kernel, strides, padding, precision), x)[1](g)
+  taps = kernel.shape[:2]
+  if strides == (1, 1):  # the convolution of `g` with the kernel turned round
+    pads = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in zip(taps, padding, strict=True))
+    dx = _narrow(g, lax.rev(kernel, (0, 1)).swapaxes(2, 3), strides, pads, precision)
+  else:
+    (dx,) = jax.vjp(lambda x: _native(x, kernel, strides, padding, precision), x)[1](g)
 
   def native(x: jax.Array, g: jax.Array) -> jax.Array:
     return jax.vjp(lambda kernel: _native(x, kernel, strides, padding, precision), kernel)[1](g)[0]
 
   def products(x: jax.Array, g: jax.Array) -> jax.Array:
     right = g.reshape(-1, g.shape[-1])
-    groups = _seen(x, kernel.shape[:2], strides, padding)
+    groups = _seen(x, taps, strides, padding)
     if x.shape[-1] <= FEW_INPUTS:
       groups = [[jnp.concatenate(row, axis=-1)] for row in groups]
     lefts = [part.reshape(-1, part.shape[-1]) for group in groups for part in group]
     options = {"precision": precision, "preferred_element_type": jnp.float32}
-    taps = [jnp.einsum("nc,nd->cd", left, right, **options) for left in lefts]
-    return jnp.stack(taps).reshape(kernel.shape).astype(kernel.dtype)
+    sums = [jnp.einsum("nc,nd->cd", left, right, **options) for left in lefts]
+    return jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
 
-  return dx, lax.platform_dependent(x, g, cpu=products, default=native)
+  return dx, lax.platform_dependent(x, g, cpu=products, default=native) if _by_products(kernel) else native(x, g)
 
 
 _narrow.defvjp(_forward, _backward)
