@@ -4,9 +4,13 @@ import importlib
 import json
 import math
 import pkgutil
+import subprocess
+import sys
 import types
 from unittest import mock
 
+import cv2
+import numpy as np
 import pytest
 
 import experiments
@@ -77,3 +81,38 @@ def test_measures_read_a_run(tmp_path):
 def test_a_row_that_fails_ends_the_table(tmp_path):
   with pytest.raises(table.InputError, match="ended with code 2"):
     table.run(["-m", "vidjax.train", "--config=configs/quickstart.py:nonsense", f"--workdir={tmp_path}"])
+
+
+def write_run(folder, class_names, predicted):
+  """A run's folder with the scores of two videos of every class."""
+  (folder / "evaluation").mkdir(parents=True)
+  (folder / "config.json").write_text("{}")
+  (folder / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names))
+  labels = np.repeat(np.arange(len(class_names)), 2)
+  scores = np.eye(len(class_names))[predicted]
+  np.savez(folder / "evaluation" / "validation_scores.npz", index=np.arange(len(labels)), label=labels, scores=scores)
+
+
+def test_classes_of_runs_side_by_side(tmp_path):
+  """Right and left are confused; up is not, and an own folder with other classes cannot be compared."""
+  write_run(tmp_path / "plain", ["left", "right", "up"], [0, 1, 0, 0, 2, 2])
+  write_run(tmp_path / "ours", ["left", "right", "up"], [0, 0, 1, 0, 2, 2])
+  write_run(tmp_path / "other", ["left", "right"], [0, 0, 1, 1])
+
+  def run(*names, out="pictures/classes.png"):
+    folders = [f"--workdir={tmp_path / name}" for name in names]
+    command = [sys.executable, "-m", "experiments.ttsn.classes", *folders, f"--out={tmp_path / out}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+  done = run("plain", "ours")
+  assert done.stdout == f"{tmp_path / 'pictures/classes.png'}: left, right\n", done.stderr
+  assert cv2.imread(str(tmp_path / "pictures/classes.png")).std() > 10
+  for names, message in (
+    (("plain", "other"), "has other classes than"),
+    (("plain", "plain"), "folders of the same name"),
+    (("nowhere",), "is not a run's folder"),
+    ((), "--workdir=RUN"),
+  ):
+    wrong = run(*names)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1), wrong.stderr
+    assert message in wrong.stderr
