@@ -6,7 +6,6 @@ import importlib
 import inspect
 import json
 import os
-import re
 import reprlib
 import types
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import flax.linen as nn
 
-from vidjax.errors import ConfigError, one_line
+from vidjax.errors import ConfigError, no_config, one_line
 
 
 def define_config() -> Any:
@@ -69,11 +68,7 @@ def read_config(config: Any) -> dict[str, Any]:
   except AttributeError as error:
     raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
   except OSError as error:
-    reason = re.split(r"\] |load: ", str(error))[-1].rstrip(".")  # the rest says how far ml_collections came
-    raise ConfigError(
-      f"--config: {reason} in {os.getcwd()}: run from the repository root, or name a config by its path, such as"
-      " configs/quickstart.py"
-    ) from error
+    raise no_config(error) from error
 
 
 def build(config: Any, **extra: Any) -> Any:

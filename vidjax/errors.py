@@ -28,6 +28,15 @@ class ConfigError(InputError, TypeError):
   """A config key or value that does not fit what it configures."""
 
 
+def no_config(error: OSError) -> ConfigError:
+  """The error for a config file that cannot be read, from what ml_collections raised."""
+  reason = re.split(r"\] |load: ", str(error))[-1].rstrip(".")  # the rest says how far ml_collections came
+  return ConfigError(
+    f"--config: {reason} in {os.getcwd()}: run from the repository root, or name a config by its path, such as"
+    " configs/quickstart.py"
+  )
+
+
 class TrainingStopped(RuntimeError):
   """Training ended before its last step, for a reason that is no bug; `code` is the command's exit code."""
 
@@ -118,6 +127,8 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
       except BrokenPipeError:  # nobody reads --help
         raise
       except Exception as error:  # whatever else the code of a config file raises
+        if isinstance(error, OSError) and "Failed loading config file" in str(error):
+          raise no_config(error) from error
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise ConfigError(
           f"--config: {type(error).__name__}: {error} ({place.filename}, line {place.lineno})"

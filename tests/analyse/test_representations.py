@@ -61,6 +61,13 @@ def test_every_representation_has_a_picture_of_every_segment(rows, square):
   np.testing.assert_array_equal(rows["frames"].images, square[:, 0])
 
 
+@pytest.mark.parametrize("name", ["Quiet", "squeezed image 1", "squeezed image 2"])
+def test_grey_stays_grey(rows, name):
+  """Also what was normalised channel by channel."""
+  assert np.ptp(rows[name].images.astype(int), axis=-1).max() <= 2
+  assert rows[name].images.std() > 10
+
+
 @pytest.mark.parametrize("name", ["Busy", "dynamic appearance", "dynamic image", "RGB difference"])
 def test_what_moves_stands_out_of_grey(rows, name):
   """After the fit, for PWTP: at random it leaves the texture in the residual."""

@@ -185,3 +185,16 @@ def test_any_shape_agrees_with_lax(data):
 def test_what_does_not_fit_is_named(shape, kernel, strides, padding, mode, message):
   with pytest.raises(InputError, match=message):
     depthwise_convolution(jnp.ones(shape), jnp.ones(kernel), strides, padding, mode)
+
+
+@pytest.mark.parametrize("dtypes", [(jnp.bfloat16, jnp.float32), (jnp.float32, jnp.bfloat16)])
+def test_a_kernel_of_another_dtype(dtypes):
+  """As a layer with float32 parameters has it that is given a clip in bfloat16."""
+  x, kernel = jnp.ones((2, 6, 7, 3), dtypes[0]), jnp.full((3, 3, 1, 3), 0.5, dtypes[1])
+
+  def run(x, kernel):
+    return depthwise_convolution(x, kernel, (1, 1), ((1, 1), (1, 1))).astype(jnp.float32).sum()
+
+  y, (dx, dk) = jax.jit(jax.value_and_grad(run, (0, 1)))(x, kernel)
+  assert (dx.dtype, dk.dtype) == dtypes
+  assert y == 0.5 * dk.astype(jnp.float32).sum()

@@ -42,6 +42,7 @@ def test_the_equations(kernel, train):
   variables, (y, changed) = run(clip)
   expected, attention = by_hand(np.asarray(clip, "float64").reshape(6, 6, 5, 16), variables, kernel, train)
   np.testing.assert_allclose(y, expected.reshape(clip.shape), rtol=1e-4, atol=1e-5)
+  assert changed["intermediates"]["excitation"][0].shape == (2, 3, 16)
   np.testing.assert_allclose(
     changed["intermediates"]["attention"][0], attention.reshape(clip.shape[:-1]), rtol=1e-4, atol=1e-5
   )

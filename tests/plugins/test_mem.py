@@ -34,7 +34,10 @@ def test_golden(shared_golden, bias):
 @pytest.mark.parametrize(("frames", "reduction"), [(1, 4), (2, 3), (5, 1)])
 def test_the_equation(frames, reduction):
   x = np.random.default_rng(frames).normal(size=(2, frames, 3, 2, 8)).astype("float32")
-  y, variables = jax.jit(lambda x: MEM(reduction).init_with_output(jax.random.key(0), x, False))(x)
+  variables = jax.jit(lambda x: MEM(reduction).init(jax.random.key(0), x, False))(x)
+  y, sown = jax.jit(lambda x: MEM(reduction).apply(variables, x, False, mutable=["intermediates"]))(x)
+  (factors,) = sown["intermediates"]["excitation"]
+  np.testing.assert_allclose(y, x * factors[:, :, None, None], rtol=1e-6)
   w = {name: np.asarray(layer["kernel"], "float64") for name, layer in variables["params"].items()}
   s = x.astype("float64").mean((2, 3))
   expected = x.astype("float64")

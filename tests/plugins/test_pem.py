@@ -130,8 +130,8 @@ def test_bfloat16_stays_close():
   ("options", "message"),
   [
     ({"reduction": 32}, r"PEM\(reduction=32\) at the top: 16 channels leave 0 .* from 1 to 16"),
-    ({"gamma": "matrix"}, r"PEM\(gamma='matrix'\): must be one of scalar, vector"),
-    ({"memory": "d_1"}, r"PEM\(memory='d_1'\): must be one of last, first, zeros"),
+    ({"gamma": "matrix"}, r"PEM\(gamma='matrix'\) at the top: must be one of scalar, vector"),
+    ({"memory": "d_1"}, r"PEM\(memory='d_1'\) at the top: must be one of last, first, zeros"),
   ],
 )
 def test_what_does_not_fit_is_named(options, message):

@@ -123,7 +123,18 @@ def test_too_few_channels_name_the_module_and_the_range(cls):
 
 
 def test_what_does_not_fit_is_named():
-  with pytest.raises(ConfigError, match=r"SpaceTimeSE\(pool='max'\): must be one of mean, attention"):
+  with pytest.raises(ConfigError, match=r"SpaceTimeSE\(pool='max'\) at the top: must be one of mean, attention"):
     SpaceTimeSE(pool="max").init(jax.random.key(0), jnp.zeros((1, 2, 1, 1, 8)), False)
   with pytest.raises(InputError, match=r"SpaceTimeSE at the top takes clips .* got the shape \(2, 4, 4, 16\)"):
     SpaceTimeSE().init(jax.random.key(0), jnp.zeros((2, 4, 4, 16)), False)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5, 8), (2, 4, 5, 8)])
+def test_the_factors_are_sown(shape):
+  x = jax.random.normal(jax.random.key(0), shape)
+  module = SE(4)
+  variables = module.init(jax.random.key(1), x, False)
+  y, sown = module.apply(variables, x, False, mutable=["intermediates"])
+  (factors,) = sown["intermediates"]["excitation"]
+  assert factors.shape == (*shape[:-3], 8)
+  np.testing.assert_allclose(y, x * factors[..., None, None, :], rtol=1e-6)

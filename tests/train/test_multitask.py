@@ -51,6 +51,11 @@ def test_a_single_loss_logs_no_weight():
   assert set(notes) == {"loss"}
 
 
+def test_weights_of_nothing_but_0_are_refused():
+  with pytest.raises(ConfigError, match="0 for all of square, sum: nothing would be learnt"):
+    blended(Weighted({"square": 0.0, "sum": 0}), jnp.ones(2))
+
+
 def test_a_weight_for_no_loss_names_both():
   with pytest.raises(ConfigError, match="weights name squares, but the losses are square, sum"):
     blended(Weighted({"squares": 1.0}), jnp.ones(2))

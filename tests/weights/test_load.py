@@ -206,6 +206,8 @@ def test_what_is_left_over_must_be_allowed():
     load_weights(shapes, more, unused=("aux",))
   _, report = load_weights(shapes, more, unused=("aux", "auxiliary"))
   assert report.unused["aux.fc.weight"] == report.unused["auxiliary"] == "may be left over"
+  with pytest.raises(InputError, match=r"`unused` names au, but no tensor starts so; they start with aux, auxiliary,"):
+    load_weights(shapes, more, unused=("aux", "auxiliary", "au"))
 
 
 @pytest.mark.parametrize(

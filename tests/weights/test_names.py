@@ -31,9 +31,14 @@ from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.backbones.x3d import X3D
+from vidjax.inputs.mbpm import MBPM
+from vidjax.networks.bqn import BQN
 from vidjax.networks.recognizer import Recognizer
+from vidjax.plugins.chain import Chain
 from vidjax.plugins.insert import Insert, Inside
 from vidjax.plugins.nonlocal_ import NonLocal
+from vidjax.plugins.rnl import RNL
+from vidjax.plugins.se import SpaceTimeSE
 from vidjax.weights.export import export, torch_tensors
 from vidjax.weights.load import load_weights
 
@@ -148,6 +153,32 @@ NETWORKS = {
   "mobilenet": (Recognizer(MobileNetV2(0.25, stages=(*SMALL, (6, 24, 3, 1))), 9), 32),
   "inception": (Recognizer(InceptionResNetV2(0.125, (1, 2, 3), inside=(Inside(NonLocal(), "block_b/0"),)), 2), 75),
 }
+
+
+def after(*modules: nn.Module) -> Recognizer:
+  return Recognizer(MiniResNet((8, 8, 8, 8), inserts=tuple(Insert(module, "after", (3,)) for module in modules)), 3)
+
+
+RNL_1 = RNL((1, 1, 1))
+MLP = {"mbpm": MBPM(kernel=5), "lateral_kernels": (3,), "lateral": "LC-V", "to_quiet": "mlp"}
+ONE_NAME = {
+  "NonLocal, RNL": after(NonLocal(), RNL_1),
+  "RNL, Chain(RNL)": after(RNL_1, Chain((RNL_1,))),
+  "Chain(NonLocal, RNL)": after(Chain((NonLocal(), RNL_1))),
+  "SpaceTimeSE twice": after(SpaceTimeSE(), Chain((SpaceTimeSE(), RNL_1))),
+  "BQN by way of fewer channels": BQN(MiniResNet((8, 8, 8, 8)), 3, **MLP),
+}
+
+
+@pytest.mark.parametrize("name", ONE_NAME)
+def test_no_two_modules_are_exported_under_one_name(name):
+  """They were: the second overwrote the first, and both came back as the second."""
+  network = ONE_NAME[name]
+  shapes, variables = shapes_of(network, frames=3), fresh(network, frames=3)
+  tensors = torch_tensors(variables)
+  assert len(tensors) == len(flatten_dict(variables))
+  loaded, _ = load_weights(shapes, tensors)
+  jax.tree.map(np.testing.assert_array_equal, loaded, variables)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

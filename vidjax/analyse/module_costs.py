@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from vidjax.analyse.cost import macs_by_scope
+from vidjax.networks.bqn import Resize
 
 Convention = Literal["real", "thop"]
 
@@ -41,8 +42,9 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
     network: called as `(clips, train)`.
     clip_shape: `[T, H, W, C]`.
     convention: "real" counts every convolution and matrix product that is executed, attention included. "thop" counts
-      as the tables of the thesis do (thop 0.0.31): convolution, linear and BatchNorm modules only, one for each bias
-      and two for each normalised element, so that convolutions with parameters of their own and attention are free.
+      as the tables of the thesis do (thop 0.0.31): convolution, linear and BatchNorm modules only, one for each bias,
+      two for each normalised element and eleven for each one that BQN's connections resize, so that convolutions with
+      parameters of their own and attention are free.
 
   Raises:
     ValueError: another convention.
@@ -94,4 +96,4 @@ def _thop(module: nn.Module, x: Any, y: Any) -> int:
     size = (module.kernel_size,) if isinstance(module.kernel_size, int) else module.kernel_size
     taps = math.prod(size) * x.shape[-1] // module.feature_group_count
     return y.size * (taps + module.use_bias)
-  return 0
+  return 11 * y.size if isinstance(module, Resize) else 0

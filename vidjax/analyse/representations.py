@@ -47,7 +47,7 @@ class Row:
   Attributes:
     title: its name.
     note: its settings.
-    images: uint8 `[S, H, W, 3]`.
+    images: uint8 `[S, H, W, 3]`; floats are normalised as the clip is.
   """
 
   title: str
@@ -120,6 +120,10 @@ def represent(
     if variables is None:
       variables, note = _fitted(module, x, steps)
     rows += DRAW[kind](module, variables, x, len(segments), note)
+  black, white = (np.asarray(normalise(jnp.full((1, 1, 1, 1, 3), level, jnp.uint8)))[0] for level in (0, 255))
+  for number, row in enumerate(rows):
+    if row.images.dtype != np.uint8:  # without the normalisation, which differs from channel to channel
+      rows[number] = dataclasses.replace(row, images=stretched((row.images - black) / (white - black)))
   return rows
 
 
@@ -174,7 +178,7 @@ def _mbpm(module: MBPM, variables: Mapping[str, Tree], x: jax.Array, segments: i
   settings = f"MBPM, $\\sigma$ {module.sigma}, {module.kernel} x {module.kernel}"
   return [
     Row("Busy", _note(settings, note if note == "trained" else ""), signed(busy[:, 0])),
-    Row("Quiet", "mean of three less Busy", stretched(np.asarray(calm[0]))),
+    Row("Quiet", "mean of three less Busy", np.asarray(calm[0])),
   ]
 
 
@@ -184,7 +188,7 @@ def _pwtp(module: PWTP, variables: Mapping[str, Tree], x: jax.Array, segments: i
   )
   settings = f"PWTP, T {module.frames}, D {module.rank}"
   return [
-    Row("static\nappearance", _note(settings, note), stretched(static)),
+    Row("static\nappearance", _note(settings, note), stretched(static, (0, 1, 2))),
     Row("dynamic\nappearance", _note("residual of the above,", "mean over T"), signed(dynamic)),
   ]
 
@@ -198,7 +202,7 @@ def _tsp(module: TSP, variables: Mapping[str, Tree], x: jax.Array, segments: int
     # A coordinate's sign is arbitrary: the one that looks like the frame.
     sign = np.sign(np.sum((first - first.mean()) * (image - image.mean())))
     settings = f"TSP, K {module.frames}, D {module.rank}"
-    rows.append(Row(f"squeezed image {i + 1}", _note(settings, note), stretched(image * (sign or 1))))
+    rows.append(Row(f"squeezed image {i + 1}", _note(settings, note), stretched(image * (sign or 1), (0, 1, 2))))
   return rows
 
 
@@ -241,10 +245,10 @@ def signed(x: np.ndarray) -> np.ndarray:
   return (127.5 + 127.5 * x / most).round().clip(0, 255).astype(np.uint8)
 
 
-def stretched(x: np.ndarray) -> np.ndarray:
-  """Images as uint8, from black to white for all of them together; half a percent is clipped at either end."""
-  low, high = np.percentile(x, (0.5, 99.5))
-  return (255 * (x - low) / max(float(high - low), 1e-12)).round().clip(0, 255).astype(np.uint8)
+def stretched(x: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
+  """Images as uint8, from black to white over these axes together (default: all); a hundredth is clipped."""
+  low, high = np.percentile(x, (0.5, 99.5), axis=axes, keepdims=True)
+  return (255 * (x - low) / np.maximum(high - low, LEAST_CHANGE)).round().clip(0, 255).astype(np.uint8)
 
 
 def flow_colours(flow: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.checks import check_clip, place
 from vidjax.ops.depthwise import depthwise_convolution
+from vidjax.ops.resize import resize_linear
 
 Normalise = Literal["sum", "l1"]
 Form = Literal["complement", "first"]
@@ -92,9 +93,10 @@ class MBPM(nn.Module):
       raise InputError(f"MBPM(stride={self.stride}) at {place(self)}: {length} frames do not fit; sample {remedy}")
     half = self.kernel // 2
     if min(height, width) <= half:
+      most = 2 * min(height, width) - 1
       raise InputError(
         f"MBPM(kernel={self.kernel}) at {place(self)}: {height} x {width} pixels are too few to reflect {half} of "
-        f"them; choose a kernel of at most {2 * min(height, width) - 1} or larger maps"
+        f"them; choose {f'a kernel of at most {most} or ' * (most > 1)}larger maps"
       )
     temporal = self._kernel("temporal", TEMPORAL, channels).reshape(3, *(1,) * (x.ndim - 1), channels)
     if self.stride == 1:
@@ -180,4 +182,4 @@ def quiet(x: jax.Array, busy: jax.Array | None, size: Sequence[int], form: Form 
     raise InputError(f"quiet: a clip {x.shape} wants its busy {thirds}, got {None if busy is None else busy.shape}")
   else:
     y = triples.mean(axis=-4) - busy
-  return jax.image.resize(y, (*thirds[:-3], *size, thirds[-1]), "bilinear", antialias=False)
+  return resize_linear(y, (*thirds[:-3], *size, thirds[-1]))

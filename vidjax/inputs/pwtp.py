@@ -12,6 +12,7 @@ from vidjax.errors import ConfigError
 from vidjax.inputs.checks import place, split
 from vidjax.layers import BatchNorm, conv
 from vidjax.ops.projection import project
+from vidjax.ops.resize import resize_linear
 
 Result = Literal["dynamic", "residual", "projection"]
 
@@ -90,7 +91,7 @@ class PWTP(nn.Module):
       h = h + gelu(nn.Dense(wide, name=f"up{i}")(y))
     # A bias apart from 0 keeps the columns independent where the descriptor says nothing.
     a = nn.Dense(self.frames * self.rank, bias_init=nn.initializers.normal(0.1), name="subspace")(h)
-    a = jax.image.resize(a, (*a.shape[:-3], height, width, a.shape[-1]), "bilinear", antialias=False)
+    a = resize_linear(a, (*a.shape[:-3], height, width, a.shape[-1]))
     return jnp.moveaxis(a.reshape(*a.shape[:-1], self.frames, self.rank), -2, -4)
 
   def _check(self) -> None:

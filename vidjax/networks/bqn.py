@@ -11,6 +11,7 @@ from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.mbpm import MBPM, Form, quiet
 from vidjax.layers import BatchNorm, conv
 from vidjax.networks.head import Consensus, check_consensus, classifier, hidden_layer, pool
+from vidjax.ops.resize import resize_linear
 from vidjax.types import Output
 
 Lateral = Literal["BPLC", "LC-I", "LC-II", "LC-III", "LC-V", "none"]
@@ -19,10 +20,12 @@ Fusion = Literal["average", "average_features", "max", "concatenate"]
 CHOICES = {"lateral": Lateral, "fusion": Fusion, "to_quiet": Transform, "to_busy": Transform, "quiet_form": Form}
 
 
-def resize_clip(x: jax.Array, like: jax.Array) -> jax.Array:
-  """`[B,T,H,W,C]` at the frames and pixels of `like`, linear in each, half-pixel centres, without antialiasing."""
-  shape = (*x.shape[:-4], *like.shape[-4:-1], x.shape[-1])
-  return x if x.shape == shape else jax.image.resize(x, shape, "linear", antialias=False)
+class Resize(nn.Module):
+  """`[B,T,H,W,C]` at the frames and pixels of another clip, linear in each; a module, so that costs are told apart."""
+
+  def __call__(self, x: jax.Array, like: jax.Array) -> jax.Array:
+    """`x` at the size of `like`."""
+    return resize_linear(x, (*x.shape[:-4], *like.shape[-4:-1], x.shape[-1]))
 
 
 class _Connection(nn.Module):
@@ -45,7 +48,7 @@ class _Connection(nn.Module):
     """`[B,T,H,W,C]` to the shape of `like`."""
     if self.kernel is not None:
       x = MBPM(self.sigma, self.kernel, stride=1, name="mbpm")(x, train)
-    x = resize_clip(x, like)
+    x = Resize(name="resize")(x, like)
     if self.transform == "mlp":
       x = nn.relu(conv(max(x.shape[-1] // 4, 1), (1, 1), name="reduce")(x))
     if self.transform != "identity":
@@ -111,7 +114,7 @@ class BQN(nn.Module):
     calm = quiet(clips, busy if self.quiet_form == "complement" else None, (height, width), self.quiet_form)
     if self.quiet_frames is not None:
       shape = (*calm.shape[:-4], self.quiet_frames, *calm.shape[-3:])
-      calm = jax.image.resize(calm, shape, "linear", antialias=False)
+      calm = resize_linear(calm, shape)
     feature_maps = self._pathways(busy, calm, train)
     if not self.is_initializing():  # Grad-CAM's place to take the gradient, as in Recognizer
       feature_maps = (self.perturb("busy_feature_map", feature_maps[0]), feature_maps[1])
@@ -147,7 +150,7 @@ class BQN(nn.Module):
   def _pathways(self, x_f: jax.Array, x_c: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
     """The feature maps of Busy, `[B,S,H,W,D]`, and of Quiet."""
     busy, still = self.backbone.copy(name="busy"), self.backbone.copy(name="quiet")
-    connections = 0
+    connections, sites = 0, set()
     for (name, part_f), part_c in zip(busy.parts().items(), still.parts().values(), strict=True):
       blocks = zip(part_f.blocks(), part_c.blocks(), strict=True) if name.startswith("res") else [(part_f, part_c)]
       for i, (block_f, block_c) in enumerate(blocks):
@@ -155,9 +158,17 @@ class BQN(nn.Module):
           x_f = block_f(x_f, train)
         with jax.named_scope(f"quiet/{name}"):
           x_c = block_c(x_c, train)
+        sites |= {(int(name[3:]), i)} if name.startswith("res") else set()
         if name.startswith("res") and self._joins(int(name[3:]), i):
           connections += 1
           x_f, x_c = self._connect(f"{name}_block{i}", connections, int(name[3:]), x_f, x_c, train)
+    for key, axis in (("lateral_stages", 0), ("lateral_blocks", 1)):
+      chosen, there = getattr(self, key), {site[axis] for site in sites}
+      if chosen != "all" and set(chosen) - there:
+        raise ConfigError(
+          f"BQN({key}={chosen}): {type(self.backbone).__name__} has {', '.join(map(str, sorted(there)))}, but not "
+          f"{', '.join(map(str, sorted(set(chosen) - there)))}"
+        )
     if not connections and self.lateral != "none":
       sites = f"lateral_stages={self.lateral_stages}, lateral_blocks={self.lateral_blocks}"
       raise ConfigError(f"BQN({sites}): {type(self.backbone).__name__} has no such block; lateral='none' means none")

@@ -79,7 +79,7 @@ def _native(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: 
   spatial = "DHW"[3 - len(strides) :]
   layout = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
   return lax.conv_general_dilated(
-    x, kernel, strides, padding, dimension_numbers=layout, feature_group_count=x.shape[-1]
+    x, kernel.astype(x.dtype), strides, padding, dimension_numbers=layout, feature_group_count=x.shape[-1]
   )
 
 

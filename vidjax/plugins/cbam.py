@@ -25,7 +25,8 @@ class CBAM(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """Returns the scaled frames; sows the map of positions `[..., H, W]`, from 0 to 1, as "attention".
+    """Returns the scaled frames; sows, from 0 to 1, the factors `[..., C]` as "excitation" and the map of positions
+    `[..., H, W]` as "attention".
 
     Raises ConfigError where r leaves no channel or the kernel has no middle.
     """
@@ -35,7 +36,9 @@ class CBAM(nn.Module):
     mean = x.mean(axis=(-3, -2), keepdims=True, dtype=jnp.float32)
     pooled = jnp.stack([mean, x.max(axis=(-3, -2), keepdims=True).astype(jnp.float32)])
     y = nn.Dense(x.shape[-1], name="expand")(nn.relu(nn.Dense(hidden, name="reduce")(pooled)))
-    x = x * nn.sigmoid(y.sum(axis=0)).astype(x.dtype)
+    a = nn.sigmoid(y.sum(axis=0))
+    self.sow("intermediates", "excitation", a[..., 0, 0, :])
+    x = x * a.astype(x.dtype)
     seen = jnp.concatenate([x.max(axis=-1, keepdims=True), x.mean(axis=-1, keepdims=True)], axis=-1)
     y = conv(1, (self.kernel, self.kernel), padding=self.kernel // 2, name="conv")(seen)
     attention = nn.sigmoid(BatchNorm(momentum=0.99, name="bn")(y, train))

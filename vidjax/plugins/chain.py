@@ -5,6 +5,7 @@ import jax
 
 from vidjax.errors import ConfigError
 from vidjax.layers import apply_in_order
+from vidjax.plugins.checks import place
 
 
 class Chain(nn.Module):
@@ -20,5 +21,5 @@ class Chain(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns what the last module returns; raises ConfigError for a chain of nothing."""
     if not self.modules:
-      raise ConfigError(f"Chain at {'/'.join(self.path)} has no modules: give it one or more, such as (SE(), RNL())")
+      raise ConfigError(f"Chain at {place(self)} has no modules: give it one or more, such as (SE(), RNL())")
     return apply_in_order(self.modules, x, train)

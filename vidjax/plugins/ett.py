@@ -8,7 +8,7 @@ import jax
 
 from vidjax.errors import ConfigError, InputError
 from vidjax.ops.attention import attention, attention_map
-from vidjax.plugins.checks import check_clip
+from vidjax.plugins.checks import check_clip, place
 
 Tokens = Literal["frames", "spacetime"]
 
@@ -44,14 +44,14 @@ class ETT(nn.Module):
     """
     check_clip(self, x)
     batch, frames, height, width, channels = x.shape
-    place = f"ETT at {'/'.join(self.path)}"
+    where = f"ETT at {place(self)}"
     if self.tokens not in get_args(Tokens) or self.position_sets not in (0, 1, 3):
       raise ConfigError(
-        f"{place}: tokens={self.tokens!r} must be one of {', '.join(get_args(Tokens))}; "
+        f"{where}: tokens={self.tokens!r} must be one of {', '.join(get_args(Tokens))}; "
         f"position_sets={self.position_sets} one of 0, 1, 3"
       )
     if self.compression < 1:
-      raise ConfigError(f"{place}: compression={self.compression} must be 1 or more")
+      raise ConfigError(f"{where}: compression={self.compression} must be 1 or more")
     narrow = max(channels // self.compression, 1)
     if self.shared:
       parts = [nn.Dense(narrow, name="h")(x)] * 3
@@ -63,7 +63,7 @@ class ETT(nn.Module):
         have = self.get_variable("params", "positions").shape
         if have != shape:
           raise InputError(
-            f"{place} has position encodings for {have[1]} frames of {have[2]} x {have[3]} x {have[4]}, and got "
+            f"{where} has position encodings for {have[1]} frames of {have[2]} x {have[3]} x {have[4]}, and got "
             f"{frames} of {height} x {width} x {narrow}: use clips of that size, or initialise and train with this one"
           )
       positions = self.param("positions", nn.initializers.normal(0.02), shape)

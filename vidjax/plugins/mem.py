@@ -26,7 +26,10 @@ class MEM(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """Returns the enhanced clip; raises InputError on images and ConfigError where r leaves no channel."""
+    """Returns the enhanced clip; sows the factors `[B,T,C]` as "excitation".
+
+    Raises InputError on images and ConfigError where r leaves no channel.
+    """
     check_clip(self, x)
     dense = functools.partial(nn.Dense, use_bias=self.bias)
     hidden = bottleneck(self, x.shape[-1])
@@ -34,4 +37,5 @@ class MEM(nn.Module):
     change = dense(hidden, name="next")(s[..., 1:, :]) - dense(hidden, name="this")(s[..., :-1, :])
     a = nn.sigmoid(dense(x.shape[-1], name="expand")(change))
     a = jnp.concatenate([a, jnp.ones_like(s[..., :1, :])], axis=-2)
+    self.sow("intermediates", "excitation", a)
     return x * a[..., None, None, :].astype(x.dtype)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
 from vidjax.ops.attention import Form, attention, attention_map, halved
+from vidjax.plugins.checks import place
 
 Pairwise = Literal["gaussian", "embedded_gaussian", "dot", "concatenation"]
 
@@ -37,7 +38,7 @@ class NonLocal(nn.Module):
     batch, *grid, channels = x.shape
     if self.form not in get_args(Pairwise):
       raise ConfigError(
-        f"NonLocal(form={self.form!r}) at {'/'.join(self.path)}: form must be one of {', '.join(get_args(Pairwise))}"
+        f"NonLocal(form={self.form!r}) at {place(self)}: form must be one of {', '.join(get_args(Pairwise))}"
       )
     inner = max(channels // 2, 1)
 

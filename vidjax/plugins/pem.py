@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vidjax.errors import ConfigError
-from vidjax.plugins.checks import bottleneck, check_clip
+from vidjax.plugins.checks import bottleneck, check_clip, place
 
 Gamma = Literal["scalar", "vector"]
 Memory = Literal["last", "first", "zeros"]
@@ -42,7 +42,9 @@ class PEM(nn.Module):
     hidden = bottleneck(self, x.shape[-1])
     for name, kind in (("gamma", Gamma), ("memory", Memory)):
       if getattr(self, name) not in get_args(kind):
-        raise ConfigError(f"PEM({name}={getattr(self, name)!r}): must be one of {', '.join(get_args(kind))}")
+        raise ConfigError(
+          f"PEM({name}={getattr(self, name)!r}) at {place(self)}: must be one of {', '.join(get_args(kind))}"
+        )
     dense = functools.partial(nn.Dense, use_bias=self.bias)
     s = x.mean(axis=(-3, -2), dtype=jnp.float32)  # in bfloat16 the difference of two close means would be lost
     after, before = nn.relu(dense(hidden, name="next")(s)), nn.relu(dense(hidden, name="this")(s))

@@ -11,7 +11,7 @@ from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
 from vidjax.ops.attention import Form, attention, attention_map, halved
 from vidjax.ops.depthwise import depthwise_convolution
-from vidjax.plugins.checks import check_clip
+from vidjax.plugins.checks import check_clip, place
 
 Similarity = Literal["gaussian", "dot", "dot_relu", "cosine"]
 Aggregation = Literal["conv", "grouped", "average", "max"]
@@ -73,14 +73,14 @@ class RNL(nn.Module):
     return x + bn(y, train)
 
   def _check(self, inner: int) -> None:
-    place = f"RNL(form={self.form!r}, aggregation={self.aggregation!r}) at {'/'.join(self.path)}"
+    where = f"RNL(form={self.form!r}, aggregation={self.aggregation!r}) at {place(self)}"
     if self.form not in get_args(Similarity) or self.aggregation not in get_args(Aggregation):
       known = (", ".join(get_args(names)) for names in (Similarity, Aggregation))
-      raise ConfigError(f"{place}: form must be one of {next(known)}; aggregation one of {next(known)}")
+      raise ConfigError(f"{where}: form must be one of {next(known)}; aggregation one of {next(known)}")
     if len(self.kernel) != 3 or any(size < 1 or size % 2 == 0 for size in self.kernel):
-      raise ConfigError(f"{place}: kernel={self.kernel} must be three odd sizes, of time, height and width")
+      raise ConfigError(f"{where}: kernel={self.kernel} must be three odd sizes, of time, height and width")
     if self.aggregation == "grouped" and inner > GROUP and inner % GROUP:
-      raise ConfigError(f"{place}: {inner} channels do not divide into groups of {GROUP}; use aggregation='conv'")
+      raise ConfigError(f"{where}: {inner} channels do not divide into groups of {GROUP}; use aggregation='conv'")
 
 
 class _Regions(nn.Module):

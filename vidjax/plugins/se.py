@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
-from vidjax.plugins.checks import bottleneck, check_clip
+from vidjax.plugins.checks import bottleneck, check_clip, place
 
 Pool = Literal["mean", "attention"]
 
@@ -26,11 +26,13 @@ class SE(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """Returns the scaled frames; raises ConfigError where r leaves no channel."""
+    """Returns the scaled frames; sows the factors `[..., C]` as "excitation"; ConfigError where r leaves no channel."""
     hidden = bottleneck(self, x.shape[-1])
     pooled = x.mean(axis=(-3, -2), keepdims=True, dtype=jnp.float32)
     y = nn.relu(nn.Dense(hidden, name="reduce")(pooled))
-    return x * nn.sigmoid(nn.Dense(x.shape[-1], name="expand")(y)).astype(x.dtype)
+    a = nn.sigmoid(nn.Dense(x.shape[-1], name="expand")(y))
+    self.sow("intermediates", "excitation", a[..., 0, 0, :])
+    return x * a.astype(x.dtype)
 
 
 class SpaceTimeSE(nn.Module):
@@ -58,7 +60,7 @@ class SpaceTimeSE(nn.Module):
     check_clip(self, x)
     hidden = bottleneck(self, x.shape[-1])
     if self.pool not in get_args(Pool):
-      raise ConfigError(f"SpaceTimeSE(pool={self.pool!r}): must be one of {', '.join(get_args(Pool))}")
+      raise ConfigError(f"SpaceTimeSE(pool={self.pool!r}) at {place(self)}: must be one of {', '.join(get_args(Pool))}")
     if self.pool == "mean":
       pooled = x.mean(axis=(-4, -3, -2), keepdims=True, dtype=jnp.float32)
     else:

@@ -92,6 +92,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
   prepare = make_prepare(build(config["device_transforms"]), run.normalise, len(run.class_names))
   blend = over(build(config["blend"]), total)
 
+  check_init(config["init"])
   init_key, train_key = jax.random.split(jax.random.key(config["seed"]))
   make = functools.partial(
     init_state, run.network, run.clip_shape, optimizer, ema=settings.ema_decay is not None, blend=blend
@@ -233,13 +234,21 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
     say(f"  {count:,} parameters {name}")
 
 
-def start_from(state: State, init: Mapping[str, Any], sharding: State, workdir: pathlib.Path) -> State:
-  """A fresh state with the parameters and statistics of another run or checkpoint, those under `init.new` excepted."""
-  variables = {"params": state.params, "batch_stats": state.batch_stats}
+def check_init(init: Mapping[str, Any]) -> None:
+  """Raises InputError where `init` starts from two things, or says how to start from none."""
   if init["workdir"] and init["weights"]:
     raise InputError(
       f"init.workdir={init['workdir']} and init.weights={init['weights']}: a run starts from one of them"
     )
+  for key, sources in (("new", ("workdir", "weights")), ("unused", ("weights",))):
+    if init[key] and not any(init[source] for source in sources):
+      wanted = " or ".join(f"init.{source}" for source in sources)
+      raise InputError(f"init.{key}={init[key]} goes with a checkpoint to start from: set {wanted}, or leave it out")
+
+
+def start_from(state: State, init: Mapping[str, Any], sharding: State, workdir: pathlib.Path) -> State:
+  """A fresh state with the parameters and statistics of another run or checkpoint, those under `init.new` excepted."""
+  variables = {"params": state.params, "batch_stats": state.batch_stats}
   if init["workdir"]:
     variables = transfer(variables, load_variables(init["workdir"], "best")[0], init["new"])
   else:

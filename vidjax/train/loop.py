@@ -72,6 +72,8 @@ class Settings:
     for name in positive:
       if not getattr(self, name) > 0:
         raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive")
+    if math.isinf(self.evaluate_every):
+      raise ConfigError(f"train.evaluate_every={self.evaluate_every}: must be a number; train.epochs means at the end")
     for name in ("devices", "checkpoint_every"):
       if getattr(self, name) is not None and not getattr(self, name) > 0:
         raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive, or None")

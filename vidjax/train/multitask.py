@@ -67,6 +67,8 @@ class Weighted:
     _check_names("blend weights name", self.weights, losses)
     if any(isinstance(weight, Scale) for weight in self.weights.values()):
       raise ConfigError("a blend with a Scale needs the number of steps: multitask.over(blend, total_steps)")
+    if all(self.weights.get(name, 1.0) == 0 for name in losses):
+      raise ConfigError(f"blend weights are 0 for all of {', '.join(losses)}: nothing would be learnt")
     weights: Losses = {}
     for name in losses:
       weight: Any = self.weights.get(name, 1.0)

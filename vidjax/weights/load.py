@@ -92,7 +92,8 @@ def load_weights(
   tensors = source if isinstance(source, Mapping) else read_tensors(source)
   keys = {"/".join(key): key for key in traverse_util.flatten_dict(dict(variables))}  # a key may hold a slash itself
   ours: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
-  _check_prefixes(new, ours)
+  _check_prefixes("new", new, [path.partition("/")[2] for path in ours], "parameter")
+  _check_prefixes("unused", unused, tensors, "tensor")
   wanted, match = _match(ours, tensors)
   known = {site[1] for path in match if (site := INSERTED.search(path))}
   arrays, loaded, adapted, fresh, misfits = dict(ours), {}, {}, [], {}
@@ -182,12 +183,14 @@ def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation)
   return np.asarray(x, order="C"), ", ".join(how)
 
 
-def _check_prefixes(new: Sequence[str], paths: Iterable[str]) -> None:
-  places = [path.partition("/")[2] for path in paths]
-  idle = [prefix for prefix in new if not any(_starts(place, [prefix]) for place in places)]
+def _check_prefixes(key: str, prefixes: Sequence[str], names: Collection[str], kind: str) -> None:
+  idle = [prefix for prefix in prefixes if not any(_starts(name, [prefix]) for name in names)]
   if idle:
-    starts = ", ".join(sorted({place.partition("/")[0] for place in places}))
-    raise InputError(f"`new` names {', '.join(idle)}, but no parameter starts so; they start with {starts}")
+    starts = sorted({re.split("[/.]", name)[0] for name in names})
+    more = f" and {len(starts) - 9} more" if len(starts) > 9 else ""
+    raise InputError(
+      f"`{key}` names {', '.join(idle)}, but no {kind} starts so; they start with {', '.join(starts[:9])}{more}"
+    )
 
 
 def _covering(bad: Iterable[str], good: Iterable[str], separator: str) -> list[str]:

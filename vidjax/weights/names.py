@@ -243,11 +243,13 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
       elif "classifier" in modules:  # of all parts together
         names["classifier"] = names.get("classifier") or Released("fc", 0)
       ours = {modules[m]: name for m, name in names.items()}
-      naming = {
-        path: Released(f"{name.name}.{LEAVES[leaf]}", name.axes)
-        for path, (module, leaf) in split.items()
-        if leaf in LEAVES and (name := ours.get(module))
-      }
+      naming, taken = {}, set()
+      for path, (module, leaf) in sorted(split.items()):
+        name = ours.get(module) if leaf in LEAVES else None
+        part = next(filter(module.startswith, owners), "") if style == "plain" else ""
+        if name and (part, name, leaf) not in taken:  # of two plug-ins released under one the second keeps its path
+          taken.add((part, name, leaf))
+          naming[path] = Released(f"{name.name}.{LEAVES[leaf]}", name.axes)
       if naming not in found:
         found.append(naming)
   return found

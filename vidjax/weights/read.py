@@ -66,7 +66,7 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
         return dict(arrays)
     except Exception as error:  # zipfile and NumPy raise a dozen kinds for damaged files
       raise InputError(f"a damaged npz file ({error}): fetch or save it again") from error
-  if start[:2] in (b"PK", b"\x80\x02"):
+  if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip file, or a pickle of any protocol
     return read_torch(path, _unwrap)
   raise InputError(
     "is neither safetensors nor npz nor PyTorch's: its first bytes are those of no checkpoint; "

@@ -83,6 +83,8 @@ _ALLOWED: dict[str, Any] = {
   "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
   **{f"torch.{name}": np.dtype(dtype) for name, dtype in DTYPES.items()},
   **dict.fromkeys(("numpy.dtype", "numpy.ndarray", "_codecs.encode", "torch.device", "argparse.Namespace"), _Unread),
+  **{"collections.Counter": collections.Counter, "builtins.set": set, "__builtin__.set": set},
+  **dict.fromkeys((f"torch.{name}" for name in ("float16", "bfloat16", "float32", "float64", "int64")), _Unread),
   **{f"numpy.{core}.multiarray.{name}": _Unread for core in ("core", "_core") for name in ("scalar", "_reconstruct")},
 }
 
