@@ -10,6 +10,7 @@ import jax
 
 from vidjax.errors import ConfigError
 from vidjax.ops.convolution import convolution
+from vidjax.ops.resize import resize_linear
 
 FrozenBN = Literal["none", "all_but_first", "all"]
 """TSN's partial BN; thesis 3.6.1 fine-tunes with all but the first frozen."""
@@ -67,3 +68,11 @@ class BatchNorm(nn.BatchNorm):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
     """Normalises `[..., C]` by the batch in training, by the running statistics otherwise."""
     return super().__call__(x, use_running_average=not train or self.frozen)
+
+
+class Resize(nn.Module):
+  """`[B,T,H,W,C]` at the frames and pixels of another clip, linear in each; a module, so that costs are told apart."""
+
+  def __call__(self, x: jax.Array, like: jax.Array) -> jax.Array:
+    """`x` at the size of `like`."""
+    return resize_linear(x, (*x.shape[:-4], *like.shape[-4:-1], x.shape[-1]))

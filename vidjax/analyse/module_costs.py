@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from vidjax.analyse.cost import macs_by_scope
-from vidjax.networks.bqn import Resize
+from vidjax.layers import Resize
 
 Convention = Literal["real", "thop"]
 

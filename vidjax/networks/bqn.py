@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.mbpm import MBPM, Form, quiet
-from vidjax.layers import BatchNorm, conv
+from vidjax.layers import BatchNorm, Resize, conv
 from vidjax.networks.head import Consensus, check_consensus, classifier, hidden_layer, pool
 from vidjax.ops.resize import resize_linear
 from vidjax.types import Output
@@ -18,14 +18,6 @@ Lateral = Literal["BPLC", "LC-I", "LC-II", "LC-III", "LC-V", "none"]
 Transform = Literal["identity", "conv", "mlp"]
 Fusion = Literal["average", "average_features", "max", "concatenate"]
 CHOICES = {"lateral": Lateral, "fusion": Fusion, "to_quiet": Transform, "to_busy": Transform, "quiet_form": Form}
-
-
-class Resize(nn.Module):
-  """`[B,T,H,W,C]` at the frames and pixels of another clip, linear in each; a module, so that costs are told apart."""
-
-  def __call__(self, x: jax.Array, like: jax.Array) -> jax.Array:
-    """`x` at the size of `like`."""
-    return resize_linear(x, (*x.shape[:-4], *like.shape[-4:-1], x.shape[-1]))
 
 
 class _Connection(nn.Module):
