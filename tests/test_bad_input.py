@@ -24,7 +24,8 @@ import pytest
 from absl import app, flags
 from absl.testing import flagsaver
 
-from tests.bad_input_cases import AGAIN, CASES, FILE, QUICKSTART, TRAIN, Case, config, file, halve, on_data, write_film
+from tests.bad_input_cases import AGAIN, CASES, FILE, QUICKSTART, TRAIN, Case
+from tests.bad_input_setups import config, file, halve, on_data, write_film
 from tests.conftest import ROOT
 from tests.xla import xla_flags
 from vidjax.data import schema, write
