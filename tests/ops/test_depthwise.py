@@ -79,12 +79,14 @@ def test_value_and_gradients_are_those_of_the_definition(shape, taps, strides, p
     np.testing.assert_allclose(np.asarray(ours, np.float64), theirs, rtol=tolerance, atol=tolerance)
 
 
-def test_reverse_mode_goes_through_vmap_remat_scan_and_a_mesh():
+@pytest.mark.parametrize("size", [3, 5])
+def test_reverse_mode_goes_through_vmap_remat_scan_and_a_mesh(size):
   keys = jax.random.split(jax.random.key(0), 2)
-  x, kernel = jax.random.normal(keys[0], (8, 6, 6, 4)), jax.random.normal(keys[1], (3, 3, 1, 4))
+  x, kernel = jax.random.normal(keys[0], (8, 6, 6, 4)), jax.random.normal(keys[1], (size, size, 1, 4))
+  padding = ((size // 2, size // 2),) * 2
 
   def loss(kernel, x):
-    return jnp.sum(jnp.sin(depthwise_convolution(x, kernel, (1, 1), ((1, 1), (1, 1)), "reflect")))
+    return jnp.sum(jnp.sin(depthwise_convolution(x, kernel, (1, 1), padding, "reflect")))
 
   def scanned(kernel, x):
     return lax.scan(lambda total, x: (total + jax.checkpoint(loss)(kernel, x[None]), None), 0.0, x)[0]
@@ -100,13 +102,13 @@ def test_reverse_mode_goes_through_vmap_remat_scan_and_a_mesh():
     for ours, theirs in zip(gradient(kernel, x), expected, strict=True):
       np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
   by_hand = jax.shard_map(
-    lambda kernel, x: depthwise_convolution(x, kernel, (1, 1), ((1, 1), (1, 1))),
+    lambda kernel, x: depthwise_convolution(x, kernel, (1, 1), padding),
     mesh=mesh,
     in_specs=(PartitionSpec(), PartitionSpec("batch")),
     out_specs=PartitionSpec("batch"),
   )
   gradient = jax.jit(jax.grad(lambda kernel, x: jnp.sum(jnp.sin(by_hand(kernel, x)))))(kernel, x)
-  zero = jax.grad(lambda kernel: jnp.sum(jnp.sin(depthwise_convolution(x, kernel, (1, 1), ((1, 1), (1, 1))))))(kernel)
+  zero = jax.grad(lambda kernel: jnp.sum(jnp.sin(depthwise_convolution(x, kernel, (1, 1), padding))))(kernel)
   np.testing.assert_allclose(gradient, zero, rtol=1e-4, atol=1e-5)
 
 
