@@ -11,7 +11,15 @@ import vidjax
 from tests.xla import xla_flags
 
 FRAMEWORKS = ["tensorflow", "torch"]
-DATA_STACK = ["array_record", "av", "cv2", "grain", "tensorboardX", "tensorflow_datasets"]  # flax itself needs rich
+DATA_STACK = [
+  "array_record",
+  "av",
+  "cv2",
+  "grain",
+  "simplejpeg",
+  "tensorboardX",
+  "tensorflow_datasets",
+]  # flax itself needs rich
 CONTRACTS = {"vidjax.types", "vidjax.build", "vidjax.errors"}
 
 IMPORT = """

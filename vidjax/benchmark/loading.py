@@ -82,12 +82,12 @@ class _Clock:
 
 def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray, flow: bool = False) -> list[Task]:
   """What one batch has to decode: each distinct frame once."""
-  import cv2
+  import simplejpeg
 
   from vidjax.data.schema import DamagedRecord, Record
 
   def jpeg(content: bytes) -> Task:
-    return lambda: cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return lambda: simplejpeg.decode_jpeg(content)
 
   def film(record: Record, frames: np.ndarray) -> Task:
     return lambda: record.decode(frames)

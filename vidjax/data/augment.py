@@ -1,14 +1,12 @@
 """Spatial transforms of uint8 clips on the host: all frames of a clip share the parameters.
 
-A transform maps `{"video": T frames, uint8 [H, W, 3] of one size, "label": int}` and a random generator to such a clip.
-The frames come in a list, as they were decoded: to gather them in an array would be one more copy. Crops are cut out
+A transform maps `{"video": uint8 [T, H, W, 3], "label": int}` and a random generator to such a clip. Crops are cut out
 before resizing, so that only what is seen is resized. Resizing is bilinear, or averages over areas where a side
 shrinks to half or less (five times slower); images smaller than the crop are enlarged.
 """
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -17,26 +15,28 @@ import numpy as np
 from vidjax.errors import ConfigError
 
 Clip = dict[str, Any]
-Frames = Sequence[np.ndarray] | np.ndarray
 
 
-def crop_and_resize(frames: Frames, box: tuple[int, int, int, int], size: int) -> list[np.ndarray]:
+def crop_and_resize(video: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
   """Cuts the box (top, left, height, width) out of every frame and resizes it to a square.
 
   Args:
-    frames: uint8 `[H, W, 3]` each.
+    video: uint8 `[T, H, W, 3]`.
     box: in pixels, inside the frame.
     size: side of the result.
 
   Returns:
-    uint8 `[size, size, 3]` each; views where nothing is resized.
+    uint8 `[T, size, size, 3]`; a view where nothing is resized.
   """
   top, left, height, width = box
-  crops = [frame[top : top + height, left : left + width] for frame in frames]
+  crops = video[:, top : top + height, left : left + width]
   if height == width == size:
     return crops
   interpolation = cv2.INTER_AREA if 2 * size <= min(height, width) else cv2.INTER_LINEAR
-  return [cv2.resize(crop, (size, size), interpolation=interpolation) for crop in crops]
+  resized = np.empty((len(crops), size, size, 3), np.uint8)
+  for crop, out in zip(crops, resized, strict=True):
+    cv2.resize(crop, (size, size), out, interpolation=interpolation)
+  return resized
 
 
 def random_box(
@@ -47,12 +47,13 @@ def random_box(
   return top, left, crop_height, crop_width
 
 
-def flip_frames(frames: Frames, flow: bool = False) -> list[np.ndarray]:
-  """Mirrors every frame `[H, W, 3]` left to right; of flow images the motion, too: u (red) changes its sign."""
-  mirrored = [cv2.flip(frame, 1) for frame in frames]
+def flip_frames(video: np.ndarray, flow: bool = False) -> np.ndarray:
+  """Mirrors a clip `[T, H, W, 3]` left to right; of flow images the motion, too: u (red) changes its sign."""
+  mirrored = np.empty_like(video)
+  for image, out in zip(video, mirrored, strict=True):
+    cv2.flip(image, 1, out)
   if flow:
-    for image in mirrored:
-      image[..., 0] = 255 - image[..., 0]
+    mirrored[..., 0] = 255 - mirrored[..., 0]
   return mirrored
 
 
@@ -77,7 +78,7 @@ class MultiScaleCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
-    height, width = clip["video"][0].shape[:2]
+    height, width = clip["video"].shape[1:3]
     sizes = self.crop_sizes(height, width)
     crop_height, crop_width = sizes[rng.integers(len(sizes))]
     if self.fixed_offsets:
@@ -120,7 +121,7 @@ class RandomResizedCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
-    height, width = clip["video"][0].shape[:2]
+    height, width = clip["video"].shape[1:3]
     for _ in range(10):
       area = height * width * rng.uniform(*self.area)
       aspect = math.exp(rng.uniform(*np.log(self.aspect)))
@@ -155,7 +156,7 @@ class ScaleJitterCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
-    height, width = clip["video"][0].shape[:2]
+    height, width = clip["video"].shape[1:3]
     side = _scaled_side(height, width, self.size, int(rng.integers(*self.short_sides, endpoint=True)))
     box = random_box(height, width, side, side, rng)
     return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
@@ -178,7 +179,7 @@ class CenterCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip; nothing is drawn."""
-    height, width = clip["video"][0].shape[:2]
+    height, width = clip["video"].shape[1:3]
     side = _scaled_side(height, width, self.size, self.short_side or self.size)
     box = (*_centre(height, width, side), side, side)
     return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
@@ -199,7 +200,7 @@ class Resize:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Resizes a clip; nothing is drawn."""
-    height, width = clip["video"][0].shape[:2]
+    height, width = clip["video"].shape[1:3]
     if height == width == self.size:
       return clip
     return {**clip, "video": crop_and_resize(clip["video"], (0, 0, height, width), self.size)}

@@ -34,7 +34,7 @@ class RandAugment:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Applies the drawn operations to the video; the label stays."""
-    video = np.stack(clip["video"])
+    video = clip["video"]
     names = list(OPERATIONS)
     for choice in rng.integers(len(names), size=self.num_ops):
       strength = self.magnitude / 30 * rng.choice((-1, 1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import simplejpeg
 from google.protobuf.message import DecodeError
 
 from vidjax.errors import InputError
@@ -144,16 +145,12 @@ class Record:
     return Record(self.label, self.video_id, len(images), self.fps, images)
 
   def decode(self, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    """`images` as one array, uint8 RGB `[len(frame_indices), H, W, 3]`."""
-    return np.stack(self.images(frame_indices))
-
-  def images(self, frame_indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
     """Decodes the frames of these 0-based numbers, each distinct one once.
 
     Original files are decoded from their start up to the last wanted frame: seeking is wrong on real files.
 
     Returns:
-      uint8 RGB `[H, W, 3]`, all of one size.
+      uint8 RGB `[len(frame_indices), H, W, 3]`.
 
     Raises:
       DamagedRecord: a wanted frame cannot be decoded.
@@ -163,13 +160,8 @@ class Record:
     wanted = sorted(set(numbers))
     if not wanted or wanted[0] < 0 or wanted[-1] >= self.num_frames:
       raise IndexError(f"{self.video_id} has frames 0 to {self.num_frames - 1}, asked for {numbers}")
-    images = self._from_jpegs(self.frames, wanted) if self.encoded is None else self._from_file(wanted)
-    if len({image.shape for image in images}) > 1:
-      raise DamagedRecord(f"the record of {self.video_id} holds frames of different sizes: prepare the data set again")
-    if wanted != numbers:
-      decoded = dict(zip(wanted, images, strict=True))
-      images = [decoded[number] for number in numbers]
-    return images
+    frames = self._from_jpegs(self.frames, wanted) if self.encoded is None else self._from_file(wanted)
+    return frames if wanted == numbers else frames[np.searchsorted(wanted, numbers)]
 
   def decode_flow(self, flow_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """Decodes flow images: uint8 `[len(flow_indices), H, W, 3]`, as they were stored.
@@ -179,20 +171,23 @@ class Record:
     """
     if self.flow is None:
       raise DamagedRecord(f"the record of {self.video_id} holds no flow")
-    return np.stack(self._from_jpegs(self.flow, flow_indices))
+    return self._from_jpegs(self.flow, flow_indices)
 
-  def _from_jpegs(self, jpegs: Sequence[bytes], indices: Iterable[int]) -> list[np.ndarray]:
-    images = []
-    for index in indices:
-      jpeg = jpegs[index]
-      whole = jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9")  # OpenCV paints missing parts grey, silently
-      image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if whole else None
-      if image is None:
-        raise DamagedRecord(f"frame {index} of {self.video_id} cannot be decoded: prepare the data set again")
-      images.append(image)
+  def _from_jpegs(self, jpegs: Sequence[bytes], indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    index = indices[0]
+    try:
+      height, width, *_ = simplejpeg.decode_jpeg_header(jpegs[index])
+      images = np.empty((len(indices), int(height), int(width), 3), np.uint8)
+      for image, index in zip(images, indices, strict=True):
+        shape = simplejpeg.decode_jpeg(jpegs[index], buffer=image).shape
+        if shape != image.shape:
+          raise ValueError(f"it has {shape[0]} x {shape[1]} pixels, other frames {height} x {width}")
+    except ValueError as error:
+      reason = f"frame {index} of {self.video_id} cannot be decoded ({error})"
+      raise DamagedRecord(f"{reason}: prepare the data set again") from None
     return images
 
-  def _from_file(self, wanted: Sequence[int]) -> list[np.ndarray]:
+  def _from_file(self, wanted: Sequence[int]) -> np.ndarray:
     from vidjax.data import video_file
 
     images = []
@@ -201,7 +196,7 @@ class Record:
         if number == wanted[len(images)]:
           images.append(image)
         if len(images) == len(wanted):
-          return images
+          return np.stack(images)
     except InputError as error:
       raise DamagedRecord(str(error)) from error
     raise DamagedRecord(f"frame {wanted[len(images)]} of {self.video_id} cannot be decoded: prepare the data set again")
