@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import logging as standard_logging
 import os
 import re
 import select
@@ -109,6 +110,7 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
   from absl import app, flags, logging
 
   logging.set_verbosity(logging.FATAL)  # Orbax and TFDS tell much on this channel, and raise what they log as errors
+  standard_logging.getLogger("vidjax").setLevel(standard_logging.WARNING)
 
   def parse(argv: list[str]) -> list[str]:
     with one_line():

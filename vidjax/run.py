@@ -33,6 +33,7 @@ FREE = (
   "data.num_threads",
   "data.num_processes",
   "data.memory_mb",
+  "data.skip_damaged",
   "train.log_every",
   "train.checkpoint_every",
 )
@@ -55,6 +56,7 @@ class DataSettings:
     num_threads: threads that decode batches.
     num_processes: worker processes in place of the threads.
     max_damaged: share of damaged training records that stops the run.
+    skip_damaged: validate without damaged records, in place of an error.
     memory_mb: a training split of at most so many MB is held in memory once read (in each worker process).
   """
 
@@ -68,6 +70,7 @@ class DataSettings:
   num_threads: int = 2
   num_processes: int = 0
   max_damaged: float = 0.01
+  skip_damaged: bool = False
   memory_mb: int = 1024
 
   def __post_init__(self):
@@ -200,7 +203,17 @@ class Run:
   def eval_loader(
     self, split: str | None = None, batch_size: int = 32, *, clips: int = 1, crops: int = 1, skip_damaged: bool = False
   ) -> EvalLoader:
-    """One pass over a split (the validation split unless named), this process's share."""
+    """One pass over a split (the validation split unless named), this process's share.
+
+    Raises InputError where the data set has other classes than the run was trained with, or is not there.
+    """
+    there, trained = self.dataset.class_names, self.class_names
+    if there != trained:
+      odd = sorted(set(there) ^ set(trained)) or there
+      raise InputError(
+        f"{self.data.name} has {len(there)} classes, and this run was trained with {len(trained)}, others (such as "
+        f"{', '.join(odd[:3])}) or in another order: prepare the data set as it was, or train again"
+      )
     return eval_loader(
       self.dataset.source(split or self.data.validation_split),
       self.sampler,

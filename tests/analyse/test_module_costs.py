@@ -9,6 +9,7 @@ import pytest
 
 from vidjax.analyse.module_costs import module_costs
 from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.networks.bqn import BQN
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
@@ -52,6 +53,21 @@ def test_tsm_resnet50_costs_what_facts_say(classes, params):
   assert tsm_resnet50(classes, "real")[""].params == params
   assert tsm_resnet50(classes, "real")[""].macs / 1e9 == pytest.approx(32.70, rel=5e-3)
   assert tsm_resnet50(classes, "thop")[""].macs / 1e9 == pytest.approx(32.88, rel=1e-3)
+
+
+def test_pathways_whose_parts_are_called_one_by_one_have_rows():
+  rows = module_costs(BQN(MiniResNet(widths=(4, 4, 8, 8)), 3), (6, 32, 32, 3))
+  named = {row.path: row for row in rows}
+  for number in ("params", "macs"):
+    parts = [getattr(named[f"busy/{part}"], number) for part in ("stem", "res2", "res3", "res4")]
+    assert getattr(named["busy"], number) == sum(parts)
+  assert sum(row.params for row in rows if row.path and "/" not in row.path) == rows[0].params
+  assert named["busy"].kind == "MiniResNet"
+  assert named["busy"].activations == named["busy/res4"].activations == 2 * 4 * 4 * 8
+  order = [row.path for row in rows]
+  for path in ("busy", "quiet"):
+    below = [name.startswith(path) for name in order]
+    assert below == sorted(below[: order.index(path)]) + sorted(below[order.index(path) :], reverse=True)
 
 
 def test_an_unknown_convention_is_named():

@@ -54,7 +54,7 @@ def test_frames_come_as_asked_each_decoded_once(raw, indices):
   record = Record.parse(raw)
   decoded = []
 
-  def count(jpeg, buffer, original=simplejpeg.decode_jpeg):
+  def count(jpeg, buffer=None, original=simplejpeg.decode_jpeg):
     decoded.append(jpeg)
     return original(jpeg, buffer=buffer)
 

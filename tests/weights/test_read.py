@@ -7,6 +7,7 @@ overlapping views, a Parameter, and one of each type, all under "module.".
 """
 
 import collections
+import contextlib
 import io
 import pathlib
 import pickle
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from vidjax.errors import InputError
+from vidjax.weights import torch_file
 from vidjax.weights.read import read_tensors
 from vidjax.weights.torch_file import LEGACY_MAGIC
 
@@ -166,6 +168,25 @@ def test_pickles_that_ask_for_more_are_refused_by_name(path, legacy, dumps, tmp_
   with pytest.raises(InputError, match=f"a.pth: its pickle asks for {path}, which is no part of a checkpoint"):
     read_tensors(file)
   assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize("state", ["attributes", "dtype"])
+@pytest.mark.parametrize("name", sorted(torch_file._ALLOWED))
+def test_pickles_write_to_copies(name, state):
+  """A pickle's BUILD sets what it likes on whatever it named, also on a class or a function."""
+  states = {
+    "attributes": (None, {"__defaults__": (1, 2), "written": 1}),
+    "dtype": (3, ">", None, None, None, -1, -1, 0),
+  }
+  module, _, attribute = name.rpartition(".")
+  pickled = f"c{module}\n{attribute}\n".encode() + pickle.dumps(states[state], protocol=2)[2:-1] + b"b."
+  before = {key: (repr(value), getattr(value, "__defaults__", None)) for key, value in torch_file._ALLOWED.items()}
+  with contextlib.suppress(Exception):
+    torch_file._Unpickler(io.BytesIO(pickled)).load()
+  after = {key: (repr(value), getattr(value, "__defaults__", None)) for key, value in torch_file._ALLOWED.items()}
+  assert after == before
+  assert not any(hasattr(value, "written") for value in torch_file._ALLOWED.values())
+  assert np.dtype(ml_dtypes.bfloat16).itemsize == 2
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,9 @@ def main(argv: list[str]) -> None:
 
 def _cost() -> None:
   values = flags.FLAGS
+  out = pathlib.Path(values.out) if values.out else None
+  if out and not out.parent.is_dir():
+    raise InputError(f"--out={out}: there is no folder {out.parent}")
   config = read_config(values.config)
   from vidjax.run import Run  # slow to import, for the data stack
 
@@ -65,8 +68,8 @@ def _cost() -> None:
   shape = run.clip_shape if values.clip is None else _shape(values.clip)
   rows = module_costs(run.network, shape, values.convention)
   _show(rows, shape, values.depth, values.convention)
-  if values.out:
-    _write(rows, pathlib.Path(values.out))
+  if out:
+    _write(rows, out)
 
 
 def _representations(files: Sequence[str]) -> None:
@@ -141,8 +144,6 @@ def _show(rows: list[ModuleCost], shape: tuple[int, ...], depth: int, convention
 
 
 def _write(rows: list[ModuleCost], out: pathlib.Path) -> None:
-  if not out.parent.is_dir():
-    raise InputError(f"--out={out}: there is no folder {out.parent}")
   with out.open("w", newline="") as file:
     writer = csv.writer(file)
     writer.writerow(["module", "class", "parameters", "macs", "output_elements"])

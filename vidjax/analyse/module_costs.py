@@ -36,15 +36,17 @@ class ModuleCost:
 
 
 def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Convention = "real") -> list[ModuleCost]:
-  """The cost of each module in the order of execution, the whole network first.
+  """The cost of each module, the whole network first, and each one's parts behind it in the order of execution.
+
+  A module whose parts others call one by one, as BQN does with its pathways, returns what its last part does.
 
   Args:
     network: called as `(clips, train)`.
     clip_shape: `[T, H, W, C]`.
     convention: "real" counts every convolution and matrix product that is executed, attention included. "thop" counts
-      as the tables of the thesis do (thop 0.0.31): convolution, linear and BatchNorm modules only, one for each bias,
-      two for each normalised element and eleven for each one that BQN's connections resize, so that convolutions with
-      parameters of their own and attention are free.
+      as the tables of the thesis do (thop 0.0.31): convolution, linear and BatchNorm modules only, one for each bias of
+      a convolution, two for each normalised element and eleven for each one that BQN's connections resize, so that
+      convolutions with parameters of their own and attention are free.
 
   Raises:
     ValueError: another convention.
@@ -54,17 +56,24 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
   clip = jax.ShapeDtypeStruct((1, *clip_shape), jnp.float32)
   variables = jax.eval_shape(lambda clip: network.init(jax.random.key(0), clip, False), clip)
   seen: dict[str, tuple[str, int]] = {}
+  called: set[str] = set()
   thop: Counter[str] = Counter()
 
   def record(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
     path = "/".join(context.module.path)
-    first = context.method_name == "__call__" and path not in seen
+    first = context.method_name == "__call__" and path not in called
+    owners = []
     if first:
-      seen[path] = (type(context.module).__name__, 0)  # keeps the order of the calls
+      called.add(path)
+      owners = [module for module in _owners(context.module) if "/".join(module.path) not in called]
+      for module in (*owners, context.module):  # keeps the order of the calls
+        seen.setdefault("/".join(module.path), (type(module).__name__, 0))
     result = call(*args, **kwargs)
     if first:
-      seen[path] = (seen[path][0], sum(leaf.size for leaf in jax.tree.leaves(result)))
       thop[path] = _thop(context.module, args[0], result)
+      for module in (*owners, context.module):
+        elements = sum(leaf.size for leaf in jax.tree.leaves(result))
+        seen["/".join(module.path)] = (type(module).__name__, elements)
     return result
 
   def run(variables: Any, clip: jax.Array) -> Any:
@@ -79,8 +88,23 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
   macs = real if convention == "real" else thop
   return [
     ModuleCost(path, kind, _under(path, params), _under(path, macs), elements)
-    for path, (kind, elements) in seen.items()
+    for path, (kind, elements) in sorted(seen.items(), key=lambda item: _place(item[0], [*seen]))
   ]
+
+
+def _owners(module: nn.Module) -> list[nn.Module]:
+  """The modules that hold a module, from the network down."""
+  owners = []
+  while isinstance(module.parent, nn.Module):
+    module = module.parent
+    owners.insert(0, module)
+  return owners
+
+
+def _place(path: str, order: list[str]) -> list[int]:
+  """Sorts paths as a tree: a module before its parts, and parts of one module in the given order."""
+  names = path.split("/")
+  return [order.index("/".join(names[:i])) for i in range(1, len(names) + 1)] if path else []
 
 
 def _under(path: str, numbers: dict[str, int]) -> int:
@@ -91,7 +115,8 @@ def _thop(module: nn.Module, x: Any, y: Any) -> int:
   if isinstance(module, nn.BatchNorm):
     return 2 * y.size
   if isinstance(module, nn.Dense):
-    return y.size * x.shape[-1]
+    over_a_map = x.ndim > 3  # it stands for a 1x1x1 convolution of the released code
+    return y.size * (x.shape[-1] + (over_a_map and module.use_bias))
   if isinstance(module, nn.Conv):
     size = (module.kernel_size,) if isinstance(module.kernel_size, int) else module.kernel_size
     taps = math.prod(size) * x.shape[-1] // module.feature_group_count

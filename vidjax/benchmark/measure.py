@@ -25,7 +25,7 @@ PEAK = {
 }
 """Dense FLOP/s in NVIDIA's data sheets; float32 as XLA multiplies it there unless told otherwise, in TF32."""
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "grain", "opencv-contrib-python-headless")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "grain", "simplejpeg", "opencv-contrib-python-headless")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -75,6 +75,11 @@ class MultiScaleCrop:
 
   def __post_init__(self):
     _check_size(self)
+    if not self.scales or not all(0 < scale <= 1 for scale in self.scales) or self.max_distort < 0:
+      raise ConfigError(
+        f"MultiScaleCrop(scales={self.scales}, max_distort={self.max_distort}): scales are above 0 and up to 1, the "
+        "short side, and max_distort is not negative"
+      )
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
@@ -118,6 +123,10 @@ class RandomResizedCrop:
 
   def __post_init__(self):
     _check_size(self)
+    if not 0 < self.area[0] <= self.area[1] <= 1 or not 0 < self.aspect[0] <= self.aspect[1]:
+      raise ConfigError(
+        f"RandomResizedCrop(area={self.area}, aspect={self.aspect}): both must ascend from above 0, area up to 1"
+      )
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
@@ -150,9 +159,10 @@ class ScaleJitterCrop:
 
   def __post_init__(self):
     _check_size(self)
-    low, high = self.short_sides
-    if not self.size <= low <= high:
-      raise ConfigError(f"ScaleJitterCrop: short_sides={low, high} must ascend from at least size={self.size}")
+    if len(self.short_sides) != 2 or not self.size <= self.short_sides[0] <= self.short_sides[1]:
+      raise ConfigError(
+        f"ScaleJitterCrop: short_sides={self.short_sides} must be two that ascend from at least size={self.size}"
+      )
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
@@ -176,6 +186,7 @@ class CenterCrop:
 
   def __post_init__(self):
     _check_size(self)
+    _check_short_side(self)
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip; nothing is drawn."""
@@ -259,8 +270,7 @@ class TestCrops:
     _check_size(self)
     if self.crops not in (1, 3, 5, 10):
       raise ConfigError(f"TestCrops: crops={self.crops} is none of 1, 3, 5 and 10")
-    if self.short_side is not None and self.short_side < self.size:
-      raise ConfigError(f"TestCrops: short_side={self.short_side} is smaller than size={self.size}")
+    _check_short_side(self)
 
   def __call__(self, video: np.ndarray) -> np.ndarray:
     """Cuts the views."""
@@ -286,6 +296,12 @@ class TestCrops:
 def _check_size(transform: Any) -> None:
   if transform.size < 1:
     raise ConfigError(f"{type(transform).__name__}: size={transform.size} must be at least 1")
+
+
+def _check_short_side(transform: Any) -> None:
+  if transform.short_side is not None and transform.short_side < transform.size:
+    name = type(transform).__name__
+    raise ConfigError(f"{name}: short_side={transform.short_side} is smaller than size={transform.size}")
 
 
 def _centre(height: int, width: int, side: int) -> tuple[int, int]:

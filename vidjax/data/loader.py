@@ -149,7 +149,8 @@ class EvalLoader:
       for batch in iterator:
         damage = _pop_damage(batch)
         if damage and not self._skip_damaged:
-          raise InputError(f"{next(iter(damage.values()))} (--skip_damaged evaluates without such records)")
+          remedy = "--skip_damaged, or in training --config.data.skip_damaged=True, evaluates without such records"
+          raise InputError(f"{next(iter(damage.values()))} ({remedy})")
         self.damaged.update(damage)
         yield batch
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
 JPEG_QUALITY = 90
+KINDS = {"video_id": bytes, "label": int, "num_frames": int, "fps": float, "video": bytes, "encoded": bytes}
+KINDS |= {"short_side": int, "flow": bytes, "key_frames": int, "frame_labels": int}
+"""What the values of a record are."""
 
 
 class DamagedRecord(InputError):
@@ -105,7 +108,13 @@ class Record:
     except DecodeError:
       raise DamagedRecord(f"a record of {len(raw)} bytes cannot be parsed: prepare the data set again") from None
     found = {name: getattr(value, value.WhichOneof("kind") or "bytes_list").value for name, value in values.items()}
-    video_id = found["video_id"][0].decode() if found.get("video_id") else "(no video_id)"
+    video_id = found["video_id"][0] if found.get("video_id") else b"(no video_id)"
+    video_id = video_id.decode(errors="replace") if isinstance(video_id, bytes) else str(video_id)
+    wrong = [name for name, kind in KINDS.items() if found.get(name) and not isinstance(found[name][0], kind)]
+    if wrong:
+      raise DamagedRecord(
+        f"the record of {video_id} holds another kind of {', '.join(wrong)}: prepare the data set again"
+      )
     missing = [name for name in ("label", "video_id", "num_frames", "fps") if not found.get(name)]
     missing += [] if found.get("video") or found.get("encoded") else ["video"]
     if missing:
@@ -116,12 +125,14 @@ class Record:
       num_frames=found["num_frames"][0],
       fps=found["fps"][0],
       frames=found.get("video", ()),
-      encoded=found["encoded"][0] if "encoded" in found else None,
-      short_side=found["short_side"][0] if "short_side" in found else None,
+      encoded=found["encoded"][0] if found.get("encoded") else None,
+      short_side=found["short_side"][0] if found.get("short_side") else None,
       flow=found.get("flow"),
       key_frames=_integers(found, "key_frames"),
       frame_labels=_integers(found, "frame_labels"),
     )
+    if record.num_frames < 1:
+      raise DamagedRecord(f"the record of {video_id} is of {record.num_frames} frames: prepare the data set again")
     if record.encoded is None and len(record.frames) != record.num_frames:
       raise DamagedRecord(f"the record of {video_id} holds {len(record.frames)} of {record.num_frames} frames")
     return record
@@ -174,15 +185,18 @@ class Record:
     return self._from_jpegs(self.flow, flow_indices)
 
   def _from_jpegs(self, jpegs: Sequence[bytes], indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    index = indices[0]
+    index, *others = indices
     try:
-      height, width, *_ = simplejpeg.decode_jpeg_header(jpegs[index])
-      images = np.empty((len(indices), int(height), int(width), 3), np.uint8)
-      for image, index in zip(images, indices, strict=True):
+      first = simplejpeg.decode_jpeg(jpegs[index])
+      images = np.empty((len(indices), *first.shape), np.uint8)
+      images[0] = first
+      for image, index in zip(images[1:], others, strict=True):
         shape = simplejpeg.decode_jpeg(jpegs[index], buffer=image).shape
         if shape != image.shape:
-          raise ValueError(f"it has {shape[0]} x {shape[1]} pixels, other frames {height} x {width}")
-    except ValueError as error:
+          raise ValueError(
+            f"it has {shape[0]} x {shape[1]} pixels, frame {indices[0]} {image.shape[0]} x {image.shape[1]}"
+          )
+    except (ValueError, MemoryError) as error:
       reason = f"frame {index} of {self.video_id} cannot be decoded ({error})"
       raise DamagedRecord(f"{reason}: prepare the data set again") from None
     return images

@@ -1,7 +1,8 @@
 """Decoding video files of any container with PyAV: sequentially, the right way up, with errors that name the file.
 
 Files are read from the start: seeking by arithmetic is wrong on real files, and the number of frames a header states is
-often wrong too. Truncation and damage in the middle are errors, not shorter videos.
+often wrong too. Truncation and damage that FFmpeg notices are errors, not shorter videos; a Matroska, WebM or MPEG-TS
+file that was cut short looks to it like a shorter one.
 """
 
 import contextlib
@@ -88,8 +89,9 @@ def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[
     container = av.open(io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}", "r")
   except PermissionError:
     raise InputError(f"{name} may not be read: permission denied") from None
-  except FFmpegError as error:
-    raise InputError(f"{name} is not a video, or its header is damaged ({error.strerror})") from error
+  except (FFmpegError, UnicodeDecodeError) as error:
+    reason = error.strerror if isinstance(error, FFmpegError) else error
+    raise InputError(f"{name} is not a video, or its header is damaged ({reason})") from error
   with container:
     if container.format.name.endswith("_pipe") or container.format.name == "image2":
       raise InputError(f"{name} is a picture, not a video file")

@@ -91,8 +91,14 @@ def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
   for insert in inserts:
     stages = set(blocks if isinstance(insert.stages, str) else insert.stages)
     numbers = set() if isinstance(insert.blocks, str) else set(insert.blocks)
-    there = set(range(max((blocks[stage] for stage in stages & set(blocks)), default=0)))
-    if not stages or stages - set(blocks) or numbers - there or insert.blocks == ():
+    sites = [
+      (stage, i)
+      for stage in stages & set(blocks)
+      for i in range(blocks[stage])
+      if insert.chosen(stage, i, blocks[stage])
+    ]
+    idle = set() if isinstance(insert.stages, str) else stages - {stage for stage, _ in sites}
+    if not sites or idle or numbers - {i for _, i in sites}:
       raise ConfigError(
         f"Insert({type(insert.module).__name__}, stages={insert.stages}, blocks={insert.blocks!r}) has no site for "
         f"every number it gives: the backbone has stages with so many blocks: {blocks}"

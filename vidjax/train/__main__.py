@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
   config = read_config(CONFIG.value)
   workdir = pathlib.Path(WORKDIR.value)
   settings = train(config, workdir)
-  report(workdir, settings)
+  report(workdir, settings, Options(skip_damaged=config["data"].get("skip_damaged", False)))
   say(f"done in {time.monotonic() - started:.0f} s: {workdir}")
 
 
@@ -175,9 +175,10 @@ def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Mapping[str, floa
 
   def validate(state: State) -> Mapping[str, float]:
     variables = state.ema or {"params": state.params, "batch_stats": state.batch_stats}
-    batches = run.eval_loader(batch_size=run.settings.batch_size).batches()
-    summary = summarize(score_split(scorer, variables, batches), run.class_names)
-    return {name: summary[name] for name in ("top1", "top5", "mean_class")}
+    loader = run.eval_loader(batch_size=run.settings.batch_size, skip_damaged=run.data.skip_damaged)
+    summary = summarize(score_split(scorer, variables, loader.batches()), run.class_names)
+    numbers = {name: summary[name] for name in ("top1", "top5", "mean_class")}
+    return numbers | ({"damaged": len(loader.damaged)} if loader.damaged else {})
 
   return validate
 
@@ -263,14 +264,14 @@ def start_from(state: State, init: Mapping[str, Any], sharding: State, workdir: 
   return dataclasses.replace(state, ema=jax.tree.map(jnp.copy, average))  # the train step donates either for itself
 
 
-def report(workdir: pathlib.Path, settings: Settings) -> None:
+def report(workdir: pathlib.Path, settings: Settings, options: Options) -> None:
   """Evaluates the best checkpoint on the validation split and writes `workdir/evaluation`, unless that is done."""
   run = open_run(workdir, "best")
   path = workdir / "evaluation" / f"{run.data.validation_split}.json"
   with contextlib.suppress(FileNotFoundError, ValueError):  # damaged, as by a full disk: written again
     if json.loads(path.read_text())["step"] == run.step:
       return
-  summary = evaluate_runs([run], Options(), make_mesh(settings.devices), shlex.join(sys.orig_argv), progress=False)
+  summary = evaluate_runs([run], options, make_mesh(settings.devices), shlex.join(sys.orig_argv), progress=False)
   say(f"best checkpoint (step {run.step}): top-1 {summary['top1']:.2%}, top-5 {summary['top5']:.2%}; {path}")
 
 

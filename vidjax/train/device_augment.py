@@ -116,6 +116,10 @@ class OneOf:
 
   transforms: tuple[BatchTransform, ...]
 
+  def __post_init__(self):
+    if not self.transforms:
+      raise ConfigError("OneOf(transforms=()): give it some to choose from")
+
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Draws a transform and applies it."""
     choice_key, key = jax.random.split(key)
@@ -138,6 +142,10 @@ class ColorJitter:
   contrast: float = 0.4
   saturation: float = 0.4
   hue: float = 0.1
+
+  def __post_init__(self):
+    if min(self.brightness, self.contrast, self.saturation, self.hue) < 0:
+      raise ConfigError(f"{self}: none may be negative")
 
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Jitters the colours of every clip by its own draw."""
@@ -172,6 +180,14 @@ class RandomErasing:
   area: tuple[float, float] = (0.02, 1 / 3)
   aspect: tuple[float, float] = (0.3, 3.3)
   color: tuple[float, ...] = IMAGENET_MEAN
+
+  def __post_init__(self):
+    ranges = 0 < self.area[0] <= self.area[1] <= 1 and 0 < self.aspect[0] <= self.aspect[1]
+    if not ranges or not 0 <= self.probability <= 1:
+      raise ConfigError(
+        f"RandomErasing(probability={self.probability}, area={self.area}, aspect={self.aspect}): a probability lies "
+        "from 0 to 1, ranges ascend from above 0, area up to 1"
+      )
 
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Erases a box of its own from every chosen clip, the same in all its frames."""

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, ConfigError, TrainingStopped
+from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, ConfigError, InputError, TrainingStopped
 from vidjax.train.checkpoint import Checkpoints
 from vidjax.train.log import MetricsLog, Progress
 from vidjax.train.sharding import put_batch
@@ -164,7 +164,13 @@ def fit(
 
       validation = None
       if validate and not stop:
-        validation = evaluate(state)
+        try:
+          validation = evaluate(state)
+        except InputError:  # a record that cannot be read costs no step
+          if jax.process_count() == 1:  # several save together, and the others still evaluate
+            checkpoints.save(state, step, config, None)
+            checkpoints.close()
+          raise
         log.write(step, {f"validation/{name}": float(value) for name, value in validation.items()})
         shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
         progress.say(f"epoch {step / loader.batches_per_epoch:.4g}  validation  {shown}")

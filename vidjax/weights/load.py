@@ -89,6 +89,9 @@ def load_weights(
   """
   if inflation not in ("mean", "centre"):
     raise ConfigError(f"load_weights(inflation={inflation!r}): must be 'mean' or 'centre'")
+  for key, prefixes in (("new", new), ("unused", unused)):
+    if isinstance(prefixes, str):
+      raise ConfigError(f"load_weights({key}={prefixes!r}): must be a tuple of prefixes, ({prefixes!r},)")
   tensors = source if isinstance(source, Mapping) else read_tensors(source)
   keys = {"/".join(key): key for key in traverse_util.flatten_dict(dict(variables))}  # a key may hold a slash itself
   ours: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
@@ -124,7 +127,7 @@ def load_weights(
     origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
     if not loaded:
       raise InputError(
-        f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}, ...; {wrong[0]}. Take a "
+        f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}; {wrong[0]}. Take a "
         "checkpoint of this family of networks (README: weights), or rename its tensors"
       )
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""

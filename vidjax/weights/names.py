@@ -223,7 +223,8 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
     the namings without that, by which a single checkpoint fills all parts.
   """
   split = {path: path.partition("/")[2].rpartition("/")[::2] for path in paths}
-  modules = {re.sub(r"^(classifier|hidden)_(busy|quiet)$", r"\2/\1", module): module for module, _ in split.values()}
+  places = {module: re.sub(r"^(classifier|hidden)_(busy|quiet)$", r"\2/\1", module) for module, _ in split.values()}
+  modules = {place: module for module, place in places.items()}
   owners = sorted({match[1].removesuffix("backbone/") for module in modules if (match := FIRST.fullmatch(module))})
   styles = ("released", "prefixed", "plain") if owners == sorted(PATHWAYS) else ("prefixed", "plain")
   found = []
@@ -246,7 +247,7 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
       naming, taken = {}, set()
       for path, (module, leaf) in sorted(split.items()):
         name = ours.get(module) if leaf in LEAVES else None
-        part = next(filter(module.startswith, owners), "") if style == "plain" else ""
+        part = next(filter(places[module].startswith, owners), "") if style == "plain" else ""
         if name and (part, name, leaf) not in taken:  # of two plug-ins released under one the second keeps its path
           taken.add((part, name, leaf))
           naming[path] = Released(f"{name.name}.{LEAVES[leaf]}", name.axes)

@@ -1,15 +1,18 @@
 """PyTorch's files, of zip format and of the legacy one (before 1.6), read without PyTorch and without trusting pickles.
 
-A pickle is a program that calls what it names. Here it may name the few things in `_ALLOWED` alone, none of which does
-more than hold its arguments; anything else is refused by its name.
+A pickle is a program that calls what it names and may write to it. Here it may name the few things in `_ALLOWED` alone,
+none of which does more than hold its arguments, and gets a copy of those that can be written to; anything else is
+refused by its name.
 """
 
 import collections
+import functools
 import math
 import os
 import pathlib
 import pickle
 import struct
+import types
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import IO, Any, NamedTuple
@@ -21,16 +24,16 @@ from vidjax.errors import InputError
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 DTYPES: dict[str, Any] = {
-  "BoolStorage": np.bool_,
-  "ByteStorage": np.uint8,
-  "CharStorage": np.int8,
-  "ShortStorage": np.int16,
-  "IntStorage": np.int32,
-  "LongStorage": np.int64,
-  "HalfStorage": np.float16,
-  "BFloat16Storage": ml_dtypes.bfloat16,
-  "FloatStorage": np.float32,
-  "DoubleStorage": np.float64,
+  "torch.BoolStorage": np.bool_,
+  "torch.ByteStorage": np.uint8,
+  "torch.CharStorage": np.int8,
+  "torch.ShortStorage": np.int16,
+  "torch.IntStorage": np.int32,
+  "torch.LongStorage": np.int64,
+  "torch.HalfStorage": np.float16,
+  "torch.BFloat16Storage": ml_dtypes.bfloat16,
+  "torch.FloatStorage": np.float32,
+  "torch.DoubleStorage": np.float64,
 }
 
 
@@ -81,9 +84,9 @@ _ALLOWED: dict[str, Any] = {
   "torch._utils._rebuild_tensor": _tensor,
   "torch._utils._rebuild_tensor_v2": _tensor,
   "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
-  **{f"torch.{name}": np.dtype(dtype) for name, dtype in DTYPES.items()},
+  **{name: name for name in DTYPES},  # a dtype itself could be written to
   **dict.fromkeys(("numpy.dtype", "numpy.ndarray", "_codecs.encode", "torch.device", "argparse.Namespace"), _Unread),
-  **{"collections.Counter": collections.Counter, "builtins.set": set, "__builtin__.set": set},
+  **{"collections.Counter": dict, "builtins.set": set, "__builtin__.set": set},
   **dict.fromkeys((f"torch.{name}" for name in ("float16", "bfloat16", "float32", "float64", "int64")), _Unread),
   **{f"numpy.{core}.multiarray.{name}": _Unread for core in ("core", "_core") for name in ("scalar", "_reconstruct")},
 }
@@ -95,19 +98,21 @@ class _Unpickler(pickle.Unpickler):
     self.storages: dict[str, np.dtype] = {}
 
   def find_class(self, module: str, name: str) -> Any:
-    try:
-      return _ALLOWED[f"{module}.{name}"]
-    except KeyError:
+    found = _ALLOWED.get(f"{module}.{name}")
+    if found is None:
       raise InputError(
         f"its pickle asks for {module}.{name}, which is no part of a checkpoint and may run code: "
         "save the state_dict alone, in PyTorch, if you trust the file"
-      ) from None
+      )
+    if found is _Unread:
+      return type("_Unread", (_Unread,), {})
+    return functools.partial(found) if isinstance(found, types.FunctionType) else found
 
   def persistent_load(self, pid: Any) -> _Storage:
     kind, dtype, key, _, size, *view = pid
-    if kind != "storage" or not isinstance(dtype, np.dtype):
+    if kind != "storage" or dtype not in DTYPES:
       raise InputError(f"its pickle refers to {kind!r}, which is no storage of numbers")
-    self.storages[key] = dtype
+    self.storages[key] = dtype = np.dtype(DTYPES[dtype])
     if view and view[0] is not None:  # legacy only: a storage that is a part of another one
       _, start, size = view[0]
       return _Storage(dtype, key, size, start)
