@@ -139,6 +139,10 @@ class Run:
     self.class_names = class_names or self.dataset.class_names
     self.network: nn.Module = build(config["model"], num_classes=len(self.class_names))
     self.sampler: Sampler = build(config["sampler"])
+    for part in config["transforms"]:
+      pairs = part.get("swap") or ()
+      if any(not 0 <= label < len(self.class_names) for pair in pairs for label in pair):
+        raise ConfigError(f"config.transforms: swap={pairs} names labels beyond the {len(self.class_names)} classes")
     test = build(config["test"])
     if not isinstance(test, TestCrops):
       raise ConfigError(f"config.test.make={config['test']['make']!r}: must be vidjax.data.augment.TestCrops")

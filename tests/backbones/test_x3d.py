@@ -10,6 +10,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vidjax.analyse.cost import count_macs
+from vidjax.analyse.module_costs import module_costs
 from vidjax.backbones.x3d import X3D, Block, Stem
 from vidjax.errors import ConfigError
 from vidjax.networks.recognizer import Recognizer
@@ -137,6 +138,8 @@ def test_parameters_and_costs(num_classes, frames, size, params, gmacs):
   assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == params
   macs = count_macs(lambda variables, clip: network.apply(variables, clip, False), variables, clip)
   assert macs / 1e9 == pytest.approx(gmacs, rel=0.005)
+  if size == 256:
+    assert module_costs(network, clip.shape[1:], "thop")[0].macs / 1e9 == pytest.approx(6.394, rel=0.001)
 
 
 def test_the_factors_give_the_published_blocks_and_widths():

@@ -153,3 +153,22 @@ def test_refuses_what_cannot_be_cut():
     TestCrops(10, short_side=9)
   with pytest.raises(ConfigError, match="short_sides"):
     ScaleJitterCrop(300)
+
+
+@pytest.mark.parametrize(
+  ("make", "values"),
+  [
+    (CenterCrop, {"short_side": 20}),
+    (ScaleJitterCrop, {"short_sides": (60,)}),
+    (MultiScaleCrop, {"scales": ()}),
+    (MultiScaleCrop, {"scales": (2.0,)}),
+    (MultiScaleCrop, {"max_distort": -1}),
+    (RandomResizedCrop, {"area": (-1.0, 0.5)}),
+    (RandomResizedCrop, {"area": (1.0, 0.1)}),
+    (RandomResizedCrop, {"area": (0.5, 3.0)}),
+    (RandomResizedCrop, {"aspect": (0.0, 1.0)}),
+  ],
+)
+def test_values_no_crop_can_have_are_named(make, values):
+  with pytest.raises(ConfigError, match=f"{make.__name__}.*{next(iter(values))}"):
+    make(48, **values)

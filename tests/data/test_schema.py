@@ -116,6 +116,29 @@ def test_damage_is_named(tmp_path, make_video, raw):
     short.decode([0, 30])
 
 
+@pytest.mark.parametrize(
+  ("name", "values"), [("label", b"x"), ("video", 1), ("fps", b"x"), ("num_frames", 1.0), ("video_id", 1)]
+)
+def test_values_of_another_kind_are_damage(raw, name, values):
+  message = schema._example_message().FromString(raw)
+  feature = message.features.feature[name]
+  kind = {bytes: "bytes_list", int: "int64_list", float: "float_list"}[type(values)]
+  feature.Clear()
+  getattr(feature, kind).value.append(values)
+  with pytest.raises(DamagedRecord, match=f"another kind of {name}"):
+    Record.parse(message.SerializeToString())
+
+
+def test_an_id_that_is_no_text_and_a_picture_too_large_for_memory(raw):
+  message = schema._example_message().FromString(raw)
+  message.features.feature["video_id"].bytes_list.value[:] = [b"\xff\xfe"]
+  assert Record.parse(message.SerializeToString()).num_frames == 12
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(np, "empty", lambda *_: (_ for _ in ()).throw(MemoryError("21 GiB")))
+    with pytest.raises(DamagedRecord, match=r"cannot be decoded \(21 GiB\)"):
+      Record.parse(raw).decode([0])
+
+
 def test_a_record_short_of_frames_is_damaged(tmp_path):
   example = {**jpeg_example(), "num_frames": 13}
   with pytest.raises(DamagedRecord, match=r"a/b\.avi holds 12 of 13 frames"):

@@ -99,10 +99,11 @@ def test_golden_connections(file, direction, shared_golden):
   ("network", "frames", "parameters", "gmac", "thop"),
   [
     (BQN(ResNet(50, inserts=SHIFT), 174, **RELEASED), 24, 47_678_506, 60.26, 60.22),
+    (BQN(ResNet(50, inserts=SHIFT), 174, **RELEASED), 48, 47_678_506, 120.5, 120.4),
     (BQN(X3D(), 174, **RELEASED_X3D), 48, 7_083_660, 10.18, 9.715),
     (BQN(ResNet(101, inserts=SHIFT), 174, **RELEASED), 48, 86_152_234, 229.2, 229.3),
   ],
-  ids=["resnet50", "x3d", "resnet101"],
+  ids=["resnet50", "resnet50_48", "x3d", "resnet101"],
 )
 def test_sizes_are_the_published_ones(network, frames, parameters, gmac, thop):
   x = jax.ShapeDtypeStruct((1, frames, 256, 256, 3), jnp.float32)

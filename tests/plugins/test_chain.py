@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.analyse.module_costs import module_costs
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.build import build
 from vidjax.errors import ConfigError
@@ -72,10 +73,12 @@ def test_size_of_five_in_a_resnet50():
     Insert(chain((3, 3, 3)), "after", (4,), (0, 2, 4)),
   )
   network = Recognizer(ResNet(50, inserts=inserts), 400)
-  clip = jax.ShapeDtypeStruct((1, 8, 64, 64, 3), jnp.float32)
+  clip = jax.ShapeDtypeStruct((1, 8, 224, 224, 3), jnp.float32)
   variables = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), clip)
   masks = 2 * 32 * 256 * 3 * 7 * 7 + 3 * 32 * 512 * 3 * 3 * 3
   assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == 35_946_704 - masks
+  for convention, gmac in (("real", 105.95), ("thop", 41.143)):
+    assert module_costs(network, clip.shape[1:], convention)[0].macs / 1e9 == pytest.approx(gmac, rel=1e-3)
 
 
 def test_a_chain_of_nothing():

@@ -80,8 +80,12 @@ def test_a_wrong_place_is_named(arguments, message):
     Insert(TSM(), **arguments)
 
 
+DEEP = {"stages": (2, 4), "blocks": (3,)}
+"""Of a ResNet-50 res4 has such a block and res2 none."""
+
+
 @pytest.mark.parametrize("backbone", [MiniResNet, ResNet])
-@pytest.mark.parametrize("sites", [{"stages": (7,)}, {"stages": (2, 7)}, {"stages": ()}, {"blocks": (0, 9)}])
+@pytest.mark.parametrize("sites", [{"stages": (7,)}, {"stages": (2, 7)}, {"stages": ()}, {"blocks": (0, 9)}, DEEP])
 def test_an_insert_without_a_site_is_an_error(backbone, sites):
   network = backbone(inserts=(Insert(TSM(), "before", **sites),))
   with pytest.raises(ConfigError, match=r"Insert\(TSM, .*has no site"):

@@ -31,6 +31,7 @@ from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.backbones.x3d import X3D
+from vidjax.errors import ConfigError
 from vidjax.inputs.mbpm import MBPM
 from vidjax.networks.bqn import BQN
 from vidjax.networks.recognizer import Recognizer
@@ -215,6 +216,24 @@ class TwoStreams(nn.Module):
   def __call__(self, clips, train):
     weight = self.param("weight", nn.initializers.ones, (2,))
     return weight[0] * self.spatial(clips, train).logits + weight[1] * self.temporal(clips, train).logits
+
+
+def test_one_checkpoint_fills_both_pathways_and_their_heads():
+  network = BQN(X3D(0.5, 0.5), 3, lateral_kernels=(3,), hidden=8, consensus="features", shared_classifier=False)
+  single = torch_tensors(fresh(Recognizer(X3D(0.5, 0.5), 3, consensus="features", hidden=8), size=64))
+  loaded, report = load_weights(fresh(network, size=64, frames=6), single)
+  params = loaded["params"]
+  for name in ("hidden", "classifier"):
+    jax.tree.map(np.testing.assert_array_equal, params[f"{name}_busy"], params[f"{name}_quiet"])
+    assert f"params/{name}_busy/kernel" in report.loaded
+  assert not report.unused
+
+
+def test_a_prefix_in_place_of_a_tuple_is_named():
+  variables = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
+  for key in ("new", "unused"):
+    with pytest.raises(ConfigError, match=rf"{key}='fc'.*\('fc',\)"):
+      load_weights(variables, {}, **{key: "fc"})
 
 
 def test_parts_with_backbones_of_their_own(tmp_path):
