@@ -1,6 +1,7 @@
 """MobileNetV2 (Sandler et al., CVPR 2018; thesis 5.5.1) on images `[B,H,W,C]` and clips `[B,T,H,W,C]` alike.
 
-The layout is torchvision's and that of TSM's released code. Pixels are normalised as for ResNet (ImageNet's mean and
+The layout is torchvision's. That of TSM's released code is the same at width 1; at others it keeps the stem's width and
+rounds the rest up, which `stages` can say. Pixels are normalised as for ResNet (ImageNet's mean and
 standard deviation).
 """
 

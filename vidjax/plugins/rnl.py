@@ -34,7 +34,8 @@ class RNL(nn.Module):
     form: "gaussian" (Eq. 4.5), "dot" (Eq. 4.6), "cosine" (Eq. 4.7), or "dot_relu": the released code's dot product.
     aggregation: F_theta: "conv", one kernel per channel; "average" (of zeros beyond the border, too) or "max" pooling;
       "grouped", the released code's way to the same function: a convolution of groups of 32 channels times a constant
-      diagonal mask. That code counts its mask among the parameters.
+      diagonal mask. That code counts its mask among the parameters. With a kernel of (1, 1, 1) it has no F_theta: take
+      "average" for its weights.
     sub_sample: max-pool keys and values 1x2x2; an option of the released code.
     batch_norm: False starts W_z at zero instead of the BN after it; an option of the released code.
   """
