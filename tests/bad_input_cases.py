@@ -159,6 +159,8 @@ CASES = (
   Case("mixing by no weight", FILE, ("Mixup(alpha=-1.0", "alpha must be positive"),
     config("c.device_transforms = ({'make': 'vidjax.train.device_augment.Mixup', 'alpha': -1.0},)")),
   Case("size of nothing", TRAIN + " --config.test.size=0", ("size=0",)),
+  Case("device transform on the host", TRAIN + " --config.transforms[0].make=vidjax.train.device_augment.ColorJitter",
+    ("ColorJitter belongs to config.device_transforms",)),
   Case("clips of different sizes", FILE.replace("--config.transforms[0].size=16", ""), ("different sizes", "crop"),
     config("c.transforms = ()")),
   # Data sets

@@ -104,6 +104,13 @@ def check_sections(config: Mapping[str, Any]) -> None:
     parts = config[name]
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Mapping) and "make" in part for part in parts):
       raise ConfigError(f"config.{name}={parts!r}: must be a tuple of mappings with the key 'make'")
+  for name, elsewhere, right in (
+    ("transforms", "vidjax.train.device_augment.", "device_transforms"),
+    ("device_transforms", "vidjax.data.", "transforms"),
+  ):
+    for part in config[name]:
+      if str(part["make"]).startswith(elsewhere):
+        raise ConfigError(f"config.{name}: {part['make']} belongs to config.{right}")
 
 
 class Run:
