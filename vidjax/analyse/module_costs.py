@@ -71,8 +71,8 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
     result = call(*args, **kwargs)
     if first:
       thop[path] = _thop(context.module, args[0], result)
+      elements = sum(leaf.size for leaf in jax.tree.leaves(result))
       for module in (*owners, context.module):
-        elements = sum(leaf.size for leaf in jax.tree.leaves(result))
         seen["/".join(module.path)] = (type(module).__name__, elements)
     return result
 
@@ -86,9 +86,10 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
   leaves: dict[str, Any] = flatten_dict(variables.get("params", {}), sep="/")  # pyright: ignore[reportAssignmentType]
   params = {path: leaf.size for path, leaf in leaves.items()}
   macs = real if convention == "real" else thop
+  order = {path: i for i, path in enumerate(seen)}
   return [
     ModuleCost(path, kind, _under(path, params), _under(path, macs), elements)
-    for path, (kind, elements) in sorted(seen.items(), key=lambda item: _place(item[0], [*seen]))
+    for path, (kind, elements) in sorted(seen.items(), key=lambda item: _place(item[0], order))
   ]
 
 
@@ -101,10 +102,10 @@ def _owners(module: nn.Module) -> list[nn.Module]:
   return owners
 
 
-def _place(path: str, order: list[str]) -> list[int]:
+def _place(path: str, order: dict[str, int]) -> list[int]:
   """Sorts paths as a tree: a module before its parts, and parts of one module in the given order."""
   names = path.split("/")
-  return [order.index("/".join(names[:i])) for i in range(1, len(names) + 1)] if path else []
+  return [order["/".join(names[:i])] for i in range(1, len(names) + 1)] if path else []
 
 
 def _under(path: str, numbers: dict[str, int]) -> int:
