@@ -18,13 +18,14 @@ Task = Callable[[], object]
 def measure_data(config: Mapping[str, Any], steps: int, warmup: int, runs: int) -> dict[str, Any]:
   """Times the loader a config describes; after each run, the bare decoding of the same frames of the same records.
 
-  Decoding alone takes JPEG bytes that lie in memory and throws the images away, in as many threads as the loader has.
+  One loader serves all runs, as in training; what it read ahead meanwhile is passed over before the next. Decoding
+  alone takes JPEG bytes that lie in memory and throws the images away, in as many threads as the loader has.
   CPU time is that of all threads; of worker processes it is not known.
 
   Args:
     config: plain nested dicts, as `configs/default.py`.
     steps: batches in a run.
-    warmup: batches before each run.
+    warmup: batches before each run, at least those that may lie ready.
     runs: runs; every number comes as the median over them, with the smallest and the largest.
 
   Raises:
@@ -38,18 +39,19 @@ def measure_data(config: Mapping[str, Any], steps: int, warmup: int, runs: int) 
   loader = run.train_loader(config["train"]["batch_size"])
   workers = loader.num_processes or loader.num_threads
   cv2.setNumThreads(0)
+  warmup = max(warmup, 3 * workers)  # two batches for each worker lie ready, and one is in its hands
   say(f"{runs} x ({warmup} + {steps} batches from the loader, then decoding the frames of the {steps} alone)")
   loading, decoding = [], []
-  for number in range(runs):
-    with contextlib.closing(loader.batches(number * (warmup + steps))) as batches:
+  with contextlib.closing(loader.batches()) as batches:
+    for _ in range(runs):
       for _ in itertools.islice(batches, warmup):
         pass
       with _Clock() as clock:
         taken = [(batch["index"], batch["frame_index"]) for batch in itertools.islice(batches, steps)]
-    clips = sum(len(index) for index, _ in taken)
-    loading.append(clock.times / clips)
-    tasks = [_tasks(loader.source, *batch, run.flow) for batch in taken]
-    decoding.append(_decode(tasks, workers) / clips)
+      clips = sum(len(index) for index, _ in taken)
+      loading.append(clock.times / clips)
+      tasks = [_tasks(loader.source, *batch, run.flow) for batch in taken]
+      decoding.append(_decode(tasks, workers) / clips)
   (wall, cpu), (bare_wall, bare_cpu) = np.transpose(loading), np.transpose(decoding)
   results = {
     "batch size": config["train"]["batch_size"],
