@@ -65,7 +65,13 @@ def no_frame(tmp: pathlib.Path) -> None:
 
 def other_classes(tmp: pathlib.Path) -> None:
   path = tmp / "run" / "class_names.txt"
-  path.write_text(path.read_text() + "stand\n")
+  path.write_text(path.read_text().replace("walk", "stand"))
+
+
+def prepared_again(tmp: pathlib.Path) -> None:
+  """Leaves the copied run at a data set that has another size now."""
+  path = tmp / "run" / "data.json"
+  path.write_text(path.read_text().replace('"records": ', '"records": 1'))
 
 
 def on_data(name: str) -> Callable[[pathlib.Path], object]:

@@ -151,6 +151,12 @@ def _examples(
   sequences = collections.defaultdict(lambda: folder.split_sequence(fractions))
   splits: dict[str, str] = {}
   with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
+
+    def show(reason: str) -> None:
+      bar.console.print(f"refused: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+    for reason in report.refused:
+      show(reason)
     task = bar.add_task("preparing", total=len(films))
     for film, future in _in_order(lambda film: _read(film, storage), films, workers):
       try:
@@ -158,7 +164,7 @@ def _examples(
       except (InputError, OSError) as error:
         reason = f"{film.line}: {error}" if film.line else str(error)
         report.refused.append(reason)
-        bar.console.print(f"refused: {reason}", markup=False, highlight=False, soft_wrap=True)
+        show(reason)
       else:
         split = film.split or splits.get(film.copy_of) or next(sequences[film.label])
         splits[film.name] = split
@@ -193,16 +199,18 @@ def _read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]],
   """The examples of a film, and the number of frames its header states; raises an InputError for an unreadable file."""
   name = film.name.encode("utf-8", "backslashreplace").decode()
   if film.line and not film.path.exists():
+    if film.path == pathlib.Path(film.name):
+      raise InputError(f"{name} does not exist")
+    home = film.path.absolute().parents[len(pathlib.Path(film.name).parts) - 1]
     hint = ", with / between folders" if "\\" in name else ""
-    raise InputError(
-      f"{name} does not exist in {film.path.absolute().parent}: paths are relative to the list's folder{hint}"
-    )
+    raise InputError(f"{name} does not exist in {home}: paths are relative to the list's folder{hint}")
   info = video_file.probe(film.path, name)
   frames, grey = video_file.decode(film.path, storage.short_side, name=name), []
   if storage.flow:
     frames = flow.keep_grey(frames, grey)
   if storage.encoding == "video":
     count = sum(1 for _ in frames)
+    _check_flow(storage, name, count)
     file = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
     file |= {"flow": flow.encode_flow(grey[:-1], grey[1:])} if storage.flow else {}
     return [schema.example(film.label, name, info.fps, count, **file)], info.num_frames
@@ -214,11 +222,18 @@ def _read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]],
     return schema.example(film.label, video_id, info.fps, stop - start, video=jpegs[start:stop], **between)
 
   if not storage.clip_seconds:
+    _check_flow(storage, name, len(jpegs))
     return [clip(name, 0, len(jpegs))], info.num_frames
   if not info.fps:
     raise InputError(f"{name} states no frame rate, so it cannot be cut into clips of some seconds")
   edges = cut(len(jpegs), max(1, round(info.fps * storage.clip_seconds)))
+  _check_flow(storage, f"a clip of {name}", min(stop - start for start, stop in edges))
   return [clip(f"{name}#{number:04d}", *edge) for number, edge in enumerate(edges)], info.num_frames
+
+
+def _check_flow(storage: Storage, what: str, num_frames: int) -> None:
+  if storage.flow and num_frames < 2:
+    raise InputError(f"{what} has {num_frames} frame, and flow takes two")
 
 
 def cut(num_frames: int, length: int) -> list[tuple[int, int]]:

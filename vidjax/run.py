@@ -11,14 +11,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.build import build, nearest
+from vidjax.build import build, locate, nearest
 from vidjax.data.augment import Flip, TestCrops
 from vidjax.data.batches import Sampler
 from vidjax.data.dataset import Dataset, open_dataset
 from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
-from vidjax.train.checkpoint import load_variables
+from vidjax.train.checkpoint import check_shapes, load_variables, shapes
 from vidjax.train.device_augment import Normalise
 from vidjax.train.loop import Settings
 from vidjax.types import Tree
@@ -27,6 +27,23 @@ MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule
 PLAIN = ("data", "init", "train")
 LISTS = ("transforms", "device_transforms", "losses")
 SECTIONS = ("seed", *MADE, *PLAIN, *LISTS)
+ROOMS = {
+  "vidjax.data.sampling.": "sampler",
+  "vidjax.data.augment.": "transforms",
+  "vidjax.data.rand_augment.RandAugment": "transforms",
+  "vidjax.data.augment.TestCrops": "test",
+  "vidjax.train.device_augment.": "device_transforms",
+  "vidjax.train.device_augment.Normalise": "normalise",
+  "vidjax.networks.": "model",
+  "vidjax.losses.": "losses",
+  "vidjax.train.multitask.": "blend",
+  "vidjax.train.optimizer.make_optimizer": "optimizer",
+  "vidjax.train.schedules.": "schedule",
+}
+"""Where vidjax keeps what a section makes; of several that fit the longest counts."""
+
+Sizes = dict[str, dict[str, int]]
+"""Split -> {"records", "bytes"}: tells whether a data set was prepared anew."""
 
 FREE = (
   "data.dir",
@@ -104,13 +121,23 @@ def check_sections(config: Mapping[str, Any]) -> None:
     parts = config[name]
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Mapping) and "make" in part for part in parts):
       raise ConfigError(f"config.{name}={parts!r}: must be a tuple of mappings with the key 'make'")
-  for name, elsewhere, right in (
-    ("transforms", "vidjax.train.device_augment.", "device_transforms"),
-    ("device_transforms", "vidjax.data.", "transforms"),
-  ):
-    for part in config[name]:
-      if str(part["make"]).startswith(elsewhere):
-        raise ConfigError(f"config.{name}: {part['make']} belongs to config.{right}")
+  for name in (*MADE, *LISTS):
+    for part in config[name] if name in LISTS else (config[name],):
+      _check_room(name, part["make"])
+
+
+def _check_room(section: str, make: Any) -> None:
+  """Raises ConfigError where something of vidjax is made in a section that it does not belong to."""
+  if not str(make).startswith("vidjax."):
+    return
+  homes = [room for room in ROOMS if make.startswith(room)]
+  if not homes:
+    locate(make)  # a misspelt name is the likelier mistake, and has its own message
+    rooms = " or ".join(room.rstrip(".") for room, name in ROOMS.items() if name == section)
+    raise ConfigError(f"config.{section}: {make} does not belong there; choose from {rooms}")
+  home = ROOMS[max(homes, key=len)]
+  if home != section:
+    raise ConfigError(f"config.{section}: {make} belongs to config.{home}")
 
 
 class Run:
@@ -171,6 +198,12 @@ class Run:
         )
       self._dataset = dataset
     return self._dataset
+
+  @property
+  def sizes(self) -> Sizes:
+    """Records and bytes of every split of the data set."""
+    sources = {split: self.dataset.source(split) for split in self.dataset.splits}
+    return {split: {"records": len(source), "bytes": source.num_bytes} for split, source in sources.items()}
 
   @property
   def clip_shape(self) -> tuple[int, int, int, int]:
@@ -252,17 +285,25 @@ def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best", data_d
   run = Run(config, class_names)
   run.workdir = workdir
   run.variables, run.step = load_variables(workdir, checkpoint)
+  fresh = jax.eval_shape(lambda: run.network.init(jax.random.key(0), jnp.zeros((1, *run.clip_shape)), False))
+  wanted = {"params": fresh["params"], "batch_stats": fresh.get("batch_stats", {})}
+  files = f"; config.json or class_names.txt in {workdir} is not that of the training: put it back"
+  check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", files)
   return run
 
 
-def write_folder(workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str]) -> None:
-  """Writes `config.json` and `class_names.txt`."""
+def write_folder(
+  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], sizes: Sizes | None = None
+) -> None:
+  """Writes `config.json`, `class_names.txt` and, given the sizes of the data set, `data.json`."""
   if workdir.is_file():
     raise InputError(f"{workdir} is a file: choose another --workdir")
   if set("[\\") & set(str(workdir.absolute())):  # it takes them for a pattern and finds nothing
     raise InputError(f"{workdir}: Orbax cannot read from a path with '[' or a backslash: choose another --workdir")
   workdir.mkdir(parents=True, exist_ok=True)
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
+  if sizes:
+    (workdir / "data.json").write_text(json.dumps(sizes) + "\n")
   partial = workdir / ".config.json"
   partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
   partial.rename(workdir / "config.json")  # last and at once: a folder with a config is complete
@@ -274,13 +315,18 @@ def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
     raise InputError(f"{workdir} is not a run's folder (no config.json): name the --workdir of a training run")
   try:
     config = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
-    return config, (workdir / "class_names.txt").read_text(encoding="utf-8").splitlines()
+    class_names = (workdir / "class_names.txt").read_text(encoding="utf-8").splitlines()
+    if not isinstance(config, dict) or not class_names:
+      raise ValueError(f"{'class_names.txt' if isinstance(config, dict) else 'config.json'} holds something else")
+    return config, class_names
   except (ValueError, FileNotFoundError) as error:
     raise InputError(f"{workdir} is damaged ({error}): train again in a new --workdir") from error
 
 
-def check_same(workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str]) -> None:
-  """Raises InputError naming the keys in which a config differs from the one the folder was trained with."""
+def check_same(
+  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], sizes: Sizes | None = None
+) -> None:
+  """Raises InputError naming in what a config or a data set differs from the one the folder was trained with."""
   before, names_before = read_folder(workdir)
   old, new = ({"data.stream": "video", **_flat(given)} for given in (before, config))  # older runs could not choose
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(FREE)]
@@ -290,6 +336,12 @@ def check_same(workdir: pathlib.Path, config: Mapping[str, Any], class_names: li
     more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
     shown = "; ".join(f"{key}: {old.get(key)} there, {new.get(key)} here" for key in changed[:5])
     raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
+  path = workdir / "data.json"
+  if sizes and path.is_file() and path.read_text() != json.dumps(sizes) + "\n":
+    raise InputError(
+      f"{config['data']['name']} is not what {workdir} was trained on (now {sizes}, then {path.read_text().strip()}): "
+      f"prepare it as it was, choose another --workdir, or remove {path} to go on regardless"
+    )
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -182,11 +182,12 @@ def test_one_video_in_a_class_goes_into_train(videos, tmp_path):
 def test_refused_files_of_a_list_are_named_by_their_line(videos, tmp_path):
   (tmp_path / "empty.mp4").touch()
   rows = [f"videos/{label}/{n}.mp4;{label}" for label in ("run", "walk") for n in range(3)]
-  (tmp_path / "list.csv").write_text("\n".join([*rows, "empty.mp4;walk", "gone.mp4;walk", "videos;walk"]))
+  (tmp_path / "list.csv").write_text("\n".join([*rows, "empty.mp4;walk", "videos/gone.mp4;walk", "videos;walk"]))
   report = prepare_folder(tmp_path / "list.csv", "mine", tmp_path)
   assert sorted(report.refused) == [
     f"{tmp_path}/list.csv, line 7: empty.mp4 is empty (0 bytes)",
-    f"{tmp_path}/list.csv, line 8: gone.mp4 does not exist in {tmp_path}: paths are relative to the list's folder",
+    f"{tmp_path}/list.csv, line 8: videos/gone.mp4 does not exist in {tmp_path}: paths are relative to the list's "
+    "folder",
     f"{tmp_path}/list.csv, line 9: videos is a folder, not a video file",
   ]
 

@@ -122,7 +122,7 @@ def _size(path: str | os.PathLike, name: str) -> int:
 
 
 def _name(video: str | os.PathLike | bytes) -> str:
-  return f"a file of {len(video)} bytes" if isinstance(video, bytes) else os.fspath(video)
+  return f"a file of {len(video)} bytes" if isinstance(video, bytes) else os.fspath(video) or "''"
 
 
 def _target_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:

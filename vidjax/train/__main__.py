@@ -194,11 +194,14 @@ def show_batch(
 
 
 def claim_folder(workdir: pathlib.Path, run: Run) -> None:
-  """Writes what `open_run` needs into a new folder; raises InputError where another config was trained in it."""
+  """Writes what `open_run` needs into a new folder.
+
+  Raises InputError where another config was trained in it, or the data set has changed since.
+  """
   if has_checkpoint(workdir):
-    check_same(workdir, run.config, run.class_names)
+    check_same(workdir, run.config, run.class_names, run.sizes)
   elif jax.process_index() == 0:
-    write_folder(workdir, run.config, run.class_names)
+    write_folder(workdir, run.config, run.class_names, run.sizes)
 
 
 @contextlib.contextmanager

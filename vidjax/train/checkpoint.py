@@ -89,8 +89,8 @@ class Checkpoints:
     if step is None:
       raise InputError("there is no complete checkpoint to go on from")
     with _reading(self._manager.directory / str(step)):
-      saved = _shapes(self._manager.item_metadata(step)["state"].tree)
-    check_shapes(saved, _shapes(abstract), f"checkpoint {step}")
+      saved = shapes(self._manager.item_metadata(step)["state"].tree)
+    check_shapes(saved, shapes(abstract), f"checkpoint {step}")
     with _reading(self._manager.directory / str(step)):
       restored = self._manager.restore(
         step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
@@ -242,7 +242,8 @@ def _under(path: str, prefix: str) -> bool:
   return path == prefix or path.startswith(prefix.rstrip("/") + "/")
 
 
-def _shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
+def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
+  """Path, joined by "/" -> shape of every array of a tree."""
   flat = jax.tree_util.tree_leaves_with_path(tree)
   return {"/".join(_name(key) for key in path): tuple(x.shape) for path, x in flat}
 
