@@ -14,7 +14,7 @@ from ml_collections import config_flags
 from vidjax.errors import ConfigError, InputError, run_main
 
 CONFIG = config_flags.DEFINE_config_file("config")
-KIND = flags.DEFINE_enum("kind", "good", ["good", "input", "disk", "bug", "much", "pipe"], "how it ends")
+KIND = flags.DEFINE_enum("kind", "good", ["good", "input", "disk", "write", "bug", "much", "pipe"], "how it ends")
 WORKDIR = flags.DEFINE_string("workdir", None, "where to")
 
 def main(argv):
@@ -28,6 +28,8 @@ def main(argv):
     raise InputError("no data set 'x': run the other command first")
   if KIND.value == "disk":
     raise OSError(errno.ENOSPC, "No space left on device", "/some/file")
+  if KIND.value == "write":
+    raise OSError(errno.ENOSPC, "No space left on device")
   if KIND.value == "bug":
     raise RuntimeError("a bug")
   if KIND.value == "pipe":
@@ -142,6 +144,12 @@ def test_disk_trouble_names_the_file_and_a_remedy(number, capsys):
     raise OSError(number, "trouble", "runs/a")
   assert stopped.value.code == 2
   assert capsys.readouterr().err.startswith("error: runs/a: ")
+
+
+def test_a_full_disk_that_the_system_does_not_name(command):
+  result = command("--workdir=some/runs", "--config=config.py", "--kind=write")
+  assert result.returncode == 2
+  assert result.stderr.startswith("error: while writing below --workdir=some/runs: the disk is full")
 
 
 def test_other_system_errors_are_bugs():

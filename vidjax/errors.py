@@ -77,7 +77,16 @@ def one_line() -> Iterator[None]:
     }
     if error.errno not in remedies:
       raise
-    _stop(f"{error.filename or 'while writing'}: {remedies[error.errno]}")
+    _stop(f"{error.filename or _written()}: {remedies[error.errno]}")
+
+
+def _written() -> str:
+  """What a command writes to, as its flags name it, for errors of the system that name no file."""
+  from absl import flags
+
+  names = [name for name in ("workdir", "out", "explain", "features", "data_dir") if name in flags.FLAGS]
+  given = [f"--{name}={flags.FLAGS[name].value}" for name in names if flags.FLAGS[name].value]
+  return f"while writing below {' or '.join(given)}" if given else "while writing"
 
 
 def _stop(message: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
