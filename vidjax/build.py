@@ -1,18 +1,17 @@
 """Configs to objects: `{"make": "package.module.Name", **arguments}` becomes `Name(**arguments)`."""
 
-import dataclasses
 import difflib
 import importlib
 import inspect
 import json
 import os
 import reprlib
-import types
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 
+from vidjax.checks import fits, wanted
 from vidjax.errors import ConfigError, no_config, one_line
 
 
@@ -131,40 +130,14 @@ def check_arguments(target: Any, arguments: Mapping[str, Any], path: str) -> Non
   if missing:
     raise ConfigError(f"{path} needs {', '.join(missing)}, which the config does not set")
   for key in arguments:
-    if key in parameters and not _fits(arguments[key], kind := parameters[key].annotation):
-      raise ConfigError(f"{path}({key}={reprlib.repr(arguments[key])}): must be {_wanted(kind)}")
+    if key in parameters and not fits(arguments[key], kind := parameters[key].annotation):
+      raise ConfigError(f"{path}({key}={reprlib.repr(arguments[key])}): must be {wanted(kind)}")
 
 
 def _required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
   """Names of the parameters without a default."""
   kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
   return [name for name, p in parameters.items() if p.default is inspect.Parameter.empty and p.kind in kinds]
-
-
-def _fits(value: Any, kind: Any) -> bool:
-  """Whether a value is of the annotated type; True also where a config cannot tell. Lengths are left to the class."""
-  origin, inner = get_origin(kind), get_args(kind)
-  if origin is Literal:
-    return value in inner
-  if origin in (Union, types.UnionType):
-    return any(_fits(value, one) for one in inner)
-  if origin in (tuple, Sequence):
-    kinds = (
-      inner if origin is tuple and ... not in inner else len(value) * inner[:1] if isinstance(value, tuple) else ()
-    )
-    return isinstance(value, tuple) and (len(kinds) != len(value) or all(map(_fits, value, kinds)))
-  if kind in (int, float):
-    return isinstance(value, (int, kind)) and not isinstance(value, bool)
-  known = kind in (bool, str, types.NoneType, nn.Module) or (inspect.isclass(kind) and dataclasses.is_dataclass(kind))
-  return isinstance(value, kind) if known else True
-
-
-def _wanted(kind: Any) -> str:
-  if get_origin(kind) is Literal:
-    return " or ".join(map(repr, get_args(kind)))
-  if get_origin(kind) in (Union, types.UnionType):
-    return " or ".join(map(_wanted, get_args(kind)))
-  return "None" if kind is types.NoneType else inspect.formatannotation(kind)
 
 
 def nearest(key: str, valid: Any) -> str:

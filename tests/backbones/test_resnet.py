@@ -69,5 +69,5 @@ def test_the_stem_halves_once_or_twice():
 
 
 def test_an_unknown_depth_is_named():
-  with pytest.raises(ConfigError, match=r"depth=20\): must be one of 18, 34, 50, 101"):
+  with pytest.raises(ConfigError, match=r"depth=20\) at the top: must be one of 18, 34, 50, 101"):
     shapes(ResNet(20), (1, 32, 32, 3))

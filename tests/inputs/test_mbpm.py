@@ -213,7 +213,7 @@ def test_bad_input(module, shape, error, words):
 
 def test_messages_name_the_place():
   network = Recognizer(MiniResNet(), 3, representation=MBPM())
-  with pytest.raises(InputError, match=r"MBPM\(stride=3\) at representation: 4 frames"):
+  with pytest.raises(InputError, match=r"MBPM\(stride=3\) at representation on 1x4x16x16x3: 4 frames"):
     jax.eval_shape(lambda x: network.init(jax.random.key(0), x, False), jnp.zeros((1, 4, 16, 16, 3)))
 
 

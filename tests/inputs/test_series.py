@@ -78,7 +78,7 @@ def test_in_a_series_and_before_a_backbone():
     ((DIFFERENCE, TSP(3, 1)), (1, 6, 8, 8, 3), InputError, r"TSP\(frames=3\) at TSP: 4 frames do not make whole"),
     ((TSP(2, 1), TSP(2, 1)), (1, 6, 8, 8, 3), InputError, r"TSP\(frames=2\) at TSP_2: 3 frames"),
     ((DIFFERENCE, Flow(2)), (1, 6, 8, 8, 2), InputError, "1 or 3 channels"),
-    ((TSP(2, 2),), (1, 6, 8, 8, 3), ConfigError, r"TSP\(frames=2, rank=2\) at TSP:"),
+    ((TSP(2, 2),), (1, 6, 8, 8, 3), ConfigError, r"TSP\(frames=2, rank=2\) at TSP on 1x6x8x8x3:"),
     ((DIFFERENCE,), (6, 8, 8, 3), InputError, "RGBDifference at RGBDifference takes clips"),
   ],
 )

@@ -63,7 +63,7 @@ def test_clips_at_rest_and_constant_ones_leave_finite_gradients():
 
 
 def test_what_does_not_fit_is_named():
-  with pytest.raises(ConfigError, match=r"TVNet\(initial='zero', bound=20.0\) at the top"):
+  with pytest.raises(ConfigError, match=r"TVNet\(initial='zero'\) at the top"):
     TVNet(2, initial="zero", **SETTINGS).init(jax.random.key(0), clip(0, 0), False)
   with pytest.raises(InputError, match=r"TVNet\(frames=6\) at the top: 2 frames do not make"):
     TVNet(**SETTINGS).init(jax.random.key(0), clip(0, 0), False)

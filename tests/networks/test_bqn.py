@@ -235,7 +235,7 @@ def test_one_checkpoint_of_images_fills_both_pathways():
 @pytest.mark.parametrize(
   ("options", "words"),
   [
-    ({"lateral": "LC-IV"}, "BQN(lateral='LC-IV'): must be one of BPLC, LC-I"),
+    ({"lateral": "LC-IV"}, "BQN(lateral='LC-IV') at the top: must be one of BPLC, LC-I"),
     ({"fusion": "sum"}, "must be one of average"),
     ({"to_quiet": "linear"}, "must be one of identity, conv, mlp"),
     ({"quiet_form": "last"}, "must be one of complement, first"),

@@ -107,7 +107,7 @@ def test_features_are_averaged_over_time_and_classified_once():
   logits = features @ params["classifier"]["kernel"] + params["classifier"]["bias"]
   np.testing.assert_allclose(output.logits, logits, rtol=1e-4, atol=1e-6)
   assert not output.aux
-  with pytest.raises(ConfigError, match=r"consensus='max'\): must be one of logits, features"):
+  with pytest.raises(ConfigError, match=r"consensus='max'\) at the top: must be one of logits, features"):
     Recognizer(MiniResNet(), 3, consensus="max").init(jax.random.key(0), clips, False)  # pyright: ignore
   for classes, width, message in ((3, 0, "hidden=0 must be 1 or more"), (0, None, "num_classes=0: must be 1 or more")):
     with pytest.raises(ConfigError, match=message):

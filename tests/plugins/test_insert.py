@@ -72,7 +72,7 @@ def test_two_of_one_class_at_one_place_do_not_share():
   [
     ({"at": "behind"}, "at='behind'.*before, middle"),
     ({"at": "after", "blocks": "first"}, "blocks='first'"),
-    ({"at": "after", "stages": "last"}, "stages='last'.*stage numbers"),
+    ({"at": "after", "stages": "last"}, "stages='last'.*must be 'all' or tuple.int"),
   ],
 )
 def test_a_wrong_place_is_named(arguments, message):

@@ -35,12 +35,12 @@ def test_nothing_is_sown_outside_training(frames):
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_a_share_that_is_none_is_refused(share):
-  with pytest.raises(ConfigError, match=r"TDLoss\(share=.*\) at the top: must lie between 0 and 1"):
+  with pytest.raises(ConfigError, match=r"TDLoss\(share=.*\) at the top on 1x2x1x1x4: must lie between 0 and 1"):
     TDLoss(share).init(jax.random.key(0), jnp.zeros((1, 2, 1, 1, 4)), False)
 
 
 def test_clips_of_one_frame_and_images_are_refused():
-  with pytest.raises(InputError, match=r"TDLoss at the top compares frames.*\(2, 1, 3, 3, 4\): sample more frames"):
+  with pytest.raises(InputError, match=r"TDLoss at the top on 2x1x3x3x4 compares frames.*: sample more frames"):
     sown(TDLoss(), jnp.ones((2, 1, 3, 3, 4)))
   with pytest.raises(InputError, match=r"TDLoss at the top takes clips .* got the shape \(2, 4, 4, 16\)"):
     sown(TDLoss(), jnp.zeros((2, 4, 4, 16)))

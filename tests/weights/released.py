@@ -60,7 +60,7 @@ def fresh(network, **arguments):
   """Variables that differ from one another, without the time `init` takes."""
   count: Iterator[int] = iter(range(10**6))
   shapes = shapes_of(network, **arguments)
-  return jax.tree.map(lambda x: np.full(x.shape, -float(next(count)), x.dtype), shapes)
+  return jax.tree.map(lambda x: np.full(x.shape, 2.0 + next(count), x.dtype), shapes)
 
 
 def golden_weights(path: pathlib.Path, prefix: str = "w/") -> dict[str, np.ndarray]:

@@ -286,6 +286,17 @@ def test_numbers_that_are_not_finite_are_refused():
     load_weights(fresh(network), tensors)
 
 
+def test_numbers_that_cannot_be_are_refused():
+  network = Recognizer(MiniResNet((8, 8, 8, 8)), 3)
+  tensors = torch_tensors(fresh(network))
+  for name, damaged, message in (
+    ("layer1.0.bn2.running_var", -tensors["layer1.0.bn2.running_var"], "holds variances below 0"),
+    ("fc.weight", 1j * tensors["fc.weight"], "holds complex64, wanted float32"),
+  ):
+    with pytest.raises(InputError, match=rf"{name}: {message}"):
+      load_weights(fresh(network), {**tensors, name: damaged})
+
+
 def test_an_input_in_front_stays_new_without_a_word():
   """ImageNet's checkpoint loads into a network with an input representation, as it does with inserts."""
   plain = fresh(Recognizer(MiniResNet((8, 8, 8, 8)), 3))

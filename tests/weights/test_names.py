@@ -31,7 +31,7 @@ from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.backbones.x3d import X3D
-from vidjax.errors import ConfigError
+from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.mbpm import MBPM
 from vidjax.networks.bqn import BQN
 from vidjax.networks.recognizer import Recognizer
@@ -40,6 +40,7 @@ from vidjax.plugins.insert import Insert, Inside
 from vidjax.plugins.nonlocal_ import NonLocal
 from vidjax.plugins.rnl import RNL
 from vidjax.plugins.se import SpaceTimeSE
+from vidjax.plugins.tsm import TSM
 from vidjax.weights.export import export, torch_tensors
 from vidjax.weights.load import load_weights
 
@@ -125,6 +126,17 @@ def test_golden_x3d(shared_golden):
   jax.tree.map(np.testing.assert_array_equal, again, variables)
 
 
+def test_the_shortcut_bn_of_slowfast_s_x3d_has_a_hint():
+  def x3d(**options: bool) -> Recognizer:
+    return Recognizer(X3D(0.5, 0.5, **options), 4, consensus="features", hidden=24)
+
+  tensors = torch_tensors(fresh(x3d(shortcut_bn=True)))
+  for pattern, name in LIKE_SLOWFAST.items():
+    tensors = {re.sub(pattern, name, key): x for key, x in tensors.items()}
+  with pytest.raises(InputError, match=r"branch1_bn.*has its place with shortcut_bn=True"):
+    load_weights(shapes_of(x3d()), tensors)
+
+
 SITES = ((3, (0, 2)), (4, (0, 2, 4)))
 
 
@@ -143,6 +155,50 @@ def test_released_non_local_network(shared_golden):
 @pytest.mark.parametrize(("variant", "module"), [("sub_sample", NonLocal(sub_sample=True)), ("full", NonLocal())])
 def test_golden_non_local_block(variant, module, shared_golden):
   check_golden_block(shared_golden / "nl_block.npz", variant, module)
+
+
+def tsm_mobilenet() -> dict[str, np.ndarray]:
+  """The tensors of the released TSM's MobileNetV2 with the stages SMALL and three classes, as its code names them."""
+  tensors: dict[str, np.ndarray] = {}
+
+  def conv_bn(prefix: str, conv: str, bn: str, *shape: int) -> None:
+    arrays = {f"{conv}.weight": shape}
+    arrays |= {f"{bn}.{leaf}": shape[:1] for leaf in ("weight", "bias", "running_mean", "running_var")}
+    for name, size in arrays.items():
+      tensors[f"module.base_model.features.{prefix}{name}"] = wave(f"features.{prefix}{name}", size)
+
+  conv_bn("0.", "0", "1", 32, 3, 3, 3)
+  conv_bn("1.conv.", "0", "1", 32, 1, 3, 3)
+  conv_bn("1.conv.", "3", "4", 8, 32, 1, 1)
+  for block, inside, outside, first in ((2, 8, 8, "0"), (3, 8, 8, "0.net"), (4, 8, 16, "0"), (5, 16, 16, "0.net")):
+    conv_bn(f"{block}.conv.", first, "1", 6 * inside, inside, 1, 1)
+    conv_bn(f"{block}.conv.", "3", "4", 6 * inside, 1, 3, 3)
+    conv_bn(f"{block}.conv.", "6", "7", outside, 6 * inside, 1, 1)
+  conv_bn("6.", "0", "1", 1280, 16, 1, 1)
+  return tensors | {"module.new_fc.weight": wave("fc.weight", (3, 1280)), "module.new_fc.bias": wave("fc.bias", (3,))}
+
+
+def test_names_of_the_released_tsm_s_mobilenet(tmp_path):
+  tensors = tsm_mobilenet()
+  np.savez(tmp_path / "tsm.npz", **tensors)
+  network = Recognizer(MobileNetV2(stages=SMALL, inserts=(Insert(TSM(), "before", blocks=(1,), stages=(3, 4)),)), 3)
+  variables, report = load_weights(shapes_of(network), tmp_path / "tsm.npz")
+  assert sorted(report.loaded.values()) == sorted(name.removeprefix("module.") for name in tensors)
+  assert not report.new
+  params = variables["params"]["backbone"]
+  for path, name in (
+    (("stem", "conv"), "0.0"),
+    (("res2", "block0", "conv2"), "1.conv.0"),
+    (("res3", "block1", "conv1"), "3.conv.0.net"),
+    (("res4", "block1", "conv2"), "5.conv.3"),
+    (("res4", "block0", "conv3"), "4.conv.6"),
+    (("last", "conv"), "6.0"),
+  ):
+    kernel = params
+    for part in path:
+      kernel = kernel[part]
+    expected = tensors[f"module.base_model.features.{name}.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(kernel["kernel"], expected)
 
 
 NETWORKS = {

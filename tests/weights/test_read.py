@@ -235,7 +235,7 @@ def test_other_files_are_refused(dumps, tmp_path):
   with pytest.raises(InputError, match=r"'a' holds <U4, not numbers"):
     read_tensors(tmp_path / "text.npz")
   np.savez(tmp_path / "objects.npz", a=np.array([{}]))
-  with pytest.raises(InputError, match=r"objects.npz: a damaged npz"):
+  with pytest.raises(InputError, match=r"objects.npz: holds Python objects, not numbers"):
     read_tensors(tmp_path / "objects.npz")
   with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
     archive.writestr("readme.txt", "text")
@@ -243,6 +243,8 @@ def test_other_files_are_refused(dumps, tmp_path):
     read_tensors(tmp_path / "a.zip")
   with pytest.raises(InputError, match="is a folder"):
     read_tensors(tmp_path)
+  with pytest.raises(InputError, match="name is empty"):
+    read_tensors("")
 
 
 @pytest.mark.parametrize("name", ["zip.pth", "legacy.pth.tar"])

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.layers import BatchNorm, FrozenBN, conv
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
@@ -208,6 +209,7 @@ class InceptionResNetV2(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """`[..., H, W, C]` to `[..., h, w, 1536 width_multiplier]`, 8 x 8 at 299 pixels; InputError below 75 pixels."""
+    check_fields(self)
     if len(self.blocks) != 3 or min(self.blocks) < 1:
       raise ConfigError(f"InceptionResNetV2(blocks={self.blocks}): must be 3 numbers from 1, of block A, B and C")
     stages: dict[int, int] = dict(zip((3, 4, 5), self.blocks, strict=True))

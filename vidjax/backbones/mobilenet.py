@@ -6,10 +6,12 @@ standard deviation).
 """
 
 import functools
+import math
 
 import flax.linen as nn
 import jax
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm, FrozenBN, conv, round_channels
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
@@ -153,8 +155,11 @@ class MobileNetV2(nn.Module):
 
   def setup(self):
     """Makes the stem and the stages."""
-    if self.width_multiplier <= 0:
-      raise ConfigError(f"MobileNetV2(width_multiplier={self.width_multiplier}): must be positive")
+    check_fields(self)
+    if not 0 < self.width_multiplier < math.inf:
+      raise ConfigError(f"MobileNetV2(width_multiplier={self.width_multiplier}): must be positive and finite")
+    if not self.stages or min(map(min, self.stages)) < 1:
+      raise ConfigError(f"MobileNetV2(stages={self.stages}): must be one or more, of numbers from 1 on")
     check_inserts(self.inserts, {i: num_blocks for i, (_, _, num_blocks, _) in enumerate(self.stages, start=2)})
     check_inside(self.inside, self._names()[:-1])
     frozen = self.frozen_bn != "none"

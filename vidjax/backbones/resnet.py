@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm, FrozenBN, conv
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
@@ -158,8 +159,7 @@ class ResNet(nn.Module):
 
   def setup(self):
     """Makes the stem and the stages."""
-    if self.depth not in BLOCKS:
-      raise ConfigError(f"ResNet(depth={self.depth}): must be one of {', '.join(map(str, BLOCKS))}")
+    check_fields(self)
     if self.width < 1:
       raise ConfigError(f"ResNet(width={self.width}): must be at least 1")
     check_inserts(self.inserts, {i: n for i, n in enumerate(BLOCKS[self.depth], start=2)})
@@ -204,6 +204,7 @@ class MiniResNet(nn.Module):
 
   def setup(self):
     """Makes the stem and the stages."""
+    check_fields(self)
     if len(self.widths) != 4 or min(self.widths) < 1:
       raise ConfigError(f"MiniResNet(widths={self.widths}): must be 4 from 1 on, of the stem and of res2 to res4")
     check_inserts(self.inserts, {2: 1, 3: 1, 4: 1})

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from vidjax.backbones.resnet import ResNet
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.ltdm import LTDM, nearest
@@ -67,6 +68,7 @@ class TDN(nn.Module):
 
   @nn.nowrap
   def _check(self, x: jax.Array) -> None:
+    check_fields(self)
     count, template = self.frames_per_segment, type(self.backbone).__name__
     if not hasattr(self.backbone, "parts") or getattr(self.backbone, "inside", ()):
       raise ConfigError(f"TDN(backbone={template}): takes ResNet or MiniResNet, without modules between the stages")

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.layers import conv
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
@@ -76,6 +77,7 @@ class VGG(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """`[..., H, W, C]` to the feature map `[..., H/32, W/32, features]`."""
+    check_fields(self)
     if self.width < 1 or (self.features is not None and self.features < 1):
       raise ConfigError(f"VGG(width={self.width}, features={self.features}): both must be at least 1, or features None")
     check_inserts(self.inserts, dict(enumerate(DEPTHS, start=1)))

@@ -19,6 +19,7 @@ import math
 import flax.linen as nn
 import jax
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm, FrozenBN, conv, round_channels
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
@@ -181,9 +182,12 @@ class X3D(nn.Module):
 
   def setup(self):
     """Makes the stem and the stages."""
+    check_fields(self)
     if not (0 < self.depth_factor < math.inf and 0 < self.width_factor < math.inf):
       factors = f"depth_factor={self.depth_factor}, width_factor={self.width_factor}"
       raise ConfigError(f"X3D({factors}): both must be positive and finite")
+    if not self.stages or min(map(min, self.stages)) < 1:
+      raise ConfigError(f"X3D(stages={self.stages}): must be one or more, of at least 1 block and 1 channel")
     blocks = [math.ceil(self.depth_factor * num_blocks) for num_blocks, _ in self.stages]
     widths = [round_channels(self.width_factor * channels) for _, channels in self.stages]
     check_inserts(self.inserts, dict(enumerate(blocks, start=2)))

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 
+from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError, InputError
 
 
@@ -13,11 +14,11 @@ def split(module: nn.Module, x: jax.Array, frames: int, fewest: int = 2) -> jax.
     ConfigError: fewer than `fewest` frames a segment.
     InputError: images, or a clip whose length is no multiple of `frames`.
   """
+  check_clip(module, x)
   if frames < fewest:
     raise ConfigError(
       f"{type(module).__name__}(frames={frames}) at {place(module)}: a segment has at least {fewest} frames"
     )
-  check_clip(module, x)
   length = x.shape[-4]
   if length == 0 or length % frames:
     raise InputError(
@@ -25,17 +26,3 @@ def split(module: nn.Module, x: jax.Array, frames: int, fewest: int = 2) -> jax.
       f"{frames}; sample a multiple of {frames} frames or set frames to a divisor of {length}"
     )
   return x.reshape(*x.shape[:-4], length // frames, frames, *x.shape[-3:])
-
-
-def check_clip(module: nn.Module, x: jax.Array) -> None:
-  """Raises InputError where images are given, whose axis -4 is the batch."""
-  if x.ndim < 5:
-    raise InputError(
-      f"{type(module).__name__} at {place(module)} takes clips [B, T, H, W, C], got the shape {x.shape}: "
-      "give an image an axis of one frame"
-    )
-
-
-def place(module: nn.Module) -> str:
-  """Where in the network a bound module sits, for messages, as in `representation`."""
-  return "/".join(module.path) or "the top"

@@ -6,8 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import place
 from vidjax.errors import ConfigError
-from vidjax.inputs.checks import place, split
+from vidjax.inputs.checks import split
 from vidjax.ops.flow_stack import flow_stacks
 
 
@@ -41,10 +42,11 @@ class Flow(nn.Module):
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the stacks in [-1, 1]; raises ConfigError and InputError where segments, std or settings do not fit."""
+    segments = split(self, x, self.frames)
     if not 0 < self.bound < math.inf:
-      raise ConfigError(f"Flow(bound={self.bound}) at {place(self)}: must be positive and finite")
+      raise ConfigError(f"Flow(bound={self.bound}) at {place(self, x)}: must be positive and finite")
     solver = {"levels": self.levels, "warps": self.warps, "iterations": self.iterations, "median": self.median}
-    stacks = flow_stacks(split(self, x, self.frames), self.std, self.bound, **solver)
+    stacks = flow_stacks(segments, self.std, self.bound, **solver)
     if self.stack:
       return stacks
     pairs = jnp.moveaxis(stacks.reshape(*stacks.shape[:-1], self.frames - 1, 2), -2, -4)

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError, InputError
-from vidjax.inputs.checks import check_clip, place
 from vidjax.ops.depthwise import depthwise_convolution
 from vidjax.ops.resize import resize_linear
 
@@ -36,10 +36,10 @@ def laplacian_of_gaussian(sigma: float, kernel: int, normalise: Normalise = "sum
     ConfigError: an even kernel, sigma out of range, or a sum too close to 0 to divide by.
   """
   if normalise not in get_args(Normalise):
-    raise ConfigError(f"MBPM(normalise={normalise!r}): must be one of {', '.join(get_args(Normalise))}")
+    raise ConfigError(f"normalise={normalise!r}: must be one of {', '.join(get_args(Normalise))}")
   if kernel < 3 or kernel % 2 == 0 or not 1e-3 <= sigma <= 1e6:
     raise ConfigError(
-      f"MBPM(sigma={sigma}, kernel={kernel}): the kernel must be odd and at least 3, sigma lie from .001 to 1e6 pixels"
+      f"sigma={sigma}, kernel={kernel}: the kernel must be odd and at least 3, sigma lie from .001 to 1e6 pixels"
     )
   offset = np.arange(kernel) - kernel // 2
   q = (offset[:, None] ** 2 + offset[None] ** 2) / (2 * sigma**2)
@@ -49,7 +49,7 @@ def laplacian_of_gaussian(sigma: float, kernel: int, normalise: Normalise = "sum
     return -log / magnitude
   if abs(total) < 1e-7 * magnitude:
     raise ConfigError(
-      f"MBPM(sigma={sigma}, kernel={kernel}, normalise='sum'): the kernel sums to {total / magnitude:.0e} of its "
+      f"sigma={sigma}, kernel={kernel}, normalise='sum': the kernel sums to {total / magnitude:.0e} of its "
       "magnitudes, too little to divide by; choose a smaller kernel or normalise='l1'"
     )
   return log / total
@@ -85,17 +85,20 @@ class MBPM(nn.Module):
     """Returns Gamma; raises ConfigError on wrong attributes and InputError on clips too short or too small."""
     check_clip(self, x)
     length, height, width, channels = x.shape[-4:]
-    initial = laplacian_of_gaussian(self.sigma, self.kernel, self.normalise)
+    try:
+      initial = laplacian_of_gaussian(self.sigma, self.kernel, self.normalise)
+    except ConfigError as error:
+      raise ConfigError(f"MBPM at {place(self, x)}: {error}") from None
     if self.stride < 1:
-      raise ConfigError(f"MBPM(stride={self.stride}) at {place(self)}: must be at least 1")
+      raise ConfigError(f"MBPM(stride={self.stride}) at {place(self, x)}: must be at least 1")
     if self.stride > 1 and (length < 3 or (length - 3) % self.stride):
       remedy = "a multiple of 3" if self.stride == 3 else f"3 and a multiple of {self.stride} more"
-      raise InputError(f"MBPM(stride={self.stride}) at {place(self)}: {length} frames do not fit; sample {remedy}")
+      raise InputError(f"MBPM(stride={self.stride}) at {place(self, x)}: {length} frames do not fit; sample {remedy}")
     half = self.kernel // 2
     if min(height, width) <= half:
       most = 2 * min(height, width) - 1
       raise InputError(
-        f"MBPM(kernel={self.kernel}) at {place(self)}: {height} x {width} pixels are too few to reflect {half} of "
+        f"MBPM(kernel={self.kernel}) at {place(self, x)}: {height} x {width} pixels are too few to reflect {half} of "
         f"them; choose {f'a kernel of at most {most} or ' * (most > 1)}larger maps"
       )
     temporal = self._kernel("temporal", TEMPORAL, channels).reshape(3, *(1,) * (x.ndim - 1), channels)
@@ -147,7 +150,7 @@ class Quiet(nn.Module):
     size = [int(self.scale * pixels) if finite else 0 for pixels in x.shape[-3:-1]]
     if self.busy.stride != 3 or min(size) < 1:
       raise ConfigError(
-        f"Quiet(scale={self.scale}) at {place(self)}: makes {size[0]} x {size[1]} pixels of a clip {x.shape} and "
+        f"Quiet(scale={self.scale}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of a clip {x.shape} and "
         f"one frame of {self.busy.stride}; the scale must leave at least one pixel and busy.stride be 3"
       )
     return quiet(x, None if self.form == "first" else self.busy(x, train), size, self.form)

@@ -3,8 +3,9 @@
 import flax.linen as nn
 import jax
 
+from vidjax.checks import place
 from vidjax.errors import ConfigError
-from vidjax.inputs.checks import place, split
+from vidjax.inputs.checks import split
 
 
 class OneFrame(nn.Module):
@@ -20,9 +21,10 @@ class OneFrame(nn.Module):
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns these frames; raises InputError where T does not divide the clip, ConfigError for no such frame."""
+    segments = split(self, x, self.frames)
     if not 0 <= self.number < self.frames:
       raise ConfigError(
-        f"OneFrame(frames={self.frames}, number={self.number}) at {place(self)}: number must be from 0 to "
+        f"OneFrame(frames={self.frames}, number={self.number}) at {place(self, x)}: number must be from 0 to "
         f"{self.frames - 1}"
       )
-    return split(self, x, self.frames)[..., self.number, :, :, :]
+    return segments[..., self.number, :, :, :]

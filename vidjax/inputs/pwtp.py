@@ -2,14 +2,15 @@
 
 import functools
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import place
 from vidjax.errors import ConfigError
-from vidjax.inputs.checks import place, split
+from vidjax.inputs.checks import split
 from vidjax.layers import BatchNorm, conv
 from vidjax.ops.projection import project
 from vidjax.ops.resize import resize_linear
@@ -52,8 +53,8 @@ class PWTP(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns what `result` names; raises InputError where T does not divide the clip, ConfigError on attributes."""
-    self._check()
     segments = split(self, x, self.frames)
+    self._check(x)
     a = self._subspaces(segments, train)
     _, projection = project(segments, a)
     residual = segments.astype(jnp.float32) - projection
@@ -94,26 +95,24 @@ class PWTP(nn.Module):
     a = resize_linear(a, (*a.shape[:-3], height, width, a.shape[-1]))
     return jnp.moveaxis(a.reshape(*a.shape[:-1], self.frames, self.rank), -2, -4)
 
-  def _check(self) -> None:
+  def _check(self, x: jax.Array) -> None:
     if not 1 <= self.rank < self.frames:
       raise ConfigError(
-        f"PWTP(frames={self.frames}, rank={self.rank}) at {place(self)}: the rank must be from 1 to one less than the "
-        "frames, or nothing is left of them"
+        f"PWTP(frames={self.frames}, rank={self.rank}) at {place(self, x)}: the rank must be from 1 to one less than "
+        "the frames, or nothing is left of them"
       )
     if self.kernel < 1 or self.kernel % 2 == 0 or self.stride < 1:
       raise ConfigError(
-        f"PWTP(kernel={self.kernel}, stride={self.stride}) at {place(self)}: use an odd kernel and a stride from 1"
+        f"PWTP(kernel={self.kernel}, stride={self.stride}) at {place(self, x)}: use an odd kernel and a stride from 1"
       )
     pairs = self.frames * (self.frames - 1) // 2
     width = self.bottleneck * self.expansion * pairs
     if min(self.features, self.expansion) < 1 or self.num_blocks < 0 or not 0.5 < width < math.inf:
       raise ConfigError(
         f"PWTP(features={self.features}, expansion={self.expansion}, num_blocks={self.num_blocks}, "
-        f"bottleneck={self.bottleneck}) at {place(self)}: "
+        f"bottleneck={self.bottleneck}) at {place(self, x)}: "
         f"all must be positive and leave at least one of {pairs} x {self.expansion} features in the bottleneck"
       )
-    if self.result not in get_args(Result):
-      raise ConfigError(f"PWTP(result={self.result!r}) at {place(self)}: must be one of {', '.join(get_args(Result))}")
 
 
 def _evenly(pixels: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -3,8 +3,8 @@
 import flax.linen as nn
 import jax
 
+from vidjax.checks import check_fields, place
 from vidjax.errors import ConfigError
-from vidjax.inputs.checks import place
 from vidjax.layers import apply_in_order
 
 
@@ -20,6 +20,7 @@ class Series(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns what the last one makes; raises ConfigError for a series of nothing."""
+    check_fields(self)
     if not self.modules:
       raise ConfigError(f"Series at {place(self)} has no modules: give it one or more, such as (Flow(), TSP())")
     return apply_in_order(self.modules, x, train)

@@ -4,8 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import place
 from vidjax.errors import InputError
-from vidjax.inputs.checks import place, split
+from vidjax.inputs.checks import split
 
 
 class StoredFlow(nn.Module):

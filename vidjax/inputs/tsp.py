@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vidjax.checks import place
 from vidjax.errors import ConfigError
-from vidjax.inputs.checks import place, split
+from vidjax.inputs.checks import split
 from vidjax.ops.projection import project_clip
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu"]
@@ -38,17 +39,17 @@ class TSP(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the squeezed images; raises InputError where K does not divide the clip, ConfigError on attributes."""
+    segments = split(self, x, self.frames)
     if not 1 <= self.rank < self.frames:
       raise ConfigError(
-        f"TSP(frames={self.frames}, rank={self.rank}) at {place(self)}: the rank must be from 1 to one less than the "
-        "frames, or nothing is squeezed"
+        f"TSP(frames={self.frames}, rank={self.rank}) at {place(self, x)}: the rank must be from 1 to one less than "
+        "the frames, or nothing is squeezed"
       )
     if len(self.activations) != 2 or not set(self.activations) <= set(ACTIVATIONS):
       raise ConfigError(
-        f"TSP(activations={self.activations}) at {place(self)}: must be two of {', '.join(ACTIVATIONS)}"
+        f"TSP(activations={self.activations}) at {place(self, x)}: must be two of {', '.join(ACTIVATIONS)}"
       )
     first, second = (ACTIVATIONS[name] for name in self.activations)
-    segments = split(self, x, self.frames)
     z = segments.mean(axis=(-3, -2, -1), dtype=jnp.float32)
     z = first(nn.Dense(self.frames, use_bias=False, name="mix")(z))
     a = second(nn.Dense(self.frames * self.rank, use_bias=False, name="subspace")(z))

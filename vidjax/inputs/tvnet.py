@@ -1,14 +1,15 @@
 """TVNet (Fan et al., CVPR 2018): TV-L1 unrolled into a network whose derivatives and first flow are trained."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import place
 from vidjax.errors import ConfigError, InputError
-from vidjax.inputs.checks import place, split
+from vidjax.inputs.checks import split
 from vidjax.ops.flow_stack import flow_stacks
 from vidjax.ops.tvl1 import Kernels, differences
 
@@ -45,18 +46,15 @@ class TVNet(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the stacks in [-1, 1]; raises ConfigError and InputError where segments or settings do not fit."""
-    if self.initial not in get_args(Initial) or not 0 < self.bound < math.inf:
-      raise ConfigError(
-        f"TVNet(initial={self.initial!r}, bound={self.bound}) at {place(self)}: initial must be one of "
-        f"{', '.join(get_args(Initial))}, bound be positive and finite"
-      )
     segments = split(self, x, self.frames)
+    if not 0 < self.bound < math.inf:
+      raise ConfigError(f"TVNet(bound={self.bound}) at {place(self, x)}: must be positive and finite")
     shape = (2,) if self.initial == "uniform" else (*x.shape[-3:-1], 2)
     if self.has_variable("params", "initial"):
       have = self.get_variable("params", "initial").shape
       if have != shape:
         raise InputError(
-          f"TVNet(initial={self.initial!r}) at {place(self)}: frames of {x.shape[-3]} x {x.shape[-2]} pixels do not "
+          f"TVNet(initial={self.initial!r}) at {place(self, x)}: frames of {x.shape[-3]} x {x.shape[-2]} pixels do not "
           f"fit the trained initial flow {have}; give frames of its size, or train with initial='uniform'"
         )
     start = differences()

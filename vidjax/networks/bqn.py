@@ -1,23 +1,23 @@
 """Busy-Quiet Net: two pathways of one backbone, joined by lateral connections (thesis 5.4, Fig. 5.2 and 5.5)."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.mbpm import MBPM, Form, quiet
 from vidjax.layers import BatchNorm, Resize, conv
-from vidjax.networks.head import Consensus, check_consensus, classifier, hidden_layer, pool
+from vidjax.networks.head import Consensus, classifier, hidden_layer, pool
 from vidjax.ops.resize import resize_linear
 from vidjax.types import Output
 
 Lateral = Literal["BPLC", "LC-I", "LC-II", "LC-III", "LC-V", "none"]
 Transform = Literal["identity", "conv", "mlp"]
 Fusion = Literal["average", "average_features", "max", "concatenate"]
-CHOICES = {"lateral": Lateral, "fusion": Fusion, "to_quiet": Transform, "to_busy": Transform, "quiet_form": Form}
 
 
 class _Connection(nn.Module):
@@ -118,10 +118,7 @@ class BQN(nn.Module):
   def _check(self, clips: jax.Array) -> None:
     if clips.ndim != 5:
       raise InputError(f"BQN takes clips [B, T, H, W, C], got the shape {clips.shape}")
-    check_consensus(self, self.consensus)
-    for name, choices in CHOICES.items():
-      if getattr(self, name) not in get_args(choices):
-        raise ConfigError(f"BQN({name}={getattr(self, name)!r}): must be one of {', '.join(get_args(choices))}")
+    check_fields(self)
     if not hasattr(self.backbone, "parts") or getattr(self.backbone, "inside", ()):
       raise ConfigError(
         f"BQN(backbone={type(self.backbone).__name__}): takes ResNet, MiniResNet, X3D or MobileNetV2, with inserts "

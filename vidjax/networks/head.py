@@ -1,6 +1,6 @@
 """What turns a feature map into class scores: pooling, an optional hidden layer, a classifier."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -10,13 +10,6 @@ from vidjax.errors import ConfigError
 Consensus = Literal["logits", "features"]
 """What is averaged over time: the "logits" of every frame (TSN's segmental consensus), or the "features", which are
 then classified once (X3D and other networks whose features see the whole clip)."""
-
-
-def check_consensus(module: nn.Module, consensus: str) -> None:
-  """Raises ConfigError naming the module where `consensus` is not one."""
-  if consensus not in get_args(Consensus):
-    choice = ", ".join(get_args(Consensus))
-    raise ConfigError(f"{type(module).__name__}(consensus={consensus!r}): must be one of {choice}")
 
 
 def backbone_map(module: nn.Module, backbone: nn.Module, x: jax.Array, train: bool) -> jax.Array:

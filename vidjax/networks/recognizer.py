@@ -3,8 +3,9 @@
 import flax.linen as nn
 import jax
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
-from vidjax.networks.head import Consensus, backbone_map, check_consensus, classifier, hidden_layer, pool
+from vidjax.networks.head import Consensus, backbone_map, classifier, hidden_layer, pool
 from vidjax.types import Output
 
 
@@ -32,7 +33,7 @@ class Recognizer(nn.Module):
     """Clips `[B, T, H, W, C]`, float, to `Output`; `aux["frame_logits"]` is `[B, T', K]`, with consensus "logits"."""
     if clips.ndim != 5:
       raise InputError(f"Recognizer takes clips [B, T, H, W, C], got the shape {clips.shape}")
-    check_consensus(self, self.consensus)
+    check_fields(self)
     if not 0 <= self.dropout < 1:
       raise ConfigError(f"Recognizer(dropout={self.dropout}): must lie from 0 to below 1")
     x = clips if self.representation is None else self.representation(clips, train)

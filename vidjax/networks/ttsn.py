@@ -1,12 +1,13 @@
 """Temporal Transformer Network with Self-supervision (TTSN, Zhang et al. 2022): ETT and the reversal task, TSS."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.networks.head import backbone_map, classifier, pool
 from vidjax.plugins.ett import ETT
@@ -77,10 +78,7 @@ class TTSN(nn.Module):
 
   def setup(self):
     """Makes the head of TSS and the classifier."""
-    if self.tss is not None and self.tss not in get_args(Way):
-      raise ConfigError(f"TTSN(tss={self.tss!r}): must be one of {', '.join(get_args(Way))}, or None")
-    if self.tss_head not in get_args(Head):
-      raise ConfigError(f"TTSN(tss_head={self.tss_head!r}): must be one of {', '.join(get_args(Head))}")
+    check_fields(self)
     if not 0 <= self.dropout < 1 or self.tss_width < 1:
       raise ConfigError(f"TTSN(dropout={self.dropout}, tss_width={self.tss_width}): from 0 to below 1, and from 1 on")
     self.reversal_head = _Reversal(self.tss_head, self.tss_width)

@@ -1,12 +1,13 @@
 """Two-stream networks: two inputs, a network for each, one mean score (Simonyan and Zisserman 2014; thesis 3.2.3)."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.types import Output
 
@@ -42,12 +43,11 @@ class TwoStream(nn.Module):
     `aux` holds `spatial_logits` and `temporal_logits`, on which `CrossEntropy(of="spatial_logits")` puts a loss each,
     and what the streams' own `aux` hold, under their names, as in `spatial_frame_logits`.
     """
+    check_fields(self)
     if len(self.streams) != 2:
       raise ConfigError(f"TwoStream: streams must be two networks, got {len(self.streams)}")
     if len(self.weights) != 2 or not (min(self.weights) >= 0 and 0 < sum(self.weights) < math.inf):
       raise ConfigError(f"TwoStream(weights={self.weights}): must be two, finite, not negative, and not both 0")
-    if self.fusion not in get_args(Fusion):
-      raise ConfigError(f"TwoStream(fusion={self.fusion!r}): must be one of {', '.join(get_args(Fusion))}")
     outputs, aux = [], {}
     for name, stream in zip(STREAMS, self.streams, strict=True):
       output = stream.copy(name=name)(clips, train)

@@ -63,6 +63,8 @@ def depthwise_convolution(
     )
   if len(strides) != axes or len(padding) != axes:
     raise InputError(f"depthwise_convolution: x {x.shape} wants {axes} strides and pads, not {strides} and {padding}")
+  if min(strides) < 1 or min(map(min, padding)) < 0:
+    raise InputError(f"depthwise_convolution: strides {strides} must be from 1, pads {padding} from 0 on")
   if mode not in ("zero", "reflect", "edge"):
     raise InputError(f"depthwise_convolution: mode={mode!r} must be zero, reflect or edge")
   if mode == "reflect" and any(size <= max(pads) for size, pads in zip(sizes, padding, strict=True)):

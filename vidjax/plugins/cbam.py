@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import bottleneck, place
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm, conv
-from vidjax.plugins.checks import bottleneck, place
 
 
 class CBAM(nn.Module):
@@ -30,9 +30,9 @@ class CBAM(nn.Module):
 
     Raises ConfigError where r leaves no channel or the kernel has no middle.
     """
-    hidden = bottleneck(self, x.shape[-1])
+    hidden = bottleneck(self, x)
     if self.kernel < 1 or self.kernel % 2 == 0:
-      raise ConfigError(f"CBAM(kernel={self.kernel}) at {place(self)}: must be odd and at least 1")
+      raise ConfigError(f"CBAM(kernel={self.kernel}) at {place(self, x)}: must be odd and at least 1")
     mean = x.mean(axis=(-3, -2), keepdims=True, dtype=jnp.float32)
     pooled = jnp.stack([mean, x.max(axis=(-3, -2), keepdims=True).astype(jnp.float32)])
     y = nn.Dense(x.shape[-1], name="expand")(nn.relu(nn.Dense(hidden, name="reduce")(pooled)))

@@ -3,9 +3,9 @@
 import flax.linen as nn
 import jax
 
+from vidjax.checks import check_fields, place
 from vidjax.errors import ConfigError
 from vidjax.layers import apply_in_order
-from vidjax.plugins.checks import place
 
 
 class Chain(nn.Module):
@@ -20,6 +20,7 @@ class Chain(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns what the last module returns; raises ConfigError for a chain of nothing."""
+    check_fields(self)
     if not self.modules:
       raise ConfigError(f"Chain at {place(self)} has no modules: give it one or more, such as (SE(), RNL())")
     return apply_in_order(self.modules, x, train)

@@ -6,9 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError
 from vidjax.layers import conv
-from vidjax.plugins.checks import check_clip, place
 
 
 class CPA(nn.Module):
@@ -33,7 +33,7 @@ class CPA(nn.Module):
     odd = all(len(kernel) == 3 and all(size > 0 and size % 2 for size in kernel) for kernel in self.kernels)
     if not odd or not 0 < len(self.kernels) == len(set(self.kernels)):
       raise ConfigError(
-        f"CPA(kernels={self.kernels}) at {place(self)}: must be different kernels of three odd sizes, "
+        f"CPA(kernels={self.kernels}) at {place(self, x)}: must be different kernels of three odd sizes, "
         "such as ((1, 1, 1), (3, 7, 7))"
       )
     mean = x.mean(axis=-1, keepdims=True)

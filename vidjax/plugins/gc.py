@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.plugins.checks import bottleneck, check_clip
+from vidjax.checks import bottleneck, check_clip
 
 
 class GC(nn.Module):
@@ -24,7 +24,7 @@ class GC(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the clip with its context added; sows the pooling weights `[B,T,H,W]` as "attention"."""
     check_clip(self, x)
-    hidden = bottleneck(self, x.shape[-1], least=2)
+    hidden = bottleneck(self, x, least=2)
     # No bias: the softmax would not see it.
     score = nn.Dense(1, use_bias=False, name="score")(x).astype(jnp.float32)
     attention = nn.softmax(score, axis=(-4, -3, -2))

@@ -1,11 +1,12 @@
 """Where a module goes in a backbone: `Insert(TSM(), "before")` in its blocks, `Inside(TSP(), "stem")` between parts."""
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import apply_in_order
 
@@ -30,12 +31,7 @@ class Insert:
   blocks: Literal["all", "last"] | tuple[int, ...] = "all"
 
   def __post_init__(self):
-    if self.at not in get_args(Place):
-      raise ConfigError(f"Insert(at={self.at!r}): must be one of {', '.join(get_args(Place))}")
-    if isinstance(self.stages, str) and self.stages != "all":
-      raise ConfigError(f"Insert(stages={self.stages!r}): must be 'all' or stage numbers, such as (2, 3)")
-    if isinstance(self.blocks, str) and self.blocks not in ("all", "last"):
-      raise ConfigError(f"Insert(blocks={self.blocks!r}): must be 'all', 'last' or block numbers")
+    check_fields(self)
 
   def chosen(self, stage: int, block: int, num_blocks: int) -> bool:
     """Whether this block of this stage is one of the sites."""
@@ -57,6 +53,9 @@ class Inside:
 
   module: nn.Module
   after: str
+
+  def __post_init__(self):
+    check_fields(self)
 
 
 def apply_inserts(inserts: tuple[Insert, ...], at: Place, x: jax.Array, train: bool) -> jax.Array:

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidjax.checks import bottleneck, check_clip
 from vidjax.layers import BatchNorm, conv
-from vidjax.plugins.checks import bottleneck, check_clip
 
 
 def nearest(x: jax.Array, height: int, width: int) -> jax.Array:
@@ -37,7 +37,7 @@ class LTDM(nn.Module):
     """Returns the scaled clip; raises InputError on images and ConfigError where r leaves no channel."""
     check_clip(self, x)
     height, width, channels = x.shape[-3:]
-    hidden = bottleneck(self, channels)
+    hidden = bottleneck(self, x)
     here = BatchNorm(name="bn1")(conv(hidden, (1, 1), name="conv1")(x), train)
     there = conv(hidden, (3, 3), padding=1, feature_group_count=hidden, name="conv2")(here)
     none = jnp.zeros_like(here[..., :1, :, :, :])

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.plugins.checks import bottleneck, check_clip
+from vidjax.checks import bottleneck, check_clip
 
 
 class MEM(nn.Module):
@@ -32,7 +32,7 @@ class MEM(nn.Module):
     """
     check_clip(self, x)
     dense = functools.partial(nn.Dense, use_bias=self.bias)
-    hidden = bottleneck(self, x.shape[-1])
+    hidden = bottleneck(self, x)
     s = x.mean(axis=(-3, -2), dtype=jnp.float32)  # in bfloat16 the difference of two close means would be lost
     change = dense(hidden, name="next")(s[..., 1:, :]) - dense(hidden, name="this")(s[..., :-1, :])
     a = nn.sigmoid(dense(x.shape[-1], name="expand")(change))

@@ -1,15 +1,14 @@
 """Non-local block (Wang et al., CVPR 2018; thesis Eq. 4.1 and its instantiations i-iv) on space-time positions."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.errors import ConfigError
+from vidjax.checks import check_fields
 from vidjax.layers import BatchNorm
 from vidjax.ops.attention import Form, attention, attention_map, halved
-from vidjax.plugins.checks import place
 
 Pairwise = Literal["gaussian", "embedded_gaussian", "dot", "concatenation"]
 
@@ -36,10 +35,7 @@ class NonLocal(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the clip with its context added; raises ConfigError for an unknown form."""
     batch, *grid, channels = x.shape
-    if self.form not in get_args(Pairwise):
-      raise ConfigError(
-        f"NonLocal(form={self.form!r}) at {place(self)}: form must be one of {', '.join(get_args(Pairwise))}"
-      )
+    check_fields(self)
     inner = max(channels // 2, 1)
 
     def embedded(name: str) -> jax.Array:

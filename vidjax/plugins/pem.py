@@ -1,14 +1,13 @@
 """Progressive Enhancement Module (TDRL, Weng et al., ECCV 2020, Eq. 3-6)."""
 
 import functools
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.errors import ConfigError
-from vidjax.plugins.checks import bottleneck, check_clip, place
+from vidjax.checks import bottleneck, check_clip
 
 Gamma = Literal["scalar", "vector"]
 Memory = Literal["last", "first", "zeros"]
@@ -39,12 +38,7 @@ class PEM(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the enhanced clip; raises InputError on images and ConfigError for an attribute that does not fit."""
     check_clip(self, x)
-    hidden = bottleneck(self, x.shape[-1])
-    for name, kind in (("gamma", Gamma), ("memory", Memory)):
-      if getattr(self, name) not in get_args(kind):
-        raise ConfigError(
-          f"PEM({name}={getattr(self, name)!r}) at {place(self)}: must be one of {', '.join(get_args(kind))}"
-        )
+    hidden = bottleneck(self, x)
     dense = functools.partial(nn.Dense, use_bias=self.bias)
     s = x.mean(axis=(-3, -2), dtype=jnp.float32)  # in bfloat16 the difference of two close means would be lost
     after, before = nn.relu(dense(hidden, name="next")(s)), nn.relu(dense(hidden, name="this")(s))

@@ -1,17 +1,17 @@
 """Region-based non-local block (thesis Eq. 4.2-4.9; Huang and Bors, ICPR 2020)."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
 from vidjax.ops.attention import Form, attention, attention_map, halved
 from vidjax.ops.depthwise import depthwise_convolution
-from vidjax.plugins.checks import check_clip, place
 
 Similarity = Literal["gaussian", "dot", "dot_relu", "cosine"]
 Aggregation = Literal["conv", "grouped", "average", "max"]
@@ -52,7 +52,7 @@ class RNL(nn.Module):
     check_clip(self, x)
     batch, *grid, channels = x.shape
     inner = max(channels // 2, 1)
-    self._check(inner)
+    self._check(x, inner)
     value = nn.Dense(inner, kernel_init=linear_init, name="w_g")(x)
     query = key = _Regions(self.kernel, self.aggregation, name="theta")(value)
     if self.sub_sample:
@@ -73,13 +73,10 @@ class RNL(nn.Module):
     bn = BatchNorm(scale_init=nn.initializers.zeros, use_fast_variance=False, name="bn")
     return x + bn(y, train)
 
-  def _check(self, inner: int) -> None:
-    where = f"RNL(form={self.form!r}, aggregation={self.aggregation!r}) at {place(self)}"
-    if self.form not in get_args(Similarity) or self.aggregation not in get_args(Aggregation):
-      known = (", ".join(get_args(names)) for names in (Similarity, Aggregation))
-      raise ConfigError(f"{where}: form must be one of {next(known)}; aggregation one of {next(known)}")
+  def _check(self, x: jax.Array, inner: int) -> None:
+    where = f"RNL(kernel={self.kernel}, aggregation={self.aggregation!r}) at {place(self, x)}"
     if len(self.kernel) != 3 or any(size < 1 or size % 2 == 0 for size in self.kernel):
-      raise ConfigError(f"{where}: kernel={self.kernel} must be three odd sizes, of time, height and width")
+      raise ConfigError(f"{where}: the kernel must be three odd sizes, of time, height and width")
     if self.aggregation == "grouped" and inner > GROUP and inner % GROUP:
       raise ConfigError(f"{where}: {inner} channels do not divide into groups of {GROUP}; use aggregation='conv'")
 

@@ -1,14 +1,14 @@
 """Squeeze-and-excitation (Hu et al., CVPR 2018) frame by frame, and over space-time (thesis Eq. 4.12-4.14)."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import bottleneck, check_clip, place
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
-from vidjax.plugins.checks import bottleneck, check_clip, place
 
 Pool = Literal["mean", "attention"]
 
@@ -27,7 +27,7 @@ class SE(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the scaled frames; sows the factors `[..., C]` as "excitation"; ConfigError where r leaves no channel."""
-    hidden = bottleneck(self, x.shape[-1])
+    hidden = bottleneck(self, x)
     pooled = x.mean(axis=(-3, -2), keepdims=True, dtype=jnp.float32)
     y = nn.relu(nn.Dense(hidden, name="reduce")(pooled))
     a = nn.sigmoid(nn.Dense(x.shape[-1], name="expand")(y))
@@ -58,9 +58,9 @@ class SpaceTimeSE(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the clip with its excitation added; sows the pooling weights `[B,T,H,W]` where pool is "attention"."""
     check_clip(self, x)
-    hidden = bottleneck(self, x.shape[-1])
-    if self.pool not in get_args(Pool):
-      raise ConfigError(f"SpaceTimeSE(pool={self.pool!r}) at {place(self)}: must be one of {', '.join(get_args(Pool))}")
+    hidden = bottleneck(self, x)
+    if not 0 <= self.momentum <= 1:
+      raise ConfigError(f"SpaceTimeSE(momentum={self.momentum}) at {place(self, x)}: must lie between 0 and 1")
     if self.pool == "mean":
       pooled = x.mean(axis=(-4, -3, -2), keepdims=True, dtype=jnp.float32)
     else:

@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError, InputError
 from vidjax.ops.similarity import frame_similarity
-from vidjax.plugins.checks import check_clip, place
 
 
 class TDLoss(nn.Module):
@@ -27,11 +27,11 @@ class TDLoss(nn.Module):
     """Returns x; raises ConfigError for a share that is none and, in training, InputError for clips of one frame."""
     check_clip(self, x)
     if not 0 <= self.share <= 1:
-      raise ConfigError(f"TDLoss(share={self.share}) at {place(self)}: must lie between 0 and 1")
+      raise ConfigError(f"TDLoss(share={self.share}) at {place(self, x)}: must lie between 0 and 1")
     if train and self.is_mutable_collection("aux") and not self.is_initializing():
       if x.shape[-4] < 2:
         raise InputError(
-          f"TDLoss at {place(self)} compares frames, got clips of one, {x.shape}: sample more frames, or leave it out"
+          f"TDLoss at {place(self, x)} compares frames, got clips of one: sample more frames, or leave it out"
         )
       channels = max(round(self.share * x.shape[-1]), int(self.share > 0))
       self.sow("aux", "temporal_diversity", jnp.sum(frame_similarity(x[..., :channels]), axis=-1))

@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError
 from vidjax.ops.depthwise import depthwise_convolution
-from vidjax.plugins.checks import check_clip, place
 
 
 class TIM(nn.Module):
@@ -31,7 +31,7 @@ class TIM(nn.Module):
     fold = channels // self.fold_div if self.fold_div > 1 else 0
     if fold < 1 or self.kernel < 3 or self.kernel % 2 == 0:
       raise ConfigError(
-        f"TIM(fold_div={self.fold_div}, kernel={self.kernel}) at {place(self)}: {channels} channels want a "
+        f"TIM(fold_div={self.fold_div}, kernel={self.kernel}) at {place(self, x)}: {channels} channels want a "
         f"fold_div from 2 to {channels}, and the kernel must be odd and at least 3"
       )
     half = self.kernel // 2

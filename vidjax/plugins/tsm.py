@@ -3,9 +3,9 @@
 import flax.linen as nn
 import jax
 
+from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError
 from vidjax.ops.temporal_shift import temporal_shift
-from vidjax.plugins.checks import check_clip, place
 
 
 class TSM(nn.Module):
@@ -27,7 +27,7 @@ class TSM(nn.Module):
     fold = x.shape[-1] // self.fold_div if self.fold_div > 1 else 0
     if fold < 1:
       raise ConfigError(
-        f"TSM(fold_div={self.fold_div}) at {place(self)}: {x.shape[-1]} channels leave {fold} to shift; "
+        f"TSM(fold_div={self.fold_div}) at {place(self, x)}: {x.shape[-1]} channels leave {fold} to shift; "
         f"choose fold_div from 2 to {x.shape[-1]}"
       )
     return temporal_shift(x, fold, self.bidirectional)

@@ -12,7 +12,7 @@ from flax import traverse_util
 from vidjax.errors import ConfigError, InputError
 from vidjax.types import Tree
 from vidjax.weights.names import FIRST, canonical, namings
-from vidjax.weights.read import read_tensors
+from vidjax.weights.read import floating, read_tensors
 
 Inflation = Literal["mean", "centre"]
 
@@ -26,6 +26,8 @@ IDLE = {
   r"\.cg\.W_k\.bias$": "a bias before a softmax, which cannot see it",
 }
 """Tensors nothing here corresponds to, and why."""
+HINTS = {r"_res0\.branch1_(bn|norm)\.": "the BN of a shortcut in X3D has its place with shortcut_bn=True"}
+"""What to try, by the names of tensors without a place."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +134,7 @@ def load_weights(
       )
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     remedy = f"new={anew}" if not left else f"new={anew}, unused={over}"
+    remedy += "".join(f" ({hint})" for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left))
     raise InputError(
       f"{origin} does not fit this network: {'; '.join(wrong[:5])}{more}. "
       f"Take the network it was made for, or accept that, in a config under init, with {remedy}"
@@ -159,11 +162,13 @@ def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation)
   PyTorch's kernels are [out, in, *space], those here [*space, in, out]; axes of length 1 in front come and go.
   """
   shape, found, how = tuple(target.shape), x.shape, []
-  if x.dtype.kind in "iub" and x.dtype != target.dtype:
+  if x.dtype != target.dtype and not floating(x.dtype):
     raise InputError(f"holds {x.dtype}, wanted {target.dtype}: convert it to floats first")
   x = np.asarray(x, target.dtype)
   if not np.isfinite(x).all():
     raise InputError("holds numbers that are not finite: the checkpoint is of a training that diverged, or damaged")
+  if path.startswith("batch_stats") and path.endswith("/var") and (x < 0).any():
+    raise InputError("holds variances below 0: the checkpoint is damaged")
   if name != path and path.endswith("/kernel") and x.ndim > 1:
     flat = x.ndim == 4
     x = np.transpose(x, (*range(2, x.ndim), 1, 0))

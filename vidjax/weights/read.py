@@ -33,6 +33,8 @@ def read_tensors(source: str | pathlib.Path) -> dict[str, np.ndarray]:
   Raises:
     InputError: no such file or model; damaged or cut short; holds something else than tensors.
   """
+  if not str(source):
+    raise InputError("the checkpoint's name is empty: name a file or a model on the hub")
   path = pathlib.Path(source)
   if not path.exists():
     path = _fetch(str(source))
@@ -42,7 +44,7 @@ def read_tensors(source: str | pathlib.Path) -> dict[str, np.ndarray]:
     raise InputError(f"{path} is no plain file: save the checkpoint to one")
   try:
     tensors = _read(path)
-    strange = [name for name, x in tensors.items() if not _numeric(x.dtype)]
+    strange = [name for name, x in tensors.items() if not (floating(x.dtype) or x.dtype.kind in "biu")]
     if strange:
       raise InputError(f"{strange[0]!r} holds {tensors[strange[0]].dtype}, not numbers")
     if not tensors:
@@ -65,6 +67,8 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
       with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
     except Exception as error:  # zipfile and NumPy raise a dozen kinds for damaged files
+      if "Object arrays" in str(error):
+        raise InputError("holds Python objects, not numbers: save plain arrays") from error
       raise InputError(f"a damaged npz file ({error}): fetch or save it again") from error
   if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip file, or a pickle of any protocol
     return read_torch(path, _unwrap)
@@ -106,8 +110,9 @@ def _unwrap(saved: Any) -> Mapping[str, Any]:
   return saved
 
 
-def _numeric(dtype: np.dtype) -> bool:
-  return dtype.kind in "biuf" or dtype == ml_dtypes.bfloat16
+def floating(dtype: np.dtype) -> bool:
+  """Whether these are real numbers with a fraction."""
+  return dtype.kind == "f" or dtype == ml_dtypes.bfloat16
 
 
 def _fetch(source: str) -> pathlib.Path:

@@ -1,0 +1,83 @@
+"""Attributes given in Python are checked as those of a config are; messages name module, place and shapes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vidjax.backbones.inception_resnet import InceptionResNetV2
+from vidjax.backbones.mobilenet import MobileNetV2
+from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.backbones.x3d import X3D
+from vidjax.checks import fits
+from vidjax.errors import ConfigError
+from vidjax.inputs.mbpm import MBPM
+from vidjax.inputs.tsp import TSP
+from vidjax.networks.recognizer import Recognizer
+from vidjax.plugins.cbam import CBAM
+from vidjax.plugins.cpa import CPA
+from vidjax.plugins.insert import Insert, Inside
+from vidjax.plugins.nonlocal_ import NonLocal
+from vidjax.plugins.rnl import RNL
+from vidjax.plugins.se import SE, SpaceTimeSE
+from vidjax.plugins.tim import TIM
+from vidjax.plugins.tsm import TSM
+
+CLIP = jax.ShapeDtypeStruct((1, 3, 8, 8, 8), jnp.float32)
+
+
+@pytest.mark.parametrize(
+  ("module", "message"),
+  [
+    (RNL(3), r"RNL\(kernel=3\) at the top: must be tuple\[int, int, int\]"),
+    (RNL((3, 4, 3)), r"RNL\(kernel=\(3, 4, 3\), .* at the top on 1x3x8x8x8: the kernel must be three odd sizes"),
+    (CPA((3, 3, 3)), r"CPA\(kernels=\(3, 3, 3\)\) at the top: must be tuple\[tuple\[int, int, int\], \.\.\.\]"),
+    (CPA(((2, 2, 2),)), r"at the top on 1x3x8x8x8"),
+    (TIM(8, (3,)), r"TIM\(kernel=\(3,\)\) at the top: must be int"),
+    (TIM(8, 4), r"TIM\(fold_div=8, kernel=4\) at the top on 1x3x8x8x8"),
+    (CBAM(4, (7, 7)), r"CBAM\(kernel=\(7, 7\)\) at the top: must be int"),
+    (SE(reduction="4"), r"SE\(reduction='4'\) at the top: must be int"),
+    (SpaceTimeSE(momentum=1.5), r"momentum=1.5\) at the top on 1x3x8x8x8: must lie between 0 and 1"),
+    (TSM(2.5), r"TSM\(fold_div=2.5\) at the top: must be int"),
+    (NonLocal(sub_sample=1), r"NonLocal\(sub_sample=1\) at the top: must be bool"),
+    (MBPM(kernel=8), r"MBPM at the top on 1x3x8x8x8: sigma=1.1, kernel=8: the kernel must be odd"),
+    (MBPM(sigma=0), r"MBPM at the top on 1x3x8x8x8: sigma=0,"),
+    (TSP(frames="3"), r"TSP\(frames='3'\) at the top: must be int"),
+    (ResNet(50, frozen_bn="al"), r"ResNet\(frozen_bn='al'\) at the top: must be one of none, all_but_first, all"),
+    (MiniResNet(widths=8), r"MiniResNet\(widths=8\) at the top: must be tuple\[int, int, int, int\]"),
+    (X3D(stages=()), r"X3D\(stages=\(\)\): must be one or more"),
+    (X3D(stages=((0, 24),)), r"at least 1 block"),
+    (MobileNetV2(float("nan")), r"width_multiplier=nan\): must be positive"),
+    (MobileNetV2(stages=((6, 8, 0, 1),)), r"MobileNetV2\(stages=.*from 1 on"),
+    (InceptionResNetV2(blocks=3), r"InceptionResNetV2\(blocks=3\) at the top: must be tuple"),
+    (Recognizer(MiniResNet(), "3"), r"Recognizer\(num_classes='3'\) at the top: must be int"),
+    (
+      Recognizer(MiniResNet(inserts=(Insert(RNL(5), "after"),)), 3),
+      r"RNL\(kernel=5\) at backbone/res2/block0/after_RNL",
+    ),
+  ],
+)
+def test_what_does_not_fit_is_named_with_its_place(module, message):
+  with pytest.raises(ConfigError, match=message):
+    jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), CLIP)
+
+
+@pytest.mark.parametrize(
+  ("make", "message"),
+  [
+    (lambda: Insert(TSM(), "before", 3), r"Insert\(stages=3\): must be 'all' or tuple\[int, \.\.\.\]"),
+    (lambda: Insert(TSM, "before"), r"Insert\(module=.*\): must be flax.linen.module.Module"),
+    (lambda: Insert(TSM(), "behind"), r"Insert\(at='behind'\): must be one of before, middle, residual, after"),
+    (lambda: Inside(TSP(3, 1), 2), r"Inside\(after=2\): must be str"),
+  ],
+)
+def test_inserts_that_are_none(make, message):
+  with pytest.raises(ConfigError, match=message):
+    make()
+
+
+def test_numbers_of_numpy_and_lists_are_as_good():
+  module = RNL(kernel=[np.int64(3), 1, 1])
+  assert jax.eval_shape(lambda x: module.init_with_output(jax.random.key(0), x, False)[0], CLIP).shape == CLIP.shape
+  assert fits(np.float32(0.5), float)
+  assert not fits(True, int)
