@@ -280,6 +280,7 @@ def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best", data_d
   """
   workdir = pathlib.Path(workdir)
   config, class_names = read_folder(workdir)
+  check_sections(config)
   if data_dir is not None:
     config["data"]["dir"] = data_dir
   run = Run(config, class_names)

@@ -77,7 +77,7 @@ def test_an_imagenet_checkpoint_fills_both_paths():
   wanted = jax.eval_shape(lambda: network.init(jax.random.key(0), CLIP, False))
   plain = jax.eval_shape(lambda: Recognizer(ResNet(18, 8), 5).init(jax.random.key(0), CLIP, False))
   rng = np.random.default_rng(0)
-  plain = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype("float32"), plain)
+  plain = jax.tree.map(lambda leaf: rng.uniform(0.5, 1.5, leaf.shape).astype("float32"), plain)
   values = flatten_dict(plain)
   tensors = torch_tensors(plain)
   fresh = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), wanted)
