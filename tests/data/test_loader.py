@@ -293,6 +293,18 @@ def test_workers_die_with_a_killed_trainer(tmp_path):
 
 
 @pytest.mark.slow
+def test_workers_outlast_the_sigterm_of_a_scheduler(tmp_path):
+  """It goes to every process of a job, and the trainer wants batches until it has saved."""
+  with start_trainer(tmp_path, "3000") as trainer:
+    workers = [int(pid) for pid in trainer.stdout.readline().split()]
+    for pid in workers:
+      os.kill(pid, signal.SIGTERM)
+    errors = trainer.communicate(timeout=60)[1]
+  assert trainer.returncode == 5, errors
+  assert not any(map(alive, workers))
+
+
+@pytest.mark.slow
 def test_a_trainer_that_stops_in_the_middle_leaves_nothing_behind(tmp_path):
   with start_trainer(tmp_path, "4") as trainer:
     output, errors = trainer.communicate(timeout=60)

@@ -235,7 +235,8 @@ def _workers(dataset: grain.MapDataset, num_threads: int, num_processes: int = 0
 
 def _start_worker(_index: int, _count: int) -> None:
   cv2.setNumThreads(0)
-  signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle
+  for number in (signal.SIGINT, signal.SIGTERM):  # the trainer's to handle, which wants batches until it has saved
+    signal.signal(number, signal.SIG_IGN)
   threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
