@@ -1,5 +1,10 @@
 """Attributes given in Python are checked as those of a config are; messages name module, place and shapes."""
 
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,20 +13,35 @@ import pytest
 from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.backbones.tdn import TDN
+from vidjax.backbones.vgg import DualStreamVGG
 from vidjax.backbones.x3d import X3D
 from vidjax.checks import fits
-from vidjax.errors import ConfigError
+from vidjax.errors import ConfigError, InputError
+from vidjax.inputs.flow import Flow
 from vidjax.inputs.mbpm import MBPM
+from vidjax.inputs.persistent_appearance import PersistentAppearance
 from vidjax.inputs.tsp import TSP
 from vidjax.networks.recognizer import Recognizer
+from vidjax.networks.two_stream import TwoStream
 from vidjax.plugins.cbam import CBAM
+from vidjax.plugins.chain import Chain
 from vidjax.plugins.cpa import CPA
+from vidjax.plugins.ett import ETT
 from vidjax.plugins.insert import Insert, Inside
 from vidjax.plugins.nonlocal_ import NonLocal
 from vidjax.plugins.rnl import RNL
 from vidjax.plugins.se import SE, SpaceTimeSE
 from vidjax.plugins.tim import TIM
 from vidjax.plugins.tsm import TSM
+
+
+class Nothing(nn.Module):
+  """Returns nothing."""
+
+  def __call__(self, x, train):
+    """Nothing."""
+
 
 CLIP = jax.ShapeDtypeStruct((1, 3, 8, 8, 8), jnp.float32)
 
@@ -46,10 +66,25 @@ CLIP = jax.ShapeDtypeStruct((1, 3, 8, 8, 8), jnp.float32)
     (ResNet(50, frozen_bn="al"), r"ResNet\(frozen_bn='al'\) at the top: must be one of none, all_but_first, all"),
     (MiniResNet(widths=8), r"MiniResNet\(widths=8\) at the top: must be tuple\[int, int, int, int\]"),
     (X3D(stages=()), r"X3D\(stages=\(\)\): must be one or more"),
-    (X3D(stages=((0, 24),)), r"at least 1 block"),
+    (X3D(stages=((0, 24),)), r"\(blocks, channels\) of at least 1"),
     (MobileNetV2(float("nan")), r"width_multiplier=nan\): must be positive"),
     (MobileNetV2(stages=((6, 8, 0, 1),)), r"MobileNetV2\(stages=.*from 1 on"),
     (InceptionResNetV2(blocks=3), r"InceptionResNetV2\(blocks=3\) at the top: must be tuple"),
+    (InceptionResNetV2(math.inf), r"width_multiplier=inf\): must be finite"),
+    (X3D(stages=((1, 12, 3),)), r"X3D\(stages=\(\(1, 12, 3\),\)\): must be one or more \(blocks, channels\)"),
+    (MobileNetV2(stages=((1, 12, 3),)), r"must be one or more \(expansion, channels, blocks, stride\)"),
+    (DualStreamVGG("3", 4, 8), r"DualStreamVGG\(frame_channels='3'\) at the top: must be int"),
+    (DualStreamVGG(0, 4, 8), r"frame_channels=0\): must be at least 1"),
+    (DualStreamVGG(9, 4, 8), r"needs flow in the channels after the first 9, got 8"),
+    (TDN(X3D(1, 1), 3), r"TDN\(backbone=X3D\): takes ResNet or MiniResNet"),
+    (ETT(2, position_sets=3.0), r"ETT\(position_sets=3.0\) at the top: must be one of 0, 1, 3"),
+    (ResNet(50.0), r"ResNet\(depth=50.0\) at the top: must be one of 18"),
+    (ResNet(18, frozen_bn=np.array(["all", "none"])), r"frozen_bn=.*must be one of none"),
+    (Flow(3, levels=0), r"Flow at the top on 1x3x8x8x8: "),
+    (Chain(TSM()), r"Chain\(modules=TSM\( # .*\)\) at the top: must be tuple"),
+    (Recognizer(MiniResNet(), 3, nn.Dense(3)), r"Dense: is not called as \(x, train\)"),
+    (Recognizer(nn.Dense(3), 3), r"Recognizer\(backbone=Dense\): is not called as \(x, train\)"),
+    (Chain((Nothing(),)), r"Nothing: returns NoneType, not an array"),
     (Recognizer(MiniResNet(), "3"), r"Recognizer\(num_classes='3'\) at the top: must be int"),
     (
       Recognizer(MiniResNet(inserts=(Insert(RNL(5), "after"),)), 3),
@@ -58,7 +93,7 @@ CLIP = jax.ShapeDtypeStruct((1, 3, 8, 8, 8), jnp.float32)
   ],
 )
 def test_what_does_not_fit_is_named_with_its_place(module, message):
-  with pytest.raises(ConfigError, match=message):
+  with pytest.raises(InputError, match=message):
     jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), CLIP)
 
 
@@ -66,7 +101,7 @@ def test_what_does_not_fit_is_named_with_its_place(module, message):
   ("make", "message"),
   [
     (lambda: Insert(TSM(), "before", 3), r"Insert\(stages=3\): must be 'all' or tuple\[int, \.\.\.\]"),
-    (lambda: Insert(TSM, "before"), r"Insert\(module=.*\): must be flax.linen.module.Module"),
+    (lambda: Insert(TSM, "before"), r"Insert\(module=.*\): must be flax.linen.module.Module: write TSM\(\)"),
     (lambda: Insert(TSM(), "behind"), r"Insert\(at='behind'\): must be one of before, middle, residual, after"),
     (lambda: Inside(TSP(3, 1), 2), r"Inside\(after=2\): must be str"),
   ],
@@ -74,6 +109,33 @@ def test_what_does_not_fit_is_named_with_its_place(module, message):
 def test_inserts_that_are_none(make, message):
   with pytest.raises(ConfigError, match=message):
     make()
+
+
+def test_lists_in_an_insert_hash_as_tuples():
+  assert hash(Insert(TSM(), "before", [3], [0, 1])) == hash(Insert(TSM(), "before", (3,), (0, 1)))
+
+
+class Wider(TSM):
+  """A user's plug-in, with fields of its own: one set later, one whose default is not of its type."""
+
+  later: int = dataclasses.field(init=False)
+  width: int = None  # pyright: ignore[reportAssignmentType]
+  sizes: Sequence[int] = range(3)
+
+
+@pytest.mark.parametrize(
+  "module",
+  [
+    Wider(np.int64(4), np.bool_(False)),
+    CBAM(2, np.int64(3)),
+    PersistentAppearance(3, 4, np.int64(3)),
+    MobileNetV2(stages=((1, 8, 1, np.int64(1)),)),
+    Recognizer(MiniResNet((4, 4, 4, 4)), np.int64(3)),
+    TwoStream((Recognizer(MiniResNet((4, 4, 4, 4)), 3),) * 2, np.int64(3)),
+  ],
+)
+def test_legitimate_values_pass(module):
+  jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), CLIP)
 
 
 def test_numbers_of_numpy_and_lists_are_as_good():

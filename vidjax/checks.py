@@ -28,11 +28,12 @@ def check_fields(made: Any) -> None:
   """Raises ConfigError where an attribute of a module or another dataclass is not of its annotated type."""
   where = f" at {place(made)}" if isinstance(made, nn.Module) and made.scope else ""
   for field in dataclasses.fields(made):
-    value = getattr(made, field.name)
+    value = getattr(made, field.name, field.default)
     given = tuple(value) if isinstance(value, list) else value
-    if field.name not in ("parent", "name") and not fits(given, field.type):
-      name = f"{type(made).__name__}({field.name}={reprlib.repr(value)})"
-      raise ConfigError(f"{name}{where}: must be {wanted(field.type)}")
+    if field.name not in ("parent", "name") and value is not field.default and not fits(given, field.type):
+      name = f"{type(made).__name__}({field.name}={' '.join(reprlib.repr(value).split())})"
+      hint = f": write {value.__name__}()" if inspect.isclass(value) else ""
+      raise ConfigError(f"{name}{where}: must be {wanted(field.type)}{hint}")
 
 
 def bottleneck(module: Any, x: jax.Array, least: int = 1) -> int:
@@ -58,18 +59,20 @@ def fits(value: Any, kind: Any) -> bool:
   """Whether a value is of an annotated type; True also where that cannot be told. Lengths are left to the class."""
   origin, inner = get_origin(kind), get_args(kind)
   if origin is Literal:
-    return value in inner
+    return any(fits(value, type(one)) and value == one for one in inner)
   if origin in (Union, types.UnionType):
     return any(fits(value, one) for one in inner)
   if origin in (tuple, Sequence):
-    kinds = (
-      inner if origin is tuple and ... not in inner else len(value) * inner[:1] if isinstance(value, tuple) else ()
-    )
-    return isinstance(value, tuple) and (len(kinds) != len(value) or all(map(fits, value, kinds)))
+    if not isinstance(value, origin) or isinstance(value, str):
+      return False
+    kinds = inner if origin is tuple and ... not in inner else len(value) * inner[:1]
+    return len(kinds) != len(value) or all(map(fits, value, kinds))
   if kind in (int, float):
     numbers = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
     return isinstance(value, numbers) and not isinstance(value, bool)
-  known = kind in (bool, str, types.NoneType, nn.Module) or (inspect.isclass(kind) and dataclasses.is_dataclass(kind))
+  if kind is bool:
+    return isinstance(value, (bool, np.bool_))
+  known = kind in (str, types.NoneType, nn.Module) or (inspect.isclass(kind) and dataclasses.is_dataclass(kind))
   return isinstance(value, kind) if known else True
 
 

@@ -1,12 +1,13 @@
 """The layers plug-ins, inputs and backbones share: convolution and batch normalisation."""
 
-import functools
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from vidjax.errors import ConfigError
 from vidjax.ops.convolution import convolution
@@ -15,13 +16,27 @@ from vidjax.ops.resize import resize_linear
 FrozenBN = Literal["none", "all_but_first", "all"]
 """TSN's partial BN; thesis 3.6.1 fine-tunes with all but the first frozen."""
 
-conv = functools.partial(
-  nn.Conv,
-  use_bias=False,
-  kernel_init=nn.initializers.variance_scaling(2, "fan_out", "normal"),
-  conv_general_dilated=convolution,
-)
-"""`nn.Conv` with He's initial values, no bias, and the fast lowerings of `ops.convolution`."""
+he_init = nn.initializers.variance_scaling(2, "fan_out", "normal")
+
+
+def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:
+  """`nn.Conv` with He's initial values, no bias, and the fast lowerings of `ops.convolution`."""
+  plain = {key: int(value) if isinstance(value, np.integer) else value for key, value in options.items()}
+  defaults = {"use_bias": False, "kernel_init": he_init, "conv_general_dilated": convolution}
+  return nn.Conv(features, kernel_size, **{**defaults, **plain})
+
+
+def call(module: nn.Module, x: jax.Array, train: bool, name: str = "") -> jax.Array:
+  """`module(x, train)`; ConfigError where a plug-in, an input or a backbone is not called so or returns no array."""
+  name = name or type(module).__name__
+  try:
+    inspect.signature(module).bind(x, train)
+  except TypeError as error:
+    raise ConfigError(f"{name}: is not called as (x, train), as plug-ins and inputs are ({error})") from None
+  y = module(x, train)
+  if not isinstance(y, (jax.Array, np.ndarray)):
+    raise ConfigError(f"{name}: returns {type(y).__name__}, not an array, as plug-ins, inputs and backbones do")
+  return jnp.asarray(y)
 
 
 def apply_in_order(modules: Iterable[nn.Module], x: jax.Array, train: bool, prefix: str = "") -> jax.Array:
@@ -32,12 +47,8 @@ def apply_in_order(modules: Iterable[nn.Module], x: jax.Array, train: bool, pref
   names: list[str] = []
   for module in modules:
     names.append(f"{prefix}{type(module).__name__}")
-    try:
-      inspect.signature(module).bind(x, train)
-    except TypeError as error:
-      raise ConfigError(f"{names[-1]}: is not called as (x, train), as plug-ins and inputs are ({error})") from None
     count = names.count(names[-1])
-    x = module.copy(name=names[-1] if count == 1 else f"{names[-1]}_{count}")(x, train)
+    x = call(module.copy(name=names[-1] if count == 1 else f"{names[-1]}_{count}"), x, train, names[-1])
   return x
 
 

@@ -71,7 +71,7 @@ def test_images_are_refused():
 
 def test_a_network_is_no_backbone():
   network = Recognizer(Recognizer(MiniResNet(widths=(2, 2, 2, 2)), num_classes=2), num_classes=2)
-  with pytest.raises(ConfigError, match=r"Recognizer\(backbone=Recognizer\): makes no feature map"):
+  with pytest.raises(ConfigError, match=r"Recognizer\(backbone=Recognizer\): returns Output, not an array"):
     jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), jnp.zeros((1, 2, 16, 16, 3)))
 
 

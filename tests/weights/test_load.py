@@ -292,6 +292,7 @@ def test_numbers_that_cannot_be_are_refused():
   for name, damaged, message in (
     ("layer1.0.bn2.running_var", -tensors["layer1.0.bn2.running_var"], "holds variances below 0"),
     ("fc.weight", 1j * tensors["fc.weight"], "holds complex64, wanted float32"),
+    ("conv1.weight", tensors["conv1.weight"][:, :0], "wanted"),
   ):
     with pytest.raises(InputError, match=rf"{name}: {message}"):
       load_weights(fresh(network), {**tensors, name: damaged})

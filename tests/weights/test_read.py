@@ -227,8 +227,9 @@ def test_other_files_are_refused(dumps, tmp_path):
   refuse(pickle.dumps({"a": 1}, protocol=2), "a pickle that torch.save did not write")
   header = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
   refuse(struct.pack("<Q", len(header)) + header + bytes(4), "damaged safetensors file", "a.safetensors")
-  header = header.replace(b"F32", b"F8_E8M0")
-  refuse(struct.pack("<Q", len(header)) + header + bytes(8), "a.safetensors", "a.safetensors")
+  for kind in (b"F8_E8M0", b"F8_E4M3"):
+    eights = header.replace(b"F32", kind).replace(b"[0,8]", b"[0,2]")
+    refuse(struct.pack("<Q", len(eights)) + eights + bytes(2), "a.safetensors", "a.safetensors")
   np.savez(tmp_path / "whole.npz", a=np.ones(100))
   refuse((tmp_path / "whole.npz").read_bytes()[:-50], "damaged npz", "a.npz")
   np.savez(tmp_path / "text.npz", a=np.array(["text"]))

@@ -1,5 +1,6 @@
 """Inception-ResNet-v2 (Szegedy et al. 2017), the backbone of TeSNet (thesis 3.3), on images and clips; 299 pixels."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -215,8 +216,8 @@ class InceptionResNetV2(nn.Module):
     stages: dict[int, int] = dict(zip((3, 4, 5), self.blocks, strict=True))
     names = ("block_a", "block_b", "block_c")
     within = [f"{name}/{i}" for name, n in zip(names, self.blocks, strict=True) for i in range(n)]
-    if not self.width_multiplier >= 1 / 32:
-      raise ConfigError(f"InceptionResNetV2(width_multiplier={self.width_multiplier}): must be at least 1/32")
+    if not 1 / 32 <= self.width_multiplier < math.inf:
+      raise ConfigError(f"InceptionResNetV2(width_multiplier={self.width_multiplier}): must be finite, 1/32 at least")
     check_inserts(self.inserts, stages)
     check_inside(self.inside, ("conv2d_1a", "conv2d_4a", *names, *within))
     frozen, first = self.frozen_bn != "none", self.frozen_bn == "all"

@@ -158,8 +158,10 @@ class MobileNetV2(nn.Module):
     check_fields(self)
     if not 0 < self.width_multiplier < math.inf:
       raise ConfigError(f"MobileNetV2(width_multiplier={self.width_multiplier}): must be positive and finite")
-    if not self.stages or min(map(min, self.stages)) < 1:
-      raise ConfigError(f"MobileNetV2(stages={self.stages}): must be one or more, of numbers from 1 on")
+    if not self.stages or any(len(stage) != 4 or min(stage) < 1 for stage in self.stages):
+      raise ConfigError(
+        f"MobileNetV2(stages={self.stages}): must be one or more (expansion, channels, blocks, stride) from 1 on"
+      )
     check_inserts(self.inserts, {i: num_blocks for i, (_, _, num_blocks, _) in enumerate(self.stages, start=2)})
     check_inside(self.inside, self._names()[:-1])
     frozen = self.frozen_bn != "none"

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.backbones.resnet import ResNet
+from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.plugins.insert import Insert
@@ -70,7 +70,7 @@ class TDN(nn.Module):
   def _check(self, x: jax.Array) -> None:
     check_fields(self)
     count, template = self.frames_per_segment, type(self.backbone).__name__
-    if not hasattr(self.backbone, "parts") or getattr(self.backbone, "inside", ()):
+    if not isinstance(self.backbone, (ResNet, MiniResNet)) or getattr(self.backbone, "inside", ()):
       raise ConfigError(f"TDN(backbone={template}): takes ResNet or MiniResNet, without modules between the stages")
     if count < 3 or count % 2 == 0 or not 0 <= self.share <= 1:
       raise ConfigError(

@@ -117,12 +117,15 @@ class DualStreamVGG(nn.Module):
     Raises:
       InputError: no channel is left for T-Net.
     """
-    frames, flow = jnp.split(x, (self.frame_channels,), axis=-1)
-    if not flow.shape[-1]:
+    check_fields(self)
+    if self.frame_channels < 1:
+      raise ConfigError(f"DualStreamVGG(frame_channels={self.frame_channels}): must be at least 1")
+    if x.shape[-1] <= self.frame_channels:
       raise InputError(
         f"DualStreamVGG needs flow in the channels after the first {self.frame_channels}, got {x.shape[-1]} channels: "
         "stack the flow behind the frames, or use VGG for one stream"
       )
+    frames, flow = jnp.split(x, (self.frame_channels,), axis=-1)
     streams = (("s_net", frames), ("t_net", flow))
     maps = [
       VGG(self.width, self.features, self.inserts, self.inside, self.remat, name=name)(part, train)

@@ -186,8 +186,8 @@ class X3D(nn.Module):
     if not (0 < self.depth_factor < math.inf and 0 < self.width_factor < math.inf):
       factors = f"depth_factor={self.depth_factor}, width_factor={self.width_factor}"
       raise ConfigError(f"X3D({factors}): both must be positive and finite")
-    if not self.stages or min(map(min, self.stages)) < 1:
-      raise ConfigError(f"X3D(stages={self.stages}): must be one or more, of at least 1 block and 1 channel")
+    if not self.stages or any(len(stage) != 2 or min(stage) < 1 for stage in self.stages):
+      raise ConfigError(f"X3D(stages={self.stages}): must be one or more (blocks, channels) of at least 1")
     blocks = [math.ceil(self.depth_factor * num_blocks) for num_blocks, _ in self.stages]
     widths = [round_channels(self.width_factor * channels) for _, channels in self.stages]
     check_inserts(self.inserts, dict(enumerate(blocks, start=2)))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vidjax.checks import place
-from vidjax.errors import ConfigError
+from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.checks import split
 from vidjax.ops.flow_stack import flow_stacks
 
@@ -46,7 +46,10 @@ class Flow(nn.Module):
     if not 0 < self.bound < math.inf:
       raise ConfigError(f"Flow(bound={self.bound}) at {place(self, x)}: must be positive and finite")
     solver = {"levels": self.levels, "warps": self.warps, "iterations": self.iterations, "median": self.median}
-    stacks = flow_stacks(segments, self.std, self.bound, **solver)
+    try:
+      stacks = flow_stacks(segments, self.std, self.bound, **solver)
+    except InputError as error:
+      raise type(error)(f"Flow at {place(self, x)}: {error}") from None
     if self.stack:
       return stacks
     pairs = jnp.moveaxis(stacks.reshape(*stacks.shape[:-1], self.frames - 1, 2), -2, -4)

@@ -150,7 +150,7 @@ class Quiet(nn.Module):
     size = [int(self.scale * pixels) if finite else 0 for pixels in x.shape[-3:-1]]
     if self.busy.stride != 3 or min(size) < 1:
       raise ConfigError(
-        f"Quiet(scale={self.scale}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of a clip {x.shape} and "
+        f"Quiet(scale={self.scale}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of them and "
         f"one frame of {self.busy.stride}; the scale must leave at least one pixel and busy.stride be 3"
       )
     return quiet(x, None if self.form == "first" else self.busy(x, train), size, self.form)

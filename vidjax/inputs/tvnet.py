@@ -61,4 +61,7 @@ class TVNet(nn.Module):
     kernels = Kernels(*(self.param(name, lambda _, tap=tap: jnp.asarray(tap)) for name, tap in start._asdict().items()))
     initial = self.param("initial", nn.initializers.zeros, shape)
     solver = {"levels": self.levels, "warps": self.warps, "iterations": self.iterations}
-    return flow_stacks(segments, self.std, self.bound, kernels=kernels, initial=initial, **solver)
+    try:
+      return flow_stacks(segments, self.std, self.bound, kernels=kernels, initial=initial, **solver)
+    except InputError as error:
+      raise type(error)(f"TVNet at {place(self, x)}: {error}") from None

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from vidjax.errors import ConfigError
+from vidjax.layers import call
 
 Consensus = Literal["logits", "features"]
 """What is averaged over time: the "logits" of every frame (TSN's segmental consensus), or the "features", which are
@@ -14,8 +15,8 @@ then classified once (X3D and other networks whose features see the whole clip).
 
 def backbone_map(module: nn.Module, backbone: nn.Module, x: jax.Array, train: bool) -> jax.Array:
   """What the backbone of a network makes of clips; ConfigError unless that is one map `[B,T,H,W,D]`."""
-  y = backbone(x, train)
-  if not isinstance(y, jax.Array) or y.ndim != 5:
+  y = call(backbone, x, train, f"{type(module).__name__}(backbone={type(backbone).__name__})")
+  if y.ndim != 5:
     given = f"{type(module).__name__}(backbone={type(backbone).__name__})"
     raise ConfigError(f"{given}: makes no feature map [B, T, H, W, C] of clips: name a module of vidjax.backbones")
   return y

@@ -5,6 +5,7 @@ import jax
 
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
+from vidjax.layers import call
 from vidjax.networks.head import Consensus, backbone_map, classifier, hidden_layer, pool
 from vidjax.types import Output
 
@@ -36,7 +37,7 @@ class Recognizer(nn.Module):
     check_fields(self)
     if not 0 <= self.dropout < 1:
       raise ConfigError(f"Recognizer(dropout={self.dropout}): must lie from 0 to below 1")
-    x = clips if self.representation is None else self.representation(clips, train)
+    x = clips if self.representation is None else call(self.representation, clips, train)
     feature_map = backbone_map(self, self.backbone, x, train)
     if not self.is_initializing():  # Grad-CAM's place to take the gradient; adds no variable
       feature_map = self.perturb("feature_map", feature_map)

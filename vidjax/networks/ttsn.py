@@ -9,6 +9,7 @@ from flax.errors import ScopeParamShapeError
 
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
+from vidjax.layers import call
 from vidjax.networks.head import backbone_map, classifier, pool
 from vidjax.plugins.ett import ETT
 from vidjax.types import Output
@@ -99,7 +100,7 @@ class TTSN(nn.Module):
     elif train and self.tss:
       aux = self._self_supervise(x)
     if self.ett is not None:
-      x = self.ett(x, train)
+      x = call(self.ett, x, train)
     if not self.is_initializing():  # Grad-CAM's place to take the gradient, as in Recognizer
       x = self.perturb("feature_map", x)
     self.sow("intermediates", "feature_map", x)
@@ -125,7 +126,7 @@ class TTSN(nn.Module):
   def _feature_map(self, clips: jax.Array, train: bool) -> jax.Array:
     if clips.ndim != 5:
       raise InputError(f"TTSN takes clips [B, T, H, W, C], got the shape {clips.shape}")
-    x = clips if self.representation is None else self.representation(clips, train)
+    x = clips if self.representation is None else call(self.representation, clips, train)
     x = backbone_map(self, self.backbone, x, train)
     if self.tss and x.shape[1] < 2:
       raise InputError("TTSN: one frame has no order to reverse; sample 2 or more, or set tss=None")

@@ -32,6 +32,9 @@ class Insert:
 
   def __post_init__(self):
     check_fields(self)
+    for name in ("stages", "blocks"):  # a list does not hash
+      value = getattr(self, name)
+      object.__setattr__(self, name, value if isinstance(value, str) else tuple(value))
 
   def chosen(self, stage: int, block: int, num_blocks: int) -> bool:
     """Whether this block of this stage is one of the sites."""

@@ -183,7 +183,7 @@ def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation)
       how.append(f"groups of {x.shape[-2]} channels to their diagonal")
       channels = np.arange(x.shape[-1])
       x = x[..., channels % x.shape[-2], channels][..., None, :]
-    if FIRST.fullmatch(path.removesuffix("/kernel")) and x.shape[-2] != shape[-2]:
+    if FIRST.fullmatch(path.removesuffix("/kernel")) and 0 < x.shape[-2] != shape[-2]:
       how.append(f"{x.shape[-2]} to {shape[-2]} input channels (each the mean)")
       x = np.broadcast_to(x.mean(-2, keepdims=True), (*x.shape[:-2], shape[-2], x.shape[-1]))
   if x.shape != shape:

@@ -94,7 +94,7 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     raise InputError("reading safetensors needs a package: pip install 'vidjax[weights]'") from error
   try:
     return load_file(path)
-  except (SafetensorError, TypeError) as error:  # the latter: a type of numbers NumPy does not know
+  except (SafetensorError, TypeError, AttributeError) as error:  # the latter: types of numbers NumPy does not know
     raise InputError(f"a damaged safetensors file ({error}): fetch or save it again") from error
 
 
