@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -113,6 +114,8 @@ def locate(path: str) -> Any:
   except (ImportError, ValueError) as error:
     raise ConfigError(f"make={path!r}: cannot import {module!r} ({error})") from error
   except AttributeError:
+    if hasattr(importlib.import_module(module), "__path__") and importlib.util.find_spec(path):
+      raise ConfigError(f"make={path!r} is a module: name a class or function in it") from None
     names = vars(importlib.import_module(module))
     raise ConfigError(f"make={path!r}: {module} has no {name!r}{nearest(name, names)}") from None
 

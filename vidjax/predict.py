@@ -263,8 +263,10 @@ def main(argv: list[str]) -> None:
 
 def _output(flag: str, value: str | None, endings: Sequence[str]) -> pathlib.Path | None:
   """The path a flag names, its folder made; wrong ones show before the work begins."""
-  if not value:
+  if value is None:
     return None
+  if not value:
+    raise InputError(f"--{flag} is empty: name a file, or leave it out")
   path = pathlib.Path(value)
   if path.suffix.lower() not in endings:
     raise InputError(f"--{flag}={value} must end in {' or '.join(endings)}")

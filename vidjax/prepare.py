@@ -162,7 +162,8 @@ def _examples(
       try:
         examples, stated_frames = future.result()
       except (InputError, OSError) as error:
-        reason = f"{film.line}: {error}" if film.line else str(error)
+        reason = str(error) if isinstance(error, InputError) else f"{film.name} cannot be read ({error.strerror})"
+        reason = f"{film.line}: {reason}" if film.line else reason
         report.refused.append(reason)
         show(reason)
       else:
@@ -227,13 +228,15 @@ def _read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]],
   if not info.fps:
     raise InputError(f"{name} states no frame rate, so it cannot be cut into clips of some seconds")
   edges = cut(len(jpegs), max(1, round(info.fps * storage.clip_seconds)))
+  if storage.flow and len(edges) > 1 and len(jpegs) - edges[-1][0] < 2:
+    edges[-2:] = [(edges[-2][0], len(jpegs))]  # a rest without flow joins the clip before it
   _check_flow(storage, f"a clip of {name}", min(stop - start for start, stop in edges))
   return [clip(f"{name}#{number:04d}", *edge) for number, edge in enumerate(edges)], info.num_frames
 
 
 def _check_flow(storage: Storage, what: str, num_frames: int) -> None:
   if storage.flow and num_frames < 2:
-    raise InputError(f"{what} has {num_frames} frame, and flow takes two")
+    raise InputError(f"{what} has {num_frames} frame, and flow takes two: leave it out, or --flow, or cut longer clips")
 
 
 def cut(num_frames: int, length: int) -> list[tuple[int, int]]:

@@ -42,8 +42,8 @@ ROOMS = {
 }
 """Where vidjax keeps what a section makes; of several that fit the longest counts."""
 
-Sizes = dict[str, dict[str, int]]
-"""Split -> {"records", "bytes"}: tells whether a data set was prepared anew."""
+Contents = dict[str, dict[str, Any]]
+"""Split -> {"records", "sha256"} of a data set."""
 
 FREE = (
   "data.dir",
@@ -132,7 +132,8 @@ def _check_room(section: str, make: Any) -> None:
     return
   homes = [room for room in ROOMS if make.startswith(room)]
   if not homes:
-    locate(make)  # a misspelt name is the likelier mistake, and has its own message
+    if not callable(locate(make)):  # these and misspelt names have messages of their own
+      return
     rooms = " or ".join(room.rstrip(".") for room, name in ROOMS.items() if name == section)
     raise ConfigError(f"config.{section}: {make} does not belong there; choose from {rooms}")
   home = ROOMS[max(homes, key=len)]
@@ -200,10 +201,10 @@ class Run:
     return self._dataset
 
   @property
-  def sizes(self) -> Sizes:
-    """Records and bytes of every split of the data set."""
-    sources = {split: self.dataset.source(split) for split in self.dataset.splits}
-    return {split: {"records": len(source), "bytes": source.num_bytes} for split, source in sources.items()}
+  def contents(self) -> Contents:
+    """What tells the data set from another preparation of it."""
+    splits, digests = self.dataset.splits, self.dataset.digests
+    return {split: {"records": records, "sha256": digests.get(split, "")} for split, records in splits.items()}
 
   @property
   def clip_shape(self) -> tuple[int, int, int, int]:
@@ -294,17 +295,17 @@ def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best", data_d
 
 
 def write_folder(
-  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], sizes: Sizes | None = None
+  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], contents: Contents | None = None
 ) -> None:
-  """Writes `config.json`, `class_names.txt` and, given the sizes of the data set, `data.json`."""
+  """Writes `config.json`, `class_names.txt` and, where the contents of the data set are given, `data.json`."""
   if workdir.is_file():
     raise InputError(f"{workdir} is a file: choose another --workdir")
   if set("[\\") & set(str(workdir.absolute())):  # it takes them for a pattern and finds nothing
     raise InputError(f"{workdir}: Orbax cannot read from a path with '[' or a backslash: choose another --workdir")
   workdir.mkdir(parents=True, exist_ok=True)
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
-  if sizes:
-    (workdir / "data.json").write_text(json.dumps(sizes) + "\n")
+  if contents:
+    (workdir / "data.json").write_text(json.dumps(contents) + "\n", encoding="utf-8")
   partial = workdir / ".config.json"
   partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
   partial.rename(workdir / "config.json")  # last and at once: a folder with a config is complete
@@ -325,7 +326,7 @@ def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def check_same(
-  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], sizes: Sizes | None = None
+  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], contents: Contents | None = None
 ) -> None:
   """Raises InputError naming in what a config or a data set differs from the one the folder was trained with."""
   before, names_before = read_folder(workdir)
@@ -338,9 +339,15 @@ def check_same(
     shown = "; ".join(f"{key}: {old.get(key)} there, {new.get(key)} here" for key in changed[:5])
     raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
   path = workdir / "data.json"
-  if sizes and path.is_file() and path.read_text() != json.dumps(sizes) + "\n":
+  if not contents or not path.is_file():
+    return
+  try:
+    then = json.loads(path.read_text(encoding="utf-8"))
+  except ValueError as error:
+    raise InputError(f"{path} is damaged ({error}): remove it, and the same command goes on") from error
+  if then != contents:
     raise InputError(
-      f"{config['data']['name']} is not what {workdir} was trained on (now {sizes}, then {path.read_text().strip()}): "
+      f"{config['data']['name']} was prepared anew since {workdir} was trained on it (now {contents}, then {then}): "
       f"prepare it as it was, choose another --workdir, or remove {path} to go on regardless"
     )
 

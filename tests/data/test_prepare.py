@@ -264,3 +264,27 @@ def test_real_films(shared_videos, tmp_path):
   report = prepare_folder(tmp_path / "list.csv", "real", tmp_path, storage=Storage(short_side=64, clip_seconds=2))
   assert [entry["clips"] for entry in report.kept] == [3, 7]
   assert "28 frames could be decoded" in report.refused[0]
+
+
+def test_digests_tell_one_preparation_from_another(videos, tmp_path):
+  """Files are padded, so that other labels or films may leave their sizes as they are."""
+  splits = ("train", "train", "validation")
+
+  def digests(name: str, labels: dict[str, str]) -> dict[str, str]:
+    rows = [f"videos/{label}/{n}.mp4,{labels[label]},{split}" for label in labels for n, split in enumerate(splits)]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    prepare_folder(tmp_path / "list.csv", name, tmp_path)
+    return open_dataset(f"folder/{name}", str(tmp_path)).digests
+
+  first = digests("first", {"run": "run", "walk": "walk"})
+  assert set(first) == {"train", "validation"}
+  assert digests("again", {"run": "run", "walk": "walk"}) == first
+  swapped = digests("swapped", {"run": "walk", "walk": "run"})
+  assert all(swapped[split] != first[split] for split in first)
+
+
+def test_a_rest_without_flow_joins_the_clip_before_it(videos, tmp_path):
+  report = prepare_folder(videos, "mine", tmp_path, storage=Storage(short_side=16, clip_seconds=0.25, flow=True))
+  assert not report.refused
+  lengths = [record.num_frames for name, record in sorted(records(tmp_path).items()) if name.startswith("walk/1.mp4")]
+  assert lengths == [2, 2, 2, 3]

@@ -4,12 +4,13 @@ A data set is a TFDS folder whose records follow `vidjax.data.schema`; synthetic
 """
 
 import dataclasses
+import json
 import pathlib
 import re
 import threading
 from typing import Any
 
-from vidjax.data.schema import DamagedRecord
+from vidjax.data.schema import DIGESTS, DamagedRecord
 from vidjax.errors import InputError
 
 
@@ -81,6 +82,7 @@ class Dataset:
     splits: number of records of every split.
     shards: path and number of records of the files of every split.
     has_flow: whether its records hold optical flow.
+    digests: SHA-256 of what every split holds; empty where it was prepared before there were any.
   """
 
   name: str
@@ -88,6 +90,7 @@ class Dataset:
   splits: dict[str, int]
   shards: dict[str, tuple[tuple[str, int], ...]] = dataclasses.field(repr=False)
   has_flow: bool = False
+  digests: dict[str, str] = dataclasses.field(default_factory=dict)
 
   def source(self, split: str) -> Source:
     """The records of a split.
@@ -131,6 +134,8 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   try:
     info = tfds.builder_from_directory(folder).info
     features: Any = info.features
+    path = folder / DIGESTS
+    digests = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     splits = {
       split: tuple((str(path), length) for path, length in zip(details.filepaths, details.shard_lengths, strict=True))
       for split, details in info.splits.items()
@@ -144,7 +149,7 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   if gone:
     raise InputError(f"{gone[0]} is missing: remove {folder} and prepare {name} again")
   lengths = {split: sum(length for _, length in shards) for split, shards in splits.items()}
-  return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys)
+  return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys, digests)
 
 
 def _missing(name: str, data_dir: str) -> str:

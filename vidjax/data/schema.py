@@ -20,6 +20,8 @@ if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
 JPEG_QUALITY = 90
+DIGESTS = "digests.json"
+"""The file of a data set with the SHA-256 of what every split holds, by which a run knows its data again."""
 KINDS = {"video_id": bytes, "label": int, "num_frames": int, "fps": float, "video": bytes, "encoded": bytes}
 KINDS |= {"short_side": int, "flow": bytes, "key_frames": int, "frame_labels": int}
 """What the values of a record are."""

@@ -122,7 +122,10 @@ def _size(path: str | os.PathLike, name: str) -> int:
 
 
 def _name(video: str | os.PathLike | bytes) -> str:
-  return f"a file of {len(video)} bytes" if isinstance(video, bytes) else os.fspath(video) or "''"
+  if isinstance(video, bytes):
+    return f"a file of {len(video)} bytes"
+  path = os.fspath(video)
+  return path if path.strip() else repr(path)
 
 
 def _target_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:

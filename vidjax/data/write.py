@@ -2,12 +2,15 @@
 
 import contextlib
 import fcntl
+import hashlib
+import json
 import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from vidjax.data import schema
@@ -30,8 +33,8 @@ def write_records(
 ) -> None:
   """Writes (split, example) pairs in their order; `tfds.builder_from_directory(folder)` reads them.
 
-  Streams to disk, where the shuffling writer of a TFDS builder holds up to 1 GB in memory and then needs TensorFlow;
-  and not compressed, as TFDS's other writer, the sequential one, would.
+  The digests of the splits go to `schema.DIGESTS`. Streams to disk, where the shuffling writer of a TFDS builder holds
+  up to 1 GB in memory and then needs TensorFlow; and not compressed, as TFDS's other writer, the sequential one, would.
 
   Args:
     folder: where the files go, an empty folder.
@@ -60,10 +63,12 @@ def write_records(
   for split, example in examples:
     record = serializer.serialize_example(features.encode_example(example))
     with _write_errors(folder):
-      files[split].write(record)
+      files[split].write(record, example)
   with _write_errors(folder):
     info.set_splits(SplitDict([one.close() for one in files.values()]))
     info.write_to_directory(folder)
+    digests = {split: one.digest.hexdigest() for split, one in files.items()}
+    (folder / schema.DIGESTS).write_text(json.dumps(digests) + "\n", encoding="utf-8")
 
 
 class _Files:
@@ -78,9 +83,10 @@ class _Files:
     self._lengths: list[int] = []
     self._num_bytes = 0
     self._writer: Any = None
+    self.digest = hashlib.sha256()
 
-  def write(self, record: bytes) -> None:
-    """Adds a record, in a new file where the last one is full."""
+  def write(self, record: bytes, example: Mapping[str, Any]) -> None:
+    """Adds the record of an example, in a new file where the last one is full."""
     if not self._lengths or self._lengths[-1] == _RECORDS_PER_FILE:
       self._end_file()
       path = self._name.sharded_filepath(shard_index=len(self._lengths), num_shards=None)
@@ -89,6 +95,10 @@ class _Files:
     self._writer.write(record)
     self._lengths[-1] += 1
     self._num_bytes += len(record)
+    for key, value in sorted(example.items()):  # not of the record: protobuf keeps no order
+      for part in value if isinstance(value, list) else (value,):
+        content = part if isinstance(part, bytes) else repr(np.asarray(part).tolist()).encode()
+        self.digest.update(f"{key} {len(content)} ".encode() + content)
 
   def close(self) -> Any:
     """Ends the last file and returns the `tfds.core.SplitInfo`."""

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import hashlib
 import json
 import pathlib
 import re
@@ -21,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.analyse.pictures import save_batch
@@ -196,12 +198,18 @@ def show_batch(
 def claim_folder(workdir: pathlib.Path, run: Run) -> None:
   """Writes what `open_run` needs into a new folder.
 
-  Raises InputError where another config was trained in it, or the data set has changed since.
+  Raises InputError where another config was trained in it, the data set has changed since, or the processes have
+  different ones.
   """
+  if jax.process_count() > 1:
+    digest = hashlib.sha256(json.dumps([run.class_names, run.contents]).encode()).digest()
+    digests = multihost_utils.process_allgather(np.frombuffer(digest[:4], np.uint32))
+    if (digests != digests[0]).any():
+      raise InputError(f"the processes have different data sets {run.data.name}: give all of them the same one")
   if has_checkpoint(workdir):
-    check_same(workdir, run.config, run.class_names, run.sizes)
+    check_same(workdir, run.config, run.class_names, run.contents)
   elif jax.process_index() == 0:
-    write_folder(workdir, run.config, run.class_names, run.sizes)
+    write_folder(workdir, run.config, run.class_names, run.contents)
 
 
 @contextlib.contextmanager
