@@ -1,6 +1,7 @@
 """Several processes train together, started by the real command on the loopback address."""
 
 import json
+import shutil
 import socket
 import subprocess
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.train.test_resume import last_state
 from tests.xla import xla_flags
+from vidjax.data import schema
 
 pytestmark = pytest.mark.slow
 
@@ -20,23 +22,37 @@ def free_port() -> int:
     return s.getsockname()[1]
 
 
-def test_two_processes_of_two_devices_equal_one_of_four(train, command, environment, tmp_path):
-  train(tmp_path / "one", devices=4)
-
-  coordinator = f"--coordinator=localhost:{free_port()}"
-  env = {**environment, "XLA_FLAGS": xla_flags(2)}
+def together(lines, env) -> tuple[list[str], list[int]]:
+  """Outputs and exit codes of the training commands, given the flags by which they find each other."""
+  coordinator, count = f"--coordinator=localhost:{free_port()}", f"--num_processes={len(lines)}"
   processes = [
     subprocess.Popen(
-      command(tmp_path / "two", coordinator, "--num_processes=2", f"--process_id={i}"),
+      [*line, coordinator, count, f"--process_id={i}"],
       env=env,
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
     )
-    for i in range(2)
+    for i, line in enumerate(lines)
   ]
-  outputs = [process.communicate(timeout=240)[0] for process in processes]
-  assert [process.returncode for process in processes] == [0, 0], outputs
+  return [process.communicate(timeout=240)[0] for process in processes], [process.returncode for process in processes]
+
+
+def test_processes_with_different_data_sets_say_so(command, environment, tiny_data, tmp_path):
+  """They waited for each other for ever."""
+  shutil.copytree(tiny_data, tmp_path / "data")
+  digests = next((tmp_path / "data/folder/tiny").rglob(schema.DIGESTS))
+  digests.write_text(digests.read_text().replace('"train": "', '"train": "0'))
+  lines = [command(tmp_path / "run"), command(tmp_path / "run", f"--config.data.dir={tmp_path}/data")]
+  outputs, codes = together(lines, environment)
+  assert codes == [2, 2], outputs
+  assert all("error: the processes have different data sets folder/tiny" in output for output in outputs)
+
+
+def test_two_processes_of_two_devices_equal_one_of_four(train, command, environment, tmp_path):
+  train(tmp_path / "one", devices=4)
+  outputs, codes = together([command(tmp_path / "two")] * 2, {**environment, "XLA_FLAGS": xla_flags(2)})
+  assert codes == [0, 0], outputs
 
   (_, one), (_, two) = last_state(tmp_path / "one"), last_state(tmp_path / "two")
   for name in ("params", "batch_stats", "opt_state"):
