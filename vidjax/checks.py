@@ -15,13 +15,15 @@ from vidjax.errors import ConfigError, InputError
 
 
 def check_clip(module: nn.Module, x: jax.Array) -> None:
-  """Raises ConfigError for attributes of wrong types, InputError for images, whose axis -4 is the batch."""
+  """Raises ConfigError for attributes of wrong types, InputError for images, whose axis -4 is the batch, or nothing."""
   check_fields(module)
   if x.ndim < 5:
     raise InputError(
       f"{type(module).__name__} at {place(module)} takes clips [B, T, H, W, C], got the shape {x.shape}: "
       "give an image an axis of one frame"
     )
+  if 0 in x.shape:
+    raise InputError(f"{type(module).__name__} at {place(module)} got an empty clip, {x.shape}: leave it out")
 
 
 def check_fields(made: Any) -> None:

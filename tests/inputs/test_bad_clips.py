@@ -65,9 +65,8 @@ def finite(tree):
 @pytest.mark.parametrize("frames", [0, 1, 2, 4, 5])
 def test_frames_that_make_no_whole_segments_are_refused(name, frames):
   clip = jax.ShapeDtypeStruct((2, frames, 8, 8, 3), "float32")
-  with pytest.raises(
-    InputError, match=rf"at (the top|busy)( on .*)?: {frames} frames (do not make whole segments|do not fit)"
-  ):
+  message = rf"at (the top|busy)( on .*)?: {frames} frames (do not make whole segments|do not fit)"
+  with pytest.raises(InputError, match=message if frames else r"got an empty clip, \(2, 0, 8, 8, 3\)"):
     jax.eval_shape(lambda x: INPUTS[name].init(jax.random.key(0), x, False), clip)
 
 

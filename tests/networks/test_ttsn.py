@@ -168,7 +168,7 @@ def draw(network, shape):
     ({}, (4, 1, 2, 2, 6), "one frame has no order to reverse; sample 2 or more, or set tss=None"),
     ({}, (1, 3, 2, 2, 6), r"TTSN\(tss='RR'\) reverses half of a batch: train with 2 clips or more, or AA or AR"),
     ({"tss": "RA"}, (1, 3, 2, 2, 6), r"TTSN\(tss='RA'\) reverses half"),
-    ({}, (3, 2, 2, 6), r"TTSN takes clips \[B, T, H, W, C\]"),
+    ({}, (3, 2, 2, 6), r"TTSN at the top takes clips \[B, T, H, W, C\]"),
     ({"tss": "RX"}, (4, 3, 2, 2, 6), r"tss='RX'\) at the top: must be one of AA, RA, AR, RR or None"),
     ({"tss_head": "mlp"}, (4, 3, 2, 2, 6), r"tss_head='mlp'\) at the top: must be one of clip, frame"),
     ({"dropout": 1.0}, (4, 3, 2, 2, 6), r"dropout=1.0"),

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import check_fields
+from vidjax.checks import check_clip
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.mbpm import MBPM, Form, quiet
 from vidjax.layers import BatchNorm, Resize, conv
@@ -116,9 +116,7 @@ class BQN(nn.Module):
 
   @nn.nowrap
   def _check(self, clips: jax.Array) -> None:
-    if clips.ndim != 5:
-      raise InputError(f"BQN takes clips [B, T, H, W, C], got the shape {clips.shape}")
-    check_fields(self)
+    check_clip(self, clips)
     if not hasattr(self.backbone, "parts") or getattr(self.backbone, "inside", ()):
       raise ConfigError(
         f"BQN(backbone={type(self.backbone).__name__}): takes ResNet, MiniResNet, X3D or MobileNetV2, with inserts "

@@ -3,8 +3,8 @@
 import flax.linen as nn
 import jax
 
-from vidjax.checks import check_fields
-from vidjax.errors import ConfigError, InputError
+from vidjax.checks import check_clip
+from vidjax.errors import ConfigError
 from vidjax.layers import call
 from vidjax.networks.head import Consensus, backbone_map, classifier, hidden_layer, pool
 from vidjax.types import Output
@@ -32,9 +32,7 @@ class Recognizer(nn.Module):
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
     """Clips `[B, T, H, W, C]`, float, to `Output`; `aux["frame_logits"]` is `[B, T', K]`, with consensus "logits"."""
-    if clips.ndim != 5:
-      raise InputError(f"Recognizer takes clips [B, T, H, W, C], got the shape {clips.shape}")
-    check_fields(self)
+    check_clip(self, clips)
     if not 0 <= self.dropout < 1:
       raise ConfigError(f"Recognizer(dropout={self.dropout}): must lie from 0 to below 1")
     x = clips if self.representation is None else call(self.representation, clips, train)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 
-from vidjax.checks import check_fields
+from vidjax.checks import check_clip, check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.layers import call
 from vidjax.networks.head import backbone_map, classifier, pool
@@ -124,8 +124,7 @@ class TTSN(nn.Module):
     return self.reversal_head(y), self.reversal_head(y[:, ::-1])
 
   def _feature_map(self, clips: jax.Array, train: bool) -> jax.Array:
-    if clips.ndim != 5:
-      raise InputError(f"TTSN takes clips [B, T, H, W, C], got the shape {clips.shape}")
+    check_clip(self, clips)
     x = clips if self.representation is None else call(self.representation, clips, train)
     x = backbone_map(self, self.backbone, x, train)
     if self.tss and x.shape[1] < 2:
