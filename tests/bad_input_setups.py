@@ -69,7 +69,7 @@ def other_classes(tmp: pathlib.Path) -> None:
 
 
 def prepared_again(tmp: pathlib.Path) -> None:
-  """Leaves the copied run at a data set that has another size now."""
+  """Leaves the copied run at a data set that holds something else now."""
   path = tmp / "run" / "data.json"
   path.write_text(path.read_text().replace('"sha256": "', '"sha256": "0'))
 
