@@ -82,12 +82,13 @@ class TrainingBatches:
 
   def _sample(self, place: int, rng: np.random.Generator) -> dict[str, Any]:
     """The clip at a place in training; where its record is damaged, that of the next readable one."""
-    epoch, position = divmod(place, len(self.records))
-    wanted = int(_permutation(len(self.records), self.seed, epoch)[position])
+    length = len(self.records)
+    epoch, position = divmod(place, length)
+    wanted = int(_permutation(length, self.seed, epoch)[position])
     damage = ""
-    for number in range(wanted, wanted + min(len(self.records), MAX_DAMAGED_IN_A_ROW)):
+    for number in range(wanted, wanted + min(length, MAX_DAMAGED_IN_A_ROW)):
       try:
-        record = self.records[number % len(self.records)]
+        record = self.records[number % length]
         frames = self.sampler.train(record.num_frames, rng)
         clip = {"video": record.decode(frames), "label": record.label}
         break
@@ -185,11 +186,14 @@ def _sample(
   return {"video": video, "label": label, "mask": mask, "index": index, "frame_index": frames, "damage": damage}
 
 
-_TYPES = {"label": np.int32, "mask": np.bool_, "index": np.int32, "frame_index": np.int32, "damage": np.str_}
+_TYPES = {"label": np.int32, "mask": np.bool_, "index": np.int32, "frame_index": np.int32}
 
 
-def _stack(samples: Iterable[dict[str, Any]], count: int) -> dict[str, np.ndarray]:
-  """One batch of so many samples; each clip is copied, while the cache still holds it, and freed before the next."""
+def _stack(samples: Iterable[dict[str, Any]], count: int) -> dict[str, Any]:
+  """One batch of so many samples; each clip is copied, while the cache still holds it, and freed before the next.
+
+  `damage`, which only the loader reads, maps the damaged records to what is wrong with them.
+  """
   video, rest = np.empty(0), []
   for row, sample in enumerate(samples):
     clip = sample.pop("video")
@@ -201,4 +205,6 @@ def _stack(samples: Iterable[dict[str, Any]], count: int) -> dict[str, np.ndarra
     video[row] = clip
     rest.append(sample)
   batch = {key: np.array([sample[key] for sample in rest], kind) for key, kind in _TYPES.items()}
-  return {"video": video, **batch, "damaged": batch["damage"] != ""}
+  damaged = np.array([sample["damage"] != "" for sample in rest])
+  damage = {sample["index"]: sample["damage"] for sample in rest if sample["damage"]}
+  return {"video": video, **batch, "damaged": damaged, "damage": damage}

@@ -57,7 +57,7 @@ class TrainLoader:
     damaged: set[int] = set()
     with _workers(self.dataset[start:], self.num_threads, self.num_processes) as iterator:
       for batch in iterator:
-        for index, reason in _pop_damage(batch).items():
+        for index, reason in batch.pop("damage").items():
           if index not in damaged:
             damaged.add(index)
             logger.warning("training record %d is replaced by the next: %s", index, reason)
@@ -147,7 +147,7 @@ class EvalLoader:
     self.damaged.clear()
     with _workers(self._dataset, self._num_threads) as iterator:
       for batch in iterator:
-        damage = _pop_damage(batch)
+        damage = batch.pop("damage")
         if damage and not self._skip_damaged:
           remedy = "--skip_damaged, or in training --config.data.skip_damaged=True, evaluates without such records"
           raise InputError(f"{next(iter(damage.values()))} ({remedy})")
@@ -197,12 +197,6 @@ def eval_loader(
   batches = EvalBatches(records, sampler, crops, batch_size, first, share, clips)
   dataset = grain.MapDataset.source(batches)
   return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
-
-
-def _pop_damage(batch: dict[str, np.ndarray]) -> dict[int, str]:
-  """Takes "damage", which only the loader reads, out of the batch: record -> what is wrong with it."""
-  damage = batch.pop("damage")
-  return {int(batch["index"][i]): str(damage[i]) for i in np.flatnonzero(batch["damaged"])}
 
 
 def _share(batch_size: int, process_index: int, process_count: int) -> int:
