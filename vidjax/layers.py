@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidjax.errors import ConfigError
+from vidjax.ops.batch_norm import normalise, normalise_by_batch
 from vidjax.ops.convolution import convolution
 from vidjax.ops.resize import resize_linear
 
@@ -58,27 +59,41 @@ def round_channels(channels: float) -> int:
   return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
-class BatchNorm(nn.BatchNorm):
-  """`nn.BatchNorm` called as `(x, train)`, over every axis but the last.
+class BatchNorm(nn.Module):
+  """`nn.BatchNorm` called as `(x, train)`, over every axis but the last, with the faster gradient of `ops.batch_norm`.
 
   Under jit over a sharded batch the statistics are those of the whole batch, on all devices.
 
   Attributes:
+    momentum: share of the running statistics that a step keeps.
+    epsilon: added to the variance.
     frozen: use the running statistics also in training, leave them as they are, and pass no gradient to scale and bias.
+    scale_init: of the scale.
+    one_pass: how the variance is computed, as `ops.batch_norm` takes it.
   """
 
   momentum: float = 0.9
   epsilon: float = 1e-5
   frozen: bool = False
+  scale_init: nn.initializers.Initializer = nn.initializers.ones
+  one_pass: bool = True
 
-  def param(self, *args: Any, **kwargs: Any) -> Any:
-    """Declares a parameter as every module does; a frozen one passes no gradient."""
-    value = super().param(*args, **kwargs)
-    return jax.lax.stop_gradient(value) if self.frozen else value
-
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Normalises `[..., C]` by the batch in training, by the running statistics otherwise."""
-    return super().__call__(x, use_running_average=not train or self.frozen)
+    shape = x.shape[-1:]
+    running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+    running_var = self.variable("batch_stats", "var", jnp.ones, shape)
+    scale, bias = self.param("scale", self.scale_init, shape), self.param("bias", nn.initializers.zeros, shape)
+    if self.frozen:
+      scale, bias = jax.lax.stop_gradient((scale, bias))
+    if not train or self.frozen:
+      return normalise(x, running_mean.value, running_var.value, scale, bias, self.epsilon)
+    y, mean, var = normalise_by_batch(x, scale, bias, self.epsilon, self.one_pass)
+    if not self.is_initializing():
+      running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+      running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
+    return y
 
 
 class Resize(nn.Module):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.backbones.resnet import MiniResNet, ResNet, Stem, max_pool
+from vidjax.backbones.resnet import MiniResNet, ResNet, Stem
 from vidjax.errors import ConfigError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
@@ -54,13 +54,6 @@ def test_every_frame_is_treated_as_an_image():
   run = jax.jit(functools.partial(network.apply, train=False))
   images = run(variables, clip.reshape(6, 32, 32, 3))
   np.testing.assert_allclose(run(variables, clip).reshape(images.shape), images, rtol=1e-4, atol=1e-4)
-
-
-def test_max_pool_pads_one_pixel_that_never_wins():
-  x = -1 - jnp.arange(25.0).reshape(1, 1, 5, 5, 1)
-  expected = [[-1, -2, -4], [-6, -7, -9], [-16, -17, -19]]
-  np.testing.assert_array_equal(max_pool(x)[0, 0, ..., 0], expected)
-  np.testing.assert_array_equal(max_pool(x[0])[0, ..., 0], expected)
 
 
 def test_the_stem_halves_once_or_twice():

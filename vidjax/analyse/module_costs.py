@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from vidjax.analyse.cost import macs_by_scope
-from vidjax.layers import Resize
+from vidjax.layers import BatchNorm, Resize
 
 Convention = Literal["real", "thop"]
 
@@ -113,7 +113,7 @@ def _under(path: str, numbers: dict[str, int]) -> int:
 
 
 def _thop(module: nn.Module, x: Any, y: Any) -> int:
-  if isinstance(module, nn.BatchNorm):
+  if isinstance(module, BatchNorm):
     return 2 * y.size
   if isinstance(module, nn.Dense):
     over_a_map = x.ndim > 3  # it stands for a 1x1x1 convolution of the released code

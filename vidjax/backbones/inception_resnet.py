@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.layers import BatchNorm, FrozenBN, conv
+from vidjax.ops.max_pool import max_pool
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
 
 Kernel = tuple[int, int]
@@ -65,7 +66,7 @@ def _branch(x: jax.Array, layers: Branch, number: int, train: bool, frozen: bool
 
 
 def _max_pool(x: jax.Array) -> jax.Array:
-  return nn.max_pool(x, (3, 3), (2, 2), "VALID")
+  return max_pool(x, (3, 3), (2, 2), "VALID")
 
 
 class Stem(nn.Module):

@@ -5,22 +5,15 @@ from typing import Literal
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm, FrozenBN, conv
+from vidjax.ops.max_pool import max_pool
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
 
 PARTS = ("stem", "res2", "res3", "res4", "res5")
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-
-
-def max_pool(x: jax.Array) -> jax.Array:
-  """3x3 max pool of stride 2, one pixel of padding on every side (nn.max_pool pads one batch axis only)."""
-  lead = (1,) * (x.ndim - 3)
-  padding = ((0, 0),) * len(lead) + ((1, 1), (1, 1), (0, 0))
-  return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (*lead, 3, 3, 1), (*lead, 2, 2, 1), padding)
 
 
 class Stem(nn.Module):
@@ -37,7 +30,7 @@ class Stem(nn.Module):
     k = self.kernel
     x = conv(self.features, (k, k), strides=2, padding=k // 2, name="conv")(x)
     x = nn.relu(BatchNorm(frozen=self.frozen, name="bn")(x, train))
-    return max_pool(x) if self.pool else x
+    return max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1))) if self.pool else x
 
 
 class BasicBlock(nn.Module):

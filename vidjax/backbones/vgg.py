@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.layers import conv
+from vidjax.ops.max_pool import max_pool
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
 
 DEPTHS = (2, 2, 3, 3, 3)
@@ -54,7 +55,7 @@ class Stage(nn.Module):
     """`[..., H, W, C]` to `[..., H/2, W/2, features]`."""
     for i in range(self.num_blocks):
       x = Block(self.features, inserts_of(self.inserts, self.number, i, self.num_blocks), name=f"block{i}")(x, train)
-    return nn.max_pool(x, (2, 2), (2, 2), "SAME") if self.pool else x
+    return max_pool(x, (2, 2), (2, 2), "SAME") if self.pool else x
 
 
 class VGG(nn.Module):

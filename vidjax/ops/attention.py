@@ -7,9 +7,10 @@ Space-time attention compares every position with every other: for 16 frames of 
 
 from typing import Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from vidjax.ops.max_pool import max_pool
 
 Form = Literal["softmax", "relu", "dot"]
 """What weighs a key: softmax of the products over the keys; their ReLU, or the products, over the number of keys."""
@@ -61,7 +62,7 @@ def attention(query: jax.Array, key: jax.Array, value: jax.Array, form: Form = "
 def halved(x: jax.Array) -> jax.Array:
   """2 x 2 max pool of `[B, T, H, W, C]` or `[B, H, W, C]`, for keys and values; an axis of one pixel stays."""
   window = (*(1,) * (x.ndim - 4), min(2, x.shape[-3]), min(2, x.shape[-2]))
-  return nn.max_pool(x, window, strides=window)
+  return max_pool(x, window, window, "VALID")
 
 
 def _weights(products: jax.Array, form: Form) -> jax.Array:

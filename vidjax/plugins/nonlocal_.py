@@ -60,5 +60,5 @@ class NonLocal(nn.Module):
     y = attention(query, key, value, weighing).reshape(batch, *grid, -1)
     y = nn.Dense(channels, kernel_init=linear_init, name="w_z")(y)
     # all positions get nearly the same sum: their variance drowns in the mean of the squares, if taken from it
-    bn = BatchNorm(scale_init=nn.initializers.zeros, use_fast_variance=False, name="bn")
+    bn = BatchNorm(scale_init=nn.initializers.zeros, one_pass=False, name="bn")
     return x + bn(y, train)

@@ -12,6 +12,7 @@ from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
 from vidjax.ops.attention import Form, attention, attention_map, halved
 from vidjax.ops.depthwise import depthwise_convolution
+from vidjax.ops.max_pool import max_pool
 
 Similarity = Literal["gaussian", "dot", "dot_relu", "cosine"]
 Aggregation = Literal["conv", "grouped", "average", "max"]
@@ -70,7 +71,7 @@ class RNL(nn.Module):
       return x + nn.Dense(channels, kernel_init=nn.initializers.zeros, name="w_z")(y)
     y = nn.Dense(channels, kernel_init=linear_init, name="w_z")(y)
     # all positions get nearly the same sum: their variance drowns in the mean of the squares, if taken from it
-    bn = BatchNorm(scale_init=nn.initializers.zeros, use_fast_variance=False, name="bn")
+    bn = BatchNorm(scale_init=nn.initializers.zeros, one_pass=False, name="bn")
     return x + bn(y, train)
 
   def _check(self, x: jax.Array, inner: int) -> None:
@@ -91,7 +92,7 @@ class _Regions(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """`[B,T,H,W,C]` to the same shape."""
     if self.aggregation == "max":
-      return nn.max_pool(x, self.kernel, padding="SAME")
+      return max_pool(x, self.kernel, (1, 1, 1), "SAME")
     if self.aggregation == "average":
       return nn.avg_pool(x.astype(jnp.float32), self.kernel, padding="SAME").astype(x.dtype)
     features = x.shape[-1]

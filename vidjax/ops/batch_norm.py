@@ -1,0 +1,79 @@
+"""Normalisation of a map by its own moments (Ioffe & Szegedy 2015), with the gradient in few passes over the map.
+
+The derivative JAX finds by itself keeps the centred map beside the map and sums three times over it; this one keeps
+the map alone and sums twice. On 2 CPU cores a training step of MobileNetV2 or X3D is mostly such passes.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Moments = tuple[jax.Array, jax.Array, jax.Array]
+
+
+def normalise_by_batch(
+  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, one_pass: bool = True
+) -> Moments:
+  """`(x - mean) / sqrt(var + epsilon) * scale + bias` by the moments of each channel.
+
+  Args:
+    x: `[..., C]`; moments are taken over every axis but the last, in float32 at least.
+    scale: `[C]`.
+    bias: `[C]`.
+    epsilon: added to the variance.
+    one_pass: the variance is E[x^2] - E[x]^2, at least 0; otherwise E[(x - E[x])^2], of which less is rounded away
+      where a mean is large.
+
+  Returns:
+    The map of the shape and dtype that `x`, `scale` and `bias` give together, the mean `[C]` and the biased variance
+    `[C]`.
+  """
+  zero = jax.lax.full_like(x, 0, shape=())  # under shard_map, a scale and a bias that vary as x does
+  return _normalise_by_batch(x, scale + zero.astype(scale.dtype), bias + zero.astype(bias.dtype), epsilon, one_pass)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _normalise_by_batch(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, one_pass: bool) -> Moments:
+  wide, axes = x.astype(jnp.promote_types(x.dtype, jnp.float32)), range(x.ndim - 1)
+  mean = wide.mean(axes)
+  if one_pass:
+    var = jnp.maximum(0, jnp.square(wide).mean(axes) - jnp.square(mean))
+  else:
+    var = jnp.square(wide - jnp.expand_dims(mean, axes)).mean(axes)
+  return normalise(x, mean, var, scale, bias, epsilon), mean, var
+
+
+def normalise(
+  x: jax.Array, mean: jax.Array, var: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> jax.Array:
+  """`(x - mean) / sqrt(var + epsilon) * scale + bias` by the given moments `[C]`; arguments as above."""
+  factor = scale * jax.lax.rsqrt(var + epsilon)
+  mean, factor, shift = (jnp.expand_dims(value, range(x.ndim - 1)) for value in (mean, factor, bias))
+  return ((x - mean) * factor + shift).astype(jnp.result_type(x, scale, bias))
+
+
+def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, one_pass: bool) -> tuple[Moments, Any]:
+  results: Moments = _normalise_by_batch(x, scale, bias, epsilon, one_pass)
+  return results, (x, scale, bias, *results[1:])
+
+
+def _backward(epsilon: float, one_pass: bool, residuals: Any, cotangents: Moments) -> Moments:
+  (x, scale, bias, mean, var), (g, of_mean, of_var) = residuals, cotangents
+  axes, count = range(x.ndim - 1), x.size // x.shape[-1]
+  wide, g = x.astype(mean.dtype), g.astype(mean.dtype)
+  centred = wide - jnp.expand_dims(mean, axes)
+  inverse = jax.lax.rsqrt(var + epsilon)
+  total = g.sum(axes)
+  along = (g * wide).sum(axes) - mean * total if one_pass else (g * centred).sum(axes)  # of g times the centred map
+  of_mean = of_mean - scale * inverse * total
+  of_var = of_var - scale * inverse**3 / 2 * along
+  of_g, of_centred, rest = (
+    jnp.expand_dims(value, axes) for value in (scale * inverse, 2 / count * of_var, of_mean / count)
+  )
+  dx = of_g * g + of_centred * centred + rest
+  return dx.astype(x.dtype), (along * inverse).astype(scale.dtype), total.astype(bias.dtype)
+
+
+_normalise_by_batch.defvjp(_forward, _backward)
