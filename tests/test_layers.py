@@ -12,6 +12,14 @@ from vidjax.layers import BatchNorm
 CLIP = jax.random.normal(jax.random.key(1), (2, 3, 4, 4, 5)) * 2 + 1
 
 
+def test_numpy_arrays_and_parameters_in_float32():
+  with jax.enable_x64(True):
+    norm, clip = BatchNorm(), np.asarray(CLIP)
+    y, variables = norm.init_with_output(jax.random.key(0), clip, True)
+    assert {leaf.dtype for leaf in (y, *jax.tree.leaves(variables))} == {jnp.dtype("float32")}
+    np.testing.assert_allclose(norm.apply(variables, clip, True, mutable=["batch_stats"])[0], y, atol=1e-6)
+
+
 def test_against_numpy():
   """Biased batch moments over every axis but the last; running ones keep 0.9 of the old."""
   norm = BatchNorm()

@@ -82,9 +82,10 @@ class BatchNorm(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Normalises `[..., C]` by the batch in training, by the running statistics otherwise."""
     shape = x.shape[-1:]
-    running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-    running_var = self.variable("batch_stats", "var", jnp.ones, shape)
-    scale, bias = self.param("scale", self.scale_init, shape), self.param("bias", nn.initializers.zeros, shape)
+    running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+    running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+    scale = self.param("scale", self.scale_init, shape, jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
     if self.frozen:
       scale, bias = jax.lax.stop_gradient((scale, bias))
     if not train or self.frozen:

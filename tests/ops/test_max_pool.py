@@ -5,6 +5,7 @@ import pytest
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
+from vidjax.errors import InputError
 from vidjax.ops.max_pool import max_pool
 
 CASES = [
@@ -15,6 +16,7 @@ CASES = [
   ((2, 3, 6, 5), (3, 3, 3), (1, 1, 1), "SAME"),
   ((2, 4, 7, 8), (1, 2, 2), (1, 2, 2), "VALID"),
   ((2, 1, 1), (3, 3), (2, 2), ((1, 1), (1, 1))),
+  ((0, 5, 5), (3, 3), (2, 2), "SAME"),
 ]
 
 
@@ -51,6 +53,11 @@ def test_padding_never_wins():
   for clip in (x, x[0]):  # images and clips alike
     y = max_pool(clip, (3, 3), (2, 2), ((1, 1), (1, 1)))
     np.testing.assert_array_equal(y.reshape(3, 3), expected)
+
+
+def test_a_map_smaller_than_the_window_is_named():
+  with pytest.raises(InputError, match=r"x \(1, 2, 8, 3\) padded by .* smaller than the window \(3, 3\)"):
+    max_pool(jnp.zeros((1, 2, 8, 3)), (3, 3), (2, 2), "VALID")
 
 
 def test_batches_over_a_mesh():

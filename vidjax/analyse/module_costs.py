@@ -113,7 +113,7 @@ def _under(path: str, numbers: dict[str, int]) -> int:
 
 
 def _thop(module: nn.Module, x: Any, y: Any) -> int:
-  if isinstance(module, BatchNorm):
+  if isinstance(module, (BatchNorm, nn.BatchNorm)):
     return 2 * y.size
   if isinstance(module, nn.Dense):
     over_a_map = x.ndim > 3  # it stands for a 1x1x1 convolution of the released code

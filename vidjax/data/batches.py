@@ -66,7 +66,7 @@ class TrainingBatches:
   def __len__(self) -> int:
     return sys.maxsize // self.batch_size
 
-  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+  def __getitem__(self, index: int) -> dict[str, Any]:
     first = index * self.batch_size + self.first
     places = range(first, first + self.share)
     return _stack(map(self._sample, places, self._generators(places)), self.share)
@@ -121,7 +121,7 @@ class EvalBatches:
   def __len__(self) -> int:
     return -(-len(self.records) // self.batch_size)
 
-  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+  def __getitem__(self, index: int) -> dict[str, Any]:
     first = index * self.batch_size + self.first
     return _stack(map(self._sample, range(first, first + self.share)), self.share)
 

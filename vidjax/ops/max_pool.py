@@ -13,13 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from vidjax.errors import InputError
+
 Padding = tuple[tuple[int, int], ...]
 
 
 def max_pool(
   x: jax.Array, window: Sequence[int], strides: Sequence[int], padding: str | Sequence[tuple[int, int]]
 ) -> jax.Array:
-  """The largest value under a window, channel by channel; where several are, the gradient is the first one's.
+  """The largest value under a window, channel by channel; of several, the first gets the gradient (reverse mode only).
 
   Args:
     x: `[..., *spatial, C]` of floats, as many spatial axes as the window has.
@@ -29,10 +31,15 @@ def max_pool(
 
   Returns:
     `[..., *spatial', C]`.
+
+  Raises:
+    InputError: the padded map is smaller than the window.
   """
   lead, spatial = x.shape[: -1 - len(window)], x.shape[-1 - len(window) : -1]
   pads = lax.padtype_to_pads(spatial, window, strides, padding) if isinstance(padding, str) else padding
   flat = x.reshape(math.prod(lead), *spatial, x.shape[-1])
+  if any(n + sum(edge) < k for n, k, edge in zip(spatial, window, pads, strict=True)):
+    raise InputError(f"max_pool: x {x.shape} padded by {tuple(pads)} is smaller than the window {tuple(window)}")
   edges = tuple((int(before), int(after)) for before, after in pads)
   y: jax.Array = _max_pool(flat, tuple(window), tuple(strides), edges)
   return y.reshape(*lead, *y.shape[1:])
@@ -62,24 +69,24 @@ def _seen(x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], paddi
 
 
 def _forward(x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: Padding):
-  y = _max_pool(x, window, strides, padding)
-  return y, (x, y)
+  return _max_pool(x, window, strides, padding), x
 
 
 def _backward(
-  window: tuple[int, ...], strides: tuple[int, ...], padding: Padding, residuals: tuple[jax.Array, ...], g: jax.Array
-):
-  def native(x: jax.Array, _: jax.Array, g: jax.Array) -> jax.Array:
+  window: tuple[int, ...], strides: tuple[int, ...], padding: Padding, x: jax.Array, g: jax.Array
+) -> tuple[jax.Array]:
+  def native(x: jax.Array, g: jax.Array) -> jax.Array:
     return jax.vjp(functools.partial(_native, window=window, strides=strides, padding=padding), x)[1](g)[0]
 
-  def selected(x: jax.Array, y: jax.Array, g: jax.Array) -> jax.Array:
-    parts = _seen(x, window, strides, padding)
-    first = jnp.zeros(y.shape, jnp.int32)  # number of the first place of the window that holds the largest value
-    for number in reversed(range(len(parts))):
-      first = jnp.where(parts[number] == y, number, first)
+  def selected(x: jax.Array, g: jax.Array) -> jax.Array:
+    largest, *others = _seen(x, window, strides, padding)
+    first = lax.full_like(largest, 0, jnp.int32)  # number of the first place of the window with the largest value
+    for number, part in enumerate(others, 1):
+      first = jnp.where(part > largest, number, first)
+      largest = jnp.maximum(part, largest)
     return _to_places(first.astype(jnp.uint16), g, x.shape, window, strides, padding)
 
-  return (lax.platform_dependent(*residuals, g, cpu=selected, default=native),)
+  return (lax.platform_dependent(x, g, cpu=selected, default=native),)
 
 
 def _to_places(
@@ -113,7 +120,7 @@ def _to_places(
     phases.append(total)
   for axis, s in reversed(list(enumerate(strides, 1))):  # the phases of an axis side by side
     phases = [jnp.stack(phases[i : i + s], axis + 1) for i in range(0, len(phases), s)]
-    phases = [phase.reshape(*phase.shape[:axis], -1, *phase.shape[axis + 2 :]) for phase in phases]
+    phases = [phase.reshape(*phase.shape[:axis], s * phase.shape[axis], *phase.shape[axis + 2 :]) for phase in phases]
   start = (0, *(before for before, _ in padding), 0)
   return lax.slice(phases[0], start, tuple(map(operator.add, start, shape)))
 
