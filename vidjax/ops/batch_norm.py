@@ -1,8 +1,8 @@
 """Normalisation of a map by its own moments (Ioffe & Szegedy 2015), with the gradient in few passes over the map.
 
 The derivative JAX finds by itself keeps the centred map beside the map and sums three times over it; this one keeps
-the map alone and sums twice. On 2 CPU cores a training step of MobileNetV2, X3D-M or ResNet-50 takes 7 to 14% less time,
-and the gradient of ResNet-50 on 16 frames of 224 x 224 1.36 GB for 2.14 GB (with `ops.max_pool`).
+the map alone and sums twice. On 2 CPU cores a training step of MobileNetV2, X3D-M or ResNet-50 takes 7 to 14% less
+time, and the gradient of ResNet-50 on 16 frames of 224 x 224 1.36 GB for 2.14 GB (with `ops.max_pool`).
 """
 
 import functools
