@@ -1,6 +1,6 @@
 """Max pooling: the largest of shifted slices on CPUs, XLA's own elsewhere.
 
-On 2 CPU cores XLA takes 4 times as long for the first pool of a ResNet, and 11 times with its gradient.
+On 2 CPU cores XLA takes 4 times as long for the first pool of a ResNet, and 11 to 13 times with its gradient.
 """
 
 import functools
