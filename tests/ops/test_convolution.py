@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.layers import conv
 from vidjax.ops.convolution import convolution
@@ -79,7 +80,10 @@ def test_sums_are_in_float32():
     ((9, 11), (7, 5, 4, 32), (2, 1), ((2, 1), (0, 2)), "dot_general", "dot_general"),
     ((9, 11), (3, 3, 3, 40), (1, 2), "VALID", "convolution", "dot_general"),
     ((9, 11), (3, 3, 5, 48), (1, 1), "SAME", "convolution", "dot_general"),
-    ((9, 11), (3, 3, 3, 49), (1, 1), "SAME", "convolution", "convolution"),
+    ((9, 11), (3, 3, 5, 200), (2, 2), "SAME", "convolution", "dot_general"),
+    ((9, 11), (2, 2, 3, 40), (3, 4), ((0, 3), (2, 0)), "convolution", "dot_general"),  # places that no tap sees
+    ((9, 11), (5, 4, 1, 8), (3, 1), ((4, 0), (1, 7)), "dot_general", "dot_general"),
+    ((13, 14), (12, 11, 3, 5), (1, 1), "VALID", "convolution", "convolution"),  # many taps
     ((2, 11), (3, 3, 3, 8), (1, 1), "VALID", "dot_general", "dot_general"),  # nothing comes out
   ],
 )
@@ -124,6 +128,26 @@ def test_one_row_more_takes_all_cores(monkeypatch, channels, taps, strides, padd
 
   assert rows(run) == [forward]
   assert rows(jax.grad(lambda x: run(x).sum())) == [backward]
+
+
+@pytest.mark.parametrize(
+  ("kernel", "strides"), [((3, 3, 8, 64), (1, 1)), ((3, 3, 3, 64), (2, 2)), ((3, 3, 1, 8), (1, 1))]
+)
+def test_gradients_of_a_batch_over_a_mesh(kernel, strides):
+  """Every device takes its own samples: no map is gathered."""
+  keys, mesh = jax.random.split(jax.random.key(0)), Mesh(np.array(jax.devices()), ("batch",))
+  channels = 8 if kernel[2] == 1 else kernel[2]
+  x, w = jax.random.normal(keys[0], (len(jax.devices()), 9, 8, channels)), jax.random.normal(keys[1], kernel)
+  options = {"dimension_numbers": LAYOUTS[2], "feature_group_count": channels // kernel[2]}
+
+  def number(x, w):
+    return jnp.sin(convolution(x, w, strides, "SAME", **options)).sum()
+
+  spread = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
+  gradients = jax.jit(jax.grad(number, (0, 1)), in_shardings=spread).lower(x, w).compile()
+  assert "all-gather" not in gradients.as_text()
+  for one, other in zip(gradients(*jax.device_put((x, w), spread)), jax.grad(number, (0, 1))(x, w), strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"rhs_dilation": (2, 2)}, {"lhs_dilation": (1, 2)}])

@@ -124,6 +124,30 @@ def test_the_gradient_of_the_kernel_is_whole_where_it_goes_block_by_block(monkey
   np.testing.assert_allclose(sums, by_numpy_gradients(x, kernel, strides, padding, "zero", g)[1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+  ("size", "taps", "strides", "padding"),
+  [
+    ((5, 9), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    ((4, 8), (3, 3), (2, 2), ((1, 1), (1, 1))),
+    ((3, 2), (3, 2), (1, 1), ((0, 0), (0, 0))),  # one place
+    ((11, 10), (2, 5), (3, 4), ((0, 4), (5, 1))),  # places that no tap sees, and more border than the kernel reaches
+    ((10, 3), (5, 1), (1, 2), ((2, 2), (0, 0))),
+    ((4, 5, 6), (3, 3, 3), (1, 2, 2), ((1, 1), (1, 1), (1, 1))),
+    ((9, 3, 4), (5, 1, 1), (1, 1, 1), ((2, 2), (0, 0), (0, 0))),
+    ((7, 7), (5, 6), (1, 1), ((2, 2), (3, 2))),  # a tile grows with the kernel
+  ],
+)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_gradient_of_the_kernel_is_whole_where_it_goes_tile_by_tile(size, taps, strides, padding, dtype):
+  random = np.random.default_rng(0)
+  x, kernel = jnp.asarray(random.normal(size=(2, *size, 8)), dtype), random.normal(size=(*taps, 1, 8))
+  wide = np.asarray(x, "float64")
+  g = jnp.asarray(random.normal(size=by_numpy(wide, kernel, strides, padding, "zero").shape), dtype)
+  expected = by_numpy_gradients(wide, kernel, strides, padding, "zero", np.asarray(g, "float64"))[1]
+  np.testing.assert_allclose(depthwise._sum_of_tiles(x, g, taps, strides, padding), expected, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(depthwise._kernel_gradient(x, g, taps, strides, padding), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_many_taps_go_over_a_mesh():
   """Under shard_map the loops carry what varies over the mesh."""
   keys = jax.random.split(jax.random.key(0), 2)

@@ -1,9 +1,10 @@
 """Convolution by its fastest lowering; `nn.Conv(conv_general_dilated=convolution)` uses it.
 
 A kernel of one tap is a product on the last axis: XLA's gradient of such a convolution is 1.5 to 15 times slower on a
-CPU. A kernel of one input channel for each output is a depthwise convolution. Of few channels, where XLA reaches a
-fifth of a CPU's speed or less, the convolution and its kernel's gradient are matrix products. Where jaxlib 0.10 keeps
-a convolution on one core, it gets the others. Everything else is XLA's.
+CPU. A kernel of one input channel for each output is a depthwise convolution. Of images, the kernel's gradient is one
+matrix product for each row of taps, and of few channels, where XLA reaches a fifth of a CPU's speed or less, so are the
+convolution and the map's gradient. Where jaxlib 0.10 keeps a convolution on one core, it gets the others. Everything
+else is XLA's.
 """
 
 import functools
@@ -13,13 +14,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+from vidjax.ops.apart import apart
 from vidjax.ops.depthwise import depthwise_convolution
-
-FEW_OUTPUTS = 48
-"""Output channels up to which products are the faster kernel gradient: 1.2 to 5 times on 24 x 24 maps of 24, 40 and 48
-channels, as fast with 32 and 64, slower on large maps of 64."""
+from vidjax.ops.windows import windows
 
 TAPS = 128
 """Taps of a kernel up to which there are products: each one is traced and compiled by itself."""
@@ -69,10 +69,9 @@ def convolution(
       return _pointwise(x, kernel, strides, precision)
     if feature_group_count == channels and kernel.shape[-2:] == (1, channels) and len(size) <= 3:
       return depthwise_convolution(x, kernel, strides, pads)
-    narrow = any(features in ONE_CORE for features in kernel.shape[-2:]) or _by_products(kernel)
-    if len(size) == 2 and feature_group_count == 1 and narrow:
+    if len(size) == 2 and feature_group_count == 1 and math.prod(size) <= TAPS:
       kernel = kernel + lax.full_like(x, 0, kernel.dtype, shape=())  # under shard_map, one that varies as x does
-      return _narrow(x, kernel, tuple(strides), tuple((int(before), int(after)) for before, after in pads), precision)
+      return _dense(x, kernel, tuple(strides), tuple((int(before), int(after)) for before, after in pads), precision)
   return lax.conv_general_dilated(
     x, kernel, strides, padding, feature_group_count=feature_group_count, precision=precision, **options
   )
@@ -86,22 +85,16 @@ def _pointwise(x: jax.Array, kernel: jax.Array, strides: Sequence[int], precisio
   return y.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-def _by_products(kernel: jax.Array) -> bool:
-  """Whether the kernel's gradient is a product for each tap."""
-  return kernel.shape[-1] <= FEW_OUTPUTS and math.prod(kernel.shape[:2]) <= TAPS
-
-
 def _native(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax.Array:
   return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT, precision=precision)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _narrow(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax.Array:
+def _dense(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax.Array:
   native = functools.partial(_native, strides=strides, padding=padding, precision=precision)
 
   def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    rows = _seen(x, kernel.shape[:2], strides, padding)
-    seen = jnp.concatenate([part for row in rows for part in row], axis=-1)
+    seen = jnp.concatenate(windows(_pad(x, padding), kernel.shape[:2], strides), axis=-1)
     y = lax.dot(seen.reshape(-1, seen.shape[-1]), kernel.reshape(-1, kernel.shape[-1]), precision=precision)
     return y.reshape(*seen.shape[:-1], kernel.shape[-1])
 
@@ -118,44 +111,71 @@ def _narrow(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax
 
 
 def _forward(x: jax.Array, kernel: jax.Array, strides, padding, precision):
-  return _narrow(x, kernel, strides, padding, precision), (x, kernel)
+  return _dense(x, kernel, strides, padding, precision), (x, kernel)
 
 
 def _backward(strides, padding, precision, residuals, g: jax.Array):
   x, kernel = residuals
   taps = kernel.shape[:2]
+  native = functools.partial(_native, strides=strides, padding=padding, precision=precision)
+
+  def turned(g: jax.Array, kernel: jax.Array) -> jax.Array:
+    return jax.vjp(lambda x: native(x, kernel), x)[1](g)[0]
+
   if strides == (1, 1):  # the convolution of `g` with the kernel turned round
     pads = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in zip(taps, padding, strict=True))
-    dx = _narrow(g, lax.rev(kernel, (0, 1)).swapaxes(2, 3), strides, pads, precision)
+    dx = _dense(g, lax.rev(kernel, (0, 1)).swapaxes(2, 3), strides, pads, precision)
+  elif x.shape[-1] <= FEW_INPUTS:
+    spread = functools.partial(_spread, shape=x.shape, strides=strides, padding=padding, precision=precision)
+    dx = lax.platform_dependent(g, kernel, cpu=spread, default=turned)
   else:
-    (dx,) = jax.vjp(lambda x: _native(x, kernel, strides, padding, precision), x)[1](g)
+    dx = turned(g, kernel)
 
-  def native(x: jax.Array, g: jax.Array) -> jax.Array:
-    return jax.vjp(lambda kernel: _native(x, kernel, strides, padding, precision), kernel)[1](g)[0]
+  def correlated(x: jax.Array, g: jax.Array) -> jax.Array:
+    return jax.vjp(lambda kernel: native(x, kernel), kernel)[1](g)[0]
 
   def products(x: jax.Array, g: jax.Array) -> jax.Array:
-    right = g.reshape(-1, g.shape[-1])
-    groups = _seen(x, taps, strides, padding)
-    if x.shape[-1] <= FEW_INPUTS:
-      groups = [[jnp.concatenate(row, axis=-1)] for row in groups]
-    lefts = [part.reshape(-1, part.shape[-1]) for group in groups for part in group]
+    n, height, width, channels = x.shape
+    first = x.reshape(n * height * width, channels).T  # as the left factor wants it
+    first = _pad(first.reshape(channels, n, height, width, 1), ((0, 0), *padding))
+    first = lax.optimization_barrier(first)  # padded once, not for every tap
+    seen = windows(first, (1, *taps), (1, *strides))
+    lefts = [jnp.stack(seen[i : i + taps[1]]) for i in range(0, len(seen), taps[1])]  # a row of taps each
+    right = g.reshape(math.prod(g.shape[:-1]), g.shape[-1])
     options = {"precision": precision, "preferred_element_type": jnp.float32}
-    sums = [jnp.einsum("nc,nd->cd", left, right, **options) for left in lefts]
+    sums = [lax.dot(left.reshape(taps[1] * channels, len(right)), right, **options) for left in lefts]
     return jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
 
-  return dx, lax.platform_dependent(x, g, cpu=products, default=native) if _by_products(kernel) else native(x, g)
+  return dx, lax.platform_dependent(x, g, cpu=functools.partial(apart, products), default=correlated)
 
 
-_narrow.defvjp(_forward, _backward)
+_dense.defvjp(_forward, _backward)
 
 
-def _seen(x: jax.Array, taps: Sequence[int], strides: Sequence[int], padding: Any) -> list[list[jax.Array]]:
-  """What every tap of a kernel sees, row by row of the kernel: `[N, H', W', C]` each."""
-  padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pad, 0) for pad in padding), (0, 0, 0)])
-  height, width = (max(0, (n - k) // s * s + 1) for n, k, s in zip(padded.shape[1:3], taps, strides, strict=True))
-  n, _, _, channels = padded.shape
+def _pad(x: jax.Array, padding: Any) -> jax.Array:
+  return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pads, 0) for pads in padding), (0, 0, 0)])
 
-  def part(i: int, j: int) -> jax.Array:
-    return lax.slice(padded, (0, i, j, 0), (n, i + height, j + width, channels), (1, *strides, 1))
 
-  return [[part(i, j) for j in range(taps[1])] for i in range(taps[0])]
+def _spread(g: jax.Array, kernel: jax.Array, *, shape: Sequence[int], strides, padding, precision) -> jax.Array:
+  """The gradient of a map `shape` of few channels: a product of every place with all taps, added where they fall.
+
+  With stride s, every s-th tap falls on the same phase of the map: the s phases go side by side, each of them stride 1.
+  """
+  *taps, channels, features = kernel.shape
+  counts = [math.ceil(k / s) for k, s in zip(taps, strides, strict=True)]
+  fill = [(0, n * s - k, 0) for n, s, k in zip(counts, strides, taps, strict=True)]
+  kernel = lax.pad(kernel, jnp.zeros((), kernel.dtype), [*fill, (0, 0, 0), (0, 0, 0)])
+  (rows, columns), (down, across) = counts, strides
+  kernel = kernel.reshape(rows, down, columns, across, channels, features).transpose(5, 0, 2, 1, 3, 4)
+  wide = _pad(g, [(n - 1, n - 1) for n in counts])
+  parts = lax.dot(wide.reshape(-1, features), kernel.reshape(features, -1), precision=precision)
+  parts = parts.reshape(*wide.shape[:3], rows, columns, down * across * channels)
+  n, height, width = len(g), *(size + count - 1 for size, count in zip(g.shape[1:3], counts, strict=True))
+  total = jnp.zeros((), parts.dtype)
+  for i, j in np.ndindex(rows, columns):  # what the first tap saw lies where `g` does, the others' is further on
+    top, left = rows - 1 - i, columns - 1 - j
+    total += parts[:, top : top + height, left : left + width, i, j]
+  total = total.reshape(n, height, width, down, across, channels).transpose(0, 1, 3, 2, 4, 5)
+  total = total.reshape(n, height * down, width * across, channels)
+  sizes = zip(padding, shape[1:3], total.shape[1:3], strict=True)
+  return _pad(total, [(-before, before + size - whole) for (before, _), size, whole in sizes])

@@ -15,6 +15,8 @@ import numpy as np
 from jax import lax
 
 from vidjax.errors import InputError
+from vidjax.ops.apart import apart
+from vidjax.ops.windows import windows
 
 Padding = tuple[tuple[int, int], ...]
 
@@ -27,6 +29,11 @@ GROUP = 21
 """Taps a loop reads where they are many (3 x 7 x 7 on 28 x 28 x 256: 16 to 24 are the fastest, 10 times one loop)."""
 CHANNELS = 128
 """Channels that go together where taps are many (of 256 or 512 channels, 1.5 to 3 times as fast as all at once)."""
+FEWEST = 8
+"""Channels from which the kernel's gradient is one loop over tiles where taps are few and reach along several axes."""
+TILE = 4
+"""Places of a tile along every axis that has taps: 3 x 3 on 56 x 56 x 144 and 3 x 3 x 3 on 8 x 56 x 56 x 54 take .5 to
+.75 of the time of blocks; 8 where there is one such axis."""
 BLOCK = 1 << 16
 """Numbers of a map that one step of the kernel's gradient takes: 256 KiB stay in a core's cache for all taps."""
 STRIPS = 8
@@ -133,28 +140,19 @@ def _sum_of_slices(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], pa
   at_once = functools.partial(_sum_at_once, taps=taps, strides=strides)
   if len(weights) < KEPT:
     return at_once(padded, weights).astype(x.dtype)
-  # A conditional's result is kept, where an optimization barrier is gone before loops are joined. Both ways are one.
-  return lax.cond(weights.reshape(-1)[0] < jnp.inf, at_once, at_once, padded, weights).astype(x.dtype)
-
-
-def _seen_by_a_tap(padded: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
-  """Shape of the part of a padded map that one tap passes over."""
-  spatial = [(n - k) // s * s + 1 for n, k, s in zip(padded.shape[1:-1], taps, strides, strict=True)]
-  return padded.shape[0], *spatial, padded.shape[-1]
+  return apart(at_once, padded, weights).astype(x.dtype)
 
 
 def _sum_at_once(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...]) -> jax.Array:
   """The sum of slices times weights `[taps, ..., C]` in one loop."""
-  sizes, zero = _seen_by_a_tap(padded, taps, strides), jnp.zeros((), jnp.float32)
-  starts = [(0, *tap, 0) for tap in np.ndindex(*taps)]
-  ends = [tuple(map(operator.add, start, sizes)) for start in starts]
-  parts = [lax.slice(padded, start, end, (1, *strides, 1)) for start, end in zip(starts, ends, strict=True)]
-  return sum((part * weight for part, weight in zip(parts, weights, strict=True)), zero)
+  parts = zip(windows(padded, taps, strides), weights, strict=True)
+  return sum((part * weight for part, weight in parts), jnp.zeros((), jnp.float32))
 
 
 def _sum_in_groups(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...]) -> jax.Array:
   """The sum of slices times weights `[taps, ..., C]`, GROUP taps at a time."""
-  sizes = _seen_by_a_tap(padded, taps, strides)
+  spatial = [(n - k) // s * s + 1 for n, k, s in zip(padded.shape[1:-1], taps, strides, strict=True)]
+  sizes = len(padded), *spatial, padded.shape[-1]
 
   def add(total: jax.Array, group: Any) -> tuple[jax.Array, None]:
     for tap, weight in zip(*group, strict=True):
@@ -175,7 +173,55 @@ def _sum_in_groups(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...],
 def _kernel_gradient(
   x: jax.Array, g: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...], padding: Padding
 ) -> jax.Array:
-  """Sums, for every tap, what it sees times `g`: block by block, so that all taps find the block in the cache.
+  """Sums, for every tap, what it sees times `g`."""
+  few = len(taps) > 1 and math.prod(taps) <= MANY and x.shape[-1] >= FEWEST
+  return (_sum_of_tiles if few else _sum_of_blocks)(x, g, taps, strides, padding)
+
+
+def _sum_of_tiles(
+  x: jax.Array, g: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...], padding: Padding
+) -> jax.Array:
+  """The kernel's gradient in one loop: over every tile of `g` for all taps, then over the tiles.
+
+  A slice of the map cut into as many tiles holds, in the first places of each tile, what all taps see at one place of a
+  tile of `g`: the loop adds up as many products as a tile has places.
+  """
+  spatial, channels, most = g.shape[1:-1], x.shape[-1], TILE if sum(k > 1 for k in taps) > 1 else 2 * TILE
+  tile = [1 if k == 1 else max(most, math.ceil(k / s)) for k, s in zip(taps, strides, strict=True)]
+  count = [math.ceil(n / size) for n, size in zip(spatial, tile, strict=True)]
+  whole = [size * n for size, n in zip(tile, count, strict=True)]
+  reach = [s * (n + size - 1) for s, n, size in zip(strides, whole, tile, strict=True)]
+  edges = [(before, n - size - before, 0) for (before, _), n, size in zip(padding, reach, x.shape[1:-1], strict=True)]
+  x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+  edges = [(0, n - size, 0) for n, size in zip(whole, spatial, strict=True)]
+  g = lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+  x, g = lax.optimization_barrier((x, g))  # padded once, not in every product
+
+  def tiles(a: jax.Array, sizes: Sequence[int]) -> jax.Array:
+    return a.reshape(len(a), *(n for pair in zip(count, sizes, strict=True) for n in pair), channels)
+
+  def part(a: jax.Array, start: Sequence[int], size: Sequence[int]) -> jax.Array:
+    """`size` places from `start` on of every tile."""
+    spans = [slice(first, first + n) for first, n in zip(start, size, strict=True)]
+    return a[:, *(index for span in spans for index in (slice(None), span))]
+
+  total = jnp.zeros((), jnp.float32)
+  origin, ones = [0] * len(taps), [1] * len(taps)
+  for place in np.ndindex(*tile):
+    start = list(map(operator.mul, strides, place))
+    end = [at + s * n for at, s, n in zip(start, strides, whole, strict=True)]
+    seen = lax.slice(x, (0, *start, 0), (len(x), *end, channels))
+    seen = part(tiles(seen, list(map(operator.mul, strides, tile))), origin, taps)
+    total += seen.astype(jnp.float32) * part(tiles(g, tile), place, ones)
+  axes = range(1, total.ndim - 1)
+  total = total.transpose(0, *axes[::2], *axes[1::2], total.ndim - 1)  # samples, tiles, taps, channels
+  return total.reshape(-1, math.prod(taps) * channels).sum(0).reshape(*taps, 1, channels)
+
+
+def _sum_of_blocks(
+  x: jax.Array, g: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...], padding: Padding
+) -> jax.Array:
+  """The kernel's gradient block by block, so that all taps find the block in the cache.
 
   A step of the scan multiplies one block and one tap, adds up STRIPS strips of it, and leaves the sum over what
   remains, rows, columns and steps, to the end. The compiled code is short however many taps there are.

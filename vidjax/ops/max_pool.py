@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from vidjax.errors import InputError
+from vidjax.ops.windows import windows
 
 Padding = tuple[tuple[int, int], ...]
 
@@ -60,12 +61,8 @@ def _native(x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], pad
 
 
 def _seen(x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: Padding) -> list[jax.Array]:
-  """What every place of the window sees: `[N, *spatial', C]` each."""
   padded = lax.pad(x, jnp.array(-jnp.inf, x.dtype), [(0, 0, 0), *((*pads, 0) for pads in padding), (0, 0, 0)])
-  sizes = [(n - k) // s * s + 1 for n, k, s in zip(padded.shape[1:-1], window, strides, strict=True)]
-  starts = [(0, *place, 0) for place in np.ndindex(*window)]
-  ends = [(x.shape[0], *map(operator.add, start[1:-1], sizes), x.shape[-1]) for start in starts]
-  return [lax.slice(padded, start, end, (1, *strides, 1)) for start, end in zip(starts, ends, strict=True)]
+  return windows(padded, window, strides)
 
 
 def _forward(x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: Padding):
