@@ -76,7 +76,7 @@ def test_what_takes_long_runs_once_more_and_not_backward(monkeypatch):
 def test_the_table_shows_ratios(capsys, monkeypatch):
   monkeypatch.setenv("COLUMNS", "160")
   times = {"vidjax": Spread.of([2.0]), "lax": Spread.of([5.0])}
-  command.show_ops("ops", {"plain, forward": times}, provenance())
+  command.show_ratios("ops", {"plain, forward": times}, provenance())
   line = next(line for line in capsys.readouterr().out.splitlines() if "plain" in line)
   assert [cell.strip() for cell in line.strip("│ ").split("│")] == ["plain, forward", "2", "2.50"]
   plain = json.loads(json.dumps(command._plain({"plain, forward": times})))

@@ -1,6 +1,7 @@
 """`python -m vidjax.benchmark train|infer|data --config=FILE[:argument] [--config.key=value ...]`: how fast it is.
 
 `python -m vidjax.benchmark ops`: the convolutions against XLA's own and, where torch is installed, PyTorch's.
+`python -m vidjax.benchmark pytorch`: whole networks against PyTorch's, which has to be installed.
 `python -m vidjax.benchmark flow`: TV-L1 flow against OpenCV's, without a config.
 
 train: the train step on random clips, its cost and memory, and the share of time that a real loop waits for data.
@@ -20,11 +21,13 @@ from vidjax.benchmark.loading import measure_data
 from vidjax.benchmark.measure import Spread, provenance
 from vidjax.benchmark.network import measure_infer, measure_train
 from vidjax.benchmark.ops import measure_ops
+from vidjax.benchmark.pytorch import measure_pytorch
 from vidjax.build import define_config, read_config
 from vidjax.errors import InputError, run_main
 
 MODES = {"train": measure_train, "infer": measure_infer, "data": measure_data}
-WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops}
+WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch}
+AGAINST_OTHERS = ("ops", "pytorch")
 
 
 def define_flags() -> None:
@@ -55,7 +58,7 @@ def main(argv: list[str]) -> None:
     results = WITHOUT_CONFIG[mode](values.runs)
   else:
     results = MODES[mode](config, values.steps, values.warmup, values.runs)
-  (show_ops if mode == "ops" else show)(mode, results, origin)
+  (show_ratios if mode in AGAINST_OTHERS else show)(mode, results, origin)
   if out:
     plain = {name: _plain(value) for name, value in results.items()}
     settings = {"mode": mode, "steps": values.steps, "warmup": values.warmup, "runs": values.runs, "config": config}
@@ -78,7 +81,7 @@ def show(mode: str, results: dict[str, Any], origin: dict[str, Any]) -> None:
   Console().print(table)
 
 
-def show_ops(mode: str, results: dict[str, dict[str, Spread]], origin: dict[str, Any]) -> None:
+def show_ratios(mode: str, results: dict[str, dict[str, Spread]], origin: dict[str, Any]) -> None:
   """Prints a table: our milliseconds, and how many times as long the others take."""
   from rich.console import Console
   from rich.table import Table

@@ -4,7 +4,7 @@ A kernel of one tap is a product on the last axis: XLA's gradient of such a conv
 CPU. A kernel of one input channel for each output is a depthwise convolution. Of images, the kernel's gradient is one
 matrix product for each row of taps, and of few channels, where XLA reaches a fifth of a CPU's speed or less, so are the
 convolution and the map's gradient. Where jaxlib 0.10 keeps a convolution on one core, it gets the others. Everything
-else is XLA's.
+else is XLA's. Gradients are for reverse mode alone, but where XLA's are taken.
 """
 
 import functools
@@ -69,8 +69,15 @@ def convolution(
       return _pointwise(x, kernel, strides, precision)
     if feature_group_count == channels and kernel.shape[-2:] == (1, channels) and len(size) <= 3:
       return depthwise_convolution(x, kernel, strides, pads)
-    if len(size) == 2 and feature_group_count == 1 and math.prod(size) <= TAPS:
-      kernel = kernel + lax.full_like(x, 0, kernel.dtype, shape=())  # under shard_map, one that varies as x does
+    plain = {"dimension_numbers", "lhs_dilation", "rhs_dilation", "batch_group_count"}.issuperset(
+      name for name, value in options.items() if value is not None
+    )
+    real = all(jnp.issubdtype(a.dtype, jnp.floating) for a in (x, kernel))
+    fits = all(n + sum(edge) >= k for n, edge, k in zip(x.shape[1:-1], pads, size, strict=True))
+    if len(size) == 2 and feature_group_count == 1 and math.prod(size) <= TAPS and plain and real and fits:
+      x, kernel = (  # under shard_map, each varies as both do
+        one + lax.full_like(other, 0, one.dtype, shape=()) for one, other in ((x, kernel), (kernel, x))
+      )
       return _dense(x, kernel, tuple(strides), tuple((int(before), int(after)) for before, after in pads), precision)
   return lax.conv_general_dilated(
     x, kernel, strides, padding, feature_group_count=feature_group_count, precision=precision, **options
@@ -142,8 +149,8 @@ def _backward(strides, padding, precision, residuals, g: jax.Array):
     seen = windows(first, (1, *taps), (1, *strides))
     lefts = [jnp.stack(seen[i : i + taps[1]]) for i in range(0, len(seen), taps[1])]  # a row of taps each
     right = g.reshape(math.prod(g.shape[:-1]), g.shape[-1])
-    options = {"precision": precision, "preferred_element_type": jnp.float32}
-    sums = [lax.dot(left.reshape(taps[1] * channels, len(right)), right, **options) for left in lefts]
+    options = {"precision": precision, "preferred_element_type": jnp.promote_types(g.dtype, jnp.float32)}
+    sums = [lax.dot(left.reshape(taps[1] * channels, right.shape[0]), right, **options) for left in lefts]
     return jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
 
   return dx, lax.platform_dependent(x, g, cpu=functools.partial(apart, products), default=correlated)
@@ -168,9 +175,10 @@ def _spread(g: jax.Array, kernel: jax.Array, *, shape: Sequence[int], strides, p
   (rows, columns), (down, across) = counts, strides
   kernel = kernel.reshape(rows, down, columns, across, channels, features).transpose(5, 0, 2, 1, 3, 4)
   wide = _pad(g, [(n - 1, n - 1) for n in counts])
-  parts = lax.dot(wide.reshape(-1, features), kernel.reshape(features, -1), precision=precision)
+  options = {"precision": precision, "preferred_element_type": jnp.promote_types(g.dtype, jnp.float32)}
+  parts = lax.dot(wide.reshape(-1, features), kernel.reshape(features, -1), **options)
   parts = parts.reshape(*wide.shape[:3], rows, columns, down * across * channels)
-  n, height, width = len(g), *(size + count - 1 for size, count in zip(g.shape[1:3], counts, strict=True))
+  n, height, width = g.shape[0], *(size + count - 1 for size, count in zip(g.shape[1:3], counts, strict=True))
   total = jnp.zeros((), parts.dtype)
   for i, j in np.ndindex(rows, columns):  # what the first tap saw lies where `g` does, the others' is further on
     top, left = rows - 1 - i, columns - 1 - j
@@ -178,4 +186,4 @@ def _spread(g: jax.Array, kernel: jax.Array, *, shape: Sequence[int], strides, p
   total = total.reshape(n, height, width, down, across, channels).transpose(0, 1, 3, 2, 4, 5)
   total = total.reshape(n, height * down, width * across, channels)
   sizes = zip(padding, shape[1:3], total.shape[1:3], strict=True)
-  return _pad(total, [(-before, before + size - whole) for (before, _), size, whole in sizes])
+  return _pad(total.astype(g.dtype), [(-before, before + size - whole) for (before, _), size, whole in sizes])

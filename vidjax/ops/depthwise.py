@@ -152,7 +152,7 @@ def _sum_at_once(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...], s
 def _sum_in_groups(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...]) -> jax.Array:
   """The sum of slices times weights `[taps, ..., C]`, GROUP taps at a time."""
   spatial = [(n - k) // s * s + 1 for n, k, s in zip(padded.shape[1:-1], taps, strides, strict=True)]
-  sizes = len(padded), *spatial, padded.shape[-1]
+  sizes = padded.shape[0], *spatial, padded.shape[-1]
 
   def add(total: jax.Array, group: Any) -> tuple[jax.Array, None]:
     for tap, weight in zip(*group, strict=True):
@@ -198,7 +198,7 @@ def _sum_of_tiles(
   x, g = lax.optimization_barrier((x, g))  # padded once, not in every product
 
   def tiles(a: jax.Array, sizes: Sequence[int]) -> jax.Array:
-    return a.reshape(len(a), *(n for pair in zip(count, sizes, strict=True) for n in pair), channels)
+    return a.reshape(a.shape[0], *(n for pair in zip(count, sizes, strict=True) for n in pair), channels)
 
   def part(a: jax.Array, start: Sequence[int], size: Sequence[int]) -> jax.Array:
     """`size` places from `start` on of every tile."""
@@ -210,7 +210,7 @@ def _sum_of_tiles(
   for place in np.ndindex(*tile):
     start = list(map(operator.mul, strides, place))
     end = [at + s * n for at, s, n in zip(start, strides, whole, strict=True)]
-    seen = lax.slice(x, (0, *start, 0), (len(x), *end, channels))
+    seen = lax.slice(x, (0, *start, 0), (x.shape[0], *end, channels))
     seen = part(tiles(seen, list(map(operator.mul, strides, tile))), origin, taps)
     total += seen.astype(jnp.float32) * part(tiles(g, tile), place, ones)
   axes = range(1, total.ndim - 1)
