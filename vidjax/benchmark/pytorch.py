@@ -163,9 +163,10 @@ def _jax(case: Case) -> tuple[Run, Run, int]:
   jitted = jax.jit(step, donate_argnums=(0, 1))
   state = jax.tree.map(jnp.copy, variables), optimizer.init(variables["params"])
 
-  def train() -> None:
+  def train() -> Any:
     nonlocal state
     state = jax.block_until_ready(jitted(*state))
+    return state[0]["params"]
 
   parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
   return lambda: jax.block_until_ready(infer(variables)), train, parameters
