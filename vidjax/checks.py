@@ -15,7 +15,7 @@ from vidjax.errors import ConfigError, InputError
 
 
 def check_clip(module: nn.Module, x: jax.Array) -> None:
-  """Raises ConfigError for attributes of wrong types, InputError for images, whose axis -4 is the batch, or nothing."""
+  """Raises ConfigError for attributes of wrong types, InputError for images, empty clips and raw pixels."""
   check_fields(module)
   if x.ndim < 5:
     raise InputError(
@@ -24,6 +24,11 @@ def check_clip(module: nn.Module, x: jax.Array) -> None:
     )
   if 0 in x.shape:
     raise InputError(f"{type(module).__name__} at {place(module)} got an empty clip, {x.shape}: leave it out")
+  if not jax.numpy.issubdtype(x.dtype, jax.numpy.inexact):
+    raise InputError(
+      f"{type(module).__name__} at {place(module)} got pixels of {x.dtype}: give what the network was trained on, "
+      "(pixels / 255 - mean) / std"
+    )
 
 
 def check_fields(made: Any) -> None:

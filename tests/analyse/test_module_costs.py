@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import importlib
 import subprocess
 import sys
 
@@ -9,8 +10,10 @@ import pytest
 
 from vidjax.analyse.module_costs import module_costs
 from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.build import build
 from vidjax.networks.bqn import BQN
 from vidjax.networks.recognizer import Recognizer
+from vidjax.networks.ttsn import TTSN
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
 
@@ -68,6 +71,33 @@ def test_pathways_whose_parts_are_called_one_by_one_have_rows():
   for path in ("busy", "quiet"):
     below = [name.startswith(path) for name in order]
     assert below == sorted(below[: order.index(path)]) + sorted(below[order.index(path) :], reverse=True)
+
+
+@pytest.mark.parametrize(
+  ("config", "remat"),
+  [("bqn", False), ("bqn", True), ("ttsn", False), ("tdrl", False), ("dan", False), ("tesnet", True)],
+)
+def test_each_layer_of_every_kind_of_network_has_its_own_macs(config, remat):
+  model = importlib.import_module(f"configs.{config}").get_config("mini").to_dict()["model"]
+  model["backbone"]["remat"] = remat
+  network = build(model, num_classes=3)
+  frames = {"bqn": 6, "dan": 12, "tesnet": 12}.get(config, 8)
+  real, thop = (module_costs(network, (frames, 32, 32, 3), convention) for convention in ("real", "thop"))
+  layers = [(one, other) for one, other in zip(real, thop, strict=True) if one.kind in ("Conv", "Dense")]
+  layers = [pair for pair in layers if pair[0].path != "classifier"]  # BQN calls it twice, thop counts it once
+  assert len(layers) > 10
+  for one, other in layers:  # the papers' convention counts one for each bias
+    assert one.macs in (other.macs, other.macs - one.activations), one.path
+    assert one.macs > 0 or one.activations == 0, one.path
+  top = [row for row in real if row.path and "/" not in row.path]
+  assert sum(row.params for row in top) == real[0].params
+
+
+def test_modules_of_training_alone_have_rows():
+  network = TTSN(MiniResNet(widths=(4, 4, 8, 8)), 3)
+  rows = {row.path: row for row in module_costs(network, (8, 32, 32, 3))}
+  head = rows["reversal_head"]
+  assert (head.params > 0, head.macs, head.activations) == (True, 0, 0)
 
 
 def test_an_unknown_convention_is_named():

@@ -70,6 +70,13 @@ def test_frames_that_make_no_whole_segments_are_refused(name, frames):
     jax.eval_shape(lambda x: INPUTS[name].init(jax.random.key(0), x, False), clip)
 
 
+@each
+def test_pixels_that_are_not_normalised_are_refused(name):
+  clip = jax.ShapeDtypeStruct((2, 6, 8, 8, 3), "uint8")
+  with pytest.raises(InputError, match=r"got pixels of uint8: .* \(pixels / 255 - mean\) / std"):
+    jax.eval_shape(lambda x: INPUTS[name].init(jax.random.key(0), x, False), clip)
+
+
 @pytest.mark.parametrize(
   ("module", "words"),
   [

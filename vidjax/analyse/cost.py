@@ -29,7 +29,7 @@ def count_macs(fn: Callable[..., Any], *args: Any) -> int:
 
 
 def macs_by_scope(fn: Callable[..., Any], *args: Any) -> Counter[str]:
-  """What `count_macs` counts, by the scope the operation stands in: for Linen modules, the path of the module."""
+  """What `count_macs` counts, by the scope (`jax.named_scope`) the operation stands in."""
   return _of_jaxpr(jax.make_jaxpr(fn)(*args).jaxpr, "")
 
 

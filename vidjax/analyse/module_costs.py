@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections import Counter
 from typing import Any, Literal
 
@@ -38,7 +39,8 @@ class ModuleCost:
 def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Convention = "real") -> list[ModuleCost]:
   """The cost of each module, the whole network first, and each one's parts behind it in the order of execution.
 
-  A module whose parts others call one by one, as BQN does with its pathways, returns what its last part does.
+  A module whose parts others call one by one, as BQN does with its pathways, returns what its last part does; one that
+  is not called, such as a head for training alone, costs and returns nothing.
 
   Args:
     network: called as `(clips, train)`.
@@ -54,58 +56,53 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
   if convention not in ("real", "thop"):
     raise ValueError(f"convention={convention!r}: must be real or thop")
   clip = jax.ShapeDtypeStruct((1, *clip_shape), jnp.float32)
-  variables = jax.eval_shape(lambda clip: network.init(jax.random.key(0), clip, False), clip)
-  seen: dict[str, tuple[str, int]] = {}
-  called: set[str] = set()
+  kinds: dict[str, str] = {}
+  elements: dict[str, int] = {}
   thop: Counter[str] = Counter()
+
+  def mark(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+    path = "/".join(context.module.path)
+    kinds.setdefault(path, type(context.module).__name__)
+    with jax.named_scope(f"<{path}>"):  # Linen's own names leave out the owner of a part that others call
+      return call(*args, **kwargs)
 
   def record(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
     path = "/".join(context.module.path)
-    first = context.method_name == "__call__" and path not in called
-    owners = []
-    if first:
-      called.add(path)
-      owners = [module for module in _owners(context.module) if "/".join(module.path) not in called]
-      for module in (*owners, context.module):  # keeps the order of the calls
-        seen.setdefault("/".join(module.path), (type(module).__name__, 0))
-    result = call(*args, **kwargs)
-    if first:
+    result = mark(call, args, kwargs, context)
+    if context.method_name == "__call__" and path not in thop:
       thop[path] = _thop(context.module, args[0], result)
-      elements = sum(leaf.size for leaf in jax.tree.leaves(result))
-      for module in (*owners, context.module):
-        seen["/".join(module.path)] = (type(module).__name__, elements)
+      size = sum(leaf.size for leaf in jax.tree.leaves(result))
+      elements.update({place: size for place in _down_to(path) if place not in thop or place == path})
     return result
+
+  def initialise(clip: jax.Array) -> Any:
+    with nn.intercept_methods(mark):
+      return network.init(jax.random.key(0), clip, False)
 
   def run(variables: Any, clip: jax.Array) -> Any:
     with nn.intercept_methods(record):
       return network.apply(variables, clip, False)
 
-  scopes = macs_by_scope(run, variables, clip)
-  root = type(network).__name__
-  real = Counter({scope.removeprefix(root).lstrip("/"): macs for scope, macs in scopes.items()})
+  variables = jax.eval_shape(initialise, clip)
+  real: Counter[str] = Counter()
+  for scope, number in macs_by_scope(run, variables, clip).items():
+    real[(re.findall("<([^<>]*)>", scope) or [""])[-1]] += number
   leaves: dict[str, Any] = flatten_dict(variables.get("params", {}), sep="/")  # pyright: ignore[reportAssignmentType]
   params = {path: leaf.size for path, leaf in leaves.items()}
   macs = real if convention == "real" else thop
-  order = {path: i for i, path in enumerate(seen)}
+  owners = [path.rpartition("/")[0] for path in params]
+  held = dict.fromkeys(place for path in (*elements, *owners) for place in _down_to(path))
+  order = {path: i for i, path in enumerate(kinds)}
   return [
-    ModuleCost(path, kind, _under(path, params), _under(path, macs), elements)
-    for path, (kind, elements) in sorted(seen.items(), key=lambda item: _place(item[0], order))
+    ModuleCost(path, kinds.get(path, ""), _under(path, params), _under(path, macs), elements.get(path, 0))
+    for path in sorted(held, key=lambda path: [order.get(place, len(order)) for place in _down_to(path)])
   ]
 
 
-def _owners(module: nn.Module) -> list[nn.Module]:
-  """The modules that hold a module, from the network down."""
-  owners = []
-  while isinstance(module.parent, nn.Module):
-    module = module.parent
-    owners.insert(0, module)
-  return owners
-
-
-def _place(path: str, order: dict[str, int]) -> list[int]:
-  """Sorts paths as a tree: a module before its parts, and parts of one module in the given order."""
+def _down_to(path: str) -> list[str]:
+  """The paths of the modules that hold a module, from the network down, and its own."""
   names = path.split("/")
-  return [order["/".join(names[:i])] for i in range(1, len(names) + 1)] if path else []
+  return ["", *("/".join(names[:i]) for i in range(1, len(names) + 1) if path)]
 
 
 def _under(path: str, numbers: dict[str, int]) -> int:
