@@ -49,9 +49,10 @@ def bottleneck(module: Any, x: jax.Array, least: int = 1) -> int:
   channels = x.shape[-1]
   hidden = channels // module.reduction if module.reduction > 0 else 0
   if hidden < least:
+    remedy = f"choose a reduction from 1 to {channels // least}" if channels >= least else f"it takes {least} or more"
     raise ConfigError(
       f"{type(module).__name__}(reduction={module.reduction}) at {place(module, x)}: {channels} channels leave "
-      f"{hidden} inside; choose a reduction from 1 to {channels // least}"
+      f"{hidden} inside; {remedy}"
     )
   return hidden
 

@@ -32,6 +32,8 @@ def call(module: nn.Module, x: jax.Array, train: bool, name: str = "") -> jax.Ar
   name = name or type(module).__name__
   try:
     inspect.signature(module).bind(x, train)
+  except ConfigError:  # what its setup refuses, which runs here
+    raise
   except TypeError as error:
     raise ConfigError(f"{name}: is not called as (x, train), as plug-ins and inputs are ({error})") from None
   y = module(x, train)

@@ -70,6 +70,16 @@ def test_frames_that_make_no_whole_segments_are_refused(name, frames):
     jax.eval_shape(lambda x: INPUTS[name].init(jax.random.key(0), x, False), clip)
 
 
+def test_lengths_that_are_offered_are_taken():
+  clip = jnp.zeros((1, 8, 16, 16, 3))
+  with pytest.raises(InputError, match=r"sample a multiple of 3 frames or set frames to 2, 4, 8\s"):
+    RGBDifference(3).init({}, clip, False)
+  for frames in (2, 4, 8):
+    RGBDifference(frames).init({}, clip, False)
+  with pytest.raises(InputError, match=r"sample a multiple of 3 frames\s-"):
+    RGBDifference(3).init({}, clip[:, :1], False)
+
+
 @each
 def test_pixels_that_are_not_normalised_are_refused(name):
   clip = jax.ShapeDtypeStruct((2, 6, 8, 8, 3), "uint8")

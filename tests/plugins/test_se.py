@@ -141,3 +141,13 @@ def test_the_factors_are_sown(shape):
   (factors,) = sown["intermediates"]["excitation"]
   assert factors.shape == (*shape[:-3], 8)
   np.testing.assert_allclose(y, x * factors[..., None, None, :], rtol=1e-6)
+
+
+def test_what_space_time_adds_is_sown():
+  x = jax.random.normal(jax.random.key(0), (2, 3, 4, 5, 8))
+  module = SpaceTimeSE(4)
+  variables = jax.tree.map(lambda w: w + 0.5, module.init(jax.random.key(1), x, False))
+  y, sown = module.apply(variables, x, False, mutable=["intermediates"])
+  (added,) = sown["intermediates"]["excitation"]
+  assert np.abs(added).min() > 0
+  np.testing.assert_allclose(y, x + added[:, None, None, None], rtol=1e-6, atol=1e-6)

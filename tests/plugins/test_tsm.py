@@ -21,6 +21,11 @@ def test_too_few_channels_name_the_module_and_the_range(fold_div, channels):
     TSM(fold_div).init({}, jnp.zeros((1, 2, 1, 1, channels)))
 
 
+def test_one_channel_has_no_remedy_but_more():
+  with pytest.raises(ConfigError, match=r"TSM\(fold_div=8\).*: 1 channels leave 0 to shift; it takes 2 or more"):
+    TSM().init({}, jnp.zeros((1, 2, 1, 1, 1)))
+
+
 def batch_norm(x, golden, name):
   mean, var, scale, bias = (golden[f"w/{name}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
   return (x - mean) / np.sqrt(var + 1e-5) * scale + bias

@@ -13,6 +13,7 @@ from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.mbpm import MBPM
 from vidjax.networks.recognizer import Recognizer
+from vidjax.networks.ttsn import TTSN
 from vidjax.plugins.insert import Insert, Inside
 from vidjax.plugins.tsm import TSM
 from vidjax.weights.export import torch_tensors
@@ -208,6 +209,53 @@ def test_what_is_left_over_must_be_allowed():
   assert report.unused["aux.fc.weight"] == report.unused["auxiliary"] == "may be left over"
   with pytest.raises(InputError, match=r"`unused` names au, but no tensor starts so; they start with aux, auxiliary,"):
     load_weights(shapes, more, unused=("aux", "auxiliary", "au"))
+
+
+def test_what_to_leave_over_is_named_by_its_blocks():
+  shapes, tensors = shapes_of(Recognizer(ResNet(18, 4), 3)), filled(resnet((2, 2, 4, 2), 4, False, 3))
+  with pytest.raises(InputError) as caught:
+    load_weights(shapes, tensors)
+  new, unused = map(ast.literal_eval, re.search(r"new=(\(.*?\)), unused=(\(.*?\))$", str(caught.value)).groups())
+  assert (new, unused) == ((), ("layer3.2", "layer3.3"))
+  _, report = load_weights(shapes, tensors, unused=unused)
+  assert not report.new
+
+
+def test_a_checkpoint_of_which_no_kernel_fits_offers_nothing():
+  tensors = filled(resnet(RESNET18, 4, False, 3))
+  with pytest.raises(InputError, match=r"Take the network it was made for: no kernel of it fits$"):
+    load_weights(shapes_of(Recognizer(ResNet(18, 8), 3)), tensors)  # the classifier's bias does
+  network = Recognizer(ResNet(18, 4), 3)
+  with pytest.raises(InputError, match=r"`new` leaves no kernel to load"):
+    load_weights(fresh(network), tensors, new=("backbone", "classifier"))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module._orig_mod."])
+def test_wrappers_are_taken_off_tensors_in_memory_too(prefix):
+  tensors = filled(mini())
+  shapes = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
+  plain, _ = load_weights(shapes, tensors)
+  found, _ = load_weights(shapes, {f"{prefix}{name}": x for name, x in tensors.items()})
+  for path, x in flat(found).items():
+    np.testing.assert_array_equal(x, flat(plain)[path])
+
+
+def test_other_kinds_of_variables_pass_and_are_not_exported():
+  shapes, aux = (
+    shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3)),
+    {"aux": {"representation": {"error": (np.ones(1),)}}},
+  )
+  variables, report = load_weights({**shapes, **aux}, filled(mini()))
+  assert variables["aux"] is aux["aux"]
+  assert not report.new
+  back, _ = load_weights({**shapes, **aux}, torch_tensors(variables))
+  assert flat(back).keys() == flat(variables).keys()
+
+
+def test_what_ttsn_adds_stays_new():
+  tensors = filled(resnet(RESNET18, 4, False, 3))
+  _, report = load_weights(fresh(TTSN(ResNet(18, 4), 3, tss_width=8)), tensors)
+  assert {path.split("/")[1] for path in report.new} == {"ett", "reversal_head"}
 
 
 @pytest.mark.parametrize(

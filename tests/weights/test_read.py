@@ -196,7 +196,11 @@ def test_pickles_write_to_copies(name, state):
     ({"a": tensor(Storage(6), offset=1)}, "outside its storage"),
     ({"a": tensor(Storage(6), offset=-1)}, "outside its storage"),
     ({"a": tensor(Storage(6), strides=(-1, 1))}, "outside its storage"),
-    ({"a": tensor(Storage(6), shape=(10**9,), strides=(0,))}, "outside its storage"),
+    (
+      {"a": tensor(Storage(6), shape=(10**9,), strides=(0,))},
+      r"'a' of shape \(1000000000,\) repeats 6 numbers: save its .clone",
+    ),
+    ({1: tensor(Storage(6))}, "holds a TorchTensor under 1, which is no name"),
     ({"a": tensor(Storage(6), shape=(2,), strides=(1, 1))}, "damaged"),
     ({"a": tensor(Storage(9), shape=(9,), strides=(1,))}, "archive/data/0 holds 24 bytes where 36 are wanted"),
     ({"a": tensor(Storage(6, key="7"))}, "archive/data/7 holds 0 bytes where 24 are wanted"),

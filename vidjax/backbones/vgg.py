@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import check_fields
+from vidjax.checks import check_fields, place
 from vidjax.errors import ConfigError, InputError
 from vidjax.layers import conv
 from vidjax.ops.max_pool import max_pool
@@ -123,8 +123,8 @@ class DualStreamVGG(nn.Module):
       raise ConfigError(f"DualStreamVGG(frame_channels={self.frame_channels}): must be at least 1")
     if x.shape[-1] <= self.frame_channels:
       raise InputError(
-        f"DualStreamVGG needs flow in the channels after the first {self.frame_channels}, got {x.shape[-1]} channels: "
-        "stack the flow behind the frames, or use VGG for one stream"
+        f"DualStreamVGG at {place(self)} needs flow in the channels after the first {self.frame_channels}, got "
+        f"{x.shape}: stack the flow behind the frames, or use VGG for one stream"
       )
     frames, flow = jnp.split(x, (self.frame_channels,), axis=-1)
     streams = (("s_net", frames), ("t_net", flow))

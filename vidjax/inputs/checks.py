@@ -21,8 +21,10 @@ def split(module: nn.Module, x: jax.Array, frames: int, fewest: int = 2) -> jax.
     )
   length = x.shape[-4]
   if length == 0 or length % frames:
+    fitting = [str(n) for n in range(fewest, length + 1) if length % n == 0]
+    shorter = f" or set frames to {', '.join(fitting)}" if fitting else ""
     raise InputError(
       f"{type(module).__name__}(frames={frames}) at {place(module)}: {length} frames do not make whole segments of "
-      f"{frames}; sample a multiple of {frames} frames or set frames to a divisor of {length}"
+      f"{frames}; sample a multiple of {frames} frames{shorter}"
     )
   return x.reshape(*x.shape[:-4], length // frames, frames, *x.shape[-3:])

@@ -63,7 +63,7 @@ def depthwise_convolution(
     InputError: shapes do not fit, or the map is smaller than what is to be reflected.
   """
   axes, sizes, padding = x.ndim - 2, x.shape[1:-1], tuple((int(before), int(after)) for before, after in padding)
-  if not 1 <= axes <= 3 or kernel.ndim != x.ndim or kernel.shape[-2:] != (1, x.shape[-1]):
+  if not 1 <= axes <= 3 or kernel.ndim != x.ndim or kernel.shape[-2:] != (1, x.shape[-1]) or not kernel.size:
     raise InputError(
       f"depthwise_convolution: x {x.shape} must be [N, 1 to 3 spatial axes, C] and wants a kernel [*k, 1, C] of "
       f"as many axes, not {kernel.shape}"

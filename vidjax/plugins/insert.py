@@ -103,7 +103,7 @@ def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
     if not sites or idle or numbers - {i for _, i in sites}:
       raise ConfigError(
         f"Insert({type(insert.module).__name__}, stages={insert.stages}, blocks={insert.blocks!r}) has no site for "
-        f"every number it gives: the backbone has stages with so many blocks: {blocks}"
+        f"some number it gives: the backbone has stages with so many blocks: {blocks}"
       )
 
 

@@ -34,7 +34,10 @@ class LTDM(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """Returns the scaled clip; raises InputError on images and ConfigError where r leaves no channel."""
+    """Returns the scaled clip; sows the factors, from .5 to 1.5 and shaped as it, as "excitation".
+
+    Raises InputError on images and ConfigError where r leaves no channel.
+    """
     check_clip(self, x)
     height, width, channels = x.shape[-3:]
     hidden = bottleneck(self, x)
@@ -54,4 +57,6 @@ class LTDM(nn.Module):
       scales = change + nearest(coarse, height, width) + full_bn(full(change), train)
       return nn.sigmoid(last_bn(last(scales / 3), train)) - 0.5
 
-    return x + x * (gate(after) + gate(before)) / 2
+    change = (gate(after) + gate(before)) / 2
+    self.sow("intermediates", "excitation", 1 + change)
+    return x + x * change

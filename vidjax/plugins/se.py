@@ -56,7 +56,9 @@ class SpaceTimeSE(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """Returns the clip with its excitation added; sows the pooling weights `[B,T,H,W]` where pool is "attention"."""
+    """Returns the clip with its excitation added; sows what is added, `[B,C]`, as "excitation", and, where pool is
+    "attention", the pooling weights `[B,T,H,W]` by that name.
+    """
     check_clip(self, x)
     hidden = bottleneck(self, x)
     if not 0 <= self.momentum <= 1:
@@ -71,4 +73,5 @@ class SpaceTimeSE(nn.Module):
     y = nn.Dense(hidden, self.bias, name="reduce")(pooled)
     y = nn.relu(BatchNorm(momentum=self.momentum, name="bn")(y, train))
     y = nn.Dense(x.shape[-1], self.bias, kernel_init=nn.initializers.zeros, name="expand")(y)
+    self.sow("intermediates", "excitation", y[..., 0, 0, 0, :])
     return x + y.astype(x.dtype)

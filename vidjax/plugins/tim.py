@@ -29,6 +29,8 @@ class TIM(nn.Module):
     check_clip(self, x)
     channels = x.shape[-1]
     fold = channels // self.fold_div if self.fold_div > 1 else 0
+    if channels < 2:
+      raise ConfigError(f"TIM at {place(self, x)} got {channels} channel: it takes 2 or more")
     if fold < 1 or self.kernel < 3 or self.kernel % 2 == 0:
       raise ConfigError(
         f"TIM(fold_div={self.fold_div}, kernel={self.kernel}) at {place(self, x)}: {channels} channels want a "

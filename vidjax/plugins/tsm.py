@@ -26,8 +26,9 @@ class TSM(nn.Module):
     check_clip(self, x)
     fold = x.shape[-1] // self.fold_div if self.fold_div > 1 else 0
     if fold < 1:
+      channels = x.shape[-1]
+      remedy = f"choose fold_div from 2 to {channels}" if channels > 1 else "it takes 2 or more"
       raise ConfigError(
-        f"TSM(fold_div={self.fold_div}) at {place(self, x)}: {x.shape[-1]} channels leave {fold} to shift; "
-        f"choose fold_div from 2 to {x.shape[-1]}"
+        f"TSM(fold_div={self.fold_div}) at {place(self, x)}: {channels} channels leave {fold} to shift; {remedy}"
       )
     return temporal_shift(x, fold, self.bidirectional)

@@ -15,8 +15,10 @@ def torch_tensors(variables: Mapping[str, Tree]) -> dict[str, np.ndarray]:
   """`{"params", "batch_stats"}` as torchvision, PyTorchVideo, timm and the released plug-ins name and lay them out.
 
   What none of them has keeps its path here, "params/...", and its layout. `load_weights` takes both back unchanged.
+  Other kinds, such as "aux", are no weights and stay behind.
   """
-  flat = {path: np.asarray(x) for path, x in traverse_util.flatten_dict(dict(variables), sep="/").items()}
+  weights = {kind: variables[kind] for kind in ("params", "batch_stats") if kind in variables}
+  flat = {path: np.asarray(x) for path, x in traverse_util.flatten_dict(weights, sep="/").items()}
   naming = namings(flat)[0]
   tensors = {}
   for path, x in flat.items():

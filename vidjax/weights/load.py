@@ -12,14 +12,14 @@ from flax import traverse_util
 from vidjax.errors import ConfigError, InputError
 from vidjax.types import Tree
 from vidjax.weights.names import FIRST, canonical, namings
-from vidjax.weights.read import floating, read_tensors
+from vidjax.weights.read import floating, read_tensors, unwrapped
 
 Inflation = Literal["mean", "centre"]
 
 INSERTED = re.compile(
-  r"(?:^|/)((?:before|middle|residual|after)_[^/]+|representation|mbpm|(?<=/)res\d+_block\d+_to_\w+)/"
+  r"(?:^|/)((?:before|middle|residual|after)_[^/]+|representation|mbpm|(?<=/)res\d+_block\d+_to_\w+|ett|reversal_head)/"
 )
-"""A plug-in's place in a path (vidjax.plugins.insert), an input's, or that of a connection between two pathways."""
+"""The place of a plug-in in a path (vidjax.plugins.insert), of an input, a connection of pathways or a part of TTSN."""
 IDLE = {
   r"\.num_batches_tracked$": "PyTorch's count of batches",
   r"\.nl\.penta\.mask$": "the constant mask of RNL's released code",
@@ -77,7 +77,8 @@ def load_weights(
   of a kind the checkpoint has nothing of keep their fresh values, so that ImageNet's checkpoints load with any inserts.
 
   Args:
-    variables: `{"params", "batch_stats"}`, freshly initialised (or only their shapes, where nothing stays new).
+    variables: `{"params", "batch_stats"}`, freshly initialised (or only their shapes, where nothing stays new); other
+      kinds stay as they are.
     source: as `read_tensors` takes it, or what that returns.
     new: path prefixes that keep their fresh values, such as "classifier".
     unused: prefixes of the names of tensors that may be left over.
@@ -88,20 +89,22 @@ def load_weights(
 
   Raises:
     InputError: a variable has no tensor, a tensor no variable, or shapes differ; names paths, names and both shapes.
+      Or no kernel is left to load.
   """
   if inflation not in ("mean", "centre"):
     raise ConfigError(f"load_weights(inflation={inflation!r}): must be 'mean' or 'centre'")
   for key, prefixes in (("new", new), ("unused", unused)):
     if isinstance(prefixes, str):
       raise ConfigError(f"load_weights({key}={prefixes!r}): must be a tuple of prefixes, ({prefixes!r},)")
-  tensors = source if isinstance(source, Mapping) else read_tensors(source)
-  keys = {"/".join(key): key for key in traverse_util.flatten_dict(dict(variables))}  # a key may hold a slash itself
-  ours: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
+  tensors = unwrapped(source) if isinstance(source, Mapping) else read_tensors(source)
+  own = {kind: variables[kind] for kind in ("params", "batch_stats") if kind in variables}
+  keys = {"/".join(key): key for key in traverse_util.flatten_dict(own)}  # a key may hold a slash itself
+  ours: dict[str, Any] = traverse_util.flatten_dict(own, sep="/")
   _check_prefixes("new", new, [path.partition("/")[2] for path in ours], "parameter")
   _check_prefixes("unused", unused, tensors, "tensor")
   wanted, match = _match(ours, tensors)
   known = {site[1] for path in match if (site := INSERTED.search(path))}
-  arrays, loaded, adapted, fresh, misfits = dict(ours), {}, {}, [], {}
+  arrays, loaded, adapted, fresh, misfits, used = dict(ours), {}, {}, [], {}, set()
   idle = {name: why for name in tensors for pattern, why in IDLE.items() if re.search(pattern, f".{name}")}
   idle |= {name: "may be left over" for name in tensors if _starts(name, unused)}
   for path in sorted(ours, key=lambda path: (path.startswith("batch_stats"), not path.endswith("kernel"))):
@@ -114,20 +117,21 @@ def load_weights(
     elif name is None:
       misfits[place] = f"{place} {tuple(ours[path].shape)} finds no {wanted.get(path, path)}"
     else:
-      loaded[path] = name
+      used.add(name)
       try:
         arrays[path], how = _fit(tensors[name], name, path, ours[path], inflation)
         adapted |= {path: how} if how else {}
+        loaded[path] = name
       except InputError as error:
         misfits[place] = f"{place}: {name}: {error}"
-  used = set(loaded.values())
   left = [name for name in tensors if name not in used and name not in idle]
+  kernels = any(path.endswith("kernel") for path in loaded) or not any(path.endswith("kernel") for path in ours)
+  origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
   if misfits or left:
-    good = [place for path in ours if (place := path.partition("/")[2]) not in misfits]
-    anew, over = (*new, *_covering(misfits, good, "/")), (*unused, *_covering(left, [*used, *idle], "."))
+    good = [place for path in loaded if (place := path.partition("/")[2]) not in misfits]
+    anew, over = (*new, *_covering(misfits, good, "/")), (*unused, *_covering(left, used, "."))
     wrong = [*misfits.values(), *(f"{name} {tensors[name].shape} has no place in the network" for name in left)]
-    origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
-    if not loaded:
+    if not used:
       raise InputError(
         f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}; {wrong[0]}. Take a "
         "checkpoint of this family of networks (README: weights), or rename its tensors"
@@ -135,12 +139,18 @@ def load_weights(
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     remedy = f"new={anew}" if not left else f"new={anew}, unused={over}"
     remedy += "".join(f" ({hint})" for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left))
+    accept = f", or accept that, in a config under init, with {remedy}" if kernels else ": no kernel of it fits"
     raise InputError(
-      f"{origin} does not fit this network: {'; '.join(wrong[:5])}{more}. "
-      f"Take the network it was made for, or accept that, in a config under init, with {remedy}"
+      f"{origin} does not fit this network: {'; '.join(wrong[:5])}{more}. Take the network it was made for{accept}"
     )
+  if not kernels:
+    raise InputError(f"{origin}: `new` leaves no kernel to load: leave out init, or name fewer prefixes than {new}")
   report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used})
-  return {"batch_stats": {}, **traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()})}, report
+  return {
+    "batch_stats": {},
+    **variables,
+    **traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()}),
+  }, report
 
 
 def _match(paths: Collection[str], tensors: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -15,8 +15,8 @@ from vidjax.weights.torch_file import TorchTensor, read_torch
 
 CONTAINERS = ("state_dict", "model_state", "model_state_dict", "model")
 """Keys under which training code keeps the tensors: TSM and timm, SlowFast, others."""
-WRAPPERS = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before every name."""
+WRAPPERS = ("module.", "_orig_mod.", "model.")
+"""What DataParallel, torch.compile and Lightning put before every name."""
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".tar", ".pyth", ".bin", ".ckpt", ".pkl")
 
@@ -28,7 +28,7 @@ def read_tensors(source: str | pathlib.Path) -> dict[str, np.ndarray]:
     source: a path, or a model on the hub, "owner/name" or "owner/name:file".
 
   Returns:
-    Arrays by the checkpoint's own names, without the prefix "module." where all have it.
+    Arrays by the checkpoint's own names, `unwrapped`.
 
   Raises:
     InputError: no such file or model; damaged or cut short; holds something else than tensors.
@@ -51,10 +51,15 @@ def read_tensors(source: str | pathlib.Path) -> dict[str, np.ndarray]:
       raise InputError("there is no tensor in it")
   except InputError as error:
     raise InputError(f"{path}: {error}") from error
+  return unwrapped(tensors)
+
+
+def unwrapped(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Tensors without a prefix such as "module." that all their names have."""
   for prefix in WRAPPERS:
     if all(name.startswith(prefix) for name in tensors):
       tensors = {name.removeprefix(prefix): x for name, x in tensors.items()}
-  return tensors
+  return dict(tensors)
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:

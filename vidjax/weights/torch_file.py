@@ -58,7 +58,9 @@ class TorchTensor(NamedTuple):
     dtype, key, size, start = self.storage
     stop = self.offset + 1 + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
     inside = all(isinstance(n, int) and n >= 0 for n in (start, self.offset, *self.shape, *self.strides))
-    if not inside or (stop > size and 0 not in self.shape) or math.prod(self.shape) > size:
+    if inside and stop <= size < math.prod(self.shape):
+      raise InputError(f"tensor {name!r} of shape {self.shape} repeats {size} numbers: save its .clone() instead")
+    if not inside or (stop > size and 0 not in self.shape):
       raise InputError(f"tensor {name!r} of shape {self.shape} lies outside its storage of {size} numbers")
     if 0 in self.shape:
       return np.zeros(self.shape, dtype.newbyteorder("="))
@@ -192,6 +194,8 @@ def _read_legacy(file: IO[bytes], choose: Callable[[Any], Mapping[str, Any]]) ->
 def _arrays(tensors: Mapping[str, Any], read: Callable[[str, int, int], bytes], big: bool) -> dict[str, np.ndarray]:
   found = {}
   for name, tensor in tensors.items():
+    if not isinstance(name, str):
+      raise InputError(f"holds a {type(tensor).__name__} under {name!r}, which is no name: save the model's state_dict")
     if not isinstance(tensor, TorchTensor):
       raise InputError(f"{name!r} holds a {type(tensor).__name__}, not a tensor: save the state_dict alone")
     if big:
