@@ -1,6 +1,8 @@
 """The comparison of whole networks: our half of it, and what it says where PyTorch is missing."""
 
+import contextlib
 import importlib
+import os
 
 import jax
 import numpy as np
@@ -11,7 +13,12 @@ from vidjax.benchmark import pytorch
 from vidjax.benchmark.pytorch import CASES, NUM_CLASSES, Case, measure_pytorch
 from vidjax.errors import InputError
 
-TINY = Case(pytorch._ours(MiniResNet((4, 4, 4, 4))), (2, 16, 16), lambda: importlib.import_module("torch_is_missing"))
+
+def missing():
+  return importlib.import_module("torch_is_missing")
+
+
+TINY = Case(pytorch._ours(MiniResNet((4, 4, 4, 4))), (2, 16, 16), missing)
 
 
 def test_networks_have_the_parameters_of_the_released_ones():
@@ -26,10 +33,10 @@ def test_networks_have_the_parameters_of_the_released_ones():
 
 
 def test_our_half_infers_and_learns():
-  infer, train, parameters = pytorch._jax(TINY)
-  assert infer().shape == (1, NUM_CLASSES)
-  first = jax.tree.map(np.array, train())
-  second = jax.tree.map(np.array, train())
+  parameters, runs = pytorch._jax(TINY)
+  assert runs["inference"]().shape == (1, NUM_CLASSES)
+  first = jax.tree.map(np.array, runs["training"]())
+  second = jax.tree.map(np.array, runs["training"]())
   assert parameters == sum(leaf.size for leaf in jax.tree.leaves(first))
   changed = jax.tree.map(lambda one, other: bool((one != other).any()), first, second)
   assert changed["classifier"] == {"kernel": True, "bias": True}
@@ -38,20 +45,54 @@ def test_our_half_infers_and_learns():
 
 def test_each_takes_its_turn(monkeypatch):
   calls = []
-  monkeypatch.setattr(pytorch, "_jax", lambda case: (lambda: calls.append("i"), lambda: calls.append("t"), 5))
-  monkeypatch.setattr(pytorch, "_torch", lambda case: (lambda: calls.append("I"), lambda: calls.append("T"), 5))
+
+  @contextlib.contextmanager
+  def process(case, keep_memory):
+    name = "KT"[not keep_memory]
+    yield 5, lambda direction: calls.append(name + direction[0]) or 4.0
+
+  ours = {direction: lambda letter=direction[0]: calls.append(f"v{letter}") for direction in ("inference", "training")}
+  monkeypatch.setattr(pytorch, "_jax", lambda case: (5, ours))
+  monkeypatch.setattr(pytorch, "_torch_process", process)
   results = measure_pytorch(3, {"tiny": TINY})
-  assert "".join(calls) == "iI" * 5 + "tT" * 5
-  assert {name: list(times) for name, times in results.items()} == {
-    "tiny, inference": ["vidjax", "torch"],
-    "tiny, training": ["vidjax", "torch"],
-  }
-  monkeypatch.setattr(pytorch, "_torch", lambda case: (None, None, 6))
-  with pytest.raises(InputError, match="tiny has 5 parameters, PyTorch's 6"):
+  assert calls == ["vi", "Ti", "Ki"] * 5 + ["vt", "Tt", "Kt"] * 5
+  assert list(results) == ["tiny, inference", "tiny, training"]
+  for times in results.values():
+    assert list(times) == ["vidjax", "torch", "torch, memory kept"]
+    assert times["torch"].median == 4
+  monkeypatch.setattr(pytorch, "_jax", lambda case: (6, ours))
+  with pytest.raises(InputError, match="tiny has 6 parameters, PyTorch's 5"):
     measure_pytorch(1, {"tiny": TINY})
 
 
-def test_missing_libraries_are_named(monkeypatch):
-  monkeypatch.setattr(pytorch, "_jax", lambda case: (None, None, 0))
+def serve(connection, *_):
+  """In the place of PyTorch: tells how its process treats memory, and what it is asked."""
+  connection.send(int(os.environ["VIDJAX_KEEP_MEMORY"]))
+  with contextlib.suppress(EOFError):
+    while True:
+      connection.send(f"{connection.recv()}!")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_processes_of_their_own(keep, monkeypatch):
+  monkeypatch.setattr(pytorch, "_serve", serve)
+  monkeypatch.delenv("VIDJAX_KEEP_MEMORY", raising=False)
+  with pytorch._torch_process(TINY, keep) as (kept, ask):
+    assert kept == keep
+    assert "VIDJAX_KEEP_MEMORY" not in os.environ
+    assert ask("training") == "training!"
+
+
+def test_missing_libraries_are_named():
   with pytest.raises(InputError, match="pip install torch torchvision pytorchvideo"):
+    measure_pytorch(1, {"tiny": TINY})
+
+
+def ends(*_):
+  os._exit(1)
+
+
+def test_a_process_that_ends_is_no_hang(monkeypatch):
+  monkeypatch.setattr(pytorch, "_serve", ends)
+  with pytest.raises(InputError, match="process ended; is there memory"):
     measure_pytorch(1, {"tiny": TINY})

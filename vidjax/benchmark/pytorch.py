@@ -1,13 +1,18 @@
-"""Speed of whole networks against PyTorch's, training and inference of one float32 clip, in turn in one process.
+"""Speed of whole networks against PyTorch's, training and inference of one float32 clip, in turn.
 
-torchvision's ResNet-50 and MobileNetV2 with TSM's shift, PyTorchVideo's X3D-M; eager, in PyTorch's own layout.
+torchvision's ResNet-50 and MobileNetV2 with TSM's shift, PyTorchVideo's X3D-M; eager, in PyTorch's own layout. PyTorch
+runs in two processes of its own: as it comes, and with the freed memory kept as `import vidjax` keeps it, without which
+large maps come from the system anew in every layer. The latter compares the code, the former what a user has.
 """
 
+import contextlib
 import dataclasses
 import importlib
+import multiprocessing
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from typing import Any
 
 import flax.linen as nn
@@ -29,6 +34,8 @@ NUM_CLASSES = 174
 NEEDED = "pip install torch torchvision pytorchvideo"
 
 Run = Callable[[], Any]
+Timed = Callable[[str], float]
+"""Runs one direction, "inference" or "training", once: milliseconds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Case:
   Attributes:
     ours: takes clips `[1, T, H, W, 3]`.
     clip: (T, H, W).
-    theirs: makes PyTorch's module of as many parameters, which takes frames `[T, 3, H, W]` or clips `[1, 3, T, H, W]`.
+    theirs: makes PyTorch's module of as many parameters, which takes frames `[T, 3, H, W]` or clips `[1, 3, T, H, W]`;
+      a function of a module, for other processes to find.
     frames: it takes frames, whose scores are averaged.
   """
 
@@ -102,44 +110,102 @@ CASES: dict[str, Case] = {
 
 
 def measure_pytorch(runs: int, cases: dict[str, Case] | None = None) -> dict[str, dict[str, Spread]]:
-  """Times every network; both candidates take their turn in every run.
+  """Times every network; all candidates take their turn in every run.
 
   Args:
     runs: timings of each candidate, after two that are not counted.
     cases: by name; those of this module by default.
 
   Returns:
-    For each network and direction, the milliseconds of "vidjax" and "torch".
+    For each network and direction, the milliseconds of "vidjax", "torch" and "torch, memory kept".
 
   Raises:
     InputError: PyTorch, torchvision or PyTorchVideo is not installed, or the parameters are not as many.
   """
   results = {}
   for name, case in (CASES if cases is None else cases).items():
-    infer, train, parameters = _jax(case)
-    their_infer, their_train, theirs = _torch(case)
-    if parameters != theirs:
-      raise InputError(f"benchmark pytorch: {name} has {parameters} parameters, PyTorch's {theirs}")
-    for direction, pair in {"inference": (infer, their_infer), "training": (train, their_train)}.items():
-      say(f"{name}, {direction}")
-      ours, others = _race(pair, runs)
-      results[f"{name}, {direction}"] = {"vidjax": ours, "torch": others}
+    with _torch_process(case, False) as (theirs, torch), _torch_process(case, True) as (_, kept):
+      ours, vidjax = _jax(case)
+      if ours != theirs:
+        raise InputError(f"benchmark pytorch: {name} has {ours} parameters, PyTorch's {theirs}")
+      for direction in ("inference", "training"):
+        say(f"{name}, {direction}")
+        candidates = {"vidjax": _timed(vidjax), "torch": torch, "torch, memory kept": kept}
+        results[f"{name}, {direction}"] = _race(candidates, direction, runs)
   return results
 
 
-def _race(candidates: Sequence[Run], runs: int) -> list[Spread]:
-  times: list[list[float]] = [[] for _ in candidates]
+def _race(candidates: dict[str, Timed], direction: str, runs: int) -> dict[str, Spread]:
+  times: dict[str, list[float]] = {name: [] for name in candidates}
   for number in range(-2, runs):
-    for run, milliseconds in zip(candidates, times, strict=True):
-      start = time.perf_counter()
-      run()
+    for name, timed in candidates.items():
+      milliseconds = timed(direction)
       if number >= 0:
-        milliseconds.append(1e3 * (time.perf_counter() - start))
-  return [Spread.of(values) for values in times]
+        times[name].append(milliseconds)
+  return {name: Spread.of(values) for name, values in times.items()}
 
 
-def _jax(case: Case) -> tuple[Run, Run, int]:
-  """Inference, a step of SGD with momentum, and the number of parameters."""
+def _timed(runs: dict[str, Run]) -> Timed:
+  def timed(direction: str) -> float:
+    start = time.perf_counter()
+    runs[direction]()
+    return 1e3 * (time.perf_counter() - start)
+
+  return timed
+
+
+@contextlib.contextmanager
+def _torch_process(case: Case, keep_memory: bool) -> Iterator[tuple[int, Timed]]:
+  """PyTorch's side in a process of its own: the number of parameters, and what times it there."""
+  before = os.environ.get("VIDJAX_KEEP_MEMORY")
+  os.environ["VIDJAX_KEEP_MEMORY"] = str(int(keep_memory))
+  context = multiprocessing.get_context("spawn")
+  here, there = context.Pipe()
+  process = context.Process(target=_serve, args=(there, case.theirs, case.clip, case.frames), daemon=True)
+  try:
+    process.start()
+  finally:
+    os.environ.pop("VIDJAX_KEEP_MEMORY")
+    os.environ.update({} if before is None else {"VIDJAX_KEEP_MEMORY": before})
+  there.close()
+
+  def ask(direction: str) -> Any:
+    here.send(direction)
+    return answer()
+
+  def answer() -> Any:
+    try:
+      received = here.recv()
+    except EOFError:
+      raise InputError("benchmark pytorch: PyTorch's process ended; is there memory for it?") from None
+    if isinstance(received, InputError):
+      raise received
+    return received
+
+  try:
+    yield answer(), ask
+  finally:
+    here.close()
+    process.join(10)
+    process.kill()
+
+
+def _serve(connection: Connection, theirs: Callable[[], Any], clip: tuple[int, int, int], frames: bool) -> None:
+  """Sends the number of parameters, then the milliseconds of every direction it receives, until nobody listens."""
+  try:
+    parameters, runs = _torch(theirs, clip, frames)
+  except InputError as error:
+    connection.send(error)
+    return
+  timed = _timed(runs)
+  connection.send(parameters)
+  with contextlib.suppress(EOFError):
+    while True:
+      connection.send(timed(connection.recv()))
+
+
+def _jax(case: Case) -> tuple[int, dict[str, Run]]:
+  """The number of parameters, inference, and a step of SGD with momentum as training."""
   network, optimizer = case.ours, optax.sgd(1e-3, momentum=0.9)
   clip = jnp.asarray(np.random.default_rng(0).standard_normal((1, *case.clip, 3), np.float32))
   variables = jax.jit(lambda key: network.init(key, clip, train=False))(jax.random.key(0))
@@ -169,19 +235,19 @@ def _jax(case: Case) -> tuple[Run, Run, int]:
     return state[0]["params"]
 
   parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-  return lambda: jax.block_until_ready(infer(variables)), train, parameters
+  return parameters, {"inference": lambda: jax.block_until_ready(infer(variables)), "training": train}
 
 
-def _torch(case: Case) -> tuple[Run, Run, int]:
+def _torch(theirs: Callable[[], Any], size: tuple[int, int, int], by_frames: bool) -> tuple[int, dict[str, Run]]:
   """The same of PyTorch, on the cores this process may use."""
   try:
     torch = importlib.import_module("torch")
-    evaluated, trained = case.theirs().eval(), case.theirs().train()
+    evaluated, trained = theirs().eval(), theirs().train()
   except ImportError as error:
     raise InputError(f"benchmark pytorch compares with PyTorch: {NEEDED} ({error})") from None
   torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-  frames, height, width = case.clip
-  clip = torch.randn(frames, 3, height, width) if case.frames else torch.randn(1, 3, frames, height, width)
+  frames, height, width = size
+  clip = torch.randn(frames, 3, height, width) if by_frames else torch.randn(1, 3, frames, height, width)
   optimizer = torch.optim.SGD(trained.parameters(), lr=1e-3, momentum=0.9)
 
   def infer() -> None:
@@ -194,4 +260,4 @@ def _torch(case: Case) -> tuple[Run, Run, int]:
     torch.nn.functional.cross_entropy(scores, torch.zeros(1, dtype=torch.long)).backward()
     optimizer.step()
 
-  return infer, train, sum(parameter.numel() for parameter in trained.parameters())
+  return sum(parameter.numel() for parameter in trained.parameters()), {"inference": infer, "training": train}
