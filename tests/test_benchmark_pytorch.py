@@ -55,7 +55,7 @@ def test_each_takes_its_turn(monkeypatch):
   monkeypatch.setattr(pytorch, "_jax", lambda case: (5, ours))
   monkeypatch.setattr(pytorch, "_torch_process", process)
   results = measure_pytorch(3, {"tiny": TINY})
-  assert calls == ["vi", "Ti", "Ki"] * 5 + ["vt", "Tt", "Kt"] * 5
+  assert calls == ["vi", "vi", "Ti", "Ti", "Ki", "Ki"] * 4 + ["vt", "vt", "Tt", "Tt", "Kt", "Kt"] * 4
   assert list(results) == ["tiny, inference", "tiny, training"]
   for times in results.values():
     assert list(times) == ["vidjax", "torch", "torch, memory kept"]

@@ -113,7 +113,7 @@ def measure_pytorch(runs: int, cases: dict[str, Case] | None = None) -> dict[str
   """Times every network; all candidates take their turn in every run.
 
   Args:
-    runs: timings of each candidate, after two that are not counted.
+    runs: timings of each candidate, each after a run that is not counted.
     cases: by name; those of this module by default.
 
   Returns:
@@ -137,10 +137,11 @@ def measure_pytorch(runs: int, cases: dict[str, Case] | None = None) -> dict[str
 
 def _race(candidates: dict[str, Timed], direction: str, runs: int) -> dict[str, Spread]:
   times: dict[str, list[float]] = {name: [] for name in candidates}
-  for number in range(-2, runs):
+  for number in range(-1, runs):
     for name, timed in candidates.items():
+      timed(direction)  # until the threads of the last candidate, which spin for milliseconds, sleep
       milliseconds = timed(direction)
-      if number >= 0:
+      if number >= 0:  # the first turn compiles
         times[name].append(milliseconds)
   return {name: Spread.of(values) for name, values in times.items()}
 
