@@ -29,6 +29,10 @@ GROUP = 21
 """Taps a loop reads where they are many (3 x 7 x 7 on 28 x 28 x 256: 16 to 24 are the fastest, 10 times one loop)."""
 CHANNELS = 128
 """Channels that go together where taps are many (of 256 or 512 channels, 1.5 to 3 times as fast as all at once)."""
+LANES = 8
+"""Channels a loop takes at a time: those beyond a multiple of them go one by one, so that from WIDE channels on the map
+is filled up to one where it is padded anyway (X3D's 54 channels: two thirds of the time)."""
+WIDE = 32
 FEWEST = 8
 """Channels from which the kernel's gradient is one loop over tiles where taps are few and reach along several axes."""
 TILE = 4
@@ -131,16 +135,23 @@ _depthwise.defvjp(_forward, _backward)
 
 def _sum_of_slices(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: Padding) -> jax.Array:
   taps, channels = kernel.shape[:-2], x.shape[-1]
+  more = _fill(channels)
+  padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pads, 0) for pads in padding), more])
   weights = kernel.reshape(math.prod(taps), *(1,) * (x.ndim - 1), channels).astype(jnp.float32)
-  padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pads, 0) for pads in padding), (0, 0, 0)])
+  weights = lax.pad(weights, jnp.float32(0), [(0, 0, 0)] * x.ndim + [more])
   if len(weights) > MANY:
-    parts = [slice(start, start + CHANNELS) for start in range(0, channels, CHANNELS)]
+    parts = [slice(start, start + CHANNELS) for start in range(0, padded.shape[-1], CHANNELS)]
     sums = [_sum_in_groups(padded[..., part], weights[..., part], taps, strides) for part in parts]
-    return jnp.concatenate(sums, axis=-1).astype(x.dtype)
-  at_once = functools.partial(_sum_at_once, taps=taps, strides=strides)
-  if len(weights) < KEPT:
-    return at_once(padded, weights).astype(x.dtype)
-  return apart(at_once, padded, weights).astype(x.dtype)
+    total = jnp.concatenate(sums, axis=-1)
+  else:
+    at_once = functools.partial(_sum_at_once, taps=taps, strides=strides)
+    total = at_once(padded, weights) if len(weights) < KEPT else apart(at_once, padded, weights)
+  return total[..., :channels].astype(x.dtype)
+
+
+def _fill(channels: int) -> tuple[int, int, int]:
+  """As `lax.pad` takes it."""
+  return 0, -channels % LANES if channels >= WIDE else 0, 0
 
 
 def _sum_at_once(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...]) -> jax.Array:
@@ -192,13 +203,13 @@ def _sum_of_tiles(
   whole = [size * n for size, n in zip(tile, count, strict=True)]
   reach = [s * (n + size - 1) for s, n, size in zip(strides, whole, tile, strict=True)]
   edges = [(before, n - size - before, 0) for (before, _), n, size in zip(padding, reach, x.shape[1:-1], strict=True)]
-  x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+  x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, _fill(channels)])
   edges = [(0, n - size, 0) for n, size in zip(whole, spatial, strict=True)]
-  g = lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+  g = lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *edges, _fill(channels)])
   x, g = lax.optimization_barrier((x, g))  # padded once, not in every product
 
   def tiles(a: jax.Array, sizes: Sequence[int]) -> jax.Array:
-    return a.reshape(a.shape[0], *(n for pair in zip(count, sizes, strict=True) for n in pair), channels)
+    return a.reshape(a.shape[0], *(n for pair in zip(count, sizes, strict=True) for n in pair), a.shape[-1])
 
   def part(a: jax.Array, start: Sequence[int], size: Sequence[int]) -> jax.Array:
     """`size` places from `start` on of every tile."""
@@ -210,12 +221,13 @@ def _sum_of_tiles(
   for place in np.ndindex(*tile):
     start = list(map(operator.mul, strides, place))
     end = [at + s * n for at, s, n in zip(start, strides, whole, strict=True)]
-    seen = lax.slice(x, (0, *start, 0), (x.shape[0], *end, channels))
+    seen = lax.slice(x, (0, *start, 0), (x.shape[0], *end, x.shape[-1]))
     seen = part(tiles(seen, list(map(operator.mul, strides, tile))), origin, taps)
     total += seen.astype(jnp.float32) * part(tiles(g, tile), place, ones)
   axes = range(1, total.ndim - 1)
   total = total.transpose(0, *axes[::2], *axes[1::2], total.ndim - 1)  # samples, tiles, taps, channels
-  return total.reshape(-1, math.prod(taps) * channels).sum(0).reshape(*taps, 1, channels)
+  total = total.reshape(-1, math.prod(taps) * x.shape[-1]).sum(0)
+  return total.reshape(*taps, 1, x.shape[-1])[..., :channels]
 
 
 def _sum_of_blocks(
