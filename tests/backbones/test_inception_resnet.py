@@ -48,7 +48,7 @@ def test_parts_inside_may_change_the_number_of_frames():
 
 
 def test_small_frames_are_refused():
-  with pytest.raises(InputError, match=r"stem on 1x2x64x80x3 needs frames of 75 x 75 at least"):
+  with pytest.raises(InputError, match=r"at stem needs frames of 75 x 75 at least, got \(64, 80\)"):
     output(InceptionResNetV2(0.125, (1, 1, 1)), (1, 2, 64, 80, 3))
 
 

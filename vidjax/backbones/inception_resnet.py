@@ -81,7 +81,9 @@ class Stem(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """`[..., H, W, C]` to `[..., ~H/8, ~W/8, 192 width_multiplier]`; raises InputError below 75 pixels."""
     if min(x.shape[-3:-1]) < SMALLEST:
-      raise InputError(f"Inception-ResNet-v2 at {place(self, x)} needs frames of {SMALLEST} x {SMALLEST} at least")
+      raise InputError(
+        f"Inception-ResNet-v2 at {place(self)} needs frames of {SMALLEST} x {SMALLEST} at least, got {x.shape[-3:-1]}"
+      )
     w, frozen = self.width_multiplier, self.frozen
     x = _ConvBN(int(32 * w), (3, 3), 2, "VALID", self.frozen_first, name="conv2d_1a")(x, train)
     x = apply_inside(self.inside, "conv2d_1a", x, train)
