@@ -226,11 +226,11 @@ def test_a_checkpoint_of_which_no_kernel_fits_offers_nothing():
   with pytest.raises(InputError, match=r"Take the network it was made for: no kernel of it fits$"):
     load_weights(shapes_of(Recognizer(ResNet(18, 8), 3)), tensors)  # the classifier's bias does
   network = Recognizer(ResNet(18, 4), 3)
-  with pytest.raises(InputError, match=r"`new` leaves no kernel to load"):
+  with pytest.raises(InputError, match=r"nothing is left to load: leave out init, or name fewer"):
     load_weights(fresh(network), tensors, new=("backbone", "classifier"))
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "module._orig_mod."])
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module._orig_mod.", "_orig_mod.module.", "model._orig_mod."])
 def test_wrappers_are_taken_off_tensors_in_memory_too(prefix):
   tensors = filled(mini())
   shapes = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
@@ -238,6 +238,38 @@ def test_wrappers_are_taken_off_tensors_in_memory_too(prefix):
   found, _ = load_weights(shapes, {f"{prefix}{name}": x for name, x in tensors.items()})
   for path, x in flat(found).items():
     np.testing.assert_array_equal(x, flat(plain)[path])
+
+
+def test_a_part_named_model_is_no_wrapper():
+  class Holder(nn.Module):
+    model: nn.Module
+
+    @nn.compact
+    def __call__(self, x, train):
+      return self.model(x, train).logits
+
+  variables = fresh(Holder(Recognizer(MiniResNet((4, 4, 4, 4)), 3)))
+  tensors = torch_tensors(variables)
+  assert all("model" in name for name in tensors)
+  back, _ = load_weights(variables, tensors)
+  for path, x in flat(back).items():
+    np.testing.assert_array_equal(x, flat(variables)[path])
+
+
+def test_a_head_that_does_not_fit_beside_a_new_backbone_gets_a_remedy():
+  tensors = filled(resnet(RESNET18, 4, False, 3))
+  variables = fresh(Recognizer(ResNet(18, 4), 5))
+  with pytest.raises(InputError, match=r"or accept that, .* with new=\('backbone', 'classifier'\)"):
+    load_weights(variables, tensors, new=("backbone",))
+  with pytest.raises(InputError, match="the checkpoint holds a tensor under 0, which is no name"):
+    load_weights(variables, {0: np.ones(3)})
+
+
+def test_parts_of_an_own_export_are_left_over_as_a_whole():
+  variables = fresh(Recognizer(MiniResNet((4, 4, 4, 4), inserts=(Insert(Gap(), "after", stages=(2,)),)), 3))
+  plain = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
+  with pytest.raises(InputError, match=r"unused=\('params',\)$"):
+    load_weights(plain, torch_tensors(variables))
 
 
 def test_other_kinds_of_variables_pass_and_are_not_exported():

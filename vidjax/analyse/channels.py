@@ -51,7 +51,11 @@ def record(
   with nn.intercept_methods(watch):
     _, changed = network.apply(variables, clips, False, mutable=["intermediates"])
   sown: dict[tuple[str, ...], Any] = dict(flax.traverse_util.flatten_dict(changed.get("intermediates", {})))
-  return maps, {"/".join(path[:-1]): value[0] for path, value in sown.items() if path[-1] == "excitation"}
+  return maps, {"/".join(path[:-1]): value[0] for path, value in sown.items() if _of_pem(path)}
+
+
+def _of_pem(path: tuple[str, ...]) -> bool:
+  return path[-1] == "excitation" and re.search(PEM_SITES, "/".join(path[:-1])) is not None
 
 
 def save_enhancement(

@@ -40,7 +40,8 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
   """The cost of each module, the whole network first, and each one's parts behind it in the order of execution.
 
   A module whose parts others call one by one, as BQN does with its pathways, returns what its last part does; one that
-  is not called, such as a head for training alone, costs and returns nothing.
+  is not called, such as a head for training alone, costs and returns nothing. Of a module called several times, "thop"
+  and the activations count the first call.
 
   Args:
     network: called as `(clips, train)`.
@@ -91,10 +92,10 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
   params = {path: leaf.size for path, leaf in leaves.items()}
   macs = real if convention == "real" else thop
   owners = [path.rpartition("/")[0] for path in params]
-  held = dict.fromkeys(place for path in (*elements, *owners) for place in _down_to(path))
+  held = dict.fromkeys(place for path in (*elements, *owners) for place in _down_to(path) if place in kinds)
   order = {path: i for i, path in enumerate(kinds)}
   return [
-    ModuleCost(path, kinds.get(path, ""), _under(path, params), _under(path, macs), elements.get(path, 0))
+    ModuleCost(path, kinds[path], _under(path, params), _under(path, macs), elements.get(path, 0))
     for path in sorted(held, key=lambda path: [order.get(place, len(order)) for place in _down_to(path)])
   ]
 

@@ -170,25 +170,24 @@ def _torch_process(case: Case, keep_memory: bool) -> Iterator[tuple[int, Timed]]
     os.environ.update({} if before is None else {"VIDJAX_KEEP_MEMORY": before})
   there.close()
 
-  def ask(direction: str) -> Any:
-    here.send(direction)
-    return answer()
-
-  def answer() -> Any:
+  def ask(direction: str | None) -> Any:
     try:
+      if direction:
+        here.send(direction)
       received = here.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
       raise InputError("benchmark pytorch: PyTorch's process ended; is there memory for it?") from None
     if isinstance(received, InputError):
       raise received
     return received
 
   try:
-    yield answer(), ask
+    yield ask(None), ask
   finally:
     here.close()
     process.join(10)
     process.kill()
+    process.join()
 
 
 def _serve(connection: Connection, theirs: Callable[[], Any], clip: tuple[int, int, int], frames: bool) -> None:

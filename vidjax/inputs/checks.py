@@ -21,8 +21,7 @@ def split(module: nn.Module, x: jax.Array, frames: int, fewest: int = 2) -> jax.
     )
   length = x.shape[-4]
   if length == 0 or length % frames:
-    fitting = [str(n) for n in range(fewest, length + 1) if length % n == 0]
-    shorter = f" or set frames to {', '.join(fitting)}" if fitting else ""
+    shorter = f" or set frames to a divisor of {length} from {fewest} on" if length >= fewest else ""
     raise InputError(
       f"{type(module).__name__}(frames={frames}) at {place(module)}: {length} frames do not make whole segments of "
       f"{frames}; sample a multiple of {frames} frames{shorter}"

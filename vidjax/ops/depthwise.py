@@ -31,7 +31,7 @@ CHANNELS = 128
 """Channels that go together where taps are many (of 256 or 512 channels, 1.5 to 3 times as fast as all at once)."""
 LANES = 8
 """Channels a loop takes at a time: those beyond a multiple of them go one by one, so that from WIDE channels on the map
-is filled up to one where it is padded anyway (X3D's 54 channels: two thirds of the time)."""
+is filled up to one where it is padded anyway and strides are 1 (X3D's 54 channels: two thirds of the time)."""
 WIDE = 32
 FEWEST = 8
 """Channels from which the kernel's gradient is one loop over tiles where taps are few and reach along several axes."""
@@ -135,7 +135,7 @@ _depthwise.defvjp(_forward, _backward)
 
 def _sum_of_slices(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: Padding) -> jax.Array:
   taps, channels = kernel.shape[:-2], x.shape[-1]
-  more = _fill(channels)
+  more = _fill(channels, strides, padding)
   padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pads, 0) for pads in padding), more])
   weights = kernel.reshape(math.prod(taps), *(1,) * (x.ndim - 1), channels).astype(jnp.float32)
   weights = lax.pad(weights, jnp.float32(0), [(0, 0, 0)] * x.ndim + [more])
@@ -149,9 +149,10 @@ def _sum_of_slices(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], pa
   return total[..., :channels].astype(x.dtype)
 
 
-def _fill(channels: int) -> tuple[int, int, int]:
-  """As `lax.pad` takes it."""
-  return 0, -channels % LANES if channels >= WIDE else 0, 0
+def _fill(channels: int, strides: tuple[int, ...], padding: Padding) -> tuple[int, int, int]:
+  """Channels to add, as `lax.pad` takes them; none where the map is not padded, or with strides, which gain nothing."""
+  helps = channels >= WIDE and max(strides) == 1 and any(map(any, padding))
+  return 0, -channels % LANES if helps else 0, 0
 
 
 def _sum_at_once(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...]) -> jax.Array:
@@ -167,7 +168,7 @@ def _sum_in_groups(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...],
 
   def add(total: jax.Array, group: Any) -> tuple[jax.Array, None]:
     for tap, weight in zip(*group, strict=True):
-      part = lax.dynamic_slice(padded, [0, *tap, 0], sizes)
+      part = lax.dynamic_slice(padded, [np.int32(0), *tap, np.int32(0)], sizes)
       total += lax.slice(part, (0,) * padded.ndim, sizes, (1, *strides, 1)) * weight
     return total, None
 
@@ -203,9 +204,9 @@ def _sum_of_tiles(
   whole = [size * n for size, n in zip(tile, count, strict=True)]
   reach = [s * (n + size - 1) for s, n, size in zip(strides, whole, tile, strict=True)]
   edges = [(before, n - size - before, 0) for (before, _), n, size in zip(padding, reach, x.shape[1:-1], strict=True)]
-  x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, _fill(channels)])
+  x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, _fill(channels, strides, padding)])
   edges = [(0, n - size, 0) for n, size in zip(whole, spatial, strict=True)]
-  g = lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *edges, _fill(channels)])
+  g = lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *edges, _fill(channels, strides, padding)])
   x, g = lax.optimization_barrier((x, g))  # padded once, not in every product
 
   def tiles(a: jax.Array, sizes: Sequence[int]) -> jax.Array:

@@ -59,7 +59,7 @@ def without(variables: Mapping[str, Tree], prefixes: Sequence[str]) -> Mapping[s
   return unflatten_dict({path: x for path, x in flat.items() if not any(path in paths for paths in left_out.values())})
 
 
-def show(tensors: dict[str, np.ndarray]) -> None:
+def show(tensors: Mapping[str, np.ndarray]) -> None:
   """Prints names, shapes and types."""
   width = max(map(len, tensors))
   for name, x in tensors.items():

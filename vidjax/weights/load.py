@@ -12,7 +12,7 @@ from flax import traverse_util
 from vidjax.errors import ConfigError, InputError
 from vidjax.types import Tree
 from vidjax.weights.names import FIRST, canonical, namings
-from vidjax.weights.read import floating, read_tensors, unwrapped
+from vidjax.weights.read import WRAPPERS, floating, read_tensors, unwrapped
 
 Inflation = Literal["mean", "centre"]
 
@@ -20,6 +20,8 @@ INSERTED = re.compile(
   r"(?:^|/)((?:before|middle|residual|after)_[^/]+|representation|mbpm|(?<=/)res\d+_block\d+_to_\w+|ett|reversal_head)/"
 )
 """The place of a plug-in in a path (vidjax.plugins.insert), of an input, a connection of pathways or a part of TTSN."""
+LIGHTNING = "model."
+"""What Lightning puts before every name, taken off only where the names fit nothing with it."""
 IDLE = {
   r"\.num_batches_tracked$": "PyTorch's count of batches",
   r"\.nl\.penta\.mask$": "the constant mask of RNL's released code",
@@ -89,20 +91,27 @@ def load_weights(
 
   Raises:
     InputError: a variable has no tensor, a tensor no variable, or shapes differ; names paths, names and both shapes.
-      Or no kernel is left to load.
+      Or nothing is left to load.
   """
   if inflation not in ("mean", "centre"):
     raise ConfigError(f"load_weights(inflation={inflation!r}): must be 'mean' or 'centre'")
   for key, prefixes in (("new", new), ("unused", unused)):
     if isinstance(prefixes, str):
       raise ConfigError(f"load_weights({key}={prefixes!r}): must be a tuple of prefixes, ({prefixes!r},)")
-  tensors = unwrapped(source) if isinstance(source, Mapping) else read_tensors(source)
+  tensors = source if isinstance(source, Mapping) else read_tensors(source)
+  if strange := [name for name in tensors if not isinstance(name, str)]:
+    raise InputError(
+      f"the checkpoint holds a tensor under {strange[0]!r}, which is no name: give the model's state_dict"
+    )
   own = {kind: variables[kind] for kind in ("params", "batch_stats") if kind in variables}
   keys = {"/".join(key): key for key in traverse_util.flatten_dict(own)}  # a key may hold a slash itself
   ours: dict[str, Any] = traverse_util.flatten_dict(own, sep="/")
   _check_prefixes("new", new, [path.partition("/")[2] for path in ours], "parameter")
-  _check_prefixes("unused", unused, tensors, "tensor")
   wanted, match = _match(ours, tensors)
+  if not match and tensors:  # names may be wrapped
+    tensors = unwrapped(tensors, (*WRAPPERS, LIGHTNING))
+    wanted, match = _match(ours, tensors)
+  _check_prefixes("unused", unused, tensors, "tensor")
   known = {site[1] for path in match if (site := INSERTED.search(path))}
   arrays, loaded, adapted, fresh, misfits, used = dict(ours), {}, {}, [], {}, set()
   idle = {name: why for name in tensors for pattern, why in IDLE.items() if re.search(pattern, f".{name}")}
@@ -125,13 +134,19 @@ def load_weights(
       except InputError as error:
         misfits[place] = f"{place}: {name}: {error}"
   left = [name for name in tensors if name not in used and name not in idle]
-  kernels = any(path.endswith("kernel") for path in loaded) or not any(path.endswith("kernel") for path in ours)
   origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
   if misfits or left:
     good = [place for path in loaded if (place := path.partition("/")[2]) not in misfits]
-    anew, over = (*new, *_covering(misfits, good, "/")), (*unused, *_covering(left, used, "."))
+    anew, over = (
+      (*new, *_covering(misfits, good, "/")),
+      (
+        *unused,
+        *_covering([name for name in left if "/" not in name], used, "."),
+        *_covering([name for name in left if "/" in name], used, "/"),
+      ),
+    )
     wrong = [*misfits.values(), *(f"{name} {tensors[name].shape} has no place in the network" for name in left)]
-    if not used:
+    if not match:
       raise InputError(
         f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}; {wrong[0]}. Take a "
         "checkpoint of this family of networks (README: weights), or rename its tensors"
@@ -139,12 +154,13 @@ def load_weights(
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     remedy = f"new={anew}" if not left else f"new={anew}, unused={over}"
     remedy += "".join(f" ({hint})" for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left))
-    accept = f", or accept that, in a config under init, with {remedy}" if kernels else ": no kernel of it fits"
+    some = bool(new) or any(np.ndim(arrays[path]) > 1 for path in loaded)
+    accept = f", or accept that, in a config under init, with {remedy}" if some else ": no kernel of it fits"
     raise InputError(
       f"{origin} does not fit this network: {'; '.join(wrong[:5])}{more}. Take the network it was made for{accept}"
     )
-  if not kernels:
-    raise InputError(f"{origin}: `new` leaves no kernel to load: leave out init, or name fewer prefixes than {new}")
+  if not loaded:
+    raise InputError(f"{origin}: nothing is left to load: leave out init, or name fewer prefixes than new={new}")
   report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used})
   return {
     "batch_stats": {},

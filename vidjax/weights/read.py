@@ -4,7 +4,7 @@ import pathlib
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_dtypes  # its import tells NumPy of bfloat16, which safetensors asks for
@@ -15,20 +15,20 @@ from vidjax.weights.torch_file import TorchTensor, read_torch
 
 CONTAINERS = ("state_dict", "model_state", "model_state_dict", "model")
 """Keys under which training code keeps the tensors: TSM and timm, SlowFast, others."""
-WRAPPERS = ("module.", "_orig_mod.", "model.")
-"""What DataParallel, torch.compile and Lightning put before every name."""
+WRAPPERS = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before every name."""
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".tar", ".pyth", ".bin", ".ckpt", ".pkl")
 
 
-def read_tensors(source: str | pathlib.Path) -> dict[str, np.ndarray]:
+def read_tensors(source: str | pathlib.Path) -> Mapping[str, np.ndarray]:
   """Reads a checkpoint's tensors, whatever its format: safetensors, npz, or PyTorch's (both formats, read safely).
 
   Args:
     source: a path, or a model on the hub, "owner/name" or "owner/name:file".
 
   Returns:
-    Arrays by the checkpoint's own names, `unwrapped`.
+    Arrays by the checkpoint's own names, without the prefix "module." where all have it.
 
   Raises:
     InputError: no such file or model; damaged or cut short; holds something else than tensors.
@@ -54,12 +54,11 @@ def read_tensors(source: str | pathlib.Path) -> dict[str, np.ndarray]:
   return unwrapped(tensors)
 
 
-def unwrapped(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Tensors without a prefix such as "module." that all their names have."""
-  for prefix in WRAPPERS:
-    if all(name.startswith(prefix) for name in tensors):
-      tensors = {name.removeprefix(prefix): x for name, x in tensors.items()}
-  return dict(tensors)
+def unwrapped(tensors: Mapping[str, np.ndarray], prefixes: Sequence[str] = WRAPPERS) -> Mapping[str, np.ndarray]:
+  """Tensors without those prefixes, in any order, that all their names have."""
+  while found := [prefix for prefix in prefixes if all(name.startswith(prefix) for name in tensors)]:
+    tensors = {name.removeprefix(found[0]): x for name, x in tensors.items()}
+  return tensors
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
