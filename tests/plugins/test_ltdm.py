@@ -64,3 +64,12 @@ def test_bad_input():
     LTDM().init(jax.random.key(0), jnp.zeros((2, 4, 4, 16)), False)
   with pytest.raises(InputError, match=r"LTDM\(reduction=16\).*8 channels leave 0 inside"):
     LTDM().init(jax.random.key(0), jnp.zeros((2, 3, 4, 4, 8)), False)
+
+
+def test_the_factors_are_sown():
+  x = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 16))
+  variables = jax.tree.map(lambda w: w + 0.3, LTDM(4).init(jax.random.key(1), x, False))
+  y, sown = LTDM(4).apply(variables, x, False, mutable=["intermediates"])
+  (factors,) = sown["intermediates"]["excitation"]
+  assert np.abs(np.asarray(factors) - 1).max() > 0.01
+  np.testing.assert_allclose(y, x * factors, rtol=1e-5, atol=1e-6)
