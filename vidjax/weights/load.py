@@ -137,14 +137,9 @@ def load_weights(
   origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
   if misfits or left:
     good = [place for path in loaded if (place := path.partition("/")[2]) not in misfits]
-    anew, over = (
-      (*new, *_covering(misfits, good, "/")),
-      (
-        *unused,
-        *_covering([name for name in left if "/" not in name], used, "."),
-        *_covering([name for name in left if "/" in name], used, "/"),
-      ),
-    )
+    anew = (*new, *_covering(misfits, good, "/"))
+    dotted, paths = ([name for name in left if ("/" in name) == by_path] for by_path in (False, True))
+    over = (*unused, *_covering(dotted, used, "."), *_covering(paths, used, "/"))
     wrong = [*misfits.values(), *(f"{name} {tensors[name].shape} has no place in the network" for name in left)]
     if not match:
       raise InputError(
@@ -162,11 +157,8 @@ def load_weights(
   if not loaded:
     raise InputError(f"{origin}: nothing is left to load: leave out init, or name fewer prefixes than new={new}")
   report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used})
-  return {
-    "batch_stats": {},
-    **variables,
-    **traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()}),
-  }, report
+  filled = traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()})
+  return {"batch_stats": {}, **variables, **filled}, report
 
 
 def _match(paths: Collection[str], tensors: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
