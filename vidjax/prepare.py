@@ -14,7 +14,7 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import rich.console
@@ -22,7 +22,8 @@ import rich.progress
 from absl import flags
 
 from vidjax.build import nearest
-from vidjax.data import flow, folder, schema, video_file, write
+from vidjax.data import classes, flow, folder, schema, video_file, write
+from vidjax.data.splits import DEFAULT_FRACTIONS, Divider, check_classes, parse_fractions
 from vidjax.errors import InputError, run_main
 
 T = TypeVar("T")
@@ -53,13 +54,26 @@ class Report:
   """What became of every file.
 
   Attributes:
-    kept: file, split, label, clips and frames of every file that is in the data set, the number of frames its header
-      states, and the name of the first file with the same bytes, "" where it is the first.
+    kept: file, split, label, group, clips and frames of every file that is in the data set, the number of frames its
+      header states, the name of the first file with the same bytes ("" where it is the first), and its SHA-256, by
+      which a run knows what it was trained on.
     refused: one sentence for every file that is not, with its name and the reason.
+    notes: how a list was read.
+    warnings: what may make the splits worth less.
   """
 
   kept: list[dict[str, Any]] = dataclasses.field(default_factory=list)
   refused: list[str] = dataclasses.field(default_factory=list)
+  notes: list[str] = dataclasses.field(default_factory=list)
+  warnings: list[str] = dataclasses.field(default_factory=list)
+
+  @property
+  def groups(self) -> dict[str, int]:
+    """The number of groups in every split; a file that shares its group with no other is one."""
+    found: dict[str, set[str]] = collections.defaultdict(set)
+    for entry in self.kept:
+      found[entry["split"]].add(entry["group"])
+    return {split: len(groups) for split, groups in found.items()}
 
   @property
   def overlaps(self) -> list[str]:
@@ -71,23 +85,29 @@ class Report:
 
   def write(self, directory: pathlib.Path) -> None:
     """Writes report.json, and report.txt with one line for every file."""
-    lines = [f"warning: {overlap}" for overlap in self.overlaps] + [f"refused: {reason}" for reason in self.refused]
+    lines = [*self.notes, f"groups: {', '.join(f'{count} in {split}' for split, count in self.groups.items())}"]
+    lines += [f"warning: {warning}" for warning in (*self.warnings, *self.overlaps)]
+    lines += [f"refused: {reason}" for reason in self.refused]
     for entry in self.kept:
       lines.append("kept: {file} ({split}, {label}), {frames} frames, clips: {clips}".format_map(entry))
       if entry["stated_frames"] not in (0, entry["frames"]):
         lines[-1] += f"; the header states {entry['stated_frames']} frames"
       if entry["copy_of"]:
         lines[-1] += f"; the same file as {entry['copy_of']}"
+      if entry["group"] != entry["file"]:
+        lines[-1] += f"; group {entry['group']}"
     (directory / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
     (directory / "report.json").write_text(json.dumps(dataclasses.asdict(self), indent=1), encoding="utf-8")
 
 
 def prepare_folder(
-  videos: pathlib.Path,
+  videos: pathlib.Path | Sequence[pathlib.Path],
   name: str,
   data_dir: pathlib.Path,
   *,
   fractions: Mapping[str, float] | None = None,
+  group: str | None = None,
+  class_names: Sequence[str] | None = None,
   storage: Storage | None = None,
   workers: int = 2,
   overwrite: bool = False,
@@ -98,14 +118,15 @@ def prepare_folder(
     videos: see `vidjax.data.folder.find_films`.
     name: letters, digits, ".", "-" and "_".
     data_dir: where prepared data sets lie.
-    fractions: share of every split, see `find_films`.
+    fractions: share of every split, see `find_films`, as the next two.
+    group: a regular expression that finds the group in a file's name.
+    class_names: the classes in their order.
     storage: how films are stored.
     workers: number of files decoded at once; the frames of each are held in memory as JPEG, some 10 KB a frame.
     overwrite: replace a data set of that name.
 
   Raises:
-    InputError: a name in use or unfit, videos that cannot be split, or refused files without which a split
-      lacks a class.
+    InputError: a name in use or unfit, videos that cannot be split, or refused files without which train lacks a class.
   """
   storage = storage or Storage()
   if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
@@ -117,25 +138,25 @@ def prepare_folder(
   if storage.encoding == "video" and storage.clip_seconds:
     raise InputError("--encoding=video keeps whole files, which --clip_seconds cannot cut: leave one of the two out")
   target = data_dir / "folder" / name
-  if videos.resolve() in target.resolve().parents:
-    raise InputError(f"{data_dir / 'folder'} lies inside {videos}, among the videos: choose another --data_dir")
+  inside = [path for path in ([videos] if isinstance(videos, pathlib.Path) else videos) if path.is_dir()]
+  if any(path.resolve() in target.resolve().parents for path in inside):
+    raise InputError(f"{data_dir / 'folder'} lies inside {inside[0]}, among the videos: choose another --data_dir")
   taken = InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
   if target.exists() and not overwrite:
     raise taken
-  films = folder.find_films(videos, fractions)
-  report = Report(refused=[f"{file} lies outside any class folder" for file in folder.stray_files(videos)])
+  found = folder.find_films(videos, fractions, group=group, class_names=class_names, readable=_readable)
+  strays = [f"{file} lies outside any class folder" for file in found.strays]
+  report = Report(refused=strays, notes=found.notes, warnings=found.warnings)
 
   def fill(partial: pathlib.Path) -> None:
     records = partial / write.VERSION
     records.mkdir()
-    given = list(dict.fromkeys(film.split for film in films if film.split))
-    splits = given or list(fractions or folder.DEFAULT_FRACTIONS)
-    labels = sorted({film.label for film in films})
-    examples = _examples(films, fractions, storage, workers, report)
+    given = list(dict.fromkeys(film.split for film in found.films if film.split))
+    splits = given or list(fractions or DEFAULT_FRACTIONS)
+    examples = _examples(found.films, fractions, storage, workers, report)
     optional = ("flow",) if storage.flow else ()
-    write.write_records(records, f"folder/{name}", splits, examples, labels, optional, storage.encoding)
-    kept = {(entry["split"], entry["label"]) for entry in report.kept}
-    folder.check_splits(kept, list(itertools.product(splits, labels)), "the files that could be read give")
+    write.write_records(records, f"folder/{name}", splits, examples, found.class_names, optional, storage.encoding)
+    report.warnings.extend(_check_kept(report, found, splits))
     report.write(partial)
 
   if not write.fill_folder(target, fill, overwrite):
@@ -143,13 +164,35 @@ def prepare_folder(
   return report
 
 
+def _readable(path: pathlib.Path) -> bool:
+  """Whether a file is a video."""
+  try:
+    return all(True for _ in video_file.decode(path, short_side=16))
+  except InputError:
+    return False
+
+
+def _check_kept(report: Report, found: folder.Found, splits: Sequence[str]) -> list[str]:
+  """Warnings of what the files that could be read lack; InputError where train lacks a class."""
+  pairs = {(entry["split"], entry["label"]) for entry in report.kept}
+  empty = [split for split in splits if split not in {split for split, _ in pairs}]
+  if "train" in empty:
+    raise InputError(f"no file of the split 'train' could be read; the last that was refused: {report.refused[-1]}")
+  warnings = [f"the split {split!r} is left out: none of its files could be read" for split in empty]
+  warnings += check_classes(pairs, {film.label for film in found.films}, "the files that could be read give")
+  unused = [name for name in found.class_names if name not in {film.label for film in found.films}]
+  if unused:
+    names = ", ".join(map(repr, unused[:5])) + (", ..." if len(unused) > 5 else "")
+    warnings.append(f"{len(unused)} of the {len(found.class_names)} classes have no video ({names})")
+  return warnings
+
+
 def _examples(
-  films: list[folder.Film], fractions: Mapping[str, float] | None, storage: Storage, workers: int, report: Report
+  films: Sequence[folder.Film], fractions: Mapping[str, float] | None, storage: Storage, workers: int, report: Report
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
   """Reads the films in their order; yields (split, example) of every clip and fills the report."""
   columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
-  sequences = collections.defaultdict(lambda: folder.split_sequence(fractions))
-  splits: dict[str, str] = {}
+  divider = Divider(fractions)
   with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
 
     def show(reason: str) -> None:
@@ -167,11 +210,11 @@ def _examples(
         report.refused.append(reason)
         show(reason)
       else:
-        split = film.split or splits.get(film.copy_of) or next(sequences[film.label])
-        splits[film.name] = split
-        entry = {"file": film.name, "split": split, "label": film.label, "clips": len(examples)}
-        frames = sum(example["num_frames"] for example in examples)
-        report.kept.append({**entry, "frames": frames, "stated_frames": stated_frames, "copy_of": film.copy_of})
+        split = film.split or divider.choose(film.label, film.group)
+        entry = {"file": film.name, "split": split, "label": film.label, "group": film.group, "clips": len(examples)}
+        entry |= {"frames": sum(example["num_frames"] for example in examples), "stated_frames": stated_frames}
+        source = folder.digest_of(film.path).hex()
+        report.kept.append({**entry, "copy_of": film.copy_of, "source": source})
         yield from ((split, example) for example in examples)
       bar.advance(task)
   if not report.kept:
@@ -257,18 +300,23 @@ def main(argv: list[str]) -> None:
   for flag in ("videos", "name"):
     if not values[flag].value:
       raise InputError(f"--{flag} is missing: {USAGE}")
+  paths = [pathlib.Path(path) for path in values.videos]
   report = prepare_folder(
-    pathlib.Path(values.videos),
+    paths[0] if len(paths) == 1 else paths,
     values.name,
     pathlib.Path(values.data_dir),
-    fractions=folder.parse_fractions(values.split) if values.split else None,
+    fractions=parse_fractions(values.split) if values.split else None,
+    group=values.group,
+    class_names=classes.read(pathlib.Path(values.classes)) if values.classes else None,
     storage=Storage(values.short_side, values.encoding, values.clip_seconds, values.flow),
     workers=values.workers,
     overwrite=values.overwrite,
   )
-  warnings = report.overlaps
+  warnings = [*report.warnings, *report.overlaps]
   if len({entry["label"] for entry in report.kept}) == 1:
     warnings.append(f"all videos are of one class, {report.kept[0]['label']!r}: there is nothing to tell apart")
+  for note in report.notes:
+    print(note, file=sys.stderr)
   for warning in warnings:
     print(f"warning: {warning}", file=sys.stderr)
   print(f"folder/{values.name}: {summary(report)}")
@@ -281,19 +329,32 @@ def summary(report: Report) -> str:
   for entry in report.kept:
     clips[entry["split"]] += entry["clips"]
   counts = ", ".join(f"{count} clips in {split}" for split, count in clips.items())
-  files = collections.Counter(entry["label"] for entry in report.kept)
+  files = collections.Counter(entry["label"] for entry in report.kept if entry["label"])
   classes = [f"{label} ({count})" for label, count in sorted(files.items())]
   copies = sum(bool(entry["copy_of"]) for entry in report.kept) - len(report.overlaps)
   text = f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused"
+  text += f"\n{_groups(report)}"
   text += f"\nfiles by class ({len(classes)}): {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}"
   return text + (f"\n{copies} equal the bytes of another file and lie in its split" if copies else "")
 
 
+def _groups(report: Report) -> str:
+  if len(report.kept) == len({entry["group"] for entry in report.kept}):
+    return "groups: none found, so each file was divided by itself (see --group)"
+  return f"groups: {', '.join(f'{count} in {split}' for split, count in report.groups.items())}"
+
+
 def define_flags() -> None:
   """Defines the flags of the command."""
-  flags.DEFINE_string("videos", None, "Folder of class folders, or a .csv or .jsonl file of path,label[,split].")
+  flags.DEFINE_multi_string(
+    "videos", None, "Folder of class folders, or a list of path,label[,split[,group]]; or one list for each split."
+  )
   flags.DEFINE_string("name", None, "Name of the data set: it opens as folder/NAME.")
   flags.DEFINE_string("split", None, "Share of every split; train:.8,validation:.2 by default.")
+  flags.DEFINE_string(
+    "group", None, "Regular expression: files whose names agree in its first capture stay in one split."
+  )
+  flags.DEFINE_string("classes", None, "File with the class names in their order, one a line.")
   flags.DEFINE_integer("short_side", 256, "Shrink frames to this short side.", lower_bound=1)
   flags.DEFINE_enum(
     "encoding", "jpeg", ["jpeg", "video"], "Store JPEG frames, or the files: smaller, slower to sample."

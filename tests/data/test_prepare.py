@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from vidjax import prepare
-from vidjax.data import folder
 from vidjax.data.dataset import open_dataset
 from vidjax.data.schema import Record
 from vidjax.errors import InputError
@@ -80,7 +79,9 @@ def test_bad_files_are_refused_and_listed(videos, tmp_path, make_video):
     assert part in line
   report = json.loads((made / "report.json").read_text())
   assert (len(report["kept"]), len(report["refused"])) == (6, 4)
-  assert report["kept"][0].keys() == {"split", "label", "file", "clips", "frames", "stated_frames", "copy_of"}
+  assert report["kept"][0].keys() == {
+    *("split", "label", "group", "file", "clips", "frames", "stated_frames", "copy_of", "source")
+  }
 
 
 def test_clips_of_one_film_stay_in_one_split(videos, tmp_path, make_video):
@@ -129,7 +130,7 @@ def test_refusals_that_empty_a_class_leave_nothing(videos, tmp_path):
   data = tmp_path / "data"
   for path in (videos / "run").iterdir():
     path.write_bytes(b"")
-  with pytest.raises(InputError, match=r"could be read give split '\w+' no video of class 'run'"):
+  with pytest.raises(InputError, match=r"could be read give split 'train' no video of 1 of 2 classes \('run'\)"):
     prepare_folder(videos, "mine", data)
   for path in (videos / "walk").iterdir():
     path.write_bytes(b"")
@@ -173,10 +174,23 @@ def test_equal_files_in_splits_of_the_user_stay_there_with_a_warning(videos, tmp
 def test_one_video_in_a_class_goes_into_train(videos, tmp_path):
   for number in (1, 2):
     (videos / "run" / f"{number}.mp4").unlink()
-  with pytest.raises(InputError, match=r"class 'run' has 1 video, .* with --split=train:1, which"):
-    prepare_folder(videos, "mine", tmp_path)
-  prepare_folder(videos, "mine", tmp_path, fractions=folder.parse_fractions("train:1"))
+  report = prepare_folder(videos, "mine", tmp_path)
+  assert open_dataset("folder/mine", str(tmp_path)).splits == {"train": 3, "validation": 1}
+  assert report.warnings == ["the files that could be read give split 'validation' no video of 1 of 2 classes ('run')"]
+  assert f"warning: {report.warnings[0]}\n" in (tmp_path / "folder" / "mine" / "report.txt").read_text()
+
+
+def test_a_class_that_loses_its_only_validation_file_is_a_warning(videos, tmp_path):
+  rows = [f"videos/{label}/{n}.mp4,{label},{'train' if n else 'val'}" for label in ("run", "walk") for n in range(3)]
+  (tmp_path / "list.csv").write_text("\n".join(rows))
+  (videos / "run" / "0.mp4").write_bytes(b"")
+  report = prepare_folder(tmp_path / "list.csv", "mine", tmp_path)
+  assert open_dataset("folder/mine", str(tmp_path)).splits == {"train": 4, "validation": 1}
+  assert report.warnings == ["the files that could be read give split 'validation' no video of 1 of 2 classes ('run')"]
+  (videos / "walk" / "0.mp4").write_bytes(b"")
+  report = prepare_folder(tmp_path / "list.csv", "mine", tmp_path, overwrite=True)
   assert open_dataset("folder/mine", str(tmp_path)).splits == {"train": 4}
+  assert report.warnings == ["the split 'validation' is left out: none of its files could be read"]
 
 
 def test_refused_files_of_a_list_are_named_by_their_line(videos, tmp_path):

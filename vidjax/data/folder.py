@@ -1,28 +1,24 @@
-"""Which videos a folder or a list names, with their labels and splits.
+"""Which videos a folder or a list names, with their labels, splits and groups.
 
-- class sub-folders (`walk/a.avi`), or the same below top folders called train, validation (or val) and test;
-- a CSV (or semicolon- or tab-separated) or JSON-lines file of path, label and, optionally, split; paths are relative to
-  that file.
+- class sub-folders (`walk/a.avi`), or the same below top folders called as splits usually are (train, val_videos,
+  testing); videos that lie in a test folder directly have no label;
+- one list (see `vidjax.data.lists`), or several, each of one split.
 """
 
 import collections
-import csv
 import dataclasses
 import hashlib
-import io
-import itertools
-import json
 import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from vidjax.data import classes, groups, lists
+from vidjax.data.splits import DEFAULT_FRACTIONS, check_classes, known_split, split_in_name
 from vidjax.errors import InputError
 
-GIVEN_SPLITS = {name: name for name in ("train", "validation", "test")} | {"val": "validation", "valid": "validation"}
-DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.2}
-COLUMNS = ("path", "label", "split")
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +28,11 @@ class Film:
   Attributes:
     path: where it lies.
     name: its path as the folder or the list gives it, the stem of its video ids.
-    label: name of its class.
+    label: name of its class, "" in a split without labels.
     split: name of its split, "" where none is given.
     line: the line of a list that names it, as "list.csv, line 3"; "" in a folder.
     copy_of: name of the first film whose file has the same bytes, "" for that one and for all others.
+    group: what the films that must stay in one split have in common; its own name where it is alone.
   """
 
   path: pathlib.Path
@@ -44,124 +41,175 @@ class Film:
   split: str = ""
   line: str = ""
   copy_of: str = ""
+  group: str = ""
 
   def __str__(self) -> str:
     """What messages call it."""
     return f"{self.line}: {self.name}" if self.line else self.name
 
 
-def find_films(videos: pathlib.Path, fractions: Mapping[str, float] | None = None) -> list[Film]:
-  """All films of a folder or a list, in an order that depends on their names alone.
+@dataclasses.dataclass(frozen=True)
+class Found:
+  """What a folder or lists name.
+
+  Attributes:
+    films: in an order that depends on their names alone, the films of a group side by side.
+    class_names: in the order of the labels.
+    strays: names of the files of a folder that lie outside any class folder.
+    notes: how a list was read, where that is not plain.
+    warnings: what may make the splits worth less.
+  """
+
+  films: list[Film]
+  class_names: list[str]
+  strays: list[str] = dataclasses.field(default_factory=list)
+  notes: list[str] = dataclasses.field(default_factory=list)
+  warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+def find_films(
+  videos: pathlib.Path | Sequence[pathlib.Path],
+  fractions: Mapping[str, float] | None = None,
+  *,
+  group: str | None = None,
+  class_names: Sequence[str] | None = None,
+  readable: Callable[[pathlib.Path], bool] = lambda path: True,
+) -> Found:
+  """All films of a folder or of lists.
 
   Args:
-    videos: a folder, or a .csv or .jsonl file.
-    fractions: share of every split, for videos that come without; see `split_sequence`.
+    videos: a folder, or one list or more (.csv, .tsv, .txt, .json, .jsonl).
+    fractions: share of every split, for videos that come without; see `vidjax.data.splits.Divider`.
+    group: a regular expression that finds the group in a file's name, see `vidjax.data.groups.group_of`.
+    class_names: the classes in their order; labels that are whole numbers are numbers of these.
+    readable: whether a file is a video. It is asked about files with the same bytes in two classes only.
 
   Raises:
-    InputError: nothing there, a line that cannot be read, an empty label, labels that differ in case only, a film named
-      twice, equal files in two classes (one label is wrong, and only the user knows which), too few films for a split
-      to have every class, or fractions for videos that come with splits.
+    InputError: nothing there, a line that cannot be read, an empty label outside a test split, labels that differ in
+      case only, a film named twice, equal videos in two classes (one label is wrong, and only the user knows which), a
+      class without a video to train on, a split without videos, or fractions for videos that come with splits.
   """
-  if videos.is_dir():
-    films = list(_in_folder(videos))
-  elif videos.is_file():
-    films = list(_in_list(videos))
-  else:
-    raise InputError(f"{videos} does not exist: pass --videos=FOLDER, or a .csv or .jsonl file")
+  paths = [videos] if isinstance(videos, pathlib.Path) else list(videos)
+  where = " and ".join(map(str, paths))
+  pattern = groups.compile_group(group) if group else None
+  films, strays, notes = _collect(paths, class_names)
   if not films:
-    raise InputError(f"{videos} names no video")
+    raise InputError(f"{where} names no video")
   _check_labels(films)
-  films.sort(key=lambda film: (film.label, hashlib.sha256(os.fsencode(film.name)).digest()))
-  films = _find_copies(films)
-  bare = [film for film in films if not film.split]
-  if bare and len(bare) < len(films):
-    raise InputError(f"{videos} gives {len(films) - len(bare)} videos a split but not {bare[0]}: give all or none")
-  if fractions and not bare:
-    raise InputError(f"{videos} comes with splits of its own: leave --split out")
-  if not bare:
-    pairs = {(film.split, film.label) for film in films}
-    check_splits(pairs, pairs, f"{videos} gives")
-  splits = list(fractions or DEFAULT_FRACTIONS)
-  counts = collections.Counter(film.label for film in bare if not film.copy_of)
-  label, count = min(counts.items(), key=lambda item: item[1], default=("", len(splits)))
-  if count < len(splits):
+  if class_names and not {film.label for film in films} - {""} <= set(class_names):
+    films = [dataclasses.replace(film, label=_numbered(film, class_names)) for film in films]
+  films = _find_copies(sorted(films, key=lambda film: (film.label, _hash(film.name))), readable)
+  films = _group(films, pattern)
+  sizes = collections.Counter((film.label, film.group) for film in films)
+  films.sort(key=lambda f: (f.label, -sizes[f.label, f.group], _hash(f.group), f.group, _hash(f.name)))
+  warnings = _check_splits(films, fractions, where)
+  if not any(film.split for film in films) and not pattern:
+    warnings += _warn_of_cuts(films)
+  names = list(class_names or classes.order({film.label for film in films} - {""}))
+  if not names:
     raise InputError(
-      f"class {label!r} has {count} {'video' if count == 1 else 'different videos'}, too few for the splits"
-      f" {', '.join(splits)} to have one each: add videos to the class, remove it, or run the same command with"
-      f" --split={splits[0]}:1, which puts every video into {splits[0]}"
+      f"{where} gives no video a label: name the classes of the run that will score them in --classes=FILE"
     )
-  return films
+  return Found(films, names, strays, notes, warnings)
 
 
-def split_sequence(fractions: Mapping[str, float] | None = None) -> Iterator[str]:
-  """The splits of a class's first, second, ... film: one film each, then to whichever lags most behind its share."""
-  fractions = fractions or DEFAULT_FRACTIONS
-  counts = dict.fromkeys(fractions, 0)
-  for total in itertools.count(1):
-    lag = {split: (count == 0, fractions[split] * total - count) for split, count in counts.items()}
-    split = max(lag, key=lag.__getitem__)
-    counts[split] += 1
-    yield split
-
-
-def parse_fractions(text: str) -> dict[str, float]:
-  """Reads "train:.8,validation:.2".
-
-  Raises:
-    InputError: it does not follow the pattern, or the fractions do not sum to 1.
-  """
-  fractions = {}
-  for part in text.split(","):
-    name, _, value = part.strip().partition(":")
-    if not re.fullmatch(r"[a-z]\w*", name) or name in fractions or not re.fullmatch(r"\d*\.?\d+|\d+\.", value):
-      raise InputError(f"--split={text}: {part!r} does not read NAME:FRACTION, as in train:.8,validation:.2")
-    fractions[name] = float(value)
-  if not all(fractions.values()) or abs(sum(fractions.values()) - 1) > 1e-6:
-    raise InputError(f"--split={text}: the fractions must be positive and sum to 1")
-  return fractions
-
-
-def check_splits(pairs: Collection[tuple[str, str]], wanted: Collection[tuple[str, str]], giver: str) -> None:
-  """Raises an InputError unless `pairs` of split and label has every split and every label of `wanted` combined."""
-  for split, label in itertools.product(sorted({split for split, _ in wanted}), sorted({label for _, label in wanted})):
-    if (split, label) not in pairs:
+def _collect(
+  paths: Sequence[pathlib.Path], class_names: Sequence[str] | None
+) -> tuple[list[Film], list[str], list[str]]:
+  """Films, stray files and notes."""
+  films: list[Film] = []
+  notes: list[str] = []
+  for path in paths:
+    if path.is_dir() and len(paths) > 1:
+      raise InputError(f"{path} is a folder: give one folder, or several lists")
+    if path.is_dir():
+      return list(_in_folder(path, set(class_names or ()))), _stray_files(path), []
+    if not path.is_file():
+      raise InputError(f"{path} does not exist: pass --videos=FOLDER, or a list ({', '.join(lists.ENDINGS)})")
+    if path.suffix.lower() not in lists.ENDINGS:
+      raise InputError(f"{path} is neither a folder nor a list ({', '.join(lists.ENDINGS)})")
+    listing = lists.read_list(path)
+    split = split_in_name(path.stem) if len(paths) > 1 else ""
+    if len(paths) > 1 and not split and not all(row.split for row in listing.rows):
       raise InputError(
-        f"{giver} split {split!r} no video of class {label!r}: every split needs every class, so add one there, or"
-        " remove the class or the split"
+        f"{path}: of several lists each names its split, as train.csv and val.csv do, or has a column split"
       )
+    notes += [listing.note] if listing.note else []
+    for row in listing.rows:
+      films.append(Film(path.parent / row.path, row.path, row.label, row.split or split, row.line, group=row.group))
+  return films, [], notes
 
 
-def stray_files(videos: pathlib.Path) -> list[str]:
-  """Names of the files of a folder that lie outside any class folder."""
-  if not videos.is_dir():
-    return []
-  files = [path for parent in {videos, *_class_parents(videos)} for path in _visible(parent) if not path.is_dir()]
-  return sorted(path.relative_to(videos).as_posix() for path in files)
+def _hash(name: str) -> bytes:
+  return hashlib.sha256(os.fsencode(name)).digest()
 
 
 def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
   return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+  return [path for path in _visible(folder) if path.is_dir()]
+
+
+def _stray_files(videos: pathlib.Path) -> list[str]:
+  """Names of the files of a folder that lie outside any class folder."""
+  parents = {videos, *(parent for parent, split in _class_parents(videos).items() if not _unlabelled(parent, split))}
+  files = [path for parent in parents for path in _visible(parent) if not path.is_dir()]
+  return sorted(path.relative_to(videos).as_posix() for path in files)
+
+
 def _class_parents(root: pathlib.Path) -> dict[pathlib.Path, str]:
   """The folders that hold class folders, and the split they stand for."""
-  tops = [path for path in _visible(root) if path.is_dir()]
-  splits = {top: GIVEN_SPLITS[top.name.lower()] for top in tops if top.name.lower() in GIVEN_SPLITS}
-  if not any(path.is_dir() for top in splits for path in _visible(top)) or len(splits) < min(len(tops), 2):
+  tops = _folders(root)
+  splits = {top: known_split(top.name) for top in tops if known_split(top.name)}
+  if not any(_folders(top) for top in splits) or len(splits) < min(len(tops), 2):
     return {root: ""}
   others = [top.name for top in tops if top not in splits]
   if others:
     names = ", ".join(sorted(top.name for top in splits))
     raise InputError(f"{root} has the split folders {names}, and beside them {', '.join(others)}: move the latter out")
+  for split in splits.values():
+    same = [top.name for top in splits if splits[top] == split]
+    if len(same) > 1:
+      raise InputError(f"{root}: {' and '.join(same)} are both names of the split {split}: rename one of them")
   return splits
 
 
-def _in_folder(root: pathlib.Path) -> Iterator[Film]:
+def _unlabelled(folder: pathlib.Path, split: str) -> bool:
+  return split == "test" and not _folders(folder)
+
+
+def _check_no_splits(root: pathlib.Path, tops: Sequence[pathlib.Path], class_names: Collection[str]) -> None:
+  """Raises an InputError where what should be class folders all hold the same sub-folders, as splits do."""
+  inner = [{path.name: path for path in _folders(top)} for top in tops]
+  shared = set.intersection(*map(set, inner)) if len(inner) > 1 else set()
+  pictures = any(path.suffix.lower() in _PICTURES for name in shared for path in _visible(inner[0][name])[:1])
+  if (
+    len(shared) < 2
+    or 2 * len(shared) < max(map(len, inner))
+    or pictures
+    or {top.name for top in tops} <= {*class_names}
+  ):
+    return
+  raise InputError(
+    f"the folders {', '.join(top.name for top in tops[:4])} of {root} hold the same sub-folders"
+    f" ({', '.join(sorted(shared)[:4])}), as splits do: rename them train, validation and test; if they are the"
+    " classes, give a file with their names as --classes=FILE"
+  )
+
+
+def _in_folder(root: pathlib.Path, class_names: Collection[str]) -> Iterator[Film]:
   for parent, split in _class_parents(root).items():
-    classes = [path for path in _visible(parent) if path.is_dir()]
-    if not classes:
+    found = _folders(parent)
+    if _unlabelled(parent, split):
+      yield from (Film(path, path.relative_to(root).as_posix(), "", split) for path in sorted(_files_below(parent)))
+      continue
+    if not found:
       raise InputError(f"{parent} has no class folders: put the videos of each class into a folder of its name")
-    for folder in classes:
+    if not split:
+      _check_no_splits(root, found, class_names)
+    for folder in found:
       paths = sorted(_files_below(folder))
       if not paths:
         raise InputError(f"class folder {folder} is empty: add videos or remove it")
@@ -179,74 +227,13 @@ def _files_below(folder: pathlib.Path, above: frozenset[str] = frozenset()) -> I
       yield from _files_below(path, above)
 
 
-def _in_list(videos: pathlib.Path) -> Iterator[Film]:
-  readers = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _json_rows, ".json": _json_rows}
-  if videos.suffix.lower() not in readers:
-    raise InputError(f"{videos} is neither a folder nor a .csv or .jsonl file")
-  try:
-    text = videos.read_text(encoding="utf-8-sig")
-  except UnicodeDecodeError as error:
-    raise InputError(f"{videos} is not UTF-8 text ({error}): save it as UTF-8") from error
-  for number, row in readers[videos.suffix.lower()](videos, text):
-    line = f"{videos}, line {number}"
-    unknown = sorted(map(str, set(row) - set(COLUMNS)))
-    if unknown or not {"path", "label"} <= set(row):
-      raise InputError(f"{line}: wants path, label[, split], has {', '.join(map(str, row))}")
-    path, label, split = ("" if row.get(name) is None else str(row[name]).strip() for name in COLUMNS)
-    split = split.lower()
-    if not path or "\0" in path:
-      raise InputError(f"{line}: {'the path holds a NUL character' if path else 'the path is empty'}")
-    if not re.fullmatch(r"([a-z]\w*)?", split, re.ASCII):
-      raise InputError(f"{line}: {split!r} is no split name: use letters, digits and '_'")
-    yield Film(videos.parent / path, path, label, GIVEN_SPLITS.get(split, split), line)
-
-
-def _csv_rows(videos: pathlib.Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-  """Rows as dicts; the header line may be absent, and the separator is the first of , ; tab that fits all lines."""
-  tables = [_cells(videos, text, separator) for separator in (",", ";", "\t")]
-  fitting = (table for table in tables if all(2 <= len(cells) <= len(COLUMNS) for _, cells in table))
-  table = next(fitting, tables[0])
-  columns = COLUMNS
-  if table and {"path", "label"} & {cell.lower() for cell in table[0][1]}:
-    columns = tuple(cell.lower() for cell in table.pop(0)[1])
-  for number, cells in table:
-    if not 2 <= len(cells) <= len(columns):
-      raise InputError(
-        f"{videos}, line {number}: {len(cells)} {'cells' if len(cells) > 1 else 'cell'} where path,label[,split] is"
-        " wanted, separated by commas, semicolons or tabs, and in quotes where it contains one"
-      )
-    yield number, dict(zip(columns, cells, strict=False))
-
-
-def _cells(videos: pathlib.Path, text: str, separator: str) -> list[tuple[int, list[str]]]:
-  """Number and cells of every line that has any."""
-  reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-  try:
-    rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-  except csv.Error as error:
-    raise InputError(f"{videos}, line {reader.line_num}: {error}; is a quote left open?") from error
-  return [(number, cells) for number, cells in rows if any(cells)]
-
-
-def _json_rows(videos: pathlib.Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-  for number, line in enumerate(text.split("\n"), 1):
-    if line.strip():
-      try:
-        row = json.loads(line)
-      except json.JSONDecodeError as error:
-        raise InputError(f"{videos}, line {number}: not JSON ({error})") from error
-      if not isinstance(row, dict):
-        raise InputError(f'{videos}, line {number}: wants an object, as in {{"path": "a.mp4", "label": "walk"}}')
-      yield number, row
-
-
-def _check_labels(films: list[Film]) -> None:
+def _check_labels(films: Sequence[Film]) -> None:
   first: dict[str, Film] = {}
   spellings: dict[str, Film] = {}
   for film in films:
-    if not film.label:
-      raise InputError(f"{film} has an empty label")
-    if film.label.splitlines() != [film.label] or "\0" in film.label:
+    if not film.label and film.split != "test":
+      raise InputError(f"{film} has an empty label: only videos of the split test may be without one")
+    if film.label and (film.label.splitlines() != [film.label] or "\0" in film.label):
       raise InputError(f"{film} has the label {film.label!r}: use one line of text")
     if film.label.encode(errors="replace").decode() != film.label:
       raise InputError(f"{film} has the label {film.label!r}, which is not UTF-8 text: give the class another name")
@@ -258,23 +245,45 @@ def _check_labels(films: list[Film]) -> None:
       raise InputError(
         f"labels {other.label!r} and {film.label!r} differ in case or Unicode form only ({other}; {film}): unite them"
       )
+  tests = [film for film in films if film.split == "test"]
+  bare = [film for film in tests if not film.label]
+  if 0 < len(bare) < len(tests):
+    raise InputError(f"{bare[0]} has no label, and other videos of the split test have: give all of them one, or none")
 
 
-def _find_copies(films: list[Film]) -> list[Film]:
-  """The films, those whose file has the same bytes as an earlier one's marked; only files of one size are read."""
+def _numbered(film: Film, class_names: Sequence[str]) -> str:
+  """The class name of a film whose label is its number."""
+  if not film.label or film.label in class_names:
+    return film.label
+  if film.label.isdecimal() and int(film.label) < len(class_names):
+    return class_names[int(film.label)]
+  raise InputError(
+    f"{film} has the label {film.label!r}, which is not in --classes (nor a number under {len(class_names)})"
+  )
+
+
+def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]) -> list[Film]:
+  """The films, those whose file has the same bytes as an earlier one's marked; only files of one size are read.
+
+  Equal files in two classes are compared only where they are videos at all.
+  """
   sizes = collections.Counter(map(_size, films))
-  first: dict[bytes, Film] = {}
-  found, clashes = [], []
+  equal: dict[bytes, list[Film]] = collections.defaultdict(list)
   for film in films:
-    digest = _digest(film.path) if _size(film) and sizes[_size(film)] > 1 else b""
-    other = first.setdefault(digest, film) if digest else film
-    if other.label != film.label:
-      clashes.append(f"{other} and {film} are the same file")
-    found.append(film if other is film else dataclasses.replace(film, copy_of=other.name))
+    digest = digest_of(film.path) if _size(film) and sizes[_size(film)] > 1 else b""
+    equal[digest or os.fsencode(film.name)].append(film)
+  originals: dict[str, str] = {}
+  clashes = []
+  for first, *others in equal.values():
+    other = [film for film in others if film.label != first.label]
+    if other and not readable(first.path):
+      continue  # each is refused by itself
+    clashes += [f"{first} and {film} are the same file" for film in other]
+    originals |= {film.name: first.name for film in others}
   if clashes:
     more = f", and {len(clashes) - 3} more" if len(clashes) > 3 else ""
     raise InputError(f"{'; '.join(clashes[:3])}{more}: a video has one class, so remove the wrong ones")
-  return found
+  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films]
 
 
 def _size(film: Film) -> int:
@@ -284,9 +293,73 @@ def _size(film: Film) -> int:
     return 0  # decoding tells why
 
 
-def _digest(path: pathlib.Path) -> bytes:
+def digest_of(path: pathlib.Path) -> bytes:
+  """SHA-256 of a file, empty where it cannot be read."""
   try:
     with path.open("rb") as file:
       return hashlib.file_digest(file, "sha256").digest()
   except OSError:
     return b""
+
+
+def _group(films: Sequence[Film], pattern: re.Pattern[str] | None) -> list[Film]:
+  """The films with their groups: those of their list, the pattern or their names.
+
+  Groups are joined where they share copies of one file, or files that differ in their ending only.
+  """
+  found = {film.name: film.group or groups.group_of(film.name, film.label, pattern) for film in films}
+  if pattern and not any(found.values()):
+    raise InputError(f"--group={pattern.pattern} finds no group in any file's name, such as {films[0].name}")
+  keys = {film.name: found[film.name] or film.name for film in films}
+  stems: dict[str, str] = {}
+  pairs = [(keys[film.name], keys[stems.setdefault(os.path.splitext(film.name)[0], film.name)]) for film in films]
+  pairs += [(keys[film.name], keys[film.copy_of]) for film in films if film.copy_of]
+  joined = groups.unite(pairs)
+  return [dataclasses.replace(film, group=joined[keys[film.name]]) for film in films]
+
+
+def _check_splits(films: Sequence[Film], fractions: Mapping[str, float] | None, where: str) -> list[str]:
+  """Warnings of what splits lack or share; InputError where they cannot be made or train lacks a class."""
+  bare = [film for film in films if not film.split]
+  if bare and len(bare) < len(films):
+    raise InputError(f"{where} gives {len(films) - len(bare)} videos a split but not {bare[0]}: give all or none")
+  if fractions and not bare:
+    raise InputError(f"{where} comes with splits of its own: leave --split out")
+  if not bare:
+    pairs = {(film.split, film.label) for film in films}
+    check_classes(pairs, {label for _, label in pairs}, f"{where} gives")  # what it warns of is told when all is read
+    return _warn_of_shared(films)
+  splits = fractions or DEFAULT_FRACTIONS
+  count = len({film.group for film in films})
+  if count < len(splits):
+    raise InputError(
+      f"{where} has {count} {'video' if count == 1 else 'different videos or groups'}, too few for the splits"
+      f" {', '.join(splits)}: add videos, or run the same command with --split=train:1, which puts every video into"
+      " train"
+    )
+  return []
+
+
+def _warn_of_shared(films: Sequence[Film]) -> list[str]:
+  """The groups that the user's own splits share; copies of one file are told one by one."""
+  found: dict[str, set[str]] = collections.defaultdict(set)
+  for film in films:
+    if not film.copy_of:
+      found[film.group].add(film.split)
+  shared = [group for group, splits in found.items() if len(splits) > 1]
+  if not shared:
+    return []
+  names = ", ".join(sorted(shared)[:3]) + (", ..." if len(shared) > 3 else "")
+  return [f"{len(shared)} groups, clips of one recording each, lie in more than one split ({names})"]
+
+
+def _warn_of_cuts(films: Sequence[Film]) -> list[str]:
+  sizes = collections.Counter(film.group for film in films)
+  alone = [(film.name, film.label) for film in films if sizes[film.group] == 1]
+  cuts = groups.numbered_cuts(alone)
+  if not cuts:
+    return []
+  return [
+    f"{sum(map(len, cuts))} files look like numbered cuts of {len(cuts)} recordings ({', '.join(cuts[0][:3])}): if they"
+    r" are, --group='(.+?)[\W_]*\d+\.' keeps the cuts of each in one split; apart, they inflate the accuracy"
+  ]

@@ -27,6 +27,10 @@ KINDS |= {"short_side": int, "flow": bytes, "key_frames": int, "frame_labels": i
 """What the values of a record are."""
 
 
+NO_LABEL = -1
+"""The label of a video of a test split whose labels are not known."""
+
+
 class DamagedRecord(InputError):
   """A record that cannot be read back: the message names the video."""
 
@@ -75,7 +79,7 @@ class Record:
   """One parsed record; no frame is decoded before `decode`.
 
   Attributes:
-    label: index into the class names.
+    label: index into the class names, or `NO_LABEL`.
     video_id: unique within the data set.
     num_frames: frames of the video.
     fps: frames per second.
@@ -222,12 +226,13 @@ def example(label: int | str, video_id: str, fps: float, num_frames: int, **rest
   """An example as TFDS writes it.
 
   Args:
-    label: index or name of the class.
+    label: index or name of the class; "" becomes `NO_LABEL`.
     video_id: unique within the data set.
     fps: frames per second.
     num_frames: frames of the video.
     **rest: `video` (JPEG bytes of every frame), or `encoded` and `short_side`; and the optional features.
   """
+  label = NO_LABEL if label == "" else label
   return {"label": label, "video_id": video_id, "num_frames": num_frames, "fps": fps, **rest}
 
 

@@ -39,7 +39,7 @@ def write_records(
   Args:
     folder: where the files go, an empty folder.
     name: "DATA_SET/CONFIG".
-    splits: names of the splits.
+    splits: names of the splits; one without an example is left out.
     examples: see `vidjax.data.schema.example`.
     class_names: see `vidjax.data.schema.features`, as the next two.
     optional: names of the optional features.
@@ -65,9 +65,10 @@ def write_records(
     with _write_errors(folder):
       files[split].write(record, example)
   with _write_errors(folder):
-    info.set_splits(SplitDict([one.close() for one in files.values()]))
+    filled = {split: one for split, one in files.items() if one.filled}
+    info.set_splits(SplitDict([one.close() for one in filled.values()]))
     info.write_to_directory(folder)
-    digests = {split: one.digest.hexdigest() for split, one in files.items()}
+    digests = {split: one.digest.hexdigest() for split, one in filled.items()}
     (folder / schema.DIGESTS).write_text(json.dumps(digests) + "\n", encoding="utf-8")
 
 
@@ -84,6 +85,11 @@ class _Files:
     self._num_bytes = 0
     self._writer: Any = None
     self.digest = hashlib.sha256()
+
+  @property
+  def filled(self) -> bool:
+    """Whether it holds a record."""
+    return bool(self._lengths)
 
   def write(self, record: bytes, example: Mapping[str, Any]) -> None:
     """Adds the record of an example, in a new file where the last one is full."""

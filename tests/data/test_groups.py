@@ -1,0 +1,108 @@
+"""Which files come from one recording, and that they stay in one split."""
+
+import pathlib
+import re
+
+import pytest
+
+from vidjax.data import groups
+from vidjax.data.folder import find_films
+from vidjax.data.splits import Divider
+from vidjax.errors import InputError
+
+
+@pytest.mark.parametrize(
+  ("name", "label", "pattern", "expected"),
+  [
+    ("Segway/v_Segway_g01_c04.avi", "Segway", None, "v_Segway_g01"),
+    ("wave/April_09_wave_u_nm_np1_ba_goo_0.avi", "wave", None, "April_09"),
+    ("brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi", "brush hair", None, "April_09"),
+    ("dance/-_4fVlp6u1s_000012_000022.mp4", "dance", None, "-_4fVlp6u1s"),
+    ("walk/a.mp4", "walk", None, ""),
+    ("walk/s03_take2.mp4", "walk", r"(s\d+)_", "s03"),
+    ("walk/s03/take2.mp4", "walk", r"/(s\d+)/", "s03"),
+    ("walk/s03_take2.mp4", "walk", r"^s\d+", "s03"),
+    ("walk/other.mp4", "walk", r"(s\d+)_", ""),
+    ("walk/v_walk_g01_c01.mp4", "walk", r"c(\d+)", "01"),
+  ],
+)
+def test_names_tell_groups(name, label, pattern, expected):
+  assert groups.group_of(name, label, pattern and re.compile(pattern)) == expected
+
+
+def test_numbered_cuts_are_found_but_not_numbered_files_of_a_class():
+  names = ["party_1", "party_2", "trip (1)", "trip (2)", "dash part 1", "dash part 2", "walk_1", "walk_2"]
+  names += ["video1", "video2", "v001", "v002", "alone_1", "12", "13", "MVI_0012", "MVI_0013"]
+  cuts = groups.numbered_cuts((f"walk/{name}.mp4", "walk") for name in names)
+  assert cuts == [[f"walk/{a}.mp4", f"walk/{b}.mp4"] for a, b in zip(names[:6:2], names[1:6:2], strict=True)]
+
+
+def tree(root: pathlib.Path, *files: str) -> pathlib.Path:
+  for file in files:
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).touch()
+  return root
+
+
+def divide(found) -> dict[str, str]:
+  divider = Divider()
+  return {film.name: divider.choose(film.label, film.group) for film in found.films}
+
+
+def test_ucf101_names_stay_together(tmp_path):
+  names = [f"{c}/v_{c}_g{g:02d}_c{n:02d}.avi" for c in ("Run", "Walk") for g in range(1, 11) for n in range(1, 5)]
+  found = find_films(tree(tmp_path, *names))
+  splits = divide(found)
+  by_group = {}
+  for name, split in splits.items():
+    by_group.setdefault(name[:-8], set()).add(split)
+  assert all(len(split) == 1 for split in by_group.values())
+  assert [sum(split == {s} for split in by_group.values()) for s in ("train", "validation")] == [16, 4]
+  assert not found.warnings
+
+
+def test_a_group_may_run_through_several_classes(tmp_path):
+  films = [f"{label}/person{p}_{label}_{n}.avi" for label in ("run", "walk") for p in range(5) for n in range(3)]
+  splits = divide(find_films(tree(tmp_path, *films), group=r"(person\d)"))
+  for person in range(5):
+    assert len({split for name, split in splits.items() if f"person{person}" in name}) == 1
+  assert {split for name, split in splits.items() if name.startswith("walk")} == {"train", "validation"}
+
+
+def test_large_groups_do_not_end_in_validation(tmp_path):
+  files = [f"walk/big_{n}.avi" for n in range(20)] + [f"walk/small{k}_{n}.avi" for k in range(6) for n in range(1)]
+  splits = divide(find_films(tree(tmp_path, *files), group=r"(.+)_\d+"))
+  assert {splits[f"walk/big_{n}.avi"] for n in range(20)} == {"train"}
+
+
+def test_files_that_differ_in_their_ending_stay_together(tmp_path):
+  names = [f"walk/{n}.{ending}" for n in "abcdefgh" for ending in ("mp4", "mkv")]
+  splits = divide(find_films(tree(tmp_path, *names)))
+  assert all(splits[f"walk/{n}.mp4"] == splits[f"walk/{n}.mkv"] for n in "abcdefgh")
+  assert set(splits.values()) == {"train", "validation"}
+
+
+def test_cuts_and_shared_groups_are_warned_of(tmp_path):
+  found = find_films(tree(tmp_path / "cuts", *[f"walk/{name}_{n}.avi" for name in ("park", "city") for n in range(3)]))
+  (warning,) = found.warnings
+  assert "6 files look like numbered cuts of 2 recordings (walk/" in warning
+  pattern = re.search(r"--group='(.*)' keeps", warning)[1]
+  again = find_films(tmp_path / "cuts", group=pattern)
+  assert not again.warnings
+  assert {film.group for film in again.films} == {"park", "city"}
+  files = [f"{split}/Run/v_Run_g0{g}_c01.avi" for split, g in (("train", 1), ("train", 2), ("val", 2))]
+  files[2] = files[2].replace("c01", "c02")
+  found = find_films(tree(tmp_path / "given", *files))
+  assert found.warnings == ["1 groups, clips of one recording each, lie in more than one split (v_Run_g02)"]
+
+
+def test_a_list_has_a_column_group(tmp_path):
+  rows = [f"{n}.avi,walk,{n % 3}" for n in range(9)]
+  (tmp_path / "list.csv").write_text("path,label,group\n" + "\n".join(rows))
+  assert {film.group for film in find_films(tmp_path / "list.csv").films} == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize(("group", "message"), [("(", "no regular expression"), ("q(x)", "finds no group in any file")])
+def test_patterns_that_do_not_fit(tmp_path, group, message):
+  with pytest.raises(InputError, match=f"--group=.*{message}"):
+    find_films(tree(tmp_path, "walk/a.avi", "walk/b.avi"), group=group)

@@ -1,0 +1,107 @@
+"""Splits: the names that folders and lists give them, and which split a video goes to.
+
+Videos of one group (clips of one recording, copies of one file) stay in one split.
+"""
+
+import collections
+import re
+from collections.abc import Collection, Mapping
+
+from vidjax.errors import InputError
+
+DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.2}
+_NAMES = {
+  "train": ("train", "training", "trainset", "trainval"),
+  "validation": ("validation", "valid", "val", "validate", "validating", "valset", "eval", "evaluation", "dev"),
+  "test": ("test", "testing", "testset"),
+}
+_KNOWN = {name: split for split, names in _NAMES.items() for name in names}
+_FILLERS = {"video", "videos", "set", "split", "data", "dataset", "clip", "clips", "frames", "rawframes", "list"}
+
+
+def known_split(name: str) -> str:
+  """The split that a usual name of one stands for, as "Train" or "val_videos"; "" for any other name."""
+  words = [word for word in _words(name) if word not in _FILLERS and not word.isdecimal()]
+  return _KNOWN.get(words[0], "") if len(words) == 1 else ""
+
+
+def split_in_name(name: str) -> str:
+  """The one split that a longer name has among its words, as "something-something-v2-train"; "" without one."""
+  found = {_KNOWN[word] for word in _words(name) if word in _KNOWN}
+  return found.pop() if len(found) == 1 else ""
+
+
+def _words(name: str) -> list[str]:
+  return re.findall(r"[a-z]+|\d+", name.casefold())
+
+
+def parse_fractions(text: str) -> dict[str, float]:
+  """Reads "train:.8,validation:.2".
+
+  Raises:
+    InputError: it does not follow the pattern, or the fractions do not sum to 1.
+  """
+  fractions = {}
+  for part in text.split(","):
+    name, _, value = part.strip().partition(":")
+    if not re.fullmatch(r"[a-z]\w*", name) or name in fractions or not re.fullmatch(r"\d*\.?\d+|\d+\.", value):
+      raise InputError(f"--split={text}: {part!r} does not read NAME:FRACTION, as in train:.8,validation:.2")
+    fractions[name] = float(value)
+  if not all(fractions.values()) or abs(sum(fractions.values()) - 1) > 1e-6:
+    raise InputError(f"--split={text}: the fractions must be positive and sum to 1")
+  return fractions
+
+
+def check_classes(pairs: Collection[tuple[str, str]], labels: Collection[str], giver: str) -> list[str]:
+  """Warnings of the classes that a split lacks.
+
+  Args:
+    pairs: split and label of every video; splits without labels have "".
+    labels: that every split should have.
+    giver: what messages begin with, as "list.csv gives".
+
+  Raises:
+    InputError: the split train lacks a class.
+  """
+  warnings = []
+  for split in dict.fromkeys(split for split, _ in pairs):
+    own = {label for other, label in pairs if other == split}
+    lacking = sorted(set(labels) - own - {""})
+    if not lacking or own == {""}:
+      continue
+    names = ", ".join(map(repr, lacking[:5])) + (", ..." if len(lacking) > 5 else "")
+    text = f"{giver} split {split!r} no video of {len(lacking)} of {len(set(labels) - {''})} classes ({names})"
+    if split == "train":
+      raise InputError(f"{text}, which cannot be learnt: add some, or remove the classes")
+    warnings.append(text)
+  return warnings
+
+
+class Divider:
+  """Chooses the split of one video after the other.
+
+  The first group of a class goes to train where there is such a split. Each further group goes to a split that has no
+  video of the class, then to the split that is furthest behind its share of the class.
+
+  Attributes:
+    splits: split of every group so far.
+  """
+
+  def __init__(self, fractions: Mapping[str, float] | None = None):
+    self._fractions = fractions or DEFAULT_FRACTIONS
+    self._counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    self.splits: dict[str, str] = {}
+
+  def choose(self, label: str, group: str) -> str:
+    """The split of a class's next video."""
+    counts = self._counts[label]
+    if group not in self.splits:
+      total = counts.total() + 1
+
+      def lag(split: str) -> tuple[bool, bool, float]:
+        empty = counts[split] == 0
+        return empty, empty and split == "train", self._fractions[split] * total - counts[split]
+
+      self.splits[group] = max(self._fractions, key=lag)
+    counts[self.splits[group]] += 1
+    return self.splits[group]
