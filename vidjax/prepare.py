@@ -5,48 +5,28 @@ report.txt and report.json of the data set.
 """
 
 import collections
-import concurrent.futures
 import dataclasses
-import itertools
 import json
 import math
 import os
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import rich.console
 import rich.progress
 from absl import flags
 
 from vidjax.build import nearest
-from vidjax.data import classes, flow, folder, schema, video_file, write
+from vidjax.data import classes, folder, video_file, write
+from vidjax.data.read_film import Storage, read
 from vidjax.data.splits import DEFAULT_FRACTIONS, Divider, check_classes, parse_fractions
+from vidjax.data.workers import in_order
 from vidjax.errors import InputError, run_main
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 USAGE = "python -m vidjax.prepare folder --videos=DIR --name=NAME"
-
-
-@dataclasses.dataclass(frozen=True)
-class Storage:
-  """How films are stored.
-
-  Attributes:
-    short_side: the short side of frames is shrunk to this.
-    encoding: "jpeg" stores frames; "video" the original files: far smaller, slower to sample.
-    clip_seconds: films are cut into clips of this length; None keeps them whole.
-    flow: store the optical flow of neighbouring frames, too.
-  """
-
-  short_side: int = 256
-  encoding: str = "jpeg"
-  clip_seconds: float | None = None
-  flow: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +181,7 @@ def _examples(
     for reason in report.refused:
       show(reason)
     task = bar.add_task("preparing", total=len(films))
-    for film, future in _in_order(lambda film: _read(film, storage), films, workers):
+    for film, future in in_order(lambda film: read(film, storage), films, workers):
       try:
         examples, stated_frames = future.result()
       except (InputError, OSError) as error:
@@ -219,74 +199,6 @@ def _examples(
       bar.advance(task)
   if not report.kept:
     raise InputError(f"none of the {len(films)} files could be read; the last: {report.refused[-1]}")
-
-
-def _in_order(
-  function: Callable[[T], R], items: Iterable[T], workers: int
-) -> Iterator[tuple[T, concurrent.futures.Future[R]]]:
-  """Calls the function on every item in threads, a few items ahead; yields items and results in their order."""
-  pending = collections.deque()
-  with concurrent.futures.ThreadPoolExecutor(workers) as threads:
-    try:
-      for item in items:
-        pending.append((item, threads.submit(function, item)))
-        if len(pending) > 2 * workers:
-          yield pending.popleft()
-      while pending:
-        yield pending.popleft()
-    finally:
-      for _, future in pending:
-        future.cancel()
-
-
-def _read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]], int]:
-  """The examples of a film, and the number of frames its header states; raises an InputError for an unreadable file."""
-  name = film.name.encode("utf-8", "backslashreplace").decode()
-  if film.line and not film.path.exists():
-    if film.path == pathlib.Path(film.name):
-      raise InputError(f"{name} does not exist")
-    home = film.path.absolute().parents[len(pathlib.Path(film.name).parts) - 1]
-    hint = ", with / between folders" if "\\" in name else ""
-    raise InputError(f"{name} does not exist in {home}: paths are relative to the list's folder{hint}")
-  info = video_file.probe(film.path, name)
-  frames, grey = video_file.decode(film.path, storage.short_side, name=name), []
-  if storage.flow:
-    frames = flow.keep_grey(frames, grey)
-  if storage.encoding == "video":
-    count = sum(1 for _ in frames)
-    _check_flow(storage, name, count)
-    file = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
-    file |= {"flow": flow.encode_flow(grey[:-1], grey[1:])} if storage.flow else {}
-    return [schema.example(film.label, name, info.fps, count, **file)], info.num_frames
-  jpegs = schema.encode_frames(frames)
-  flows = flow.encode_flow(grey[:-1], grey[1:]) if storage.flow else []
-
-  def clip(video_id: str, start: int, stop: int) -> Mapping[str, Any]:
-    between = {"flow": flows[start : stop - 1]} if storage.flow else {}
-    return schema.example(film.label, video_id, info.fps, stop - start, video=jpegs[start:stop], **between)
-
-  if not storage.clip_seconds:
-    _check_flow(storage, name, len(jpegs))
-    return [clip(name, 0, len(jpegs))], info.num_frames
-  if not info.fps:
-    raise InputError(f"{name} states no frame rate, so it cannot be cut into clips of some seconds")
-  edges = cut(len(jpegs), max(1, round(info.fps * storage.clip_seconds)))
-  if storage.flow and len(edges) > 1 and len(jpegs) - edges[-1][0] < 2:
-    edges[-2:] = [(edges[-2][0], len(jpegs))]  # a rest without flow joins the clip before it
-  _check_flow(storage, f"a clip of {name}", min(stop - start for start, stop in edges))
-  return [clip(f"{name}#{number:04d}", *edge) for number, edge in enumerate(edges)], info.num_frames
-
-
-def _check_flow(storage: Storage, what: str, num_frames: int) -> None:
-  if storage.flow and num_frames < 2:
-    raise InputError(f"{what} has {num_frames} frame, and flow takes two: leave it out, or --flow, or cut longer clips")
-
-
-def cut(num_frames: int, length: int) -> list[tuple[int, int]]:
-  """First and one past the last frame of every clip; a rest shorter than half a clip joins the last one."""
-  clips = max(1, (num_frames + length // 2) // length)
-  edges = [clip * length for clip in range(clips)] + [num_frames]
-  return list(itertools.pairwise(edges))
 
 
 def main(argv: list[str]) -> None:

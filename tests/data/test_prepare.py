@@ -1,6 +1,5 @@
 """`python -m vidjax.prepare folder`: what is kept, what is refused, and that nothing half stays behind."""
 
-import itertools
 import json
 import math
 import pathlib
@@ -16,7 +15,7 @@ from vidjax import prepare
 from vidjax.data.dataset import open_dataset
 from vidjax.data.schema import Record
 from vidjax.errors import InputError
-from vidjax.prepare import Storage, cut, prepare_folder, summary
+from vidjax.prepare import Storage, prepare_folder, summary
 
 
 @pytest.fixture
@@ -97,17 +96,6 @@ def test_clips_of_one_film_stay_in_one_split(videos, tmp_path, make_video):
   lengths = [found[f"walk/long.mp4#{k:04d}"].num_frames for k in range(4)]
   assert lengths == [8, 8, 8, 5]
   np.testing.assert_allclose(found["walk/long.mp4#0001"].decode([0])[0, -1, -1], 84, atol=4)
-
-
-@pytest.mark.parametrize(
-  ("frames", "length", "expected"),
-  [(1, 8, [1]), (8, 8, [8]), (11, 8, [11]), (12, 8, [8, 4]), (20, 8, [8, 8, 4]), (19, 8, [8, 11]), (5, 1, [1] * 5)],
-)
-def test_films_are_cut_without_losing_a_frame(frames, length, expected):
-  clips = cut(frames, length)
-  assert [stop - start for start, stop in clips] == expected
-  assert (clips[0][0], clips[-1][1]) == (0, frames)
-  assert all(a[1] == b[0] for a, b in itertools.pairwise(clips))
 
 
 def test_names_in_use_and_unfit_names(videos, tmp_path):
@@ -220,8 +208,8 @@ def test_an_interruption_leaves_nothing(videos, tmp_path, monkeypatch):
       raise KeyboardInterrupt
     return original(film, storage)
 
-  original = prepare._read
-  monkeypatch.setattr(prepare, "_read", interrupt)
+  original = prepare.read
+  monkeypatch.setattr(prepare, "read", interrupt)
   with pytest.raises(KeyboardInterrupt):
     prepare_folder(videos, "mine", tmp_path / "data")
   assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder"]
