@@ -66,7 +66,7 @@ def make_predictor(
   Returns:
     path -> Prediction; it raises InputError naming the file where that is broken.
   """
-  test_crops = dataclasses.replace(run.test_crops, crops=crops)
+  test_crops = run.crops(crops)
   short_side = short_side or stored_short_side(run) or SHORT_SIDE
 
   @jax.jit

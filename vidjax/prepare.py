@@ -21,6 +21,7 @@ from absl import flags
 
 from vidjax.build import nearest
 from vidjax.data import classes, folder, video_file, write
+from vidjax.data.dataset import REPORT
 from vidjax.data.read_film import Storage, read
 from vidjax.data.splits import DEFAULT_FRACTIONS, Divider, check_classes, parse_fractions
 from vidjax.data.workers import in_order
@@ -77,7 +78,7 @@ class Report:
       if entry["group"] != entry["file"]:
         lines[-1] += f"; group {entry['group']}"
     (directory / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
-    (directory / "report.json").write_text(json.dumps(dataclasses.asdict(self), indent=1), encoding="utf-8")
+    (directory / REPORT).write_text(json.dumps(dataclasses.asdict(self), indent=1), encoding="utf-8")
 
 
 def prepare_folder(

@@ -4,16 +4,18 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vidjax.build import build, locate, nearest
+from vidjax.data import class_words, identity
 from vidjax.data.augment import Flip, TestCrops
-from vidjax.data.batches import Sampler
+from vidjax.data.batches import Sampler, Transform
 from vidjax.data.dataset import Dataset, open_dataset
 from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from vidjax.data.unlabelled import WithUnlabelled
@@ -152,9 +154,12 @@ class Run:
     class_names: K names in the order of the labels.
     network: built for K classes.
     sampler: chooses frames.
+    transforms: of the clips of the training, without those that would change a label.
+    notes: sentences about what was left out, for the user.
     test_crops: cuts the views of evaluation.
     normalise: uint8 clips to normalised floats, on the device.
     dtype: of the computation.
+    trained_data: name of the data set of the training, `data.name` unless `open_run` was given another.
     workdir: the run's folder, where it has one.
     variables: `{"params", "batch_stats"}`, where a checkpoint was opened.
     step: of that checkpoint.
@@ -167,26 +172,68 @@ class Run:
     self.settings: Settings = section(config, "train", "vidjax.train.loop.Settings")
     self.data: DataSettings = section(config, "data", "vidjax.run.DataSettings")
     self.flow = self.data.stream == "flow"
-    colours = re.search("RandAugment|ColorJitter", str((config["transforms"], config["device_transforms"])))
-    if self.flow and colours:
-      raise ConfigError(f"data.stream=flow: {colours[0]} would change the motion in flow images: leave it out")
+    if self.flow and self._changes_colours():
+      raise ConfigError(
+        f"data.stream=flow: {self._changes_colours()} would change the motion in flow images: leave it out"
+      )
     self._dataset: Dataset | None = None
     self.class_names = class_names or self.dataset.class_names
     self.network: nn.Module = build(config["model"], num_classes=len(self.class_names))
     self.sampler: Sampler = build(config["sampler"])
-    for part in config["transforms"]:
-      pairs = part.get("swap") or ()
-      if any(not 0 <= label < len(self.class_names) for pair in pairs for label in pair):
-        raise ConfigError(f"config.transforms: swap={pairs} names labels beyond the {len(self.class_names)} classes")
+    self.transforms, self.notes = self._fit_to_classes(build(config["transforms"]))
     test = build(config["test"])
     if not isinstance(test, TestCrops):
       raise ConfigError(f"config.test.make={config['test']['make']!r}: must be vidjax.data.augment.TestCrops")
     self.test_crops = dataclasses.replace(test, flow=self.flow)
     self.normalise: Normalise = build(config["normalise"])
     self.dtype = jnp.dtype(self.settings.dtype)
+    self.trained_data = self.data.name
     self.workdir: pathlib.Path | None = None
     self.variables: Mapping[str, Tree] = {}
     self.step = 0
+
+  def _fit_to_classes(self, transforms: Sequence[Transform]) -> tuple[list[Transform], list[str]]:
+    """The transforms as they suit the class names, and what was done in words."""
+    fitted: list[Transform] = []
+    notes: list[str] = []
+    for number, part in enumerate(transforms):
+      if not isinstance(part, Flip):
+        fitted.append(part)
+        continue
+      swap = class_words.numbered(part.swap, self.class_names)
+      swapped = {self.class_names[label] for pair in swap for label in pair}
+      left = [name for name in class_words.directed(self.class_names, vertical=not swap) if name not in swapped]
+      if part.probability and left and not part.whatever_names:
+        notes.append(
+          f"no mirror flips: class names tell left from right ({_some(left)}). --config.transforms[{number}].swap="
+          "\"(('A','B'),)\" flips and exchanges the labels A and B; .whatever_names=True flips all the same"
+        )
+      else:
+        fitted.append(dataclasses.replace(part, swap=swap, flow=self.flow))
+    coloured = class_words.coloured(self.class_names)
+    if coloured and self._changes_colours():
+      notes.append(
+        f"warning: {self._changes_colours()} changes colours, and class names differ in them ({_some(coloured)})"
+      )
+    return fitted, notes
+
+  def _changes_colours(self) -> str:
+    """The first transform of the config that changes colours, "" without one."""
+    found = re.search("RandAugment|ColorJitter", str((self.config["transforms"], self.config["device_transforms"])))
+    return found[0] if found else ""
+
+  def crops(self, count: int) -> TestCrops:
+    """The crops of a test with `count` views of each clip.
+
+    Raises:
+      InputError: ten views, five of them mirrored, where class names tell left from right.
+    """
+    directed = class_words.directed(self.class_names)
+    if count == 10 and directed:
+      raise InputError(
+        f"10 crops hold 5 mirrored ones, and class names tell left from right ({_some(directed)}): take 5"
+      )
+    return dataclasses.replace(self.test_crops, crops=count)
 
   @property
   def dataset(self) -> Dataset:
@@ -207,6 +254,57 @@ class Run:
     return {split: {"records": records, "sha256": digests.get(split, "")} for split, records in splits.items()}
 
   @property
+  def trained_on(self) -> identity.Trained:
+    """The files of the training split, by which a video that was trained on is known again."""
+    films = self.dataset.films(self.data.train_split) if self.data.train_split in self.dataset.splits else {}
+    return {self.data.name: films} if films else {}
+
+  def overlap(self, split: str) -> str:
+    """A sentence where videos of a split are ones the run was trained on, or where that cannot be told; else ""."""
+    trained, path = identity.read(self.workdir or ""), (self.workdir or pathlib.Path()) / "data.json"
+    films = self.dataset.films(split)
+    shared = identity.overlap(trained or {}, self.data.name, films)
+    if shared:
+      return (
+        f"{len(shared)} of the {len(films)} videos of split {split!r} are ones that {self.workdir} was trained on (such"
+        f" as {shared[0]}): the accuracy on them says nothing about other videos"
+      )
+    if self.data.name != self.trained_data:
+      return ""
+    if split == self.data.train_split and not films:
+      return f"{self.workdir} was trained on split {split!r}: the accuracy says nothing about other videos"
+    then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not (trained and films) else {}
+    if then and then != self.contents:
+      return (
+        f"{self.data.name} was prepared again since {self.workdir} was trained on it, and not with the same videos in"
+        " every split: some of these may be ones it was trained on"
+      )
+    return ""
+
+  def labels_here(self) -> np.ndarray:
+    """The run's number of every label of the data set, int `[K']`, found by the class names.
+
+    Raises:
+      InputError: the data set has a class that the run does not know.
+    """
+    there, trained = self.dataset.class_names, self.class_names
+    odd = [name for name in there if name not in trained]
+    if odd:
+      raise InputError(
+        f"{self.data.name} has {len(there)} classes, and this run, trained with {len(trained)}, does not know"
+        f" {len(odd)} of them (such as {', '.join(odd[:3])}): evaluate on classes it knows, or train again"
+      )
+    return np.array([trained.index(name) for name in there], np.int64)
+
+  def check_labels(self, split: str) -> None:
+    """Raises an InputError where the videos of a split have no labels."""
+    if split in self.dataset.splits and not self.dataset.has_labels(split):
+      raise InputError(
+        f"split {split!r} of {self.data.name} has no labels: choose another one, or"
+        " python -m vidjax.evaluate --submission=OUT.csv to have it scored elsewhere"
+      )
+
+  @property
   def clip_shape(self) -> tuple[int, int, int, int]:
     """`[T, H, W, C]` of a clip as the network sees it."""
     return self.sampler.clip_length, self.test_crops.size, self.test_crops.size, 3
@@ -224,21 +322,20 @@ class Run:
     if mixing:
       raise ConfigError(f"data.unlabelled={self.data.unlabelled}: {mixing[0]} would mix in clips without a label")
     seed = (self.config["seed"] + 1) % 2**32  # another order than that of the same records with their labels
-    return WithUnlabelled(labelled, self._train_loader(self.data.unlabelled_split, self.data.unlabelled, seed))
+    return WithUnlabelled(labelled, self._train_loader(self.data.unlabelled_split, self.data.unlabelled, seed, False))
 
-  def _train_loader(self, split: str, batch_size: int, seed: int) -> TrainLoader:
+  def _train_loader(self, split: str, batch_size: int, seed: int, labelled: bool = True) -> TrainLoader:
     source = self.dataset.source(split)
-    transforms = build(self.config["transforms"])
     return train_loader(
       source,
       self.sampler,
-      [dataclasses.replace(part, flow=self.flow) if isinstance(part, Flip) else part for part in transforms],
+      self.transforms,
       batch_size,
       seed,
       num_threads=self.data.num_threads,
       num_processes=self.data.num_processes,
       max_damaged=self.data.max_damaged,
-      num_classes=len(self.class_names),
+      num_classes=len(self.class_names) if labelled else None,
       keep_records=source.num_bytes <= 1e6 * self.data.memory_mb,
       flow=self.flow,
       process_index=jax.process_index(),
@@ -246,46 +343,59 @@ class Run:
     )
 
   def eval_loader(
-    self, split: str | None = None, batch_size: int = 32, *, clips: int = 1, crops: int = 1, skip_damaged: bool = False
+    self,
+    split: str | None = None,
+    batch_size: int = 32,
+    *,
+    clips: int = 1,
+    crops: int = 1,
+    skip_damaged: bool = False,
+    labelled: bool = True,
   ) -> EvalLoader:
     """One pass over a split (the validation split unless named), this process's share.
 
-    Raises InputError where the data set has other classes than the run was trained with, or is not there.
+    Labels are those of the data set, see `labels_here`. Raises InputError where the data set has classes that the run
+    does not know, or is not there, or the split has no labels unless `labelled` is False.
     """
-    there, trained = self.dataset.class_names, self.class_names
-    if there != trained:
-      odd = sorted(set(there) ^ set(trained)) or there
-      raise InputError(
-        f"{self.data.name} has {len(there)} classes, and this run was trained with {len(trained)}, others (such as "
-        f"{', '.join(odd[:3])}) or in another order: prepare the data set as it was, or train again"
-      )
+    if labelled:
+      self.check_labels(split or self.data.validation_split)
+    self.labels_here()
     return eval_loader(
       self.dataset.source(split or self.data.validation_split),
       self.sampler,
-      dataclasses.replace(self.test_crops, crops=crops),
+      self.crops(crops),
       batch_size,
       clips=clips,
       num_threads=self.data.num_threads,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       skip_damaged=skip_damaged,
-      num_classes=len(self.class_names),
+      num_classes=len(self.dataset.class_names) if labelled else None,
       flow=self.flow,
     )
 
 
-def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best", data_dir: str | None = None) -> Run:
+def _some(names: Sequence[str]) -> str:
+  """The first names of a list."""
+  return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
+def open_run(
+  workdir: str | pathlib.Path, checkpoint: str | int = "best", data_dir: str | None = None, data: str | None = None
+) -> Run:
   """Opens a run's folder with the variables of one of its checkpoints ("best", "last" or a step).
 
-  `data_dir` is where the data sets lie now, if not where they lay in training.
+  `data_dir` is where the data sets lie now, if not where they lay in training; `data` another data set than that of the
+  training, of the same classes or some of them.
   """
   workdir = pathlib.Path(workdir)
   config, class_names = read_folder(workdir)
   check_sections(config)
-  if data_dir is not None:
-    config["data"]["dir"] = data_dir
+  config["data"] |= {"dir": data_dir} if data_dir is not None else {}
+  trained_data = config["data"]["name"]
+  config["data"] |= {"name": data} if data is not None else {}
   run = Run(config, class_names)
-  run.workdir = workdir
+  run.workdir, run.trained_data = workdir, trained_data
   run.variables, run.step = load_variables(workdir, checkpoint)
   fresh = jax.eval_shape(lambda: run.network.init(jax.random.key(0), jnp.zeros((1, *run.clip_shape)), False))
   wanted = {"params": fresh["params"], "batch_stats": fresh.get("batch_stats", {})}

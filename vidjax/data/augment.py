@@ -221,20 +221,26 @@ class Resize:
 class Flip:
   """Mirrors a clip left to right, with the labels that mean the mirrored action exchanged.
 
+  A run leaves it out where class names tell left from right (`vidjax.data.class_words`) and `swap` lacks them.
+
   Attributes:
     probability: of a flip.
-    swap: pairs of labels such as "left to right" and "right to left"; for Something-Something V1
-      ((86, 87), (93, 94), (166, 167)).
+    swap: pairs of class names such as ("left to right", "right to left"), or of labels; for Something-Something V1
+      ((86, 87), (93, 94), (166, 167)). A run turns names into labels.
+    whatever_names: flip although class names tell left from right.
     flow: the clips are of flow images; `vidjax.run.Run` sets it where `data.stream` says so.
   """
 
   probability: float = 0.5
-  swap: tuple[tuple[int, int], ...] = ()
+  swap: tuple[tuple[int | str, int | str], ...] = ()
+  whatever_names: bool = False
   flow: bool = False
 
   def __post_init__(self):
     if not 0 <= self.probability <= 1:
       raise ConfigError(f"Flip: probability={self.probability} must lie between 0 and 1")
+    if any(len(pair) != 2 for pair in self.swap):
+      raise ConfigError(f"Flip: swap={self.swap} must be pairs of classes")
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Flips a clip, or not."""

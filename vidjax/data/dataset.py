@@ -10,8 +10,11 @@ import re
 import threading
 from typing import Any
 
-from vidjax.data.schema import DIGESTS, DamagedRecord
+from vidjax.data.schema import DIGESTS, NO_LABEL, DamagedRecord, Record
 from vidjax.errors import InputError
+
+REPORT = "report.json"
+"""The file of a data set with what became of every file."""
 
 
 class Source:
@@ -83,6 +86,7 @@ class Dataset:
     shards: path and number of records of the files of every split.
     has_flow: whether its records hold optical flow.
     digests: SHA-256 of what every split holds; empty where it was prepared before there were any.
+    report: the report.json of its preparation, None for a data set without one.
   """
 
   name: str
@@ -91,6 +95,27 @@ class Dataset:
   shards: dict[str, tuple[tuple[str, int], ...]] = dataclasses.field(repr=False)
   has_flow: bool = False
   digests: dict[str, str] = dataclasses.field(default_factory=dict)
+  report: pathlib.Path | None = dataclasses.field(default=None, repr=False)
+
+  def films(self, split: str) -> dict[str, str]:
+    """The files a split was made of: name -> SHA-256, "" where it was prepared before that was stored.
+
+    Empty for a data set without a report, such as synthetic ones.
+    """
+    if self.report is None:
+      return {}
+    try:
+      kept = json.loads(self.report.read_text(encoding="utf-8"))["kept"]
+      return {entry["file"]: entry.get("source", "") for entry in kept if entry["split"] == split}
+    except (ValueError, KeyError, TypeError) as error:
+      raise InputError(f"{self.report} is damaged ({error}): prepare {self.name} again") from error
+
+  def has_labels(self, split: str) -> bool:
+    """Whether the videos of a split have labels; preparation gives all of them one or none."""
+    try:
+      return Record.parse(self.source(split)[0]).label != NO_LABEL
+    except DamagedRecord:
+      return True
 
   def source(self, split: str) -> Source:
     """The records of a split.
@@ -149,7 +174,8 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   if gone:
     raise InputError(f"{gone[0]} is missing: remove {folder} and prepare {name} again")
   lengths = {split: sum(length for _, length in shards) for split, shards in splits.items()}
-  return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys, digests)
+  report = next((path for path in (folder / REPORT, folder.parent / REPORT) if path.is_file()), None)
+  return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys, digests, report)
 
 
 def _missing(name: str, data_dir: str) -> str:

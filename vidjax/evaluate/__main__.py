@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vidjax.data.schema import Record
+from vidjax.data.schema import NO_LABEL, Record
 from vidjax.errors import InputError, run_main
 from vidjax.evaluate.metrics import confusion, summarize, worst_pairs
-from vidjax.evaluate.report import write_report
+from vidjax.evaluate.report import write_report, write_submission
 from vidjax.evaluate.views import Scores, average, make_scorer, score_split
 from vidjax.run import Run, open_run
 from vidjax.train.sharding import make_mesh
@@ -35,6 +36,7 @@ class Options:
     views_per_batch: views that go through the network at once (default: the training batch size).
     batch_size: videos in a batch (default: as many as make about a training batch of views).
     skip_damaged: leave damaged records out in place of an error.
+    submission: a .csv or .json file for the five best classes of every video; the split may be without labels.
   """
 
   split: str | None = None
@@ -43,6 +45,7 @@ class Options:
   views_per_batch: int | None = None
   batch_size: int | None = None
   skip_damaged: bool = False
+  submission: pathlib.Path | None = None
 
 
 def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, progress: bool = True) -> dict[str, Any]:
@@ -57,7 +60,8 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
 
   Returns:
     The summary of `metrics.summarize` with `report` (path of the JSON file), `files` (the paths of all that was
-    written), `records` of the split, `skipped` (of them damaged) and `worst_confused`.
+    written), `records` of the split, `skipped` (of them damaged), `warnings` and `worst_confused`. Of a split without
+    labels `videos`, `records`, `skipped` and `files` alone.
 
   Raises:
     InputError: the runs are not about the same data set, videos and classes, or a record is damaged.
@@ -81,11 +85,19 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     members.append(scores)
     ids = own_ids
   scores = average(members)
+  files = []
+  if options.submission:
+    write_submission(options.submission, ids, scores.scores, first.class_names)
+    files.append(options.submission)
+  if not first.dataset.has_labels(split):
+    skipped = {str(index): reason for index, reason in damaged.items()}
+    return {"videos": len(ids), "records": first.dataset.splits[split], "skipped": skipped, "files": files}
   summary = summarize(scores, first.class_names)
   extra = {
     "records": first.dataset.splits[split],
     "skipped": {str(index): reason for index, reason in damaged.items()},
     "data": first.data.name,
+    "warnings": [warning for run in runs if (warning := run.overlap(split))],
     "views": f"{options.clips}x{options.crops}",
     "runs": [
       {"workdir": str(run.workdir), "step": run.step, "top1": summarize(member, run.class_names)["top1"]}
@@ -93,10 +105,13 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     ],
   }
   name = split if len(runs) == 1 else f"{split}_ensemble"
+  if first.data.name != first.trained_data:
+    name = f"{first.data.name.replace('/', '_')}_{name}"
   folder = pathlib.Path(first.workdir or ".") / "evaluation"
-  files = write_report(folder, name, summary, scores, first.class_names, command, {"step": first.step, **extra}, ids)
+  files += write_report(folder, name, summary, scores, first.class_names, command, {"step": first.step, **extra}, ids)
   worst = worst_pairs(confusion(scores), first.class_names)
-  return {**summary, **extra, "report": files[0], "files": files, "worst_confused": worst}
+  report = folder / f"{name}.json"
+  return {**summary, **extra, "report": report, "files": files, "worst_confused": worst}
 
 
 def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -> tuple[Scores, dict[int, str]]:
@@ -112,6 +127,7 @@ def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -
     clips=options.clips,
     crops=options.crops,
     skip_damaged=options.skip_damaged,
+    labelled=run.dataset.has_labels(split) or options.submission is None,
   )
   scorer = make_scorer(run.network, run.normalise, mesh, run.dtype)
   variables = jax.device_put(run.variables, NamedSharding(mesh, PartitionSpec()))
@@ -124,7 +140,9 @@ def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -
     disable=not (progress and console.is_terminal),
     transient=True,
   )
-  return score_split(scorer, variables, batches, options.views_per_batch or train_batch), dict(loader.damaged)
+  scores = score_split(scorer, variables, batches, options.views_per_batch or train_batch)
+  labels = np.append(run.labels_here(), NO_LABEL)[scores.label]  # NO_LABEL is -1, the last
+  return dataclasses.replace(scores, label=labels), dict(loader.damaged)
 
 
 def parse_views(text: str) -> tuple[int, int]:
@@ -139,12 +157,16 @@ def define_flags() -> None:
   """The command's flags."""
   flags.DEFINE_multi_string("workdir", [], "Folder of a training run; given several times, their scores are averaged.")
   flags.DEFINE_string("split", None, "Split to evaluate on (default: the run's validation split).")
+  flags.DEFINE_string("data", None, "Another data set than that of the training, of its classes or some of them.")
   flags.DEFINE_string("data_dir", None, "Where the data sets lie, if not where they lay in training.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
   flags.DEFINE_integer("views_per_batch", None, "Views that go through the network at once: bounds the memory.", 1)
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_integer("batch_size", None, "Videos in a batch; the numbers do not depend on it.", 1)
   flags.DEFINE_bool("skip_damaged", False, "Leave damaged records out; the report says how many.")
+  flags.DEFINE_string(
+    "submission", None, "OUT.csv or OUT.json: id and five best classes of every video; the split needs no labels."
+  )
 
 
 def main(argv: list[str]) -> None:
@@ -153,23 +175,42 @@ def main(argv: list[str]) -> None:
   if not values.workdir:
     raise InputError("--workdir=DIR is missing: name the folder of a training run")
   clips, crops = parse_views(values.views)
-  options = Options(values.split, clips, crops, values.views_per_batch, values.batch_size, values.skip_damaged)
+  submission = pathlib.Path(values.submission) if values.submission is not None else None
+  if submission and submission.suffix.lower() not in (".csv", ".json"):
+    raise InputError(f"--submission={submission} must end in .csv or .json")
+  options = Options(
+    values.split, clips, crops, values.views_per_batch, values.batch_size, values.skip_damaged, submission
+  )
   twice = {workdir for workdir in values.workdir if values.workdir.count(workdir) > 1}
   if twice:
     raise InputError(f"--workdir={min(twice)} is given twice: name each run once")
-  runs = [open_run(workdir, values.checkpoint, values.data_dir) for workdir in values.workdir]
+  runs = [open_run(workdir, values.checkpoint, values.data_dir, values.data) for workdir in values.workdir]
   command = shlex.join(["python", "-m", "vidjax.evaluate", *sys.argv[1:]])
   result = evaluate(runs, options, make_mesh(), command)
-  print(f"{result['videos']} of {result['records']} videos, {result['classes']} classes, {values.views} views")
-  for run in result["runs"] if len(runs) > 1 else ():
-    print(f"{run['workdir']} (step {run['step']}): top-1 {run['top1']:.2%}")
-  print(f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  mean class accuracy {result['mean_class']:.2%}")
-  for pair in result["worst_confused"][:5]:
-    print(f"  {pair['true']!r} taken for {pair['predicted']!r}: {pair['videos']} ({pair['share']:.0%} of the class)")
+  show(result, values.views)
   for record, reason in result["skipped"].items():
     print(f"skipped record {record}: {reason}", file=sys.stderr)
   for path in result["files"]:
     print(f"wrote {path}")
+
+
+def show(result: dict[str, Any], views: str) -> None:
+  """Prints the numbers of an evaluation."""
+  if "top1" not in result:
+    print(f"{result['videos']} of {result['records']} videos, which have no labels, {views} views")
+    return
+  for warning in result["warnings"]:
+    print(f"warning: {warning}", file=sys.stderr)
+  classes, scored = result["classes"], result["classes_with_videos"]
+  some = f"{scored} of {classes} classes" if scored < classes else f"{classes} classes"
+  print(f"{result['videos']} of {result['records']} videos, {some}, {views} views")
+  for run in result["runs"] if len(result["runs"]) > 1 else ():
+    print(f"{run['workdir']} (step {run['step']}): top-1 {run['top1']:.2%}")
+  text = f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  mean class accuracy {result['mean_class']:.2%}"
+  over = f" (scored among all {classes} classes; the mean is over the {scored} that have videos)"
+  print(text + (over if scored < classes else ""))
+  for pair in result["worst_confused"][:5]:
+    print(f"  {pair['true']!r} taken for {pair['predicted']!r}: {pair['videos']} ({pair['share']:.0%} of the class)")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ def summarize(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
 
   Returns:
     `top1`; `top5` (the right class among the min(5, K) best); `mean_class`, the mean of `per_class` over the classes
-    that have videos; the counts `videos` and `classes`; `per_class`, the accuracy of each class in the order of the
-    labels, None where it has no video.
+    that have videos; the counts `videos`, `classes` and `classes_with_videos`; `per_class`, the accuracy of each class
+    in the order of the labels, None where it has no video.
 
   Raises:
     InputError: scores and class names are not of the same number of classes, or a label is not among them.
@@ -41,6 +41,7 @@ def summarize(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
     "mean_class": float(recall[videos > 0].mean()),
     "videos": len(scores.label),
     "classes": classes,
+    "classes_with_videos": int((videos > 0).sum()),
     "per_class": [float(share) if count else None for share, count in zip(recall, videos, strict=True)],
   }
 

@@ -71,6 +71,37 @@ def write_report(
   return paths
 
 
+def write_submission(
+  path: pathlib.Path, video_ids: Sequence[str], scores: np.ndarray, class_names: Sequence[str], best: int = 5
+) -> None:
+  """Writes the best classes of every video, for a server that knows the labels.
+
+  CSV: `id,top1,...,top5`, the class names, likeliest first. JSON: a list of {id, top5: [{class, label, score}]}.
+
+  Args:
+    path: ends in .csv or .json; its folder is made.
+    video_ids: of N videos.
+    scores: `[N, K]`.
+    class_names: K names.
+    best: how many classes, at most K.
+  """
+  order = np.argsort(-scores, axis=1, kind="stable")[:, :best]
+  path.parent.mkdir(parents=True, exist_ok=True)
+  if path.suffix.lower() == ".csv":
+    header = ["id", *(f"top{k + 1}" for k in range(order.shape[1]))]
+    rows = [[name, *(class_names[label] for label in row)] for name, row in zip(video_ids, order, strict=True)]
+    _write_csv(path, [header, *rows])
+    return
+  entries = [
+    {
+      "id": name,
+      "top5": [{"class": class_names[label], "label": int(label), "score": float(own[label])} for label in row],
+    }
+    for name, row, own in zip(video_ids, order, scores, strict=True)
+  ]
+  path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:
   """Header and one row for each class."""
   rows: list[list[Any]] = []

@@ -27,13 +27,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.analyse.pictures import save_batch
 from vidjax.build import build, define_config, read_config
+from vidjax.data import identity
 from vidjax.errors import InputError, run_main
 from vidjax.evaluate.__main__ import Options
 from vidjax.evaluate.__main__ import evaluate as evaluate_runs
 from vidjax.evaluate.metrics import summarize
 from vidjax.evaluate.views import make_scorer, score_split
-from vidjax.run import Run, check_same, open_run, write_folder
+from vidjax.run import Run, check_same, open_run, read_folder, write_folder
 from vidjax.train.checkpoint import Checkpoints, has_checkpoint, load_variables, transfer
+from vidjax.train.class_rows import class_axes, match_classes
 from vidjax.train.log import MetricsLog
 from vidjax.train.loop import Settings, fit
 from vidjax.train.multitask import over
@@ -113,7 +115,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
     else:
       state, done = jax.jit(make, out_shardings=sharding)(key=init_key), 0
       if config["init"]["workdir"] or config["init"]["weights"]:
-        state = start_from(state, config["init"], sharding, workdir)
+        state = start_from(state, run, sharding, workdir)
     if done < total:
       with MetricsLog(workdir, done, jax.process_index() == 0) as log:
         fit(
@@ -150,7 +152,16 @@ def check_validation_split(run: Run) -> None:
       f"{again if run.data.name.startswith('folder/') else ''} add --config.data.validation_split={min(splits)}"
       f" (accuracy on {run.data.train_split} says nothing about other videos)"
     )
+  run.check_labels(run.data.train_split)
   run.eval_loader(batch_size=run.settings.batch_size)
+  films = run.dataset.films(split)
+  shared = identity.overlap(run.trained_on, run.data.name, films)
+  if shared and jax.process_index() == 0:
+    print(
+      f"warning: {len(shared)} of the {len(films)} videos of split {split!r} are trained on, too (such as {shared[0]}):"
+      " the accuracy on them says nothing about other videos",
+      file=sys.stderr,
+    )
 
 
 def jit_train_step(run: Run, blend: Any, optimizer: Any, prepare: Any, sharding: State, mesh: Mesh) -> Any:
@@ -208,8 +219,13 @@ def claim_folder(workdir: pathlib.Path, run: Run) -> None:
       raise InputError(f"the processes have different data sets {run.data.name}: give all of them the same one")
   if has_checkpoint(workdir):
     check_same(workdir, run.config, run.class_names, run.contents)
-  elif jax.process_index() == 0:
-    write_folder(workdir, run.config, run.class_names, run.contents)
+    before = identity.read(workdir)
+  else:
+    before = identity.read(run.config["init"]["workdir"]) if run.config["init"]["workdir"] else {}
+    if jax.process_index() == 0:
+      write_folder(workdir, run.config, run.class_names, run.contents)
+  if jax.process_index() == 0:
+    identity.write(workdir, identity.join(before or {}, run.trained_on))
 
 
 @contextlib.contextmanager
@@ -236,6 +252,8 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
   """Prints what is trained on what, and the optimizer's groups for the reader to check."""
   size = sum(x.size for x in jax.tree.leaves(params))
   say(f"{run.data.name}: {records} training records, {len(run.class_names)} classes")
+  for note in run.notes:
+    say(note)
   say(f"{size:,} parameters on {mesh.size} {jax.devices()[0].platform} device(s)")
   groups = build(run.config["optimizer"].get("groups", ()))
   counts: dict[str, int] = {}
@@ -258,11 +276,16 @@ def check_init(init: Mapping[str, Any]) -> None:
       raise InputError(f"init.{key}={init[key]} goes with a checkpoint to start from: set {wanted}, or leave it out")
 
 
-def start_from(state: State, init: Mapping[str, Any], sharding: State, workdir: pathlib.Path) -> State:
+def start_from(state: State, run: Run, sharding: State, workdir: pathlib.Path) -> State:
   """A fresh state with the parameters and statistics of another run or checkpoint, those under `init.new` excepted."""
-  variables = {"params": state.params, "batch_stats": state.batch_stats}
+  init, variables = run.config["init"], {"params": state.params, "batch_stats": state.batch_stats}
   if init["workdir"]:
-    variables = transfer(variables, load_variables(init["workdir"], "best")[0], init["new"])
+    source, _ = load_variables(init["workdir"], "best")
+    make = functools.partial(build, run.config["model"])
+    axes = class_axes(lambda count: make(num_classes=count), run.clip_shape, len(run.class_names))
+    source, words = match_classes(source, axes, read_folder(init["workdir"])[1], run.class_names, init["new"])
+    say(f"{init['workdir']}: {words}" if words else f"starting from {init['workdir']}")
+    variables = transfer(variables, source, init["new"])
   else:
     variables, loaded = load_weights(variables, init["weights"], new=init["new"], unused=init["unused"])
     say(f"{init['weights']}: {str(loaded).splitlines()[0]}; {workdir / 'weights_report.txt'}")

@@ -199,11 +199,11 @@ def transfer(variables: Mapping[str, Tree], source: Mapping[str, Tree], new: Seq
   """
 
   def stays_new(path: str) -> bool:
-    return any(_under(path.partition("/")[2], prefix) for prefix in new)
+    return any(under(path.partition("/")[2], prefix) for prefix in new)
 
   ours: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
   theirs: dict[str, Any] = traverse_util.flatten_dict(dict(source), sep="/")
-  idle = [prefix for prefix in new if not any(_under(path.partition("/")[2], prefix) for path in ours)]
+  idle = [prefix for prefix in new if not any(under(path.partition("/")[2], prefix) for path in ours)]
   if idle:
     starts = ", ".join(sorted({path.split("/")[1] for path in ours}))
     raise InputError(f"init.new names {', '.join(idle)}, but no parameter starts so; they start with {starts}")
@@ -238,7 +238,8 @@ def check_shapes(saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str,
     raise InputError(f"{what} does not fit this model: {'; '.join(wrong[:5])}{more}{remedy}")
 
 
-def _under(path: str, prefix: str) -> bool:
+def under(path: str, prefix: str) -> bool:
+  """Whether a path, joined by "/", is that of the prefix or below it."""
   return path == prefix or path.startswith(prefix.rstrip("/") + "/")
 
 
