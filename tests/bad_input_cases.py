@@ -263,7 +263,7 @@ CASES = (
   Case("evaluate: ensemble of other classes", "evaluate --workdir={run} --workdir={copy}",
     ("with 2 classes", "same classes"), other_classes),
   Case("evaluate: data of other classes", "evaluate --workdir={copy}",
-    ("has 2 classes", "others (such as stand, walk)"), other_classes),
+    ("has 2 classes", "does not know 1 of them (such as walk)"), other_classes),
   Case("evaluate: class names of another run", "evaluate --workdir={copy}",
     ("checkpoint of step 3", "classifier/kernel", "class_names.txt in", "put it back"),
     file("run/class_names.txt", "run\nwalk\nstand\n")),

@@ -154,14 +154,6 @@ def check_validation_split(run: Run) -> None:
     )
   run.check_labels(run.data.train_split)
   run.eval_loader(batch_size=run.settings.batch_size)
-  films = run.dataset.films(split)
-  shared = identity.overlap(run.trained_on, run.data.name, films)
-  if shared and jax.process_index() == 0:
-    print(
-      f"warning: {len(shared)} of the {len(films)} videos of split {split!r} are trained on, too (such as {shared[0]}):"
-      " the accuracy on them says nothing about other videos",
-      file=sys.stderr,
-    )
 
 
 def jit_train_step(run: Run, blend: Any, optimizer: Any, prepare: Any, sharding: State, mesh: Mesh) -> Any:
@@ -207,7 +199,7 @@ def show_batch(
 
 
 def claim_folder(workdir: pathlib.Path, run: Run) -> None:
-  """Writes what `open_run` needs into a new folder.
+  """Writes what `open_run` needs into a new folder, and what is trained on into any; warns of what is judged on, too.
 
   Raises InputError where another config was trained in it, the data set has changed since, or the processes have
   different ones.
@@ -224,8 +216,17 @@ def claim_folder(workdir: pathlib.Path, run: Run) -> None:
     before = identity.read(run.config["init"]["workdir"]) if run.config["init"]["workdir"] else {}
     if jax.process_index() == 0:
       write_folder(workdir, run.config, run.class_names, run.contents)
+  trained = identity.join(before or {}, run.trained_on)
+  split, films = run.data.validation_split, run.dataset.films(run.data.validation_split)
+  shared = identity.overlap(trained, run.data.name, films)
   if jax.process_index() == 0:
-    identity.write(workdir, identity.join(before or {}, run.trained_on))
+    identity.write(workdir, trained)
+    if shared:
+      print(
+        f"warning: {len(shared)} of the {len(films)} videos of split {split!r} are trained on, too (such as"
+        f" {shared[0]}): the accuracy on them says nothing about other videos",
+        file=sys.stderr,
+      )
 
 
 @contextlib.contextmanager
@@ -283,7 +284,8 @@ def start_from(state: State, run: Run, sharding: State, workdir: pathlib.Path) -
     source, _ = load_variables(init["workdir"], "best")
     make = functools.partial(build, run.config["model"])
     axes = class_axes(lambda count: make(num_classes=count), run.clip_shape, len(run.class_names))
-    source, words = match_classes(source, axes, read_folder(init["workdir"])[1], run.class_names, init["new"])
+    there = read_folder(pathlib.Path(init["workdir"]))[1]
+    source, words = match_classes(source, axes, there, run.class_names, init["new"])
     say(f"{init['workdir']}: {words}" if words else f"starting from {init['workdir']}")
     variables = transfer(variables, source, init["new"])
   else:
