@@ -173,7 +173,7 @@ def _examples(
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
   """Reads the films in their order; yields (split, example) of every clip and fills the report."""
   columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
-  divider = Divider(fractions)
+  divider = Divider(((film.label, film.group) for film in films), fractions)
   with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
 
     def show(reason: str) -> None:
@@ -189,6 +189,7 @@ def _examples(
         reason = str(error) if isinstance(error, InputError) else f"{film.name} cannot be read ({error.strerror})"
         reason = f"{film.line}: {reason}" if film.line else reason
         report.refused.append(reason)
+        divider.refuse(film.label, film.group)
         show(reason)
       else:
         split = film.split or divider.choose(film.label, film.group)
@@ -253,7 +254,7 @@ def summary(report: Report) -> str:
 
 def _groups(report: Report) -> str:
   if len(report.kept) == len({entry["group"] for entry in report.kept}):
-    return "groups: none found, so each file was divided by itself (see --group)"
+    return "groups: none found, so each file counts by itself (see --group)"
   return f"groups: {', '.join(f'{count} in {split}' for split, count in report.groups.items())}"
 
 

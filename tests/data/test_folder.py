@@ -42,7 +42,7 @@ def test_class_folders_are_walked_in_an_order_of_their_own(tmp_path):
 
 
 def choices(total: int, fractions=None) -> list[str]:
-  divider = splits.Divider(fractions)
+  divider = splits.Divider([("walk", str(number)) for number in range(total)], fractions)
   return [divider.choose("walk", str(number)) for number in range(total)]
 
 

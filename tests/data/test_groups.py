@@ -4,6 +4,8 @@ import pathlib
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vidjax.data import groups
 from vidjax.data.folder import find_films
@@ -45,7 +47,7 @@ def tree(root: pathlib.Path, *files: str) -> pathlib.Path:
 
 
 def divide(found) -> dict[str, str]:
-  divider = Divider()
+  divider = Divider((film.label, film.group) for film in found.films)
   return {film.name: divider.choose(film.label, film.group) for film in found.films}
 
 
@@ -67,6 +69,26 @@ def test_a_group_may_run_through_several_classes(tmp_path):
   for person in range(5):
     assert len({split for name, split in splits.items() if f"person{person}" in name}) == 1
   assert {split for name, split in splits.items() if name.startswith("walk")} == {"train", "validation"}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("123456")), min_size=1, max_size=40))
+def test_no_group_is_divided_and_train_has_every_class(videos):
+  videos.sort()
+  divider = Divider(videos)
+  chosen = [(label, group, divider.choose(label, group)) for label, group in videos]
+  assert len({(group, split) for _, group, split in chosen}) == len({group for _, group in videos})
+  assert {label for label, _, split in chosen if split == "train"} == {label for label, _ in videos}
+  for label in {label for label, _ in videos}:
+    others = {group for name, group in videos if name != label}
+    own = {group for name, group in videos if name == label} - others
+    if len(own) > 1:  # groups of its own: there is one for validation, too
+      assert "validation" in {split for name, _, split in chosen if name == label}
+
+
+def test_what_was_kept_for_train_is_replaced_when_it_is_refused():
+  divider = Divider([("walk", "a"), ("walk", "b"), ("walk", "c")])
+  divider.refuse("walk", "a")
+  assert [divider.choose("walk", group) for group in "bc"] == ["train", "validation"]
 
 
 def test_large_groups_do_not_end_in_validation(tmp_path):

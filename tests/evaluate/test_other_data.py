@@ -103,3 +103,17 @@ def test_videos_that_were_trained_on_are_named(world):
   assert warning.startswith("1 of the 2 videos of split 'validation' are ones that ")
   assert "(such as links/renamed.mp4)" in warning
   assert json.loads(result["report"].read_text())["warnings"] == [warning]
+
+
+def test_an_older_run_tells_that_its_data_set_was_prepared_again(world):
+  rows = [f"films/class {k}/{n}.mp4,class {k},{'validation' if n == 3 else 'train'}" for k in (1, 2) for n in range(4)]
+  prepare(world, "older", rows)
+  run = open_run(world / "run", data="folder/older")
+  run.trained_data = "folder/older"
+  (world / "run" / identity.FILE).unlink(missing_ok=True)
+  (world / "run" / "data.json").write_text(json.dumps(run.contents))
+  assert run.overlap("validation") == ""
+  changed = {**run.contents, "train": {"records": 6, "sha256": "other"}}
+  (world / "run" / "data.json").write_text(json.dumps(changed))
+  assert run.overlap("validation").startswith("folder/older was prepared again since ")
+  (world / "run" / "data.json").unlink()

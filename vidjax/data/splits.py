@@ -5,7 +5,7 @@ Videos of one group (clips of one recording, copies of one file) stay in one spl
 
 import collections
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from vidjax.errors import InputError
 
@@ -80,28 +80,50 @@ def check_classes(pairs: Collection[tuple[str, str]], labels: Collection[str], g
 class Divider:
   """Chooses the split of one video after the other.
 
-  The first group of a class goes to train where there is such a split. Each further group goes to a split that has no
-  video of the class, then to the split that is furthest behind its share of the class.
+  One group of each class is kept for train, where there is such a split: as few groups in all as do. Each other group
+  goes to a split that has no video of the class, then to the split that is furthest behind its share of the class.
 
   Attributes:
     splits: split of every group so far.
   """
 
-  def __init__(self, fractions: Mapping[str, float] | None = None):
+  def __init__(self, videos: Iterable[tuple[str, str]], fractions: Mapping[str, float] | None = None):
+    """Args: label and group of all videos that will come, and the shares of the splits."""
     self._fractions = fractions or DEFAULT_FRACTIONS
     self._counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    self._coming: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for label, group in videos:
+      self._coming[label][group] += 1
     self.splits: dict[str, str] = {}
+    self._kept = self._keep_for_train()
 
   def choose(self, label: str, group: str) -> str:
     """The split of a class's next video."""
     counts = self._counts[label]
     if group not in self.splits:
       total = counts.total() + 1
+      served = not self._kept.isdisjoint(self._coming[label])
 
-      def lag(split: str) -> tuple[bool, bool, float]:
-        empty = counts[split] == 0
-        return empty, empty and split == "train", self._fractions[split] * total - counts[split]
+      def lag(split: str) -> tuple[bool, float]:
+        empty = counts[split] == 0 and not (split == "train" and served)
+        return empty, self._fractions[split] * total - counts[split]
 
-      self.splits[group] = max(self._fractions, key=lag)
+      self.splits[group] = "train" if group in self._kept else max(self._fractions, key=lag)
     counts[self.splits[group]] += 1
     return self.splits[group]
+
+  def refuse(self, label: str, group: str) -> None:
+    """Tells that a video will not come after all."""
+    self._coming[label][group] -= 1
+    if not self._coming[label][group]:
+      del self._coming[label][group]
+      self._kept = self._keep_for_train() if group in self._kept else self._kept
+
+  def _keep_for_train(self) -> set[str]:
+    """Groups that have a video of every class; of a class with several the largest."""
+    kept = {group for group, split in self.splits.items() if split == "train"}
+    for groups in sorted(self._coming.values(), key=len) if "train" in self._fractions else ():
+      free = [group for group, _ in groups.most_common() if group not in self.splits]
+      if free and not kept & set(groups):
+        kept.add(free[0])
+    return kept
