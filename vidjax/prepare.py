@@ -88,7 +88,7 @@ def prepare_folder(
   *,
   fractions: Mapping[str, float] | None = None,
   group: str | None = None,
-  class_names: Sequence[str] | None = None,
+  class_names: Mapping[str, str] | None = None,
   storage: Storage | None = None,
   workers: int = 2,
   overwrite: bool = False,
@@ -101,7 +101,7 @@ def prepare_folder(
     data_dir: where prepared data sets lie.
     fractions: share of every split, see `find_films`, as the next two.
     group: a regular expression that finds the group in a file's name.
-    class_names: the classes in their order.
+    class_names: the classes in their order, number -> name.
     storage: how films are stored.
     workers: number of files decoded at once; the frames of each are held in memory as JPEG, some 10 KB a frame.
     overwrite: replace a data set of that name.

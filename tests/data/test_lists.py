@@ -158,11 +158,13 @@ def test_numbers_sort_as_numbers_and_a_file_gives_the_order(root):
   (root / "list.csv").write_text("".join(f"{n}.mp4,{n}\n" for n in range(12)))
   assert find_films(root / "list.csv", {"train": 1.0}).class_names == [str(n) for n in range(12)]
   names = [f"class {n}" for n in range(12)]
-  found = find_films(root / "list.csv", {"train": 1.0}, class_names=names)
+  found = find_films(root / "list.csv", {"train": 1.0}, class_names=classes.numbered(names))
   assert found.class_names == names
   assert {film.label: film.name for film in found.films}["class 10"] == "10.mp4"
-  with pytest.raises(InputError, match=r"label '11', which is not in --classes \(nor a number under 11\)"):
-    find_films(root / "list.csv", {"train": 1.0}, class_names=names[:11])
+  with pytest.raises(InputError, match=r"label '11', which is no name in --classes and no number from 0 to 10"):
+    find_films(root / "list.csv", {"train": 1.0}, class_names=classes.numbered(names[:11]))
+  from_one = find_films(root / "list.csv", {"train": 1.0}, class_names=classes.numbered(["zero", *names], 0))
+  assert {film.label: film.name for film in from_one.films}["class 9"] == "10.mp4"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,8 @@ def test_numbers_sort_as_numbers_and_a_file_gives_the_order(root):
 )
 def test_files_of_class_names(tmp_path, name, text):
   (tmp_path / name).write_text(text)
-  assert classes.read(tmp_path / name) == ["walk", "run"]
+  first = 1 if name == "classInd.txt" else 0
+  assert classes.read(tmp_path / name) == {str(first): "walk", str(first + 1): "run"}
 
 
 @pytest.mark.parametrize(
@@ -196,3 +199,12 @@ def test_files_that_name_no_classes(tmp_path, name, text, message):
     classes.read(tmp_path / name)
   with pytest.raises(InputError, match=r"gone.txt cannot be read"):
     classes.read(tmp_path / "gone.txt")
+
+
+def test_ucf101s_own_files(tmp_path):
+  (tmp_path / "classInd.txt").write_text("1 Archery\n2 Run\n")
+  (tmp_path / "trainlist01.txt").write_text("Run/v_Run_g08_c01.avi 2\nArchery/v_Archery_g08_c01.avi 1\n")
+  names = classes.read(tmp_path / "classInd.txt")
+  found = find_films(tmp_path / "trainlist01.txt", {"train": 1.0}, class_names=names)
+  assert [(film.name.split("/")[0], film.label) for film in found.films] == [("Archery", "Archery"), ("Run", "Run")]
+  assert found.class_names == ["Archery", "Run"]

@@ -46,7 +46,7 @@ def test_folders_that_look_like_splits_are_refused_unless_named_as_classes(tmp_p
   root = small(tmp_path, *(f"{top}/{label}/{top}.avi" for top in ("part1", "part2") for label in ("run", "walk")))
   with pytest.raises(InputError, match=r"part1, part2 of .* hold the same sub-folders \(run, walk\), as splits do"):
     find_films(root)
-  assert find_films(root, class_names=["part2", "part1"]).class_names == ["part2", "part1"]
+  assert find_films(root, class_names={"0": "part2", "1": "part1"}).class_names == ["part2", "part1"]
 
 
 def test_only_train_needs_every_class():

@@ -3,7 +3,7 @@
 import json
 import pathlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from vidjax.errors import InputError
 
@@ -15,11 +15,11 @@ def order(labels: Collection[str]) -> list[str]:
   return sorted(set(labels))
 
 
-def read(path: pathlib.Path) -> list[str]:
-  """The class names of a file, in its order.
+def read(path: pathlib.Path) -> dict[str, str]:
+  """The classes of a file in its order: number, as a label may give it -> name.
 
-  One name a line, or all lines as "NUMBER NAME" with numbers from 0 or 1 on (UCF101's classInd.txt); or JSON, a list of
-  names or a mapping of names to numbers (Something-Something's labels).
+  One name a line, numbered from 0 on, or all lines as "NUMBER NAME" with numbers from 0 or 1 on (UCF101's
+  classInd.txt); or JSON, a list of names or a mapping of names to numbers (Something-Something's labels).
 
   Raises:
     InputError: no such file, nothing in it, numbers with gaps, or a name twice.
@@ -29,32 +29,39 @@ def read(path: pathlib.Path) -> list[str]:
   except (OSError, UnicodeDecodeError) as error:
     reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
     raise InputError(f"--classes={path} cannot be read ({reason}): name a file with one class name a line") from error
-  names = _from_json(path, text) if path.suffix.lower() == ".json" else _from_lines(text)
+  found = _from_json(path, text) if path.suffix.lower() == ".json" else _from_lines(text)
+  names = list(found.values())
   twice = sorted({name for name in names if names.count(name) > 1})
   if not names or twice:
     raise InputError(f"--classes={path} {f'names {twice[0]!r} twice' if twice else 'holds no class name'}")
-  return names
+  return found
 
 
-def _from_lines(text: str) -> list[str]:
+def numbered(names: Sequence[str], first: int = 0) -> dict[str, str]:
+  """Names by their numbers."""
+  return {str(number): name for number, name in enumerate(names, first)}
+
+
+def _from_lines(text: str) -> dict[str, str]:
   lines = [line.strip() for line in text.splitlines() if line.strip()]
-  numbered = [re.fullmatch(r"(\d+)[\s,;]+(\S.*)", line) for line in lines]
-  numbers = [int(match[1]) for match in numbered if match]
-  if numbers in (list(range(len(lines))), list(range(1, len(lines) + 1))):
-    return [match[2] for match in numbered if match]
-  return lines
+  matches = [match for line in lines if (match := re.fullmatch(r"(\d+)[\s,;]+(\S.*)", line))]
+  numbers = [int(match[1]) for match in matches]
+  for first in (0, 1):
+    if matches and numbers == list(range(first, first + len(lines))):
+      return numbered([match[2] for match in matches], first)
+  return numbered(lines)
 
 
-def _from_json(path: pathlib.Path, text: str) -> list[str]:
+def _from_json(path: pathlib.Path, text: str) -> dict[str, str]:
   try:
     found = json.loads(text)
     if isinstance(found, dict):
-      numbers = {int(number): name for name, number in found.items()}
-      if sorted(numbers) != list(range(len(found))):
+      names = {int(number): name for name, number in found.items()}
+      if sorted(names) != list(range(len(found))):
         raise ValueError("the numbers must run from 0 on without a gap")
-      return [numbers[number] for number in range(len(found))]
+      return numbered([names[number] for number in range(len(found))])
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
       raise ValueError("neither a list of names nor a mapping of names to numbers")
-    return found
+    return numbered(found)
   except (ValueError, TypeError) as error:
     raise InputError(f"--classes={path}: {error}") from error

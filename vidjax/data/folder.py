@@ -72,7 +72,7 @@ def find_films(
   fractions: Mapping[str, float] | None = None,
   *,
   group: str | None = None,
-  class_names: Sequence[str] | None = None,
+  class_names: Mapping[str, str] | None = None,
   readable: Callable[[pathlib.Path], bool] = lambda path: True,
 ) -> Found:
   """All films of a folder or of lists.
@@ -81,7 +81,7 @@ def find_films(
     videos: a folder, or one list or more (.csv, .tsv, .txt, .json, .jsonl).
     fractions: share of every split, for videos that come without; see `vidjax.data.splits.Divider`.
     group: a regular expression that finds the group in a file's name, see `vidjax.data.groups.group_of`.
-    class_names: the classes in their order; labels that are whole numbers are numbers of these.
+    class_names: the classes in their order, number -> name, see `vidjax.data.classes.read`; labels may be either.
     readable: whether a file is a video. It is asked about files with the same bytes in two classes only.
 
   Raises:
@@ -96,7 +96,7 @@ def find_films(
   if not films:
     raise InputError(f"{where} names no video")
   _check_labels(films)
-  if class_names and not {film.label for film in films} - {""} <= set(class_names):
+  if class_names and not {film.label for film in films} - {""} <= set(class_names.values()):
     films = [dataclasses.replace(film, label=_numbered(film, class_names)) for film in films]
   films = _find_copies(sorted(films, key=lambda film: (film.label, _hash(film.name))), readable)
   films = _group(films, pattern)
@@ -105,7 +105,7 @@ def find_films(
   warnings = _check_splits(films, fractions, where)
   if not any(film.split for film in films) and not pattern:
     warnings += _warn_of_cuts(films)
-  names = list(class_names or classes.order({film.label for film in films} - {""}))
+  names = list((class_names or {}).values()) or classes.order({film.label for film in films} - {""})
   if not names:
     raise InputError(
       f"{where} gives no video a label: name the classes of the run that will score them in --classes=FILE"
@@ -114,7 +114,7 @@ def find_films(
 
 
 def _collect(
-  paths: Sequence[pathlib.Path], class_names: Sequence[str] | None
+  paths: Sequence[pathlib.Path], class_names: Mapping[str, str] | None
 ) -> tuple[list[Film], list[str], list[str]]:
   """Films, stray files and notes."""
   films: list[Film] = []
@@ -123,7 +123,7 @@ def _collect(
     if path.is_dir() and len(paths) > 1:
       raise InputError(f"{path} is a folder: give one folder, or several lists")
     if path.is_dir():
-      return list(_in_folder(path, set(class_names or ()))), _stray_files(path), []
+      return list(_in_folder(path, set((class_names or {}).values()))), _stray_files(path), []
     if not path.is_file():
       raise InputError(f"{path} does not exist: pass --videos=FOLDER, or a list ({', '.join(lists.ENDINGS)})")
     if path.suffix.lower() not in lists.ENDINGS:
@@ -251,15 +251,15 @@ def _check_labels(films: Sequence[Film]) -> None:
     raise InputError(f"{bare[0]} has no label, and other videos of the split test have: give all of them one, or none")
 
 
-def _numbered(film: Film, class_names: Sequence[str]) -> str:
+def _numbered(film: Film, class_names: Mapping[str, str]) -> str:
   """The class name of a film whose label is its number."""
-  if not film.label or film.label in class_names:
-    return film.label
-  if film.label.isdecimal() and int(film.label) < len(class_names):
-    return class_names[int(film.label)]
-  raise InputError(
-    f"{film} has the label {film.label!r}, which is not in --classes (nor a number under {len(class_names)})"
-  )
+  label = class_names.get(film.label, film.label)
+  if label and label not in class_names.values():
+    first, *_, last = [*class_names, *class_names]
+    raise InputError(
+      f"{film} has the label {label!r}, which is no name in --classes and no number from {first} to {last}"
+    )
+  return label
 
 
 def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]) -> list[Film]:
