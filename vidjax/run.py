@@ -404,15 +404,20 @@ def open_run(
   return run
 
 
-def write_folder(
-  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], contents: Contents | None = None
-) -> None:
-  """Writes `config.json`, `class_names.txt` and, where the contents of the data set are given, `data.json`."""
+def make_folder(workdir: pathlib.Path) -> None:
+  """Makes a run's folder; raises InputError where there can be none."""
   if workdir.is_file():
     raise InputError(f"{workdir} is a file: choose another --workdir")
   if set("[\\") & set(str(workdir.absolute())):  # it takes them for a pattern and finds nothing
     raise InputError(f"{workdir}: Orbax cannot read from a path with '[' or a backslash: choose another --workdir")
   workdir.mkdir(parents=True, exist_ok=True)
+
+
+def write_folder(
+  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], contents: Contents | None = None
+) -> None:
+  """Writes `config.json`, `class_names.txt` and, where the contents of the data set are given, `data.json`."""
+  make_folder(workdir)
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
   if contents:
     (workdir / "data.json").write_text(json.dumps(contents) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -204,8 +205,29 @@ def test_other_number_of_devices_same_numbers(uninterrupted, train, tmp_path):
   assert {k: after[k] for k in ("top1", "top5", "mean_class")} == {k: before[k] for k in ("top1", "top5", "mean_class")}
 
 
-def test_two_runs_in_one_folder_are_refused(uninterrupted, train):
-  with (uninterrupted / ".lock").open("w") as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    output = train(uninterrupted, *FULL, code=2)
-  assert f"{uninterrupted} is in use by another run" in output.splitlines()[-1]
+def test_two_runs_in_one_folder_are_refused_before_anything_is_written(uninterrupted, train, tmp_path):
+  for workdir in (uninterrupted, tmp_path / "new"):
+    workdir.mkdir(exist_ok=True)
+    before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+    with (workdir / ".lock").open("w") as lock:
+      fcntl.flock(lock, fcntl.LOCK_EX)
+      output = train(workdir, *FULL, "--config.seed=1", code=2)
+    assert f"{workdir} is in use by another run" in output.splitlines()[-1]
+    after = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert after == {path: content for path, content in before.items() if path.name != ".lock"}
+
+
+def test_a_validation_that_a_signal_cut_off_is_made_up_for(uninterrupted, train, tmp_path):
+  """As SIGTERM at a validation step leaves a run: the checkpoint there, without its metrics."""
+  workdir = tmp_path / "run"
+  shutil.copytree(uninterrupted, workdir)
+  shutil.rmtree(workdir / "evaluation")
+  shutil.rmtree(workdir / "checkpoints" / "8" / "metrics")
+  lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
+  assert "validation/top1" in lines[-1]
+  (workdir / "metrics.jsonl").write_text("".join(lines[:-1]))
+  assert "epoch 2  validation" in train(workdir, *FULL)
+  assert_same_run(workdir, uninterrupted)
+  judged = [(run / "checkpoints" / "8" / "metrics" / "metrics").read_text() for run in (workdir, uninterrupted)]
+  assert json.loads(judged[0]) == json.loads(judged[1])
+  assert (workdir / "evaluation" / "validation.json").exists()

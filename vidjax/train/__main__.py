@@ -33,11 +33,11 @@ from vidjax.evaluate.__main__ import Options
 from vidjax.evaluate.__main__ import evaluate as evaluate_runs
 from vidjax.evaluate.metrics import summarize
 from vidjax.evaluate.views import make_scorer, score_split
-from vidjax.run import Run, check_same, open_run, read_folder, write_folder
+from vidjax.run import Run, check_same, make_folder, read_folder, write_folder
 from vidjax.train.checkpoint import Checkpoints, has_checkpoint, load_variables, transfer
 from vidjax.train.class_rows import class_axes, match_classes
 from vidjax.train.log import MetricsLog
-from vidjax.train.loop import Settings, fit
+from vidjax.train.loop import fit
 from vidjax.train.multitask import over
 from vidjax.train.optimizer import multipliers
 from vidjax.train.sharding import batch_sharding, check_batch_size, make_mesh, state_sharding
@@ -62,8 +62,7 @@ def main(argv: list[str]) -> None:
   join_processes(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
   config = read_config(CONFIG.value)
   workdir = pathlib.Path(WORKDIR.value)
-  settings = train(config, workdir)
-  report(workdir, settings, Options(skip_damaged=config["data"].get("skip_damaged", False)))
+  train(config, workdir)
   say(f"done in {time.monotonic() - started:.0f} s: {workdir}")
 
 
@@ -80,8 +79,11 @@ def join_processes(coordinator: str | None, count: int | None, number: int | Non
   jax.distributed.initialize(coordinator, count, number)
 
 
-def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
-  """Builds everything a config describes and trains it, from the last checkpoint in `workdir` where there is one."""
+def train(config: Mapping[str, Any], workdir: pathlib.Path) -> None:
+  """Builds everything a config describes, trains it, and evaluates the best checkpoint.
+
+  Training begins at the last checkpoint in `workdir` where there is one.
+  """
   run = Run(config)
   settings = run.settings
   mesh = make_mesh(settings.devices)
@@ -105,34 +107,34 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> Settings:
   sharding = state_sharding(abstract, mesh, settings.fsdp)
   layout = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, sharding)
   train_step = jit_train_step(run, blend, optimizer, prepare, sharding, mesh)
-  claim_folder(workdir, run)
-  describe(run, abstract.params, len(loader.source), mesh)
-
-  with sole_user(workdir), contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
-    if checkpoints.latest_step is not None:
-      state, done = checkpoints.restore(layout)
-      say(f"{workdir} goes on after step {done} of {total}" if done < total else f"{workdir} is finished")
-    else:
-      state, done = jax.jit(make, out_shardings=sharding)(key=init_key), 0
-      if config["init"]["workdir"] or config["init"]["weights"]:
-        state = start_from(state, run, sharding, workdir)
-    if done < total:
-      with MetricsLog(workdir, done, jax.process_index() == 0) as log:
-        fit(
-          state,
-          train_step,
-          loader,
-          settings,
-          key=train_key,
-          mesh=mesh,
-          checkpoints=checkpoints,
-          log=log,
-          config=config,
-          schedule=schedule,
-          evaluate=make_validation(run, mesh),
-          show_batch=None if done else functools.partial(show_batch, workdir, run, prepare, train_key),
-        )
-  return settings
+  with sole_user(workdir):
+    claim_folder(workdir, run)
+    describe(run, abstract.params, len(loader.source), mesh)
+    with contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
+      if checkpoints.latest_step is not None:
+        state, done = checkpoints.restore(layout)
+        say(f"{workdir} goes on after step {done} of {total}" if done < total else f"{workdir} is finished")
+      else:
+        state, done = jax.jit(make, out_shardings=sharding)(key=init_key), 0
+        if config["init"]["workdir"] or config["init"]["weights"]:
+          state = start_from(state, run, sharding, workdir)
+      if done < total or not checkpoints.judged(done):
+        with MetricsLog(workdir, done, jax.process_index() == 0) as log:
+          fit(
+            state,
+            train_step,
+            loader,
+            settings,
+            key=train_key,
+            mesh=mesh,
+            checkpoints=checkpoints,
+            log=log,
+            config=config,
+            schedule=schedule,
+            evaluate=make_validation(run, mesh),
+            show_batch=None if done else functools.partial(show_batch, workdir, run, prepare, train_key),
+          )
+    report(workdir, run, mesh)
 
 
 def count_steps(epochs: float, batches_per_epoch: int) -> int:
@@ -231,10 +233,14 @@ def claim_folder(workdir: pathlib.Path, run: Run) -> None:
 
 @contextlib.contextmanager
 def sole_user(workdir: pathlib.Path) -> Iterator[None]:
-  """Raises InputError while another run trains in the same folder; the lock ends with its process in any case."""
+  """Makes the folder and holds it; raises InputError while another run trains in it.
+
+  The lock ends with its process in any case.
+  """
   if jax.process_index() > 0:
     yield
     return
+  make_folder(workdir)
   with (workdir / ".lock").open("w") as lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -300,14 +306,16 @@ def start_from(state: State, run: Run, sharding: State, workdir: pathlib.Path) -
   return dataclasses.replace(state, ema=jax.tree.map(jnp.copy, average))  # the train step donates either for itself
 
 
-def report(workdir: pathlib.Path, settings: Settings, options: Options) -> None:
+def report(workdir: pathlib.Path, run: Run, mesh: Mesh) -> None:
   """Evaluates the best checkpoint on the validation split and writes `workdir/evaluation`, unless that is done."""
-  run = open_run(workdir, "best")
+  run.workdir = workdir
+  run.variables, run.step = load_variables(workdir, "best")
   path = workdir / "evaluation" / f"{run.data.validation_split}.json"
   with contextlib.suppress(FileNotFoundError, ValueError):  # damaged, as by a full disk: written again
     if json.loads(path.read_text())["step"] == run.step:
       return
-  summary = evaluate_runs([run], options, make_mesh(settings.devices), shlex.join(sys.orig_argv), progress=False)
+  options = Options(skip_damaged=run.data.skip_damaged)
+  summary = evaluate_runs([run], options, mesh, shlex.join(sys.orig_argv), progress=False)
   say(f"best checkpoint (step {run.step}): top-1 {summary['top1']:.2%}, top-5 {summary['top5']:.2%}; {path}")
 
 

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import traverse_util
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
 from vidjax.errors import InputError
@@ -78,6 +79,22 @@ class Checkpoints:
         ),
         metrics=None if metrics is None else {METRIC: float(metrics[METRIC])},
       )
+
+  def judged(self, step: int) -> bool:
+    """Whether a checkpoint has its validation metrics."""
+    return self._manager.metrics(step) is not None
+
+  def judge(self, step: int, metrics: Mapping[str, float]) -> None:
+    """Adds the validation metrics of a checkpoint that was saved without them, whole or not at all."""
+    if jax.process_index() == 0:
+      partial = pathlib.Path(self._manager.directory) / str(step) / ".metrics"
+      shutil.rmtree(partial, ignore_errors=True)
+      partial.mkdir()
+      (partial / "metrics").write_text(json.dumps({METRIC: float(metrics[METRIC])}))
+      partial.rename(partial.with_name("metrics"))
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices(f"judged {step}")
+    self._manager.reload()
 
   def restore(self, abstract: State) -> tuple[State, int]:
     """The newest state, laid out as the shapes and shardings of `abstract` say, and the next batch's number.

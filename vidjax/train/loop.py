@@ -82,6 +82,11 @@ class Settings:
     if self.ema_decay is not None and not 0 < self.ema_decay < 1:
       raise ConfigError(f"train.ema_decay={self.ema_decay}: must lie between 0 and 1, or be None")
 
+  def validates(self, step: int, batches_per_epoch: int) -> bool:
+    """Whether the state after a step is validated: those of `evaluate_every` and the last."""
+    every = max(round(self.evaluate_every * batches_per_epoch), 1)
+    return step % every == 0 or step == round(self.epochs * batches_per_epoch)
+
 
 def fit(
   state: State,
@@ -99,6 +104,8 @@ def fit(
   show_batch: Callable[[Batch, Mapping[str, np.ndarray]], None] | None = None,
 ) -> State:
   """Trains from the step of `state` to the last one.
+
+  A run that was stopped when its state was due for validation is validated first.
 
   Args:
     state: fresh or restored; its arrays are donated to the train step.
@@ -118,7 +125,6 @@ def fit(
     TrainingStopped: after SIGTERM, once the state is saved; or at a loss that is not finite, with nothing saved since.
   """
   start, total = int(state.step), round(settings.epochs * loader.batches_per_epoch)
-  evaluate_every = max(round(settings.evaluate_every * loader.batches_per_epoch), 1)
   chief = jax.process_index() == 0
   pending: tuple[int, Mapping[str, jax.Array], np.ndarray] | None = None
   numbers: dict[str, float] = {}
@@ -127,6 +133,16 @@ def fit(
     Progress(total, start, chief) as progress,
     contextlib.closing(loader.batches(start)) as batches,
   ):
+
+    def judge(step: int) -> Mapping[str, float]:
+      validation = evaluate(state)
+      log.write(step, {f"validation/{name}": float(value) for name, value in validation.items()})
+      shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
+      progress.say(f"epoch {step / loader.batches_per_epoch:.4g}  validation  {shown}")
+      return validation
+
+    if start and settings.validates(start, loader.batches_per_epoch) and not checkpoints.judged(start):
+      checkpoints.judge(start, judge(start))
     waited, since, since_step = 0.0, time.perf_counter(), start
     for step in range(start + 1, total + 1):
       before = time.perf_counter()
@@ -141,7 +157,7 @@ def fit(
       pending = (step, metrics, host["index"])
 
       stop = terminated(step)
-      validate = step % evaluate_every == 0 or step == total
+      validate = settings.validates(step, loader.batches_per_epoch)
       checkpoint = validate or stop or (settings.checkpoint_every and step % settings.checkpoint_every == 0)
       if step % settings.log_every == 0 or step == total or step == start + 1 or checkpoint:
         numbers = _read(*pending)
@@ -165,15 +181,12 @@ def fit(
       validation = None
       if validate and not stop:
         try:
-          validation = evaluate(state)
+          validation = judge(step)
         except InputError:  # a record that cannot be read costs no step
           if jax.process_count() == 1:  # several save together, and the others still evaluate
             checkpoints.save(state, step, config, None)
             checkpoints.close()
           raise
-        log.write(step, {f"validation/{name}": float(value) for name, value in validation.items()})
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
-        progress.say(f"epoch {step / loader.batches_per_epoch:.4g}  validation  {shown}")
       if checkpoint:
         checkpoints.save(state, step, config, validation)
         waited, since, since_step = 0.0, time.perf_counter(), step
