@@ -16,6 +16,7 @@ from flax import traverse_util
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
+from vidjax import digests
 from vidjax.errors import InputError
 from vidjax.types import State, Tree
 
@@ -34,6 +35,7 @@ class Checkpoints:
     def metric(metrics: Mapping[str, float]) -> float:
       return metrics[METRIC]
 
+    self._saving: int | None = None
     keep = checkpoint_managers.AnyPreservationPolicy(
       [
         checkpoint_managers.LatestN(1),
@@ -42,7 +44,11 @@ class Checkpoints:
     )
     self._manager = ocp.CheckpointManager(
       _folder(workdir),
-      options=ocp.CheckpointManagerOptions(best_fn=metric, preservation_policy=keep),
+      options=ocp.CheckpointManagerOptions(
+        best_fn=metric,
+        preservation_policy=keep,
+        async_options=ocp.options.AsyncOptions(post_finalization_callback=self._digest),
+      ),
       item_handlers={
         "state": ocp.StandardCheckpointHandler(),
         "data": ocp.JsonCheckpointHandler(),
@@ -70,6 +76,8 @@ class Checkpoints:
     if free < needed:
       raise _full(self._manager.directory, f"{free / 1e6:.2f} MB are free, {needed / 1e6:.2f} needed")
     with _writing(self._manager.directory):
+      self._manager.wait_until_finished()  # before the next step has its name noted
+      self._saving = step
       self._manager.save(
         step,
         args=ocp.args.Composite(
@@ -79,6 +87,13 @@ class Checkpoints:
         ),
         metrics=None if metrics is None else {METRIC: float(metrics[METRIC])},
       )
+
+  def _digest(self) -> None:
+    """Stores the digests of a checkpoint that is written but has not its final name; Orbax calls it in its thread."""
+    if jax.process_index() > 0:
+      return
+    (folder,) = pathlib.Path(self._manager.directory).glob(f"{self._saving}.orbax-checkpoint-tmp*")
+    digests.write(folder, digests.of_files(folder, _files(folder)))
 
   def judged(self, step: int) -> bool:
     """Whether a checkpoint has its validation metrics."""
@@ -92,6 +107,7 @@ class Checkpoints:
       partial.mkdir()
       (partial / "metrics").write_text(json.dumps({METRIC: float(metrics[METRIC])}))
       partial.rename(partial.with_name("metrics"))
+      digests.write(partial.parent, digests.of_files(partial.parent, _files(partial.parent)))
     if jax.process_count() > 1:
       multihost_utils.sync_global_devices(f"judged {step}")
     self._manager.reload()
@@ -106,6 +122,7 @@ class Checkpoints:
     if step is None:
       raise InputError("there is no complete checkpoint to go on from")
     with _reading(self._manager.directory / str(step)):
+      _verify(pathlib.Path(self._manager.directory) / str(step))
       saved = shapes(self._manager.item_metadata(step)["state"].tree)
     check_shapes(saved, shapes(abstract), f"checkpoint {step}")
     with _reading(self._manager.directory / str(step)):
@@ -138,6 +155,7 @@ def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") 
   step = _choose(folder, steps, checkpoint)
   path = folder / str(step) / "state"
   with _reading(path.parent), ocp.PyTreeCheckpointer() as reader:
+    _verify(path.parent)
     saved = reader.metadata(path).item_metadata.tree
     roots = ("ema",) if saved.get("ema") else ("params", "batch_stats")
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), {root: saved[root] for root in roots})
@@ -158,6 +176,23 @@ def has_checkpoint(workdir: str | pathlib.Path) -> bool:
 
 def _complete(folder: pathlib.Path) -> list[int]:
   return sorted(int(p.name) for p in folder.glob("*") if p.name.isdecimal() and (p / "_CHECKPOINT_METADATA").exists())
+
+
+def _files(folder: pathlib.Path) -> list[str]:
+  """The files of a checkpoint, but for the digests and what Orbax writes when all else is there."""
+  marks = ("commit_success.txt", "_CHECKPOINT_METADATA", digests.FILE, f".{digests.FILE}")
+  files = (path for path in folder.rglob("*") if path.is_file() and path.name not in marks)
+  return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
+def _verify(folder: pathlib.Path, name: str | None = None) -> None:
+  """Raises a ValueError where a file of a checkpoint, or the one named, is not as it was written.
+
+  Checkpoints of older versions have no digests, and pass.
+  """
+  found = digests.read(folder)
+  if found is not None:
+    digests.check(folder, found if name is None else {name: found.get(name, "")})
 
 
 @contextlib.contextmanager
@@ -195,6 +230,7 @@ def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -
     scores: dict[int, float] = {}
     for step in (step for step, path in files.items() if path.exists()):
       with _reading(folder / str(step)):
+        _verify(folder / str(step), "metrics/metrics")
         scores[step] = json.loads(files[step].read_text())[METRIC]
     return max(scores, key=lambda step: (scores[step], step)) if scores else steps[-1]
   if not str(checkpoint).isdecimal() or int(checkpoint) not in steps:
