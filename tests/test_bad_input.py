@@ -51,6 +51,7 @@ def write_bad_data(folder: pathlib.Path, damaged: tuple[int, ...] = (), stray: t
   def fill(partial: pathlib.Path) -> None:
     write.write_records(partial, f"folder/{folder.name}", splits, examples(), ["run", "walk", "stand"])
     (partial / "label.labels.txt").write_text("run\nwalk\n")
+    (partial / schema.DIGESTS).unlink()  # as an older version left it
 
   write.fill_folder(folder / write.VERSION, fill)
 

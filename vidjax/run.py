@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidjax import digests
 from vidjax.build import build, locate, nearest
 from vidjax.data import class_words, identity
 from vidjax.data.augment import Flip, TestCrops
@@ -394,7 +395,10 @@ def open_run(
   config["data"] |= {"dir": data_dir} if data_dir is not None else {}
   trained_data = config["data"]["name"]
   config["data"] |= {"name": data} if data is not None else {}
-  run = Run(config, class_names)
+  try:
+    run = Run(config, class_names)
+  except ConfigError as error:
+    raise ConfigError(f"{workdir / 'config.json'}: {error}") from error
   run.workdir, run.trained_data = workdir, trained_data
   run.variables, run.step = load_variables(workdir, checkpoint)
   fresh = jax.eval_shape(lambda: run.network.init(jax.random.key(0), jnp.zeros((1, *run.clip_shape)), False))
@@ -423,6 +427,11 @@ def write_folder(
     (workdir / "data.json").write_text(json.dumps(contents) + "\n", encoding="utf-8")
   partial = workdir / ".config.json"
   partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+  digests.write(
+    workdir,
+    digests.of_files(workdir, ["class_names.txt"])
+    | {"config.json": digests.of_files(workdir, [partial.name])[partial.name]},
+  )
   partial.rename(workdir / "config.json")  # last and at once: a folder with a config is complete
 
 
@@ -431,13 +440,16 @@ def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
   if not (workdir / "config.json").is_file():
     raise InputError(f"{workdir} is not a run's folder (no config.json): name the --workdir of a training run")
   try:
+    digests.check(workdir, digests.read(workdir) or {})
     config = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
     class_names = (workdir / "class_names.txt").read_text(encoding="utf-8").splitlines()
     if not isinstance(config, dict) or not class_names:
       raise ValueError(f"{'class_names.txt' if isinstance(config, dict) else 'config.json'} holds something else")
     return config, class_names
   except (ValueError, FileNotFoundError) as error:
-    raise InputError(f"{workdir} is damaged ({error}): train again in a new --workdir") from error
+    raise InputError(
+      f"{workdir} is damaged ({error}): put the file back as it was, or train again in a new --workdir"
+    ) from error
 
 
 def check_same(
@@ -448,10 +460,11 @@ def check_same(
   old, new = ({"data.stream": "video", **_flat(given)} for given in (before, config))  # older runs could not choose
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(FREE)]
   if names_before != class_names:
-    changed.append("the class names")
+    old, new = old | {"class names": ", ".join(names_before)}, new | {"class names": ", ".join(class_names)}
+    changed.append("class names")
   if changed:
     more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
-    shown = "; ".join(f"{key}: {old.get(key)} there, {new.get(key)} here" for key in changed[:5])
+    shown = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} here" for key in changed[:5])
     raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
   path = workdir / "data.json"
   if not contents or not path.is_file():
@@ -465,6 +478,10 @@ def check_same(
       f"{config['data']['name']} was prepared anew since {workdir} was trained on it (now {contents}, then {then}): "
       f"prepare it as it was, choose another --workdir, or remove {path} to go on regardless"
     )
+
+
+def _told(flat: Mapping[str, Any], key: str) -> str:
+  return str(flat[key]) if key in flat else "not set"
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

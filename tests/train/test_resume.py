@@ -12,7 +12,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from vidjax.train.checkpoint import load_variables
+from vidjax import digests
+from vidjax.errors import InputError
+from vidjax.train.checkpoint import Checkpoints, load_variables
+from vidjax.train.log import MetricsLog
 
 pytestmark = pytest.mark.slow
 
@@ -223,6 +226,9 @@ def test_a_validation_that_a_signal_cut_off_is_made_up_for(uninterrupted, train,
   shutil.copytree(uninterrupted, workdir)
   shutil.rmtree(workdir / "evaluation")
   shutil.rmtree(workdir / "checkpoints" / "8" / "metrics")
+  listed = workdir / "checkpoints" / "8" / digests.FILE
+  kept = {name: digest for name, digest in json.loads(listed.read_text()).items() if name != "metrics/metrics"}
+  listed.write_text(json.dumps(kept))
   lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
   assert "validation/top1" in lines[-1]
   (workdir / "metrics.jsonl").write_text("".join(lines[:-1]))
@@ -231,3 +237,69 @@ def test_a_validation_that_a_signal_cut_off_is_made_up_for(uninterrupted, train,
   judged = [(run / "checkpoints" / "8" / "metrics" / "metrics").read_text() for run in (workdir, uninterrupted)]
   assert json.loads(judged[0]) == json.loads(judged[1])
   assert (workdir / "evaluation" / "validation.json").exists()
+
+
+def test_a_changed_byte_of_a_checkpoint_is_named(uninterrupted, tmp_path):
+  """Each file in turn; what Orbax writes last holds times alone."""
+  folder = tmp_path / "run" / "checkpoints"
+  shutil.copytree(uninterrupted / "checkpoints", folder)
+  files = [path for path in (folder / "8").rglob("*") if path.is_file() and path.stat().st_size]
+  for path in files:
+    if path.name in ("commit_success.txt", "_CHECKPOINT_METADATA"):
+      continue
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 4]))
+    with pytest.raises(InputError, match=r"checkpoints/8 is damaged"):
+      load_variables(tmp_path / "run")
+    path.write_bytes(content)
+  assert load_variables(tmp_path / "run")[1] == 8
+
+
+def test_halves_of_older_checkpoints_are_removed_and_newer_ones_named(uninterrupted, tmp_path):
+  folder = tmp_path / "checkpoints"
+  shutil.copytree(uninterrupted / "checkpoints", folder)
+  shutil.copytree(folder / "8", folder / "4")
+  (folder / "4" / "state" / "_METADATA").unlink()  # a killed run was deleting it
+  assert load_variables(tmp_path, "last")[1] == 8
+  with pytest.raises(InputError, match="has no checkpoint 4"):
+    load_variables(tmp_path, 4)
+  checkpoints = Checkpoints(tmp_path)
+  assert (checkpoints.latest_step, (folder / "4").exists()) == (8, False)
+  checkpoints.close()
+  (folder / "8" / "state" / "_METADATA").unlink()
+  with pytest.raises(InputError, match=r"checkpoints/8 is damaged \(state/_METADATA is missing\)"):
+    load_variables(tmp_path)
+  checkpoints = Checkpoints(tmp_path)
+  assert checkpoints.latest_step == 8
+  checkpoints.close()
+
+
+def test_a_checkpoint_that_vanishes_while_it_is_read_is_chosen_again(uninterrupted, tmp_path, monkeypatch):
+  folder = tmp_path / "checkpoints"
+  shutil.copytree(uninterrupted / "checkpoints", folder)
+  shutil.copytree(folder / "8", folder / "12")
+  check = digests.check
+
+  def vanish(path, found):
+    if path.name == "12":
+      shutil.rmtree(path)
+    check(path, found)
+
+  monkeypatch.setattr(digests, "check", vanish)
+  assert load_variables(tmp_path, "last")[1] == 8
+
+
+def test_permission_is_no_damage(uninterrupted, monkeypatch):
+  def refuse(*_):
+    raise PermissionError(13, "Permission denied")
+
+  monkeypatch.setattr(digests, "check", refuse)
+  with pytest.raises(InputError, match="may not be read: permission denied"):
+    load_variables(uninterrupted, "last")
+
+
+def test_a_log_that_is_no_text_loses_its_damaged_lines_only(tmp_path):
+  (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "loss": 1}\n\xff\xfe{"step": 2}\n{"step": 2, "loss": 3}\n')
+  with MetricsLog(tmp_path, 2):
+    pass
+  assert [line["step"] for line in metrics(tmp_path)] == [1, 2]

@@ -3,6 +3,7 @@
 A data set is a TFDS folder whose records follow `vidjax.data.schema`; synthetic ones are generated on first use.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -10,7 +11,8 @@ import re
 import threading
 from typing import Any
 
-from vidjax.data.schema import DIGESTS, NO_LABEL, DamagedRecord, Record
+from vidjax.data.schema import DESCRIBED, DIGESTS, NO_LABEL, DamagedRecord, Record
+from vidjax.digests import check
 from vidjax.errors import InputError
 
 REPORT = "report.json"
@@ -63,7 +65,14 @@ class Source:
     with self._lock:
       if self._reader is None:
         from array_record.python.array_record_data_source import ArrayRecordDataSource
+        from array_record.python.array_record_module import ArrayRecordReader
 
+        for path, length in self.shards:
+          held = length
+          with contextlib.suppress(RuntimeError, ValueError, OSError):  # damaged: its records tell when they are read
+            held = ArrayRecordReader(path).num_records()
+          if held and held != length:
+            raise ValueError(f"{path} holds {held} records, and the data set's description says {length}")
         self._reader = ArrayRecordDataSource([f"{path}[0:{length}]" for path, length in self.shards])
     return self._reader
 
@@ -157,10 +166,11 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   import tensorflow_datasets as tfds
 
   try:
+    path = folder / DIGESTS
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    check(folder, found.pop(DESCRIBED, {}))  # older data sets have none
     info = tfds.builder_from_directory(folder).info
     features: Any = info.features
-    path = folder / DIGESTS
-    digests = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     splits = {
       split: tuple((str(path), length) for path, length in zip(details.filepaths, details.shard_lengths, strict=True))
       for split, details in info.splits.items()
@@ -175,7 +185,7 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
     raise InputError(f"{gone[0]} is missing: remove {folder} and prepare {name} again")
   lengths = {split: sum(length for _, length in shards) for split, shards in splits.items()}
   report = next((path for path in (folder / REPORT, folder.parent / REPORT) if path.is_file()), None)
-  return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys, digests, report)
+  return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys, found, report)
 
 
 def _missing(name: str, data_dir: str) -> str:

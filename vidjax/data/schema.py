@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 JPEG_QUALITY = 90
 DIGESTS = "digests.json"
 """The file of a data set with the SHA-256 of what every split holds, by which a run knows its data again."""
+DESCRIBED = "/files"
+"""There, beside the splits: the SHA-256 of the files that describe the data set."""
 KINDS = {"video_id": bytes, "label": int, "num_frames": int, "fps": float, "video": bytes, "encoded": bytes}
 KINDS |= {"short_side": int, "flow": bytes, "key_frames": int, "frame_labels": int}
 """What the values of a record are."""

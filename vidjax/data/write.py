@@ -14,6 +14,7 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from vidjax.data import schema
+from vidjax.digests import of_files
 from vidjax.errors import InputError
 
 VERSION = "1.0.0"
@@ -69,7 +70,9 @@ def write_records(
     info.set_splits(SplitDict([one.close() for one in filled.values()]))
     info.write_to_directory(folder)
     digests = {split: one.digest.hexdigest() for split, one in filled.items()}
-    (folder / schema.DIGESTS).write_text(json.dumps(digests) + "\n", encoding="utf-8")
+    described = of_files(folder, sorted(path.name for path in folder.iterdir() if path.suffix in (".json", ".txt")))
+    text = json.dumps({**digests, schema.DESCRIBED: described})
+    (folder / schema.DIGESTS).write_text(text + "\n", encoding="utf-8")
 
 
 class _Files:

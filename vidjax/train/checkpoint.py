@@ -36,6 +36,11 @@ class Checkpoints:
       return metrics[METRIC]
 
     self._saving: int | None = None
+    if jax.process_index() == 0:
+      _clean(_folder(workdir))
+    for step in _complete(_folder(workdir)):
+      with _reading(_folder(workdir) / str(step)):  # Orbax reads the metrics of all, now
+        _metrics(_folder(workdir) / str(step))
     keep = checkpoint_managers.AnyPreservationPolicy(
       [
         checkpoint_managers.LatestN(1),
@@ -59,7 +64,7 @@ class Checkpoints:
   @property
   def latest_step(self) -> int | None:
     """The newest complete checkpoint, None where there is none."""
-    return self._manager.latest_step()
+    return max(_complete(pathlib.Path(self._manager.directory)), default=None)
 
   def save(
     self, state: State, next_batch: int, config: Mapping[str, Any], metrics: Mapping[str, float] | None = None
@@ -118,7 +123,7 @@ class Checkpoints:
     Raises:
       InputError: the checkpoint is of another model or optimizer; names each parameter and both shapes.
     """
-    step = self._manager.latest_step()
+    step = self.latest_step
     if step is None:
       raise InputError("there is no complete checkpoint to go on from")
     with _reading(self._manager.directory / str(step)):
@@ -149,11 +154,21 @@ def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") 
     Host arrays, and the step of the checkpoint.
   """
   folder = _folder(workdir)
-  steps = _complete(folder)
-  if not steps:
-    raise InputError(f"{folder} holds no complete checkpoint: train first, or name another --workdir")
-  step = _choose(folder, steps, checkpoint)
-  path = folder / str(step) / "state"
+  while True:
+    steps = _complete(folder)
+    if not steps:
+      raise InputError(f"{folder} holds no complete checkpoint: train first, or name another --workdir")
+    step = _choose(folder, steps, checkpoint)
+    try:
+      return _load(folder / str(step)), step
+    except InputError:
+      if step in _complete(folder):
+        raise  # else the training that goes on has deleted it: choose again
+
+
+def _load(folder: pathlib.Path) -> Mapping[str, Tree]:
+  """The variables of a checkpoint."""
+  path = folder / "state"
   with _reading(path.parent), ocp.PyTreeCheckpointer() as reader:
     _verify(path.parent)
     saved = reader.metadata(path).item_metadata.tree
@@ -166,7 +181,7 @@ def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") 
     )
     restored: Any = reader.restore(path, args=args)
   variables = restored.get("ema", restored)
-  return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}, step
+  return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 
 def has_checkpoint(workdir: str | pathlib.Path) -> bool:
@@ -175,7 +190,35 @@ def has_checkpoint(workdir: str | pathlib.Path) -> bool:
 
 
 def _complete(folder: pathlib.Path) -> list[int]:
-  return sorted(int(p.name) for p in folder.glob("*") if p.name.isdecimal() and (p / "_CHECKPOINT_METADATA").exists())
+  """The steps of the checkpoints, but for halves: what a run that was killed while deleting left of an older one."""
+  steps = sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+  whole = [step for step in steps if _is_whole(folder / str(step))]
+  return [step for step in steps if step in whole or step > max(whole, default=-1)]  # a newer one is damaged, not half
+
+
+def _is_whole(folder: pathlib.Path) -> bool:
+  """Whether a checkpoint has all its files."""
+  try:
+    names = digests.read(folder) or {"state/_METADATA": "", "state/manifest.ocdbt": ""}
+  except ValueError:
+    names = {}  # damaged, as reading it will tell
+  return all((folder / name).is_file() for name in ("_CHECKPOINT_METADATA", *names))
+
+
+def _clean(folder: pathlib.Path) -> None:
+  """Removes halves."""
+  steps = _complete(folder)
+  for path in folder.glob("*"):
+    if path.name.isdecimal() and int(path.name) not in steps:
+      shutil.rmtree(path)
+
+
+def _metrics(folder: pathlib.Path) -> float | None:
+  """The metric by which a checkpoint is chosen, None where it was not validated."""
+  if not (folder / "metrics" / "metrics").exists():
+    return None
+  _verify(folder, "metrics/metrics")
+  return float(json.loads((folder / "metrics" / "metrics").read_text())[METRIC])
 
 
 def _files(folder: pathlib.Path) -> list[str]:
@@ -200,7 +243,11 @@ def _reading(path: Any) -> Iterator[None]:
   """Turns whatever Orbax and JSON raise on a damaged checkpoint into an error that names it."""
   try:
     yield
-  except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+  except InputError:
+    raise
+  except Exception as error:  # TensorStore raises that very class, too
+    if isinstance(error, PermissionError) or "permission denied" in str(error).lower():
+      raise InputError(f"the checkpoint {path} may not be read: permission denied") from error
     raise InputError(
       f"the checkpoint {path} is damaged ({str(error)[:200]}): remove it to use an earlier one, or train again"
     ) from error
@@ -226,12 +273,11 @@ def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -
   if str(checkpoint) == "last":
     return steps[-1]
   if str(checkpoint) == "best":
-    files = {step: folder / str(step) / "metrics" / "metrics" for step in steps}
     scores: dict[int, float] = {}
-    for step in (step for step, path in files.items() if path.exists()):
+    for step in steps:
       with _reading(folder / str(step)):
-        _verify(folder / str(step), "metrics/metrics")
-        scores[step] = json.loads(files[step].read_text())[METRIC]
+        score = _metrics(folder / str(step))
+      scores |= {} if score is None else {step: score}
     return max(scores, key=lambda step: (scores[step], step)) if scores else steps[-1]
   if not str(checkpoint).isdecimal() or int(checkpoint) not in steps:
     have = ", ".join(map(str, steps))

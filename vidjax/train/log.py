@@ -26,7 +26,11 @@ class MetricsLog:
 
     path = pathlib.Path(workdir) / "metrics.jsonl"
     if path.exists():
-      path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if _kept(line, step)))
+      text = path.read_text(encoding="utf-8", errors="replace")  # a damaged line is none of JSON, and goes
+      partial = path.with_name(".metrics.jsonl")
+      kept = (line for line in text.splitlines(keepends=True) if _kept(line, step))
+      partial.write_text("".join(kept), encoding="utf-8")
+      partial.rename(path)
     self._file = path.open("a", buffering=1)
     self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
 
