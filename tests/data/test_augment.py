@@ -1,5 +1,6 @@
 import json
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -127,17 +128,65 @@ def test_random_resized_crop_keeps_to_its_ranges(monkeypatch):
   assert 1.7 < aspect.max() < 2.02
 
 
-def test_test_crops_lie_where_they_should():
-  views = TestCrops(10, crops=3)(ramp(10, 30))
-  assert views[:, 0, 0, 0, 1].tolist() == [0, 10, 20]
-  views = TestCrops(10, crops=3)(ramp(30, 10))
-  assert views[:, 0, 0, 0, 0].tolist() == [0, 10, 20]
-  views = TestCrops(10, short_side=20, crops=5)(ramp(20, 30))
-  assert [tuple(view[0, 0, 0, :2]) for view in views] == [(0, 0), (0, 20), (10, 0), (10, 20), (5, 10)]
-  views = TestCrops(10, short_side=20, crops=10)(ramp(20, 30))
-  np.testing.assert_array_equal(views[5:], views[:5, :, :, ::-1])
-  centre = TestCrops(10, short_side=20)(ramp(20, 30))
-  np.testing.assert_array_equal(centre[0], ramp(20, 30)[:, 5:15, 10:20])
+def resized(video, short_side):
+  """torchvision's Resize: the short side exact, the longer one truncated; no frame of these shrinks by half."""
+  height, width = video.shape[1:3]
+  short, long = sorted((height, width))
+  new = int(short_side * long / short)
+  size = (new, short_side) if width >= height else (short_side, new)
+  return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in video])
+
+
+FRAMES = [(32, height, width, 28) for height, width in ((32, 57), (32, 59), (57, 32), (32, 58))]  # odd and even spares
+FRAMES += [(32, 18, 29, 28), (32, 29, 18, 32), (32, 40, 61, 28)]  # enlarged, enlarged and upright, shrunk
+
+
+@pytest.mark.parametrize(("short_side", "height", "width", "size"), FRAMES)
+def test_the_centre_is_torchvisions(short_side, height, width, size):
+  """CenterCrop of torchvision on the resized frame: `int(round((side - size) / 2.0))` from the top and the left."""
+  video = noise(2, height, width)
+  whole = resized(video, short_side)
+  top, left = (round((side - size) / 2) for side in whole.shape[1:3])
+  expected = whole[:, top : top + size, left : left + size]
+  np.testing.assert_array_equal(TestCrops(size, short_side)(video), [expected])
+  crop = CenterCrop(size, short_side)({"video": video, "label": 0}, np.random.default_rng(0))["video"]
+  np.testing.assert_array_equal(crop, expected)
+
+
+def test_the_centre_of_455_pixels_begins_at_116():
+  video = noise(1, 256, 455)
+  np.testing.assert_array_equal(TestCrops(224, 256)(video)[0], video[:, 16:240, 116:340])
+
+
+@pytest.mark.parametrize(("short_side", "height", "width", "size"), FRAMES)
+def test_several_crops_stand_at_tsms_quarter_steps(short_side, height, width, size):
+  """GroupFullResSample (along the longer side) and GroupOverSample of TSM's code."""
+  video = noise(2, height, width)
+  whole = resized(video, short_side)
+  h_step, w_step = ((side - size) // 4 for side in whole.shape[1:3])
+
+  def cut(places):
+    return [whole[:, y : y + size, x : x + size] for x, y in places]
+
+  three = [(0, 2 * h_step), (2 * w_step, 2 * h_step), (4 * w_step, 2 * h_step)]
+  if height > width:
+    three = [(2 * w_step, 0), (2 * w_step, 2 * h_step), (2 * w_step, 4 * h_step)]
+  np.testing.assert_array_equal(TestCrops(size, short_side, crops=3)(video), cut(three))
+  five = [(0, 0), (4 * w_step, 0), (0, 4 * h_step), (4 * w_step, 4 * h_step), (2 * w_step, 2 * h_step)]
+  np.testing.assert_array_equal(TestCrops(size, short_side, crops=5)(video), cut(five))
+  ten = TestCrops(size, short_side, crops=10)(video)
+  np.testing.assert_array_equal(ten, [*cut(five), *(view[:, :, ::-1] for view in cut(five))])
+
+
+def test_scale_jitter_cuts_out_of_the_enlarged_frame():
+  """A small film has as many crops as a large one, each an exact cut."""
+  video, transform = noise(1, 9, 14), ScaleJitterCrop(16, (20, 20))
+  whole = resized(video, 20)
+  cuts = {whole[:, y : y + 16, x : x + 16].tobytes(): (y, x) for y in range(5) for x in range(16)}
+  seen = {
+    cuts[transform({"video": video, "label": 0}, np.random.default_rng(seed))["video"].tobytes()] for seed in range(400)
+  }
+  assert len(seen) > 70
 
 
 def test_test_crops_go_clip_by_clip():

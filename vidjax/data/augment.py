@@ -1,8 +1,9 @@
 """Spatial transforms of uint8 clips on the host: all frames of a clip share the parameters.
 
-A transform maps `{"video": uint8 [T, H, W, 3], "label": int}` and a random generator to such a clip. Crops are cut out
-before resizing, so that only what is seen is resized. Resizing is bilinear, or averages over areas where a side
-shrinks to half or less (five times slower); images smaller than the crop are enlarged.
+A transform maps `{"video": uint8 [T, H, W, 3], "label": int}` and a random generator to such a clip. Where released
+code crops first (MultiScaleCrop, RandomResizedCrop), only what is seen is resized. Where it resizes the short side
+first, so does this: small frames are enlarged and the crop is an exact cut, which a box in the stored frame could only
+round. Resizing is bilinear, or averages over areas where a side shrinks to half or less (five times slower).
 """
 
 import dataclasses
@@ -32,11 +33,24 @@ def crop_and_resize(video: np.ndarray, box: tuple[int, int, int, int], size: int
   crops = video[:, top : top + height, left : left + width]
   if height == width == size:
     return crops
-  interpolation = cv2.INTER_AREA if 2 * size <= min(height, width) else cv2.INTER_LINEAR
-  resized = np.empty((len(crops), size, size, 3), np.uint8)
-  for crop, out in zip(crops, resized, strict=True):
-    cv2.resize(crop, (size, size), out, interpolation=interpolation)
-  return resized
+  return _resize(crops, size, size)
+
+
+def scale_short_side(video: np.ndarray, short_side: int) -> np.ndarray:
+  """Resizes frames to a short side of this length, aspect kept (torchvision's Resize, the GroupScale of TSM's code).
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    short_side: in pixels; smaller frames are enlarged.
+
+  Returns:
+    uint8 `[T, H', W', 3]`, the longer side rounded down; the same array where nothing is resized.
+  """
+  height, width = video.shape[1:3]
+  short = min(height, width)
+  if short == short_side:
+    return video
+  return _resize(video, short_side * height // short, short_side * width // short)
 
 
 def random_box(
@@ -166,15 +180,14 @@ class ScaleJitterCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
-    height, width = clip["video"].shape[1:3]
-    side = _scaled_side(height, width, self.size, int(rng.integers(*self.short_sides, endpoint=True)))
-    box = random_box(height, width, side, side, rng)
-    return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
+    video = scale_short_side(clip["video"], int(rng.integers(*self.short_sides, endpoint=True)))
+    box = random_box(*video.shape[1:3], self.size, self.size, rng)
+    return {**clip, "video": crop_and_resize(video, box, self.size)}
 
 
 @dataclasses.dataclass(frozen=True)
 class CenterCrop:
-  """The central square of a frame whose short side is resized first.
+  """The central square of a frame whose short side is resized first, at the pixel where torchvision's CenterCrop cuts.
 
   Attributes:
     size: side of the result.
@@ -190,10 +203,9 @@ class CenterCrop:
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip; nothing is drawn."""
-    height, width = clip["video"].shape[1:3]
-    side = _scaled_side(height, width, self.size, self.short_side or self.size)
-    box = (*_centre(height, width, side), side, side)
-    return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
+    video = scale_short_side(clip["video"], self.short_side or self.size)
+    box = (*_centre(*video.shape[1:3], self.size), self.size, self.size)
+    return {**clip, "video": crop_and_resize(video, box, self.size)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,10 +271,13 @@ class TestCrops:
 
   Attributes:
     size: side of a view.
-    short_side: short side the frame is resized to before (default: `size`, so that a view spans it).
-    crops: 1 the centre; 3 start, middle and end of the longer side; 5 the corners and the centre; 10 those and their
-      mirror images (not where left and right tell classes apart).
-    flow: as of `Flip`.
+    short_side: short side the frame is resized to before (default: `size`, so that a view spans it); smaller frames
+      are enlarged.
+    crops: 1 the centre, as CenterCrop; 3 start, middle and end of the longer side; 5 the corners and the centre; 10
+      those and their mirror images (not where left and right tell classes apart). Several stand at whole quarters of
+      the spare pixels, so that the last ends up to 3 before the edge (GroupFullResSample and GroupOverSample of TSM's
+      code; it spreads its 3 over the width of upright frames, too).
+    flow: as in `Flip`.
   """
 
   __test__ = False
@@ -280,21 +295,18 @@ class TestCrops:
 
   def __call__(self, video: np.ndarray) -> np.ndarray:
     """Cuts the views."""
-    length, height, width = video.shape[-4:-1]
-    side = _scaled_side(height, width, self.size, self.short_side or self.size)
-    bottom, right = height - side, width - side
-    centre = _centre(height, width, side)
+    frames = scale_short_side(video.reshape(-1, *video.shape[-3:]), self.short_side or self.size)
+    height, width = frames.shape[1:3]
+    down, right = (height - self.size) // 4, (width - self.size) // 4
     if self.crops == 1:
-      places = [centre]
-    elif self.crops == 3 and width >= height:
-      places = [(centre[0], 0), centre, (centre[0], right)]
+      places = [_centre(height, width, self.size)]
     elif self.crops == 3:
-      places = [(0, centre[1]), centre, (bottom, centre[1])]
+      places = [(2 * down, i * right) if width >= height else (i * down, 2 * right) for i in (0, 2, 4)]
     else:
-      places = [(0, 0), (0, right), (bottom, 0), (bottom, right), centre]
+      places = [(i * down, j * right) for i, j in ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))]
     views = []
-    for clip in video.reshape(-1, length, height, width, 3):
-      cut = [crop_and_resize(clip, (top, left, side, side), self.size) for top, left in places]
+    for clip in frames.reshape(-1, video.shape[-4], *frames.shape[1:]):
+      cut = [crop_and_resize(clip, (*place, self.size, self.size), self.size) for place in places]
       views += cut + ([flip_frames(view, self.flow) for view in cut] if self.crops == 10 else [])
     return np.stack(views)
 
@@ -311,10 +323,14 @@ def _check_short_side(transform: Any) -> None:
 
 
 def _centre(height: int, width: int, side: int) -> tuple[int, int]:
-  """(top, left) of the central square."""
-  return (height - side) // 2, (width - side) // 2
+  """(top, left) of the central square; a half is rounded to the even number, as torchvision does."""
+  return round((height - side) / 2), round((width - side) / 2)
 
 
-def _scaled_side(height: int, width: int, size: int, short_side: int) -> int:
-  """Side of the square that becomes `size` pixels where the short side of the frame becomes `short_side`."""
-  return max(round(min(height, width) * size / short_side), 1)
+def _resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Frames `[T, H, W, 3]` at another size, uint8 `[T, height, width, 3]`."""
+  interpolation = cv2.INTER_AREA if 2 * min(height, width) <= min(frames.shape[1:3]) else cv2.INTER_LINEAR
+  resized = np.empty((len(frames), height, width, 3), np.uint8)
+  for frame, out in zip(frames, resized, strict=True):
+    cv2.resize(frame, (width, height), out, interpolation=interpolation)
+  return resized
