@@ -190,6 +190,7 @@ def define_flags() -> None:
   flags.FLAGS.set_gnu_getopt(True)
   flags.DEFINE_string("workdir", None, "Folder of a training run.")
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
+  flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
   flags.DEFINE_integer(
     "short_side", None, "Larger frames are shrunk to it first (default: as the run's data set stores them).", 1
@@ -219,7 +220,7 @@ def main(argv: list[str]) -> None:
   features = _output("features", values.features, (".npz",))
   pictures = _output("explain", values.explain, ENDINGS)
   paths = explain_paths(pictures, files) if pictures else [None] * len(files)
-  run = open_run(values.workdir, values.checkpoint)
+  run = open_run(values.workdir, values.checkpoint, trusted=values.trust)
   short_side = values.short_side or stored_short_side(run)
   if not short_side:
     short_side = SHORT_SIDE

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax import digests
+from vidjax import digests, trust
 from vidjax.build import build, locate, nearest
 from vidjax.data import class_words, identity
 from vidjax.data.augment import Flip, TestCrops
@@ -382,15 +382,20 @@ def _some(names: Sequence[str]) -> str:
 
 
 def open_run(
-  workdir: str | pathlib.Path, checkpoint: str | int = "best", data_dir: str | None = None, data: str | None = None
+  workdir: str | pathlib.Path,
+  checkpoint: str | int = "best",
+  data_dir: str | None = None,
+  data: str | None = None,
+  trusted: bool = False,
 ) -> Run:
   """Opens a run's folder with the variables of one of its checkpoints ("best", "last" or a step).
 
   `data_dir` is where the data sets lie now, if not where they lay in training; `data` another data set than that of the
-  training, of the same classes or some of them.
+  training, of the same classes or some of them. `trusted` lets its config make anything, see `vidjax.trust`.
   """
   workdir = pathlib.Path(workdir)
   config, class_names = read_folder(workdir)
+  trust.check(config, workdir / "config.json", trusted)
   check_sections(config)
   config["data"] |= {"dir": data_dir} if data_dir is not None else {}
   trained_data = config["data"]["name"]
@@ -425,6 +430,7 @@ def write_folder(
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
   if contents:
     (workdir / "data.json").write_text(json.dumps(contents) + "\n", encoding="utf-8")
+  trust.remember(config)
   partial = workdir / ".config.json"
   partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
   digests.write(

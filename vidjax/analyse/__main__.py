@@ -38,6 +38,7 @@ def define_flags() -> None:
   )
   flags.DEFINE_string("workdir", None, "representations: folder of a training run, whose trained inputs are drawn.")
   flags.DEFINE_string("checkpoint", "best", "representations: best, last or a step.")
+  flags.DEFINE_bool("trust", False, "representations: let the run's config make things from outside vidjax.")
   flags.DEFINE_integer("segments", 4, "representations: columns, spread over the video.", 1, 16)
   flags.DEFINE_integer(
     "short_side", None, f"representations: larger frames are shrunk to it (default: the run's, or {SHORT_SIDE}).", 16
@@ -87,7 +88,7 @@ def _representations(files: Sequence[str]) -> None:
 
   normalise, short_side, trained = Normalise(), values.short_side or SHORT_SIDE, {}
   if values.workdir:
-    run = open_run(values.workdir, values.checkpoint)
+    run = open_run(values.workdir, values.checkpoint, trusted=values.trust)
     if run.flow:
       raise InputError(f"{values.workdir}: its network reads stored flow, not frames: name another run")
     normalise, short_side = run.normalise, values.short_side or run.test_crops.short_side

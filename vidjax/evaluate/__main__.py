@@ -159,6 +159,7 @@ def define_flags() -> None:
   flags.DEFINE_string("split", None, "Split to evaluate on (default: the run's validation split).")
   flags.DEFINE_string("data", None, "Another data set than that of the training, of its classes or some of them.")
   flags.DEFINE_string("data_dir", None, "Where the data sets lie, if not where they lay in training.")
+  flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
   flags.DEFINE_integer("views_per_batch", None, "Views that go through the network at once: bounds the memory.", 1)
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
@@ -184,7 +185,9 @@ def main(argv: list[str]) -> None:
   twice = {workdir for workdir in values.workdir if values.workdir.count(workdir) > 1}
   if twice:
     raise InputError(f"--workdir={min(twice)} is given twice: name each run once")
-  runs = [open_run(workdir, values.checkpoint, values.data_dir, values.data) for workdir in values.workdir]
+  runs = [
+    open_run(workdir, values.checkpoint, values.data_dir, values.data, values.trust) for workdir in values.workdir
+  ]
   command = shlex.join(["python", "-m", "vidjax.evaluate", *sys.argv[1:]])
   result = evaluate(runs, options, make_mesh(), command)
   show(result, values.views)
