@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
+import time
 
 import jax
 import numpy as np
@@ -47,6 +49,27 @@ def test_processes_with_different_data_sets_say_so(command, environment, tiny_da
   outputs, codes = together(lines, environment)
   assert codes == [2, 2], outputs
   assert all("error: the processes have different data sets folder/tiny" in output for output in outputs)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_of_two_saves_and_ends_both(how, command, environment, tmp_path):
+  port, workdir = free_port(), tmp_path / "run"
+  processes = []
+  for number in range(2):
+    line = command(workdir, "--config.train.epochs=400", "--config.train.evaluate_every=400")
+    line += [f"--coordinator=localhost:{port}", "--num_processes=2", f"--process_id={number}"]
+    processes.append(
+      subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    )
+  log = workdir / "metrics.jsonl"
+  deadline = time.monotonic() + 120
+  while time.monotonic() < deadline and not (log.exists() and '{"step": 3,' in log.read_text()):
+    time.sleep(0.05)
+  processes[1].send_signal(how)
+  outputs = [process.communicate(timeout=100)[0] for process in processes]
+  assert [process.returncode for process in processes] == [75, 75], outputs
+  assert all("saved: the same command goes on" in output for output in outputs)
+  assert last_state(workdir)[0] >= 3
 
 
 def test_two_processes_of_two_devices_equal_one_of_four(train, command, environment, tmp_path):
