@@ -463,7 +463,7 @@ def check_same(
 ) -> None:
   """Raises InputError naming in what a config or a data set differs from the one the folder was trained with."""
   before, names_before = read_folder(workdir)
-  old, new = ({"data.stream": "video", **_flat(given)} for given in (before, config))  # older runs could not choose
+  old, new = ({"data.stream": "video", **flatten(given)} for given in (before, config))  # older runs could not choose
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(FREE)]
   if names_before != class_names:
     old, new = old | {"class names": ", ".join(names_before)}, new | {"class names": ", ".join(class_names)}
@@ -490,11 +490,12 @@ def _told(flat: Mapping[str, Any], key: str) -> str:
   return str(flat[key]) if key in flat else "not set"
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+  """A config as dotted key -> value, as flags name them: "transforms[0].size"."""
   if isinstance(value, Mapping):
     items = ((f"{prefix}.{key}" if prefix else key, v) for key, v in value.items())
   elif isinstance(value, (list, tuple)):
     items = ((f"{prefix}[{i}]", v) for i, v in enumerate(value))
   else:
     return {prefix: value}
-  return {key: leaf for path, v in items for key, leaf in _flat(v, path).items()}
+  return {key: leaf for path, v in items for key, leaf in flatten(v, path).items()}

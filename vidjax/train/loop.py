@@ -184,9 +184,8 @@ def fit(
         try:
           validation = judge(step)
         except InputError:  # a record that cannot be read costs no step
-          if jax.process_count() == 1:  # several save together, and the others still evaluate
-            checkpoints.save(state, step, config, None)
-            checkpoints.close()
+          checkpoints.save(state, step, config, None)
+          checkpoints.close()
           raise
       if checkpoint:
         checkpoints.save(state, step, config, validation)
