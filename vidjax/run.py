@@ -274,23 +274,38 @@ class Run:
     )
 
 
-def open_run(workdir: str | pathlib.Path, checkpoint: str | int = "best", data_dir: str | None = None) -> Run:
-  """Opens a run's folder with the variables of one of its checkpoints ("best", "last" or a step).
+def open_run(
+  workdir: str | pathlib.Path,
+  checkpoint: str | int = "best",
+  data_dir: str | None = None,
+  size: int | None = None,
+  short_side: int | None = None,
+) -> Run:
+  """Opens a run's folder with the variables of one of its checkpoints.
 
-  `data_dir` is where the data sets lie now, if not where they lay in training.
+  Args:
+    workdir: the folder.
+    checkpoint: "best", "last" or a step.
+    data_dir: where the data sets lie now, if not where they lay in training.
+    size: side of the test crop in pixels, in place of the config's.
+    short_side: to which frames are resized before that crop, in place of the config's.
   """
   workdir = pathlib.Path(workdir)
   config, class_names = read_folder(workdir)
   check_sections(config)
   if data_dir is not None:
     config["data"]["dir"] = data_dir
+  trained = config["test"].get("size")
+  config["test"].update({key: value for key, value in (("size", size), ("short_side", short_side)) if value})
   run = Run(config, class_names)
   run.workdir = workdir
   run.variables, run.step = load_variables(workdir, checkpoint)
   fresh = jax.eval_shape(lambda: run.network.init(jax.random.key(0), jnp.zeros((1, *run.clip_shape)), False))
   wanted = {"params": fresh["params"], "batch_stats": fresh.get("batch_stats", {})}
-  files = f"; config.json or class_names.txt in {workdir} is not that of the training: put it back"
-  check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", files)
+  remedy = f"; config.json or class_names.txt in {workdir} is not that of the training: put it back"
+  if run.test_crops.size != trained:
+    remedy = f"; its parameters depend on the size of the crops: leave out size={size}, it has {trained}"
+  check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", remedy)
   return run
 
 
