@@ -386,20 +386,28 @@ def open_run(
   checkpoint: str | int = "best",
   data_dir: str | None = None,
   data: str | None = None,
+  size: int | None = None,
+  short_side: int | None = None,
   trusted: bool = False,
 ) -> Run:
-  """Opens a run's folder with the variables of one of its checkpoints ("best", "last" or a step).
+  """Opens a run's folder with the variables of one of its checkpoints.
 
-  `data_dir` is where the data sets lie now, if not where they lay in training; `data` another data set than that of the
-  training, of the same classes or some of them. `trusted` lets its config make anything, see `vidjax.trust`.
+  Args:
+    workdir: the folder.
+    checkpoint: "best", "last" or a step.
+    data_dir: where the data sets lie now, if not where they lay in training.
+    data: another data set than that of the training, of the same classes or some of them.
+    size: side of the test crop in pixels, in place of the config's.
+    short_side: to which frames are resized before that crop, in place of the config's.
+    trusted: lets the config make anything, see `vidjax.trust`.
   """
   workdir = pathlib.Path(workdir)
   config, class_names = read_folder(workdir)
   trust.check(config, workdir / "config.json", trusted)
   check_sections(config)
-  config["data"] |= {"dir": data_dir} if data_dir is not None else {}
-  trained_data = config["data"]["name"]
-  config["data"] |= {"name": data} if data is not None else {}
+  trained_data, trained_size = config["data"]["name"], config["test"].get("size")
+  config["data"] |= {key: value for key, value in (("dir", data_dir), ("name", data)) if value is not None}
+  config["test"] |= {key: value for key, value in (("size", size), ("short_side", short_side)) if value is not None}
   try:
     run = Run(config, class_names)
   except ConfigError as error:
@@ -408,8 +416,10 @@ def open_run(
   run.variables, run.step = load_variables(workdir, checkpoint)
   fresh = jax.eval_shape(lambda: run.network.init(jax.random.key(0), jnp.zeros((1, *run.clip_shape)), False))
   wanted = {"params": fresh["params"], "batch_stats": fresh.get("batch_stats", {})}
-  files = f"; config.json or class_names.txt in {workdir} is not that of the training: put it back"
-  check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", files)
+  remedy = f"; config.json or class_names.txt in {workdir} is not that of the training: put it back"
+  if run.test_crops.size != trained_size:
+    remedy = f"; its parameters depend on the size of the crops: leave out size={size}, it has {trained_size}"
+  check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", remedy)
   return run
 
 

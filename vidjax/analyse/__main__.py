@@ -1,6 +1,7 @@
 """What a network costs, and what its input looks like.
 
-`python -m vidjax.analyse cost --config=FILE[:argument]` counts a network module by module, for one clip.
+`python -m vidjax.analyse cost --config=FILE[:argument]` counts a network module by module, for one clip; with
+`--training` as it runs in training, heads that run there alone included.
 `python -m vidjax.analyse representations FILE... --out=DIR` draws every input representation of video files side by
 side, one picture each; with `--workdir=RUN` those that the run has trained are its own.
 """
@@ -30,6 +31,9 @@ def define_flags() -> None:
     "real",
     ["real", "thop"],
     "real: all convolutions and matrix products, attention included. thop: as the papers' tables count.",
+  )
+  flags.DEFINE_bool(
+    "training", False, "cost: of the forward pass in training, with what runs there alone (TTSN's TSS, say)."
   )
   flags.DEFINE_integer("classes", None, "Number of classes, in place of the data set's.", 1, 10**6)
   flags.DEFINE_list("clip", None, "FRAMES,HEIGHT,WIDTH in place of the config's clips.")
@@ -67,8 +71,9 @@ def _cost() -> None:
 
   run = Run(config, [str(i) for i in range(values.classes)] if values.classes else None)
   shape = run.clip_shape if values.clip is None else _shape(values.clip)
-  rows = module_costs(run.network, shape, values.convention)
-  _show(rows, shape, values.depth, values.convention)
+  rows = module_costs(run.network, shape, values.convention, values.training)
+  counted = f"{values.convention} multiply-accumulates of the forward pass{' in training' * values.training}"
+  _show(rows, shape, values.depth, counted)
   if out:
     _write(rows, out)
 
@@ -128,12 +133,12 @@ def _shape(text: list[str]) -> tuple[int, int, int, int]:
   return frames, height, width, 3
 
 
-def _show(rows: list[ModuleCost], shape: tuple[int, ...], depth: int, convention: str) -> None:
+def _show(rows: list[ModuleCost], shape: tuple[int, ...], depth: int, counted: str) -> None:
   from rich.console import Console
   from rich.table import Table
 
   clip = "x".join(map(str, shape))
-  table = Table(title=f"one clip of {clip}, {convention} multiply-accumulates")
+  table = Table(title=f"one clip of {clip}, {counted}")
   for header in ("module", "class", "parameters", "GMAC", "output elements"):
     table.add_column(header, justify="left" if header in ("module", "class") else "right")
   for row in rows:

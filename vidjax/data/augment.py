@@ -319,7 +319,10 @@ def _check_size(transform: Any) -> None:
 def _check_short_side(transform: Any) -> None:
   if transform.short_side is not None and transform.short_side < transform.size:
     name = type(transform).__name__
-    raise ConfigError(f"{name}: short_side={transform.short_side} is smaller than size={transform.size}")
+    raise ConfigError(
+      f"{name}: short_side={transform.short_side} is smaller than size={transform.size}: the crop would be larger than "
+      f"the frame; choose a short_side of {transform.size} or more"
+    )
 
 
 def _centre(height: int, width: int, side: int) -> tuple[int, int]:
