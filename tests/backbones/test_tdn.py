@@ -81,7 +81,7 @@ def test_an_imagenet_checkpoint_fills_both_paths():
   values = flatten_dict(plain)
   tensors = torch_tensors(plain)
   fresh = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), wanted)
-  loaded, _ = load_weights(fresh, tensors)
+  loaded, _ = load_weights(fresh, tensors, network=network)
   flat = flatten_dict(loaded, sep="/")
   stem = values["params", "backbone", "stem", "conv", "kernel"]
   np.testing.assert_array_equal(flat["params/backbone/frames/stem/conv/kernel"], stem)

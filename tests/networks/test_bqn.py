@@ -54,7 +54,7 @@ def test_golden_network(shared_golden):
   x = golden["x_int8"] * golden["x_scale"]
   x = jnp.moveaxis(jnp.asarray(x.reshape(2, 9, 3, 128, 128)), 2, -1)
   weights = {key[2:]: golden[key] for key in golden if key.startswith("w/")}
-  variables, report = load_weights(shapes_of(network, size=128, frames=9), weights)
+  variables, report = load_weights(shapes_of(network, size=128, frames=9), weights, network=network)
   assert sorted(report.loaded.values()) == sorted(weights)
   output = jax.jit(functools.partial(network.apply, train=False))(variables, x)
   error = np.abs(output.logits - golden["clip_logits"]).max() / np.abs(golden["clip_logits"]).max()
@@ -226,7 +226,7 @@ def test_one_checkpoint_of_images_fills_both_pathways():
   plain = fresh(BQN(ResNet(18, width=8), 4, lateral="none", mbpm=MBPM(trainable=False)), size=96, frames=3)
   one = {"params": {"backbone": plain["params"]["busy"]}, "batch_stats": {"backbone": plain["batch_stats"]["busy"]}}
   tensors = torch_tensors(one)
-  variables, report = load_weights(fresh(network, size=96, frames=3), tensors, new=("classifier",))
+  variables, report = load_weights(fresh(network, size=96, frames=3), tensors, network=network, new=("classifier",))
   for path in ("busy", "quiet"):
     jax.tree.map(np.testing.assert_array_equal, variables["params"][path], plain["params"]["busy"])
   assert {path.split("/")[1].rpartition("_to_")[2] for path in report.new} <= {"classifier", "mbpm", "quiet", "busy"}

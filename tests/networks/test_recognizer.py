@@ -23,7 +23,7 @@ def test_golden_tsm_resnet50_of_width_8(shared_golden):
   network = Recognizer(ResNet(50, width=8, inserts=(Insert(TSM(), "before"),)), num_classes=7)
   tensors = {key[2:]: golden[key] for key in golden if key.startswith("w/")}
   wanted = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), clips)
-  variables, report = load_weights(wanted, tensors)
+  variables, report = load_weights(wanted, tensors, network=network)
   assert sorted(report.loaded.values()) == sorted(tensors)
 
   def is_stage(module: nn.Module, method: str) -> bool:

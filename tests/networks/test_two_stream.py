@@ -135,7 +135,7 @@ def test_an_imagenet_checkpoint_fills_both_streams():
   )
   network = TwoStream(streams, 5)
   tensors = filled(resnet((2, 2, 2, 2), 8, bottleneck=False, classes=5))
-  variables, report = load_weights(fresh(network, size=32, frames=3), tensors)
+  variables, report = load_weights(fresh(network, size=32, frames=3), tensors, network=network)
   assert set(report.loaded.values()) == {name for name in tensors if "num_batches" not in name}
   assert not report.new
   params = variables["params"]

@@ -85,7 +85,7 @@ def check_golden_block(path: pathlib.Path, variant: str, module) -> None:
   plain = {f"base_model.{name}": x for name, x in torch_tensors(fresh(Recognizer(ResNet(18, 8), 3))).items()}
   tensors = {name.replace("layer2.1.", "layer2.1.block."): x for name, x in plain.items()}
   tensors |= {f"base_model.layer2.1.nl.{name}": x for name, x in golden_weights(path, f"{variant}/w/").items()}
-  variables, report = load_weights(shapes_of(network), tensors)
+  variables, report = load_weights(shapes_of(network), tensors, network=network)
   assert sorted(report.loaded.values()) == sorted(tensors)
   name = f"after_{type(module).__name__}"
   own = {kind: variables[kind]["backbone"]["res3"]["block1"].get(name, {}) for kind in variables}

@@ -19,7 +19,7 @@ from vidjax.weights.load import load_weights
 def test_released_busy_quiet_networks(model, network, shared_golden):
   """By every name the released code has."""
   shapes = param_group_shapes(shared_golden / "param_groups_bqn.json", model)
-  _, report = load_weights(shapes_of(network, size=128, frames=3), filled(shapes))
+  _, report = load_weights(shapes_of(network, size=128, frames=3), filled(shapes), network=network)
   assert sorted(report.loaded.values()) == sorted(shapes)
   assert not report.new
   assert not report.adapted

@@ -17,7 +17,7 @@ from vidjax.networks.ttsn import TTSN
 from vidjax.plugins.insert import Insert, Inside
 from vidjax.plugins.tsm import TSM
 from vidjax.weights.export import torch_tensors
-from vidjax.weights.load import load_weights
+from vidjax.weights.load import ReleasedSettings, load_weights
 
 RESNET18 = (2, 2, 2, 2)
 
@@ -46,7 +46,9 @@ class Gap(nn.Module):
 )
 def test_resnets_of_any_depth_width_and_number_of_classes(depth, blocks, width, classes):
   tensors = filled(resnet(blocks, width, depth > 34, classes))
-  variables, report = load_weights(shapes_of(Recognizer(ResNet(depth, width), classes)), tensors)
+  variables, report = load_weights(
+    shapes_of(Recognizer(ResNet(depth, width), classes)), tensors, network=Recognizer(ResNet(depth, width), classes)
+  )
   counts = [name for name in tensors if name.endswith("num_batches_tracked")]
   assert list(report.unused) == counts
   assert not report.new
@@ -72,16 +74,19 @@ def wrapped(name: str) -> str:
   """As TSN's class and TSM's wrapper around every block's first convolution have it."""
   if name.startswith("fc"):
     return f"new_{name}"
-  return f"base_model.{name.replace('.0.conv1.', '.0.conv1.net.')}"
+  name = name.replace(".conv1.", ".conv1.net.")
+  return f"base_model.{name}"
 
 
 def test_names_of_the_released_tsm_give_the_same(tmp_path):
   tensors = filled(resnet(RESNET18, 4, False))
-  shapes = shapes_of(Recognizer(ResNet(18, 4, inserts=(Insert(TSM(2), "before"),)), 7))
-  plain, _ = load_weights(shapes, tensors)
+  network = Recognizer(ResNet(18, 4, inserts=(Insert(TSM(2), "before"),)), 7)
+  shapes = shapes_of(network)
+  plain, _ = load_weights(shapes, tensors, network=network)
   np.savez(tmp_path / "tsm.npz", **{f"module.{wrapped(name)}": x for name, x in tensors.items()})
   for again in (tmp_path / "tsm.npz", {wrapped(name): x for name, x in tensors.items()}):
-    variables, report = load_weights(shapes, again)
+    with pytest.warns(ReleasedSettings, match=r"TSM's has TSM\(fold_div=8\), this network 2$"):
+      variables, report = load_weights(shapes, again, network=network)
     assert len(report.loaded) == len(flat(shapes))
     for path, x in flat(plain).items():
       np.testing.assert_array_equal(flat(variables)[path], x)
@@ -89,17 +94,17 @@ def test_names_of_the_released_tsm_give_the_same(tmp_path):
 
 def test_halves_and_bfloat16_become_what_the_network_has(tmp_path):
   network = Recognizer(MiniResNet((4, 4, 4, 4)), 3)
-  tensors, report = load_weights(shapes_of(network), filled(mini()))
+  tensors, report = load_weights(shapes_of(network), filled(mini()), network=network)
   for dtype in (np.float16, ml_dtypes.bfloat16, np.float64):
     cast = {name: x.astype(dtype) if x.dtype.kind == "f" else x for name, x in filled(mini()).items()}
     save_file(cast, tmp_path / "cast.safetensors")
-    variables, again = load_weights(shapes_of(network), tmp_path / "cast.safetensors")
+    variables, again = load_weights(shapes_of(network), tmp_path / "cast.safetensors", network=network)
     assert again == report
     for path, x in flat(variables).items():
       assert x.dtype == np.float32
       np.testing.assert_allclose(x, flat(tensors)[path], rtol=2**-8)
   with pytest.raises(InputError, match=r"conv1.weight: holds int8, wanted float32: convert"):
-    load_weights(shapes_of(network), {name: x.astype(np.int8) for name, x in filled(mini()).items()})
+    load_weights(shapes_of(network), {name: x.astype(np.int8) for name, x in filled(mini()).items()}, network=network)
 
 
 def mini(classes: int = 3, channels: int = 3):
@@ -113,7 +118,7 @@ def mini(classes: int = 3, channels: int = 3):
 def test_the_first_convolution_takes_the_mean_over_input_channels(here, there):
   tensors = filled(mini(channels=there))
   shapes = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3), channels=here)
-  variables, report = load_weights(shapes, tensors)
+  variables, report = load_weights(shapes, tensors, network=Recognizer(MiniResNet((4, 4, 4, 4)), 3))
   mean = tensors["conv1.weight"].mean(1).transpose(1, 2, 0)
   kernel = variables["params"]["backbone"]["stem"]["conv"]["kernel"]
   assert kernel.shape == (5, 5, here, 4)
@@ -140,14 +145,14 @@ def test_2d_kernels_inflate(inflation):
   """A clip of equal frames gives what the image gave, in the middle."""
   weight = filled({"conv1.weight": (4, 3, 5, 5)})
   network = Inflated()
-  variables, report = load_weights(shapes_of(network), weight, inflation=inflation)
+  variables, report = load_weights(shapes_of(network), weight, network=network, inflation=inflation)
   kernel, flat_kernel = variables["params"]["stem"]["conv"]["kernel"], weight["conv1.weight"].transpose(2, 3, 1, 0)
   assert kernel.shape == (3, 5, 5, 3, 4)
   np.testing.assert_allclose(kernel.sum(0), flat_kernel, rtol=1e-6)
   np.testing.assert_allclose(kernel[0], 0 if inflation == "centre" else flat_kernel / 3, rtol=1e-6)
   assert report.adapted == {"params/stem/conv/kernel": f"2D to 3 frames ({inflation})"}
   with pytest.raises(ConfigError, match="must be 'mean' or 'centre'"):
-    load_weights(shapes_of(network), weight, inflation="repeat")
+    load_weights(shapes_of(network), weight, network=network, inflation="repeat")
 
 
 def test_imagenet_loads_into_any_network_with_inserts():
@@ -155,7 +160,7 @@ def test_imagenet_loads_into_any_network_with_inserts():
   inserts = (Insert(TSM(2), "before"), Insert(Gain(), "residual"), Insert(Gain(), "after", stages=(3,)))
   network = Recognizer(MiniResNet((4, 4, 4, 4), inserts=inserts, inside=(Inside(Gap(), "stem"),)), 5)
   before, tensors = fresh(network), filled(mini(classes=1000))
-  variables, report = load_weights(before, tensors, new=("classifier",))
+  variables, report = load_weights(before, tensors, network=network, new=("classifier",))
   places = {path.partition("/")[2].rpartition("/")[0] for path in report.new}
   assert places == {
     "classifier",
@@ -180,62 +185,70 @@ def test_imagenet_loads_into_any_network_with_inserts():
 def test_a_plug_in_the_checkpoint_has_must_be_there_at_every_site():
   network = Recognizer(MiniResNet((4, 4, 4, 4), inserts=(Insert(Gain(), "after"),)), 3)
   everything = flat(fresh(network))
-  assert len(load_weights(shapes_of(network), everything)[1].loaded) == len(everything)
+  assert len(load_weights(shapes_of(network), everything, network=network)[1].loaded) == len(everything)
   lost = {path: x for path, x in everything.items() if "res3/block0/after_Gain" not in path}
   with pytest.raises(
     InputError, match=r"backbone/res3/block0/after_Gain/bn/scale \(4,\) finds no params/backbone/res3"
   ):
-    load_weights(shapes_of(network), lost)
+    load_weights(shapes_of(network), lost, network=network)
 
 
 def test_new_is_taken_by_whole_names_and_must_exist():
   network = Recognizer(MiniResNet((4, 4, 4, 4)), 3)
   before = fresh(network)
-  _, report = load_weights(before, filled(mini()), new=("backbone/res3", "classifier/bias"))
+  _, report = load_weights(before, filled(mini()), network=network, new=("backbone/res3", "classifier/bias"))
   assert {path.partition("/")[2].split("/")[1] for path in report.new} == {"res3", "bias"}
   for prefix in ("backbone/res", "head"):
     with pytest.raises(InputError, match=f"`new` names {prefix}, but no .*; they start with backbone, classifier"):
-      load_weights(before, filled(mini()), new=(prefix, "classifier"))
+      load_weights(before, filled(mini()), network=network, new=(prefix, "classifier"))
 
 
 def test_what_is_left_over_must_be_allowed():
-  shapes, tensors = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3)), filled(mini())
+  network = Recognizer(MiniResNet((4, 4, 4, 4)), 3)
+  shapes, tensors = shapes_of(network), filled(mini())
   more = {**tensors, "aux.fc.weight": np.ones((3, 3)), "auxiliary": np.ones(1)}
   with pytest.raises(InputError, match=r"aux.fc.weight \(3, 3\) has no place in the network; auxiliary \(1,\) has no"):
-    load_weights(shapes, more)
+    load_weights(shapes, more, network=network)
   with pytest.raises(InputError, match=r"network: auxiliary \(1,\) has no place in the network\."):
-    load_weights(shapes, more, unused=("aux",))
-  _, report = load_weights(shapes, more, unused=("aux", "auxiliary"))
+    load_weights(shapes, more, network=network, unused=("aux",))
+  _, report = load_weights(shapes, more, network=network, unused=("aux", "auxiliary"))
   assert report.unused["aux.fc.weight"] == report.unused["auxiliary"] == "may be left over"
   with pytest.raises(InputError, match=r"`unused` names au, but no tensor starts so; they start with aux, auxiliary,"):
-    load_weights(shapes, more, unused=("aux", "auxiliary", "au"))
+    load_weights(shapes, more, network=network, unused=("aux", "auxiliary", "au"))
 
 
 def test_what_to_leave_over_is_named_by_its_blocks():
-  shapes, tensors = shapes_of(Recognizer(ResNet(18, 4), 3)), filled(resnet((2, 2, 4, 2), 4, False, 3))
+  network = Recognizer(ResNet(18, 4), 3)
+  shapes, tensors = shapes_of(network), filled(resnet((2, 2, 4, 2), 4, False, 3))
   with pytest.raises(InputError) as caught:
-    load_weights(shapes, tensors)
+    load_weights(shapes, tensors, network=network)
   new, unused = map(ast.literal_eval, re.search(r"new=(\(.*?\)), unused=(\(.*?\))$", str(caught.value)).groups())
   assert (new, unused) == ((), ("layer3.2", "layer3.3"))
-  _, report = load_weights(shapes, tensors, unused=unused)
+  _, report = load_weights(shapes, tensors, network=network, unused=unused)
   assert not report.new
 
 
 def test_a_checkpoint_of_which_no_kernel_fits_offers_nothing():
   tensors = filled(resnet(RESNET18, 4, False, 3))
-  with pytest.raises(InputError, match=r"Take the network it was made for: no kernel of it fits$"):
-    load_weights(shapes_of(Recognizer(ResNet(18, 8), 3)), tensors)  # the classifier's bias does
+  with pytest.raises(
+    InputError, match=r"is not supported by this network: 1 arrays fit and 101 do not, as .*README: weights\)$"
+  ):
+    load_weights(
+      shapes_of(Recognizer(ResNet(18, 8), 3)), tensors, network=Recognizer(ResNet(18, 8), 3)
+    )  # the classifier's bias does
   network = Recognizer(ResNet(18, 4), 3)
   with pytest.raises(InputError, match=r"nothing is left to load: leave out init, or name fewer"):
-    load_weights(fresh(network), tensors, new=("backbone", "classifier"))
+    load_weights(fresh(network), tensors, network=network, new=("backbone", "classifier"))
 
 
 @pytest.mark.parametrize("prefix", ["module.", "model.", "module._orig_mod.", "_orig_mod.module.", "model._orig_mod."])
 def test_wrappers_are_taken_off_tensors_in_memory_too(prefix):
   tensors = filled(mini())
   shapes = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
-  plain, _ = load_weights(shapes, tensors)
-  found, _ = load_weights(shapes, {f"{prefix}{name}": x for name, x in tensors.items()})
+  plain, _ = load_weights(shapes, tensors, network=Recognizer(MiniResNet((4, 4, 4, 4)), 3))
+  found, _ = load_weights(
+    shapes, {f"{prefix}{name}": x for name, x in tensors.items()}, network=Recognizer(MiniResNet((4, 4, 4, 4)), 3)
+  )
   for path, x in flat(found).items():
     np.testing.assert_array_equal(x, flat(plain)[path])
 
@@ -254,7 +267,7 @@ def test_a_part_named_model_is_no_wrapper():
   variables = fresh(Holder())
   tensors = torch_tensors(variables)
   assert all(name.startswith("model.") for name in tensors)
-  back, _ = load_weights(variables, tensors)
+  back, _ = load_weights(variables, tensors, network=Holder())
   for path, x in flat(back).items():
     np.testing.assert_array_equal(x, flat(variables)[path])
 
@@ -263,33 +276,33 @@ def test_a_head_that_does_not_fit_beside_a_new_backbone_gets_a_remedy():
   tensors = filled(resnet(RESNET18, 4, False, 3))
   variables = fresh(Recognizer(ResNet(18, 4), 5))
   with pytest.raises(InputError, match=r"or accept that, .* with new=\('backbone', 'classifier'\)"):
-    load_weights(variables, tensors, new=("backbone",))
+    load_weights(variables, tensors, network=Recognizer(ResNet(18, 4), 5), new=("backbone",))
   with pytest.raises(InputError, match="the checkpoint holds a tensor under 0, which is no name"):
-    load_weights(variables, {0: np.ones(3)})
+    load_weights(variables, {0: np.ones(3)}, network=Recognizer(ResNet(18, 4), 5))
 
 
-def test_parts_of_an_own_export_are_left_over_as_a_whole():
+def test_parts_of_an_own_export_are_not_offered_to_be_left_out():
   variables = fresh(Recognizer(MiniResNet((4, 4, 4, 4), inserts=(Insert(Gap(), "after", stages=(2,)),)), 3))
   plain = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
-  with pytest.raises(InputError, match=r"unused=\('params',\)$"):
-    load_weights(plain, torch_tensors(variables))
+  with pytest.raises(InputError, match=r"after_Gap/dense/bias .* has no place .* Take the network it was made for$"):
+    load_weights(plain, torch_tensors(variables), network=Recognizer(MiniResNet((4, 4, 4, 4)), 3))
 
 
 def test_other_kinds_of_variables_pass_and_are_not_exported():
-  shapes, aux = (
-    shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3)),
-    {"aux": {"representation": {"error": (np.ones(1),)}}},
-  )
-  variables, report = load_weights({**shapes, **aux}, filled(mini()))
+  network = Recognizer(MiniResNet((4, 4, 4, 4)), 3)
+  shapes, aux = shapes_of(network), {"aux": {"representation": {"error": (np.ones(1),)}}}
+  variables, report = load_weights({**shapes, **aux}, filled(mini()), network=network)
   assert variables["aux"] is aux["aux"]
   assert not report.new
-  back, _ = load_weights({**shapes, **aux}, torch_tensors(variables))
+  back, _ = load_weights({**shapes, **aux}, torch_tensors(variables), network=network)
   assert flat(back).keys() == flat(variables).keys()
 
 
 def test_what_ttsn_adds_stays_new():
   tensors = filled(resnet(RESNET18, 4, False, 3))
-  _, report = load_weights(fresh(TTSN(ResNet(18, 4), 3, tss_width=8)), tensors)
+  _, report = load_weights(
+    fresh(TTSN(ResNet(18, 4), 3, tss_width=8)), tensors, network=TTSN(ResNet(18, 4), 3, tss_width=8)
+  )
   assert {path.split("/")[1] for path in report.new} == {"ett", "reversal_head"}
 
 
@@ -311,32 +324,43 @@ def test_what_ttsn_adds_stays_new():
 )
 def test_checkpoints_of_another_depth_are_refused(blocks, bottleneck, message):
   with pytest.raises(InputError, match=message):
-    load_weights(shapes_of(Recognizer(ResNet(18, 4), 7)), filled(resnet(blocks, 4, bottleneck)))
+    load_weights(
+      shapes_of(Recognizer(ResNet(18, 4), 7)),
+      filled(resnet(blocks, 4, bottleneck)),
+      network=Recognizer(ResNet(18, 4), 7),
+    )
 
 
 def test_shapes_that_differ_are_named(tmp_path):
-  shapes, tensors = shapes_of(Recognizer(ResNet(18, 4), 5)), filled(resnet(RESNET18, 4, False))
+  network = Recognizer(ResNet(18, 4), 5)
+  shapes, tensors = shapes_of(network), filled(resnet(RESNET18, 4, False))
   np.savez(tmp_path / "a.npz", **tensors)
   with pytest.raises(
     InputError, match=r"a.npz does not fit .*classifier/kernel: fc.weight: wanted \(32, 5\), found \(7"
   ):
-    load_weights(shapes, tmp_path / "a.npz")
+    load_weights(shapes, tmp_path / "a.npz", network=network)
   tensors = filled(resnet(RESNET18, 8, False, 5))
   message = (
     r"backbone/res2/block0/conv1/kernel: layer1.0.conv1.weight: wanted \(3, 3, 4, 4\), found \(8, 8, 3, 3\) \(PyT"
   )
   with pytest.raises(InputError, match=message):
-    load_weights(shapes, tensors)
+    load_weights(shapes, tensors, network=network)
 
 
 def test_a_checkpoint_of_another_kind_is_refused():
   shapes = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
   message = r"checkpoint holds nothing named as in this network: encoder.a, encoder.b; .* finds no layer1.0.conv1.w"
   with pytest.raises(InputError, match=message):
-    load_weights(shapes, {"encoder.a": np.ones(1), "encoder.b": np.ones(1)})
+    load_weights(
+      shapes, {"encoder.a": np.ones(1), "encoder.b": np.ones(1)}, network=Recognizer(MiniResNet((4, 4, 4, 4)), 3)
+    )
   tensors = filled(mini())
   with pytest.raises(InputError, match=r"holds both conv1.weight and base_model.conv1.weight"):
-    load_weights(shapes, {**tensors, "base_model.conv1.weight": tensors["conv1.weight"]})
+    load_weights(
+      shapes,
+      {**tensors, "base_model.conv1.weight": tensors["conv1.weight"]},
+      network=Recognizer(MiniResNet((4, 4, 4, 4)), 3),
+    )
 
 
 def test_the_remedy_in_the_message_is_one():
@@ -346,14 +370,14 @@ def test_the_remedy_in_the_message_is_one():
   for name in ("layer3.0.conv1.weight", "layer3.0.bn1.running_mean"):
     tensors[name] = np.concatenate([tensors[name]] * 2)
   with pytest.raises(InputError) as error:
-    load_weights(fresh(network), tensors)
+    load_weights(fresh(network), tensors, network=network)
   remedy = str(error.value).partition("under init, with ")[2]
   options = ast.literal_eval("{" + re.sub(r"(\w+)=", r"'\1':", remedy) + "}")
   assert options == {
     "new": ("backbone/res4/block0/conv1", "classifier", "backbone/res4/block0/bn1/mean"),
     "unused": ("aux",),
   }
-  _, report = load_weights(fresh(network), tensors, **options)
+  _, report = load_weights(fresh(network), tensors, network=network, **options)
   assert {path.rpartition("/")[0] for path in report.new} == {
     "params/backbone/res4/block0/conv1",
     "params/classifier",
@@ -366,7 +390,7 @@ def test_numbers_that_are_not_finite_are_refused():
   tensors = torch_tensors(fresh(network))
   tensors["layer1.0.conv2.weight"] = np.full_like(tensors["layer1.0.conv2.weight"], np.nan)
   with pytest.raises(InputError, match=r"layer1\.0\.conv2\.weight: holds numbers that are not finite"):
-    load_weights(fresh(network), tensors)
+    load_weights(fresh(network), tensors, network=network)
 
 
 def test_numbers_that_cannot_be_are_refused():
@@ -378,12 +402,12 @@ def test_numbers_that_cannot_be_are_refused():
     ("conv1.weight", tensors["conv1.weight"][:, :0], "wanted"),
   ):
     with pytest.raises(InputError, match=rf"{name}: {message}"):
-      load_weights(fresh(network), {**tensors, name: damaged})
+      load_weights(fresh(network), {**tensors, name: damaged}, network=network)
 
 
 def test_an_input_in_front_stays_new_without_a_word():
   """ImageNet's checkpoint loads into a network with an input representation, as it does with inserts."""
   plain = fresh(Recognizer(MiniResNet((8, 8, 8, 8)), 3))
   network = Recognizer(MiniResNet((8, 8, 8, 8)), 3, MBPM(kernel=3))
-  _, report = load_weights(fresh(network, frames=3), torch_tensors(plain))
+  _, report = load_weights(fresh(network, frames=3), torch_tensors(plain), network=network)
   assert [*report.new] == ["params/representation/spatial/kernel", "params/representation/temporal/kernel"]

@@ -77,7 +77,7 @@ def test_scores_of_torchvision_and_timm(name, backbone):
   tensors = {name: wave(name, shape) for name, shape in golden["shapes"].items() if shape or "num_batches" not in name}
   clips = np.moveaxis(wave("input", (2, 3, golden["size"], golden["size"])), 1, -1)[:, None]
   network = Recognizer(backbone, 5)
-  variables, report = load_weights(shapes_of(network, golden["size"], frames=1), tensors)
+  variables, report = load_weights(shapes_of(network, golden["size"], frames=1), tensors, network=network)
   assert not report.new
   assert not report.unused
   logits = jax.jit(lambda variables, clips: network.apply(variables, clips, False).logits)(variables, clips)
@@ -112,7 +112,7 @@ def test_golden_x3d(shared_golden):
   golden = np.load(shared_golden / "x3d_tiny.npz")
   tensors = golden_weights(shared_golden / "x3d_tiny.npz")
   network = Recognizer(X3D(1.0, 1.0), num_classes=7, consensus="features", hidden=64)
-  variables, report = load_weights(shapes_of(network), tensors)
+  variables, report = load_weights(shapes_of(network), tensors, network=network)
   assert sorted(report.loaded.values()) == sorted(tensors)
   clips = jnp.asarray(np.moveaxis(golden["x"], 1, -1))
   logits = jax.jit(lambda variables, clips: network.apply(variables, clips, False).logits)(variables, clips)
@@ -121,7 +121,7 @@ def test_golden_x3d(shared_golden):
   for pattern, name in LIKE_SLOWFAST.items():
     tensors = {re.sub(pattern, name, key): x for key, x in tensors.items()}
   assert {"s2.pathway0_res0.branch2.se.fc1.bias", "s5.pathway0_res2.branch2.c_bn.running_var"} <= set(tensors)
-  again, report = load_weights(shapes_of(network), tensors)
+  again, report = load_weights(shapes_of(network), tensors, network=network)
   assert sorted(report.loaded.values()) == sorted(tensors)
   jax.tree.map(np.testing.assert_array_equal, again, variables)
 
@@ -134,7 +134,7 @@ def test_the_shortcut_bn_of_slowfast_s_x3d_has_a_hint():
   for pattern, name in LIKE_SLOWFAST.items():
     tensors = {re.sub(pattern, name, key): x for key, x in tensors.items()}
   with pytest.raises(InputError, match=r"branch1_bn.*has its place with shortcut_bn=True"):
-    load_weights(shapes_of(x3d()), tensors)
+    load_weights(shapes_of(x3d()), tensors, network=x3d())
 
 
 SITES = ((3, (0, 2)), (4, (0, 2, 4)))
@@ -146,7 +146,7 @@ def test_released_non_local_network(shared_golden):
   shapes = param_group_shapes(shared_golden / "param_groups_tsm.json", "NL npb fc_lr5")
   classes = shapes["new_fc.bias"][0]
   network = Recognizer(ResNet(50, inserts=(SHIFT, *inserts)), classes)
-  variables, report = load_weights(shapes_of(network), filled(shapes))
+  variables, report = load_weights(shapes_of(network), filled(shapes), network=network)
   assert sorted(report.loaded.values()) == sorted(shapes)
   assert not report.new
   assert flatten_dict(variables).keys() == flatten_dict(shapes_of(network)).keys()
@@ -182,7 +182,7 @@ def test_names_of_the_released_tsm_s_mobilenet(tmp_path):
   tensors = tsm_mobilenet()
   np.savez(tmp_path / "tsm.npz", **tensors)
   network = Recognizer(MobileNetV2(stages=SMALL, inserts=(Insert(TSM(), "before", blocks=(1,), stages=(3, 4)),)), 3)
-  variables, report = load_weights(shapes_of(network), tmp_path / "tsm.npz")
+  variables, report = load_weights(shapes_of(network), tmp_path / "tsm.npz", network=network)
   assert sorted(report.loaded.values()) == sorted(name.removeprefix("module.") for name in tensors)
   assert not report.new
   params = variables["params"]["backbone"]
@@ -227,6 +227,9 @@ ONE_NAME = {
 }
 
 
+@pytest.mark.filterwarnings(
+  "ignore::vidjax.weights.load.ReleasedSettings"
+)  # of an own export, with settings of its own
 @pytest.mark.parametrize("name", ONE_NAME)
 def test_no_two_modules_are_exported_under_one_name(name):
   """They were: the second overwrote the first, and both came back as the second."""
@@ -234,7 +237,7 @@ def test_no_two_modules_are_exported_under_one_name(name):
   shapes, variables = shapes_of(network, frames=3), fresh(network, frames=3)
   tensors = torch_tensors(variables)
   assert len(tensors) == len(flatten_dict(variables))
-  loaded, _ = load_weights(shapes, tensors)
+  loaded, _ = load_weights(shapes, tensors, network=network)
   jax.tree.map(np.testing.assert_array_equal, loaded, variables)
 
 
@@ -243,7 +246,7 @@ def test_an_export_comes_back_the_same(name, tmp_path):
   network, size = NETWORKS[name]
   variables = fresh(network, size=size)
   names = set(export(variables, tmp_path / "folder/out.safetensors"))
-  loaded, report = load_weights(shapes_of(network, size=size), tmp_path / "folder/out.safetensors")
+  loaded, report = load_weights(shapes_of(network, size=size), tmp_path / "folder/out.safetensors", network=network)
   assert len(names) == len(report.loaded) == len(flatten_dict(variables))
   jax.tree.map(np.testing.assert_array_equal, loaded, variables)
   assert all("NonLocal" in name for name in names if "/" in name)
@@ -252,10 +255,10 @@ def test_an_export_comes_back_the_same(name, tmp_path):
 def test_an_export_has_the_names_and_layouts_it_was_loaded_from(shared_golden):
   for file, network in (
     ("x3d_tiny", Recognizer(X3D(1.0, 1.0), 7, consensus="features", hidden=64)),
-    ("tsm_r50_w8", Recognizer(ResNet(50, 8), 7)),
+    ("tsm_r50_w8", Recognizer(ResNet(50, 8, inserts=(SHIFT,)), 7)),
   ):
     tensors = golden_weights(shared_golden / f"{file}.npz")
-    again = torch_tensors(load_weights(shapes_of(network), tensors)[0])
+    again = torch_tensors(load_weights(shapes_of(network), tensors, network=network)[0])
     plain = {re.sub(r"base_model\.|\.net|new_(?=fc)", "", name): x for name, x in tensors.items()}
     assert set(again) == set(plain)
     for name, x in plain.items():
@@ -277,7 +280,7 @@ class TwoStreams(nn.Module):
 def test_one_checkpoint_fills_both_pathways_and_their_heads():
   network = BQN(X3D(0.5, 0.5), 3, lateral_kernels=(3,), hidden=8, consensus="features", shared_classifier=False)
   single = torch_tensors(fresh(Recognizer(X3D(0.5, 0.5), 3, consensus="features", hidden=8), size=64))
-  loaded, report = load_weights(fresh(network, size=64, frames=6), single)
+  loaded, report = load_weights(fresh(network, size=64, frames=6), single, network=network)
   params = loaded["params"]
   for name in ("hidden", "classifier"):
     jax.tree.map(np.testing.assert_array_equal, params[f"{name}_busy"], params[f"{name}_quiet"])
@@ -289,7 +292,7 @@ def test_a_prefix_in_place_of_a_tuple_is_named():
   variables = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
   for key in ("new", "unused"):
     with pytest.raises(ConfigError, match=rf"{key}='fc'.*\('fc',\)"):
-      load_weights(variables, {}, **{key: "fc"})
+      load_weights(variables, {}, network=Recognizer(MiniResNet((4, 4, 4, 4)), 3), **{key: "fc"})
 
 
 def test_parts_with_backbones_of_their_own(tmp_path):
@@ -298,9 +301,9 @@ def test_parts_with_backbones_of_their_own(tmp_path):
   variables = fresh(network)
   tensors = export(variables, tmp_path / "a.safetensors")
   assert {"params/weight", "spatial.conv1.weight", "temporal.fc.bias"} <= set(tensors)
-  loaded, _ = load_weights(shapes_of(network), load_file(tmp_path / "a.safetensors"))
+  loaded, _ = load_weights(shapes_of(network), load_file(tmp_path / "a.safetensors"), network=network)
   jax.tree.map(np.testing.assert_array_equal, loaded, variables)
   single = torch_tensors(fresh(Recognizer(MiniResNet((4, 4, 4, 4)), 3)))
-  loaded, report = load_weights(variables, single, new=("weight",))
+  loaded, report = load_weights(variables, single, network=network, new=("weight",))
   jax.tree.map(np.testing.assert_array_equal, loaded["params"]["spatial"], loaded["params"]["temporal"])
   assert report.new == ["params/weight"]

@@ -301,7 +301,9 @@ def test_models_on_the_hub(tmp_path, monkeypatch):
   assert asked == [
     ("who/model", "model.safetensors"),
     ("who/model", "pytorch_model.bin"),
+    ("who/model", "config.json"),
     ("who/model.v1", "folder/x.bin"),
+    ("who/model.v1", "folder/config.json"),
   ]
   with pytest.raises(InputError, match=r"the hub answers: access is restricted$"):
     read_tensors("who/gated:x.bin")

@@ -44,7 +44,7 @@ def test_export_of_a_run(run, tmp_path, capsys):
   run("export", workdir=str(tmp_path / "run"), out=str(out))
   count = len(flatten_dict(trained))
   assert f"{count} tensors of step 3, 0 of them under vidjax's own paths" in capsys.readouterr().out
-  variables, _ = load_weights(trained, out)
+  variables, _ = load_weights(trained, out, network=NETWORK)
   jax.tree.map(np.testing.assert_array_equal, variables, trained)
   assert [path.name for path in out.parent.iterdir()] == ["out.safetensors"]
   with pytest.raises(InputError, match=r"out.safetensors exists: choose another"):
@@ -61,7 +61,7 @@ def test_export_without_what_only_training_needs(run, tmp_path):
   out = tmp_path / "out.safetensors"
   run("export", workdir=str(tmp_path / "run"), out=str(out), without=["reversal_head"])
   assert len(read_tensors(str(out))) == len(flatten_dict({"params": kept, "batch_stats": trained["batch_stats"]}))
-  variables, _ = load_weights({**trained, "params": kept}, out)
+  variables, _ = load_weights({**trained, "params": kept}, out, network=network)
   clips = np.zeros((1, 2, 32, 32, 3), np.float32)
   jax.eval_shape(lambda: network.apply(variables, clips, False))  # runs without
   with pytest.raises(InputError, match=r"--without=tss: no parameter starts so; they start with backbone, classifier"):

@@ -22,13 +22,13 @@ class Insert:
     at: "before" the block's first convolution and "middle", right after it; "residual", at the end of the branch that
       is added to the shortcut; "after" the whole block.
     stages: "all", or which, in the papers' numbering: 2 is res2, the first after the stem.
-    blocks: "all", "last", or block numbers from 0 within each stage.
+    blocks: "all", "last", "even" (0, 2, 4, ...: see `released_shift` of TSM), or numbers from 0 within each stage.
   """
 
   module: nn.Module
   at: Place
   stages: Literal["all"] | tuple[int, ...] = "all"
-  blocks: Literal["all", "last"] | tuple[int, ...] = "all"
+  blocks: Literal["all", "even", "last"] | tuple[int, ...] = "all"
 
   def __post_init__(self):
     check_fields(self)
@@ -40,9 +40,9 @@ class Insert:
     """Whether this block of this stage is one of the sites."""
     if self.stages != "all" and stage not in self.stages:
       return False
-    if self.blocks == "all":
-      return True
-    return block == num_blocks - 1 if self.blocks == "last" else block in self.blocks
+    if isinstance(self.blocks, str):
+      return {"all": True, "even": block % 2 == 0, "last": block == num_blocks - 1}[self.blocks]
+    return block in self.blocks
 
 
 @dataclasses.dataclass(frozen=True)

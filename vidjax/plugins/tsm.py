@@ -6,6 +6,7 @@ import jax
 from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError
 from vidjax.ops.temporal_shift import temporal_shift
+from vidjax.plugins.insert import Insert
 
 
 class TSM(nn.Module):
@@ -32,3 +33,12 @@ class TSM(nn.Module):
         f"TSM(fold_div={self.fold_div}) at {place(self, x)}: {channels} channels leave {fold} to shift; {remedy}"
       )
     return temporal_shift(x, fold, self.bidirectional)
+
+
+def released_shift(depth: int) -> Insert:
+  """Where TSM's released code shifts a ResNet of this depth: in all blocks, from ResNet-101 on in every second one.
+
+  Those are blocks 0, 2, 4 and so on of each stage, where res4 has 23 blocks or more. BQN's code shifts all blocks of
+  ResNet-101, too. For MobileNetV2 see `vidjax.backbones.mobilenet.TSM_BLOCKS`.
+  """
+  return Insert(TSM(), "before", blocks="even" if depth >= 101 else "all")

@@ -13,6 +13,7 @@ import pathlib
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ from vidjax.train.optimizer import multipliers
 from vidjax.train.sharding import batch_sharding, check_batch_size, make_mesh, state_sharding
 from vidjax.train.step import init_state, make_prepare, make_train_step
 from vidjax.types import Batch, State
-from vidjax.weights.load import load_weights
+from vidjax.weights.load import ReleasedSettings, load_weights
 
 CONFIG = define_config()
 WORKDIR = flags.DEFINE_string(
@@ -280,7 +281,13 @@ def start_from(state: State, run: Run, sharding: State, workdir: pathlib.Path) -
     say(f"{init['workdir']}: {words}" if words else f"starting from {init['workdir']}")
     variables = transfer(variables, source, init["new"])
   else:
-    variables, loaded = load_weights(variables, init["weights"], new=init["new"], unused=init["unused"])
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore", ReleasedSettings)  # said in the command's own way
+      variables, loaded = load_weights(
+        variables, init["weights"], network=run.network, new=init["new"], unused=init["unused"]
+      )
+    if loaded.settings:
+      say(f"warning: {init['weights']}: {loaded.warning}")
     say(f"{init['weights']}: {str(loaded).splitlines()[0]}; {workdir / 'weights_report.txt'}")
     if jax.process_index() == 0:
       (workdir / "weights_report.txt").write_text(f"{init['weights']}: {loaded}\n")

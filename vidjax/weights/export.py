@@ -27,7 +27,7 @@ def torch_tensors(variables: Mapping[str, Tree]) -> dict[str, np.ndarray]:
       continue
     name, axes = naming[path]
     if path.endswith("/kernel"):
-      x = x.reshape((1,) * (axes + 2 - x.ndim) + x.shape)
+      x = x.reshape((1,) * (axes + 2 - x.ndim) + x.shape[:-2][:axes] + x.shape[-2:])  # TIM: PyTorch has one axis
       x = np.transpose(x, (x.ndim - 1, x.ndim - 2, *range(x.ndim - 2)))
     tensors[name] = np.ascontiguousarray(x)
   return tensors

@@ -3,9 +3,11 @@
 import dataclasses
 import pathlib
 import re
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import flax.linen as nn
 import numpy as np
 from flax import traverse_util
 
@@ -13,6 +15,7 @@ from vidjax.errors import ConfigError, InputError
 from vidjax.types import Tree
 from vidjax.weights.names import FIRST, canonical, namings
 from vidjax.weights.read import WRAPPERS, floating, read_tensors, unwrapped
+from vidjax.weights.settings import contradictions, differences, twin
 
 Inflation = Literal["mean", "centre"]
 
@@ -26,10 +29,26 @@ IDLE = {
   r"\.num_batches_tracked$": "PyTorch's count of batches",
   r"\.nl\.penta\.mask$": "the constant mask of RNL's released code",
   r"\.cg\.W_k\.bias$": "a bias before a softmax, which cannot see it",
+  r"\.conv1_temp\.": "TDN's copy of the convolution its differences started from",
 }
 """Tensors nothing here corresponds to, and why."""
-HINTS = {r"_res0\.branch1_(bn|norm)\.": "the BN of a shortcut in X3D has its place with shortcut_bn=True"}
+HINTS = {
+  r"_res0\.branch1_(bn|norm)\.": "the BN of a shortcut in X3D has its place with shortcut_bn=True",
+  r"^layer\d\.\d+\.se\.": "timm's SE has its place with Insert(SE(16), 'residual')",
+  r"\.nl\.": "non-local blocks have their place with Insert(NonLocal(...), 'after', ...) or RNL",
+  r"\.\d+\.net\.": "a shift of whole blocks, shift_place='block', is not supported",
+  r"^(base_model\.)?layer2\.net\.": "temporal_pool is not supported",
+  r"^features\.1\.running_mean$": "VGG has no batch normalisation",
+  r"^(base_model\.)?layer1_bak\.": "TDN's names have their place in TDN(ResNet(...))",
+  r"\.path_f\.": "Busy-Quiet names have their place in BQN",
+}
 """What to try, by the names of tensors without a place."""
+FEW = 4
+"""As many prefixes a remedy names at most: what needs more is another network."""
+
+
+class ReleasedSettings(UserWarning):
+  """The network differs from what the released code of the checkpoint's family is known to have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,15 +60,22 @@ class Report:
     adapted: what was done, by path, to those of `loaded` whose shape is another one.
     new: paths of the variables that keep their fresh values.
     unused: why a tensor was not used, by its name.
+    settings: how the network differs from the checkpoint's family where names cannot tell.
   """
 
   loaded: Mapping[str, str]
   adapted: Mapping[str, str]
   new: Sequence[str]
   unused: Mapping[str, str]
+  settings: Sequence[str] = ()
+
+  @property
+  def warning(self) -> str:
+    """What `settings` hold, as one line."""
+    return f"its names cannot tell, but the released code differs from this network: {'; '.join(self.settings)}"
 
   def __str__(self) -> str:
-    """A line that sums up, then one for each array that is adapted or new and for each reason not to use a tensor."""
+    """A line that sums up, then one for each setting, array that is adapted or new, and reason not to use a tensor."""
     fresh, filled = ([path.partition("/")[2] for path in paths] for paths in (self.new, self.loaded))
     places = _covering(fresh, filled, "/")
     named = f" ({', '.join(places[:4])}{', ...' if len(places) > 4 else ''})" if places else ""
@@ -57,6 +83,7 @@ class Report:
       f"loaded {len(self.loaded)} arrays, {len(self.adapted)} of them adapted; {len(self.new)} start anew{named}; "
       f"{len(self.unused)} of the checkpoint's tensors are unused"
     ]
+    lines += [f"  settings: {difference}" for difference in self.settings]
     lines += [f"  adapted {path}: {how}" for path, how in self.adapted.items()]
     lines += [f"  new {path}" for path in self.new]
     for reason in dict.fromkeys(self.unused.values()):
@@ -68,6 +95,7 @@ def load_weights(
   variables: Mapping[str, Tree],
   source: str | pathlib.Path | Mapping[str, np.ndarray],
   *,
+  network: nn.Module,
   new: Sequence[str] = (),
   unused: Sequence[str] = (),
   inflation: Inflation = "mean",
@@ -75,13 +103,18 @@ def load_weights(
   """A network's variables with a checkpoint's values: torchvision, timm, TSM, RNL, X3D or vidjax's own export.
 
   Layouts are converted; 2D kernels inflate where 3D ones are expected; the first convolution adapts to another number
-  of input channels, all of which get the mean over the checkpoint's (TSN's rule for flow and differences). Plug-ins
-  of a kind the checkpoint has nothing of keep their fresh values, so that ImageNet's checkpoints load with any inserts.
+  of input channels, all of which get the mean over the checkpoint's (TSN's rule for flow and differences). A bias
+  before batch normalisation joins the running mean. Plug-ins of a kind the checkpoint has nothing of keep their fresh
+  values, so that ImageNet's checkpoints load with any inserts.
+
+  Some settings have no parameters, such as a temporal shift. Those that the names tell must be the network's. Those
+  that the family's released code is known to have are compared, with one `ReleasedSettings` warning.
 
   Args:
     variables: `{"params", "batch_stats"}`, freshly initialised (or only their shapes, where nothing stays new); other
       kinds stay as they are.
     source: as `read_tensors` takes it, or what that returns.
+    network: the module these are the variables of.
     new: path prefixes that keep their fresh values, such as "classifier".
     unused: prefixes of the names of tensors that may be left over.
     inflation: of a kernel over time: "mean" repeats it, divided by the length; "centre" puts it on the middle frame.
@@ -91,14 +124,17 @@ def load_weights(
 
   Raises:
     InputError: a variable has no tensor, a tensor no variable, or shapes differ; names paths, names and both shapes.
-      Or nothing is left to load.
+      Or the checkpoint is of another network, or nothing is left to load.
   """
   if inflation not in ("mean", "centre"):
     raise ConfigError(f"load_weights(inflation={inflation!r}): must be 'mean' or 'centre'")
   for key, prefixes in (("new", new), ("unused", unused)):
     if isinstance(prefixes, str):
       raise ConfigError(f"load_weights({key}={prefixes!r}): must be a tuple of prefixes, ({prefixes!r},)")
+  origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
   tensors = source if isinstance(source, Mapping) else read_tensors(source)
+  if other := twin(f"{'' if isinstance(source, Mapping) else source} {getattr(tensors, 'architecture', '')}"):
+    raise InputError(f"{origin} is not supported: by its name or metadata it is timm's {other}")
   if strange := [name for name in tensors if not isinstance(name, str)]:
     raise InputError(
       f"the checkpoint holds a tensor under {strange[0]!r}, which is no name: give the model's state_dict"
@@ -133,32 +169,76 @@ def load_weights(
         loaded[path] = name
       except InputError as error:
         misfits[place] = f"{place}: {name}: {error}"
+  for path, name in _biases(loaded, tensors).items():
+    if name not in used and np.shape(tensors[name]) == np.shape(arrays[path]):
+      used.add(name)
+      arrays[path] = arrays[path] - np.asarray(tensors[name], arrays[path].dtype)
+      adapted[path] = f"less {name}, a bias before batch normalisation"
   left = [name for name in tensors if name not in used and name not in idle]
-  origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
   if misfits or left:
-    good = [place for path in loaded if (place := path.partition("/")[2]) not in misfits]
-    anew = (*new, *_covering(misfits, good, "/"))
-    dotted, paths = ([name for name in left if ("/" in name) == by_path] for by_path in (False, True))
-    over = (*unused, *_covering(dotted, used, "."), *_covering(paths, used, "/"))
-    wrong = [*misfits.values(), *(f"{name} {tensors[name].shape} has no place in the network" for name in left)]
     if not match:
+      wrong = [*misfits.values(), "and its tensors have no place"][0]
       raise InputError(
-        f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}; {wrong[0]}. Take a "
+        f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}; {wrong}. Take a "
         "checkpoint of this family of networks (README: weights), or rename its tensors"
       )
-    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-    remedy = f"new={anew}" if not left else f"new={anew}, unused={over}"
-    remedy += "".join(f" ({hint})" for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left))
-    some = bool(new) or any(np.ndim(arrays[path]) > 1 for path in loaded)
-    accept = f", or accept that, in a config under init, with {remedy}" if some else ": no kernel of it fits"
-    raise InputError(
-      f"{origin} does not fit this network: {'; '.join(wrong[:5])}{more}. Take the network it was made for{accept}"
-    )
+    raise InputError(f"{origin} {_misfit(misfits, left, tensors, loaded, used, new, unused, len(fresh))}")
   if not loaded:
     raise InputError(f"{origin}: nothing is left to load: leave out init, or name fewer prefixes than new={new}")
-  report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used})
+  if wrong := contradictions(network, loaded):
+    raise InputError(f"{origin} is of another network: {'; '.join(wrong)}")
+  settings = differences(network, loaded)
+  report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used}, settings)
+  if settings:
+    warnings.warn(f"{origin}: {report.warning}", ReleasedSettings, stacklevel=2)
   filled = traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()})
   return {"batch_stats": {}, **variables, **filled}, report
+
+
+def _misfit(
+  misfits: Mapping[str, str],
+  left: Sequence[str],
+  tensors: Mapping[str, np.ndarray],
+  loaded: Mapping[str, str],
+  used: Collection[str],
+  new: Sequence[str],
+  unused: Sequence[str],
+  fresh: int,
+) -> str:
+  """What does not fit, and how to accept that where it is little and leaves the rest whole; `fresh` arrays stay new."""
+  wrong = [*misfits.values(), *(f"{name} {tensors[name].shape} has no place in the network" for name in left)]
+  hints = [hint for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left)]
+  hint = "".join(f" ({hint})" for hint in hints[:2])
+  if len(wrong) > len(loaded) + fresh:
+    return (
+      f"is not supported by this network: {len(loaded)} arrays fit and {len(wrong)} do not, as {wrong[0]} and "
+      f"{wrong[-1]}. Take a checkpoint of this network (README: weights){hint}"
+    )
+  good = [place for path in loaded if (place := path.partition("/")[2]) not in misfits]
+  anew = (*new, *_covering(misfits, good, "/"))
+  dotted, paths = ([name for name in left if ("/" in name) == by_path] for by_path in (False, True))
+  over = (*unused, *_covering(dotted, used, "."), *_covering(paths, used, "/"))
+  more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+  text = f"does not fit this network: {'; '.join(wrong[:5])}{more}. Take the network it was made for{hint}"
+  if not new and not any(np.ndim(tensors[name]) > 1 for name in loaded.values()):
+    return f"{text}: no kernel of it fits"
+  torn = [name for name in left if INSERTED.search(name)]
+  torn += [name for name in over if re.search(r"\.\d+\.[a-z]", name)]  # a part of a block whose other parts are used
+  if torn or max(len(anew) - len(new), len(over) - len(unused)) > FEW:
+    return text
+  remedy = f"new={anew}, unused={over}" if left else f"new={anew}"
+  return f"{text}, or accept that, in a config under init, with {remedy}"
+
+
+def _biases(loaded: Mapping[str, str], tensors: Collection[str]) -> dict[str, str]:
+  """Biases of convolutions that have none here, by the path of the running mean that follows."""
+  found = {}
+  for path, name in loaded.items():
+    mean = re.sub(r"^params/(.*)conv(\d?)/kernel$", r"batch_stats/\1bn\2/mean", path)
+    bias = f"{name.removesuffix('weight')}bias"
+    if mean in loaded and mean != path and bias in tensors:
+      found[mean] = bias
+  return found
 
 
 def _match(paths: Collection[str], tensors: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -192,6 +272,8 @@ def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation)
     x = np.transpose(x, (*range(2, x.ndim), 1, 0))
     while x.ndim > len(shape) and x.shape[0] == 1:
       x = x[0]
+    if len(found) == 3 and len(shape) == 5:  # over time alone
+      x = x[:, None, None]
     x = x.reshape((1,) * (len(shape) - x.ndim) + x.shape)
     if flat and len(shape) == 5 and shape[0] > 1:
       weights = np.full(shape[0], 1 / shape[0]) if inflation == "mean" else np.arange(shape[0]) == shape[0] // 2

@@ -14,7 +14,14 @@ LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "runnin
 """Parameters and statistics of Flax's layers, as PyTorch calls them."""
 
 CONV_BN = {f"{kind}{i}": f"{kind}{i}" for kind in ("conv", "bn") for i in (1, 2, 3)}
-RESNET = {**CONV_BN, "shortcut_conv": "downsample.0", "shortcut_bn": "downsample.1"}
+RESNET = {
+  **CONV_BN,
+  "shortcut_conv": "downsample.0",
+  "shortcut_bn": "downsample.1",
+  "residual_SE/reduce": "se.fc1",
+  "residual_SE/expand": "se.fc2",
+}
+"""torchvision's; timm's where it squeezes and excites, `Insert(SE(16), "residual")`."""
 PYTORCHVIDEO = {
   **{f"conv{i}": f"branch2.conv_{letter}" for i, letter in enumerate("abc", start=1)},
   **{f"bn{i}": f"branch2.norm_{name}" for i, name in enumerate(("a", "b.0", "c"), start=1)},
@@ -39,6 +46,7 @@ NON_LOCAL = {
 """The plug-ins that the released TSM and RNL put after blocks of a ResNet; RNL's theta embeds (thesis: W_g)."""
 
 BLOCK = re.compile(r"res(\d+)/block(\d+)/(.+)")
+VGG_BLOCK = re.compile(r"stage(\d+)/block\d+/conv")
 AFTER = re.compile(r"after_(?:Chain/)?(\w+)/(\w+)")
 
 
@@ -67,6 +75,37 @@ def resnet(module: str, modules: Collection[str], classifier: str = "fc") -> Rel
     return Released(f"{place}.{name}", 0 if inserted[2] in ("reduce", "expand") else 3) if name else None
   name = RESNET.get(block[3])
   return Released(f"{place}.{name}") if name else None
+
+
+BETWEEN_SEGMENTS = {
+  "middle_TIM": Released("shift.conv", 1),
+  **{f"middle_LTDM/{name}": Released(f"mse.{name}") for name in ("conv1", "bn1", "conv2", "conv3", "bn3")},
+  **{f"middle_LTDM/{kind}_full": Released(f"mse.{kind}3_smallscale4") for kind in ("conv", "bn")},
+  **{f"middle_LTDM/{kind}_half": Released(f"mse.{kind}3_smallscale2") for kind in ("conv", "bn")},
+}
+
+
+def tdn(module: str, modules: Collection[str], differences: bool) -> Released | None:
+  """The released TDN: its frames' ResNet, or the stem and res2 that see the differences."""
+  block = BLOCK.fullmatch(module)
+  if differences and module in ("stem/conv", "stem/bn"):
+    return Released(f"conv1_5.{0 if module == 'stem/conv' else 1}")
+  if block and (released := BETWEEN_SEGMENTS.get(block[3])):
+    return released._replace(name=f"layer{int(block[1]) - 1}_bak.{block[2]}.{released.name}")
+  if released := resnet(module, modules):
+    name = re.sub(r"^layer(\d)", "resnext_layer1" if differences else r"layer\1_bak", released.name)
+    return released._replace(name=name)
+  return None
+
+
+def vgg(module: str, modules: Collection[str]) -> Released | None:
+  """torchvision's VGG-16, a row of convolutions, ReLUs and pools; its fully connected layers have no place here."""
+  order = sorted(name for name in modules if VGG_BLOCK.fullmatch(name))
+  if module not in order:
+    return None
+  number = order.index(module)
+  pools = int(VGG_BLOCK.sub(r"\1", module)) - 1
+  return Released(f"features.{2 * number + pools}")
 
 
 def pytorchvideo(module: str, modules: Collection[str]) -> Released | None:
@@ -194,6 +233,8 @@ def bqn(module: str, modules: Collection[str], pathway: Released | None) -> Rele
   return Released("fc", 0) if module == "classifier" else None
 
 
+TDN_PARTS = ("backbone/differences/", "backbone/frames/")
+
 FAMILIES: dict[str, tuple[Naming, ...]] = {
   "stem/conv2d_1a/conv": tuple(functools.partial(inception_resnet, classifier=c) for c in ("classif", "last_linear")),
   "stem/conv_t": (pytorchvideo, slowfast),
@@ -204,10 +245,11 @@ FAMILIES: dict[str, tuple[Naming, ...]] = {
     timm_mobilenet,
   ),
   "stem/conv": (resnet, functools.partial(resnet, classifier="new_fc")),
+  "stage1/block0/conv": (vgg,),
 }
 """A module each family has (the first that fits counts), and the ways of naming it; export takes the first."""
 
-FIRST = re.compile(r"(.*/|)(?:stem/conv|stem/conv2d_1a/conv)")
+FIRST = re.compile(r"(.*/|)(?:stem/conv|stem/conv2d_1a/conv|stage1/block0/conv)")
 """A network's first convolution, which sees the input's channels, and in group 1 the place of the network."""
 
 
@@ -219,14 +261,15 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
 
   Returns:
     Dicts from path to released name, as in "conv1.weight", without the paths that have none. Where a network has parts
-    with backbones of their own, names start with the part's, or are those of the released Busy-Quiet Net; then follow
-    the namings without that, by which a single checkpoint fills all parts.
+    with backbones of their own, names start with the part's, or are those of the released Busy-Quiet Net or TDN; then
+    follow the namings without that, by which a single checkpoint fills all parts.
   """
   split = {path: path.partition("/")[2].rpartition("/")[::2] for path in paths}
   places = {module: re.sub(r"^(classifier|hidden)_(busy|quiet)$", r"\2/\1", module) for module, _ in split.values()}
   modules = {place: module for module, place in places.items()}
   owners = sorted({match[1].removesuffix("backbone/") for module in modules if (match := FIRST.fullmatch(module))})
-  styles = ("released", "prefixed", "plain") if owners == sorted(PATHWAYS) else ("prefixed", "plain")
+  released = {tuple(sorted(PATHWAYS)): "bqn", TDN_PARTS: "tdn"}.get(tuple(owners))
+  styles = ("prefixed", "plain") if released is None else (released, "prefixed", "plain")
   found = []
   for style in styles if any(owners) else ("plain",):
     for way in range(max(map(len, FAMILIES.values()))):
@@ -238,11 +281,13 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
         if style == "prefixed":
           prefix = owner.replace("/", ".")
           named = {m: name and Released(f"{prefix}{name.name}", name.axes) for m, name in named.items()}
+        if style == "tdn":
+          named = {m: tdn(short, local, owner == TDN_PARTS[0]) for short, m in local.items()}
         names |= named
-      if style == "released":
+      if style == "bqn":
         names = {m: bqn(m, modules, names.get(m)) for m in modules}
       elif "classifier" in modules:  # of all parts together
-        names["classifier"] = names.get("classifier") or Released("fc", 0)
+        names["classifier"] = names.get("classifier") or Released("new_fc" if style == "tdn" and way == 0 else "fc", 0)
       ours = {modules[m]: name for m, name in names.items()}
       naming, taken = {}, set()
       for path, (module, leaf) in sorted(split.items()):
@@ -257,8 +302,11 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
 
 
 def canonical(name: str) -> str:
-  """A checkpoint's name without what TSM's and RNL's released code wraps around modules."""
-  name = name.removeprefix("base_model.").replace(".net.", ".")
+  """A checkpoint's name without what TSM's and RNL's released code wraps around modules.
+
+  A wrapper of a whole block or stage (`shift_place="block"`, `temporal_pool`) stays: that is another network.
+  """
+  name = re.sub(r"(\.conv1|\.conv\.0)\.net\.", r"\1.", name.removeprefix("base_model."))
   name = re.sub(r"(layer\d+\.\d+)\.block\.", r"\1.", name)
   name = re.sub(r"\.nl\.(g|phi)\.0\.", r".nl.\1.", name)
   return name.replace(".penta.depthwise_weight", ".penta.weight")

@@ -1,5 +1,6 @@
 """Tensors by name from a file or from a model on the Hugging Face hub."""
 
+import json
 import pathlib
 import re
 import struct
@@ -16,19 +17,32 @@ from vidjax.weights.torch_file import TorchTensor, read_torch
 CONTAINERS = ("state_dict", "model_state", "model_state_dict", "model")
 """Keys under which training code keeps the tensors: TSM and timm, SlowFast, others."""
 WRAPPERS = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before every name."""
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".tar", ".pyth", ".bin", ".ckpt", ".pkl")
+"""What DataParallel and torch.compile put before every name, or most: what was added later may lack it."""
+INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+"""What says which of several files holds a tensor."""
+HUB_FILES = ("model.safetensors", "pytorch_model.bin", *INDICES)
+SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".tar", ".pyth", ".bin", ".ckpt", ".pkl", ".json")
 
 
-def read_tensors(source: str | pathlib.Path) -> Mapping[str, np.ndarray]:
+class Tensors(dict[str, np.ndarray]):
+  """Tensors by name.
+
+  Attributes:
+    architecture: the network's name, where the file or a config.json beside it holds one.
+  """
+
+  architecture: str = ""
+
+
+def read_tensors(source: str | pathlib.Path) -> Tensors:
   """Reads a checkpoint's tensors, whatever its format: safetensors, npz, or PyTorch's (both formats, read safely).
 
   Args:
-    source: a path, or a model on the hub, "owner/name" or "owner/name:file".
+    source: a path, or a model on the hub, "owner/name" or "owner/name:file". A folder is read as a model on the hub is;
+      an index, `model.safetensors.index.json`, with the files it names beside it.
 
   Returns:
-    Arrays by the checkpoint's own names, without the prefix "module." where all have it.
+    Arrays by the checkpoint's own names, without the prefix "module." where most have it.
 
   Raises:
     InputError: no such file or model; damaged or cut short; holds something else than tensors.
@@ -36,14 +50,18 @@ def read_tensors(source: str | pathlib.Path) -> Mapping[str, np.ndarray]:
   if not str(source):
     raise InputError("the checkpoint's name is empty: name a file or a model on the hub")
   path = pathlib.Path(source)
-  if not path.exists():
-    path = _fetch(str(source))
+  hub = None if path.exists() else _Hub(str(source))
+  if hub:
+    path = hub.file()
   if path.is_dir():
-    raise InputError(f"{path} is a folder: name the checkpoint's file in it")
+    inside = [path / name for name in HUB_FILES if (path / name).is_file()]
+    if not inside:
+      raise InputError(f"{path} is a folder without {' or '.join(HUB_FILES)}: name the checkpoint's file in it")
+    path = inside[0]
   if not path.is_file():
     raise InputError(f"{path} is no plain file: save the checkpoint to one")
   try:
-    tensors = _read(path)
+    tensors = _read_index(path, hub) if path.name.endswith(".index.json") else _read(path)
     strange = [name for name, x in tensors.items() if not (floating(x.dtype) or x.dtype.kind in "biu")]
     if strange:
       raise InputError(f"{strange[0]!r} holds {tensors[strange[0]].dtype}, not numbers")
@@ -51,13 +69,56 @@ def read_tensors(source: str | pathlib.Path) -> Mapping[str, np.ndarray]:
       raise InputError("there is no tensor in it")
   except InputError as error:
     raise InputError(f"{path}: {error}") from error
-  return unwrapped(tensors)
+  found = Tensors(unwrapped(tensors))
+  found.architecture = f"{getattr(tensors, 'architecture', '')} {_architecture(path, hub)}".strip()
+  return found
 
 
 def unwrapped(tensors: Mapping[str, np.ndarray], prefixes: Sequence[str] = WRAPPERS) -> Mapping[str, np.ndarray]:
-  """Tensors without those prefixes, in any order, that all their names have."""
-  while found := [prefix for prefix in prefixes if all(name.startswith(prefix) for name in tensors)]:
-    tensors = {name.removeprefix(found[0]): x for name, x in tensors.items()}
+  """Tensors without those prefixes, in any order, that most of their names have; InputError where two become one."""
+
+  def most(prefix: str) -> bool:
+    return sum(name.startswith(prefix) for name in tensors) * 2 > len(tensors)
+
+  while found := [prefix for prefix in prefixes if most(prefix)]:
+    plain: dict[str, np.ndarray] = {}
+    for name, x in tensors.items():
+      if (short := name.removeprefix(found[0])) in plain:
+        raise InputError(f"the checkpoint holds both {short} and {found[0]}{short}: keep one of them")
+      plain[short] = x
+    tensors = plain
+  return tensors
+
+
+def _architecture(path: pathlib.Path, hub: "_Hub | None") -> str:
+  """The network's name in timm's config.json beside a checkpoint, or "" where there is none."""
+  try:
+    config = hub.beside("config.json") if hub else path.with_name("config.json")
+    return str(json.loads(config.read_text(encoding="utf-8"))["architecture"]) if config else ""
+  except (InputError, OSError, ValueError, KeyError, TypeError):  # no such file, or that of something else
+    return ""
+
+
+def _read_index(path: pathlib.Path, hub: "_Hub | None") -> dict[str, np.ndarray]:
+  """The tensors of all files an index names; each must hold those it is said to."""
+  try:
+    places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+    names = sorted({*places.values()})
+    if not names or any(pathlib.PurePath(name).name != name for name in names):
+      raise ValueError("names no files beside it")
+  except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    raise InputError(f"is no index of files ({error}): fetch it again, or name one of the files") from error
+  tensors: dict[str, np.ndarray] = {}
+  for name in names:
+    part = hub.beside(name) if hub else path.with_name(name)
+    if part is None or not part.is_file():
+      raise InputError(f"names {name}, which is not beside it: fetch all {len(names)} files of the model")
+    try:
+      tensors |= _read(part)
+    except InputError as error:
+      raise InputError(f"{name}: {error}") from error
+  if lost := [name for name in places if name not in tensors]:
+    raise InputError(f"says that {places[lost[0]]} holds {lost[0]!r}, and it does not: fetch the files again")
   return tensors
 
 
@@ -75,7 +136,11 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise InputError("holds Python objects, not numbers: save plain arrays") from error
       raise InputError(f"a damaged npz file ({error}): fetch or save it again") from error
   if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip file, or a pickle of any protocol
-    return read_torch(path, _unwrap)
+    saved: list[Any] = []
+    found = Tensors(read_torch(path, lambda whole: _unwrap(saved.append(whole) or whole)))
+    arch = saved[0].get("arch") if isinstance(saved[0], Mapping) else ""
+    found.architecture = arch if isinstance(arch, str) else ""
+    return found
   raise InputError(
     "is neither safetensors nor npz nor PyTorch's: its first bytes are those of no checkpoint; "
     "fetch it again, or name another file"
@@ -119,27 +184,43 @@ def floating(dtype: np.dtype) -> bool:
   return dtype.kind == "f" or dtype == ml_dtypes.bfloat16
 
 
-def _fetch(source: str) -> pathlib.Path:
-  """The local copy of a file on the hub."""
-  match = re.fullmatch(r"([\w-][\w.-]*/[\w-][\w.-]*)(?::(.+))?", source)
-  if match is None or (match[2] is None and source.endswith(SUFFIXES)):
-    raise InputError(f"{source}: no such file (a model on the hub is named owner/name or owner/name:file)")
-  try:
-    import huggingface_hub
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-  except ImportError as error:
-    raise InputError(f"{source}: no such file; a model on the hub needs: pip install 'vidjax[weights]'") from error
-  huggingface_hub.logging.set_verbosity_error()  # it announces every retry
-  for name in (match[2],) if match[2] else HUB_FILES:
+class _Hub:
+  """A model on the hub, "owner/name" or "owner/name:file"."""
+
+  def __init__(self, source: str):
+    match = re.fullmatch(r"([\w-][\w.-]*/[\w-][\w.-]*)(?::(.+))?", source)
+    if match is None or (match[2] is None and source.endswith(SUFFIXES)):
+      raise InputError(f"{source}: no such file (a model on the hub is named owner/name or owner/name:file)")
+    self.source, self.model, self.name = source, match[1], match[2]
+
+  def file(self) -> pathlib.Path:
+    """The local copy of its file, or of the first of `HUB_FILES` it has."""
+    names = (self.name,) if self.name else HUB_FILES
+    for name in names:
+      if path := self._copy(name):
+        return path
+    raise InputError(f"{self.source}: the hub's {self.model} has no {' nor '.join(names)}: name one of its files")
+
+  def beside(self, name: str) -> pathlib.Path | None:
+    """The local copy of a file in the same folder, or None where there is no such file."""
+    return self._copy(str(pathlib.PurePosixPath(self.name).with_name(name)) if self.name else name)
+
+  def _copy(self, name: str) -> pathlib.Path | None:
     try:
-      return pathlib.Path(huggingface_hub.hf_hub_download(match[1], name))
+      import huggingface_hub
+      from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    except ImportError as error:
+      raise InputError(
+        f"{self.source}: no such file; a model on the hub needs: pip install 'vidjax[weights]'"
+      ) from error
+    huggingface_hub.logging.set_verbosity_error()  # it announces every retry
+    try:
+      return pathlib.Path(huggingface_hub.hf_hub_download(self.model, name))
     except LocalEntryNotFoundError as error:
-      raise InputError(f"{source}: no such file here, and the hub cannot be reached: name a local file") from error
+      reason = "and the hub cannot be reached: name a local file"
+      raise InputError(f"{self.source}: no such file here, {reason}") from error
     except EntryNotFoundError:
-      continue
+      return None
     except Exception as error:  # no such model, no permission: the hub's library knows dozens of reasons
       reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-      raise InputError(f"{source}: no such file here, and the hub answers: {reason}") from error
-  raise InputError(
-    f"{source}: the hub's {match[1]} has no {match[2] or ' nor '.join(HUB_FILES)}: name one of its files"
-  )
+      raise InputError(f"{self.source}: no such file here, and the hub answers: {reason}") from error
