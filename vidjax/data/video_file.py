@@ -18,6 +18,8 @@ import av
 import av.filter
 import numpy as np
 from av.container import InputContainer
+from av.error import BlockingIOError as NothingYet
+from av.error import EOFError as NothingLeft
 from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.reformatter import Interpolation
@@ -181,7 +183,7 @@ def _deinterlace(
     if graph is None and not frame.interlaced_frame:
       yield frame, *about
       continue
-    if form != (frame.width, frame.height, frame.format.name):
+    if graph is None or form != (frame.width, frame.height, frame.format.name):
       yield from _pulled(graph, waiting, end=True)
       form, graph = (frame.width, frame.height, frame.format.name), av.filter.Graph()
       source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
@@ -204,7 +206,7 @@ def _pulled(
   while waiting:
     try:
       frame = graph.vpull()
-    except (av.error.BlockingIOError, av.error.EOFError):
+    except (NothingYet, NothingLeft):
       return
     yield frame, *waiting.pop(0)
 
@@ -229,7 +231,7 @@ def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[
     found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if found:
       best = container.streams.best("video")
-      stream = best if best in found else found[0]
+      stream = next((stream for stream in found if stream is best), found[0])
       if stream.codec_context is None:
         raise InputError(f"{name} holds video of a codec that FFmpeg does not know: convert it")
       _check_size(stream.codec_context.width, stream.codec_context.height, name)
