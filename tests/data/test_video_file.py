@@ -318,3 +318,11 @@ def test_a_codec_nobody_knows(tmp_path, make_video):
   path.write_bytes(path.read_bytes().replace(b"FMP4", b"QQ9Z"))
   with pytest.raises(InputError, match=r"a\.avi holds video of a codec that FFmpeg does not know"):
     list(video_file.decode(path))
+
+
+def test_titles_in_any_encoding(tmp_path, make_video):
+  path = make_video(tmp_path / "a.avi", codec="mpeg4")
+  data = path.read_bytes()
+  assert b"Lavf" in data
+  path.write_bytes(data.replace(b"Lavf", b"L\xe9vf"))
+  assert len(list(video_file.decode(path))) == 8

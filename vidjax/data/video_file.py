@@ -22,7 +22,7 @@ from av.error import BlockingIOError as NothingYet
 from av.error import EOFError as NothingLeft
 from av.error import FFmpegError
 from av.stream import Disposition
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from vidjax.errors import InputError
@@ -113,6 +113,7 @@ def read(
       truncated or damaged, or without a single frame.
   """
   count, damaged, size, name = 0, 0, None, name or _name(video)
+  scaler = VideoReformatter()  # one for all frames: each would start and end threads of its own
   with _open(video, name) as (container, stream):
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = threads
@@ -143,7 +144,7 @@ def read(
           _check_size(frame.width, frame.height, name)
           size = _target_size(max(1, round(frame.width * aspect)), frame.height, short_side)
           _check_size(*size, name)
-        image = frame.reformat(*size, format="rgb24", interpolation=_SCALER).to_ndarray()
+        image = scaler.reformat(frame, *size, format="rgb24", interpolation=_SCALER, threads=1).to_ndarray()
         yield Frame(_upright(image, matrix) if rotate else image, frame.time, corrupt, interlaced)
         count += 1
     except InputError:
@@ -219,7 +220,8 @@ def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[
   if not size:
     raise InputError(f"{name} is empty (0 bytes)")
   try:  # "file:" keeps FFmpeg from reading a name with a colon as an address
-    container = av.open(io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}", "r")
+    source = io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}"
+    container = av.open(source, "r", metadata_errors="replace")
   except PermissionError:
     raise InputError(f"{name} may not be read: permission denied") from None
   except (FFmpegError, UnicodeDecodeError) as error:

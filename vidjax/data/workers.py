@@ -6,6 +6,7 @@ ends, and never imports the parent's `__main__`, so that scripts and notebooks n
 
 import collections
 import concurrent.futures
+import gc
 import multiprocessing
 import os
 import pathlib
@@ -164,6 +165,7 @@ def serve(pipe: int, life: int) -> None:
     except EOFError:
       return
     connection.send(_answer(connection, *job))
+    gc.collect()  # PyAV's objects refer to each other: memory would grow from film to film
 
 
 class _SpoolError(Exception):
