@@ -184,7 +184,7 @@ def _warn_of_rates(report: Report) -> list[str]:
   if not names:
     return []
   some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-  return [f"the frame rate of {len(names)} files varies ({some}): sample by time, with --config.sampler.by=time"]
+  return [f'the frame rate of {len(names)} files varies ({some}): sample by time, with "by": "time" in the sampler']
 
 
 def _examples(
