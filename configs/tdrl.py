@@ -14,6 +14,7 @@ Options follow the name, as in `configs/tdrl.py:ssv1,frames=16,tm=tsm`; the firs
 Values are plain flags; with the options above as they are, PEM is inserts[0] and the TD loss inserts[2]:
 
 - Table 5: `--config.model.backbone.inserts[2].module.share=.25`, from 0 to 1.
+- `--config.transforms[1].probability=.5` flips Something-Something with labels exchanged, as TDN's code does.
 - Table 7: `--config.blend.weights.temporal_diversity=1e-4`.
 - Section 4.2: `--config.model.backbone.inserts[0].module.memory=zeros`, or first (d_1), last (d_{T-1}).
 
@@ -66,9 +67,13 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
       c.sampler = {"make": "vidjax.data.sampling.Dense", "num_frames": frames, "stride": 64 // frames}
     else:  # "from the whole video"
       c.sampler.num_segments = frames
-    c.transforms = (  # "scale-jittering", "resized to 224x224"; flips are not in the paper but in its predecessors
+    c.transforms = (  # "scale-jittering", "resized to 224x224"; flips are not in the paper: those of TSM's code
       {"make": "vidjax.data.augment.MultiScaleCrop", "size": 224},
-      {"make": "vidjax.data.augment.Flip", "probability": 0.5, "swap": MIRRORED.get(name, ())},
+      {
+        "make": "vidjax.data.augment.Flip",
+        "probability": 0.0 if name in MIRRORED else 0.5,
+        "swap": MIRRORED.get(name, ()),
+      },
     )
     c.test = {"make": "vidjax.data.augment.TestCrops", "size": 224, "short_side": 256}  # 4.2, "Inference"
     # The paper does not give PEM's reduction: 8, as MEM's in TEINet.
