@@ -120,8 +120,9 @@ class DenseSegments:
   """S runs of T consecutive frames at even distances in one window of the video (BQN on Kinetics, thesis 5.5.1).
 
   Runs start every `window // S` frames of the window: of 64 frames, the window of the non-local nets that the thesis
-  cites, 16 runs start every 4 and 24 every 2. `window=3 * S` with T = 3 reads consecutive frames, as the last released BQN code does. In a
-  video shorter than the window the starts are looped, and a run that reaches the end repeats the last frame.
+  cites, 16 runs start every 4 and 24 every 2. `window=3 * S` with T = 3 reads consecutive frames, as the last released
+  BQN code does. In a video shorter than the window the starts are looped, and a run that reaches the end repeats the
+  last frame.
 
   Attributes:
     num_segments: S.

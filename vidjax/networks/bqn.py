@@ -147,8 +147,9 @@ class BQN(nn.Module):
   @nn.nowrap
   def _pathways(self, x_f: jax.Array, x_c: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
     """The feature maps of Busy, `[B,S,H,W,D]`, and of Quiet."""
-    of_busy = {"frozen_bn": "all"} if self.backbone.frozen_bn == "all_but_first" else {}
-    busy, still = self.backbone.copy(name="busy", **of_busy), self.backbone.copy(name="quiet")
+    partial = self.backbone.frozen_bn == "all_but_first"
+    template = self.backbone.clone(frozen_bn="all") if partial else self.backbone
+    busy, still = template.copy(name="busy"), self.backbone.copy(name="quiet")
     pairs, connections, sites = 0, 0, set()
     for (name, part_f), part_c in zip(busy.parts().items(), still.parts().values(), strict=True):
       blocks = zip(part_f.blocks(), part_c.blocks(), strict=True) if name.startswith("res") else [(part_f, part_c)]
@@ -192,12 +193,17 @@ class BQN(nn.Module):
     if self.lateral == "LC-V":
       kernel, to_busy = None, to_quiet
     if self.lateral == "LC-III":
-      to_quiet, to_busy = ("conv" if way == "identity" else way for way in (to_quiet, to_busy))
-    rest = (self.zero_init, self.backbone.frozen_bn != "none")
+      to_quiet = "conv" if to_quiet == "identity" else to_quiet
+      to_busy = "conv" if to_busy == "identity" else to_busy
+    zero, frozen = self.zero_init, self.backbone.frozen_bn != "none"
     if self.lateral in ("LC-I", "LC-III") or (odd and self.lateral in ("BPLC", "LC-V")):
-      y_c = x_c + _Connection(None, self.lateral_sigma, to_quiet, *rest, name=f"{place}_to_quiet")(x_f, x_c, train)
+      y_c = x_c + _Connection(None, self.lateral_sigma, to_quiet, zero, frozen, name=f"{place}_to_quiet")(
+        x_f, x_c, train
+      )
     if self.lateral in ("LC-II", "LC-III") or (not odd and self.lateral in ("BPLC", "LC-V")):
-      y_f = x_f + _Connection(kernel, self.lateral_sigma, to_busy, *rest, name=f"{place}_to_busy")(x_c, x_f, train)
+      y_f = x_f + _Connection(kernel, self.lateral_sigma, to_busy, zero, frozen, name=f"{place}_to_busy")(
+        x_c, x_f, train
+      )
     return y_f, y_c
 
   @nn.nowrap
