@@ -8,16 +8,17 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import inputs, tdrl
+from configs import bqn, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
 from vidjax.build import build
 from vidjax.run import check_sections, section
+from vidjax.train.optimizer import TSN_GROUPS, multipliers
 
 VARIANTS = {
   "bqn": ("ssv1", "kinetics400", "x3d", "mini", "mini_busy", "mini_quiet"),
   "inputs": tuple(inputs.INPUTS),
   "dan": ("ssv1", "kinetics400", "x3d", "x3d_ssv1", "mini", "mini-scale", "mini-fixed", "mini-separate"),
-  "folder": ("resnet50", "mini"),
+  "folder": ("resnet50", "finetune", "mini"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no2", "rgb-no3", "rgb-no4", "rgb-no5", "flow", "flow-64", "mini"),
   "two_stream": ("tsm", "mini", "flow", "mini_flow"),
@@ -59,6 +60,17 @@ def test_a_wrong_argument_names_the_right_ones():
       importlib.import_module(f"configs.{stem}").get_config("nonsense")
 
 
+def test_folder_fine_tunes_as_tsms_code_does():
+  """scripts/finetune_tsm_ucf101_rgb_8f.sh, with the defaults of opts.py and the groups of get_optim_policies."""
+  c = folder.get_config("finetune")
+  assert (c.train.batch_size, c.train.epochs, c.model.dropout, c.sampler.num_segments) == (64, 25, 0.8, 8)
+  assert (c.optimizer.momentum, c.optimizer.weight_decay, c.optimizer.clip_norm) == (0.9, 5e-4, 20)
+  assert (c.model.backbone.frozen_bn, tuple(c.init.new)) == ("all_but_first", ("classifier",))
+  assert build(json.loads(c.to_json())["optimizer"]["groups"]) == TSN_GROUPS
+  rate = build(c.schedule.to_dict(), epochs=c.train.epochs)(100)
+  assert [float(rate(100 * epoch)) for epoch in (0, 9, 11, 19, 21)] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
+
+
 @pytest.mark.parametrize(
   ("options", "expected"),
   [
@@ -75,9 +87,61 @@ def test_the_orders_of_tdrl(options, expected):
   assert ("temporal_diversity" in config.blend.weights) == ("TDLoss" in expected) == (len(config.losses) == 2)
 
 
+def test_the_documented_flags_of_tdrl_vary_what_their_tables_do():
+  """Tables 5 and 7 are without PEM: their best row is the TD row of Table 4."""
+  assert tdrl.__doc__
+  flags = dict(re.findall(r"- (Table 5|Table 7|Section 4\.2): `--config=configs/tdrl\.py:(\S+ --\S+)=", tdrl.__doc__))
+  seen = {}
+  for place, line in flags.items():
+    name, path = line.split(" --config.")
+    value = tdrl.get_config(name).to_dict()
+    for key in re.findall(r"\w+", path):
+      value = value[int(key)] if key.isdigit() else value[key]
+      if isinstance(value, dict) and "module" in value:
+        seen[place, "module"] = value["module"]["make"].rpartition(".")[2]
+    seen[place] = value
+    seen[place, "PEM"] = "plugins.pem.PEM" in str(tdrl.get_config(name))
+  assert (seen["Table 5"], seen["Table 5", "module"], seen["Table 5", "PEM"]) == (0.5, "TDLoss", False)
+  assert (seen["Table 7"], seen["Table 7", "PEM"]) == (2e-4, False)
+  assert (seen["Section 4.2"], seen["Section 4.2", "module"]) == ("last", "PEM")
+
+
 def test_a_wrong_option_of_tdrl_names_the_right_ones():
   with pytest.raises(ValueError, match=r"td=off is no option; there are frames=8\|16; .*td=after\|before\|none"):
     tdrl.get_config("ssv1,td=off")
+
+
+@pytest.mark.parametrize(
+  ("config", "probability"),
+  [
+    (bqn.get_config("ssv1"), 0),
+    (tdrl.get_config("ssv2"), 0),
+    (ttsn.get_config("ssv1"), 0),
+    (bqn.get_config("x3d"), 0.5),
+  ],
+)
+def test_something_something_is_not_flipped(config, probability):
+  """One flag does as TDN's code: the labels that change places are given."""
+  flip = config.transforms[1]
+  assert flip["probability"] == probability
+  assert flip["swap"] == (() if probability else ((86, 87), (93, 94), (166, 167)))
+
+
+@pytest.mark.parametrize(("arg", "decay", "bias"), [("ssv1", 5, 5), ("x3d", 5, 5), ("x3d,decay=code", 0, 10)])
+def test_the_decay_of_bqns_classifier_is_the_texts_or_the_codes(arg, decay, bias):
+  groups = build(json.loads(bqn.get_config(arg).to_json())["optimizer"]["groups"])
+  params = {"classifier": {"kernel": 0, "bias": 0}, "busy": {"res2": {"conv1": {"kernel": 0}}}}
+  found = multipliers(params, groups)
+  assert (found["classifier"]["kernel"].rate, found["classifier"]["kernel"].decay) == (5, decay)
+  assert (found["classifier"]["bias"].rate, found["classifier"]["bias"].decay) == (bias, 0)
+  assert found["busy"]["res2"]["conv1"]["kernel"].decay == 1
+
+
+def test_bqn_samples_kinetics_densely():
+  for arg in ("kinetics400", "x3d"):
+    frames = build(json.loads(bqn.get_config(arg).to_json())["sampler"]).test(300)[0]
+    assert len(frames) == 48
+    assert frames[-1] - frames[0] == 62
 
 
 @pytest.mark.slow

@@ -192,7 +192,7 @@ def test_a_data_set_that_is_gone_is_said(run, data, tmp_path):
   assert done.returncode == 0
   assert (
     done.stderr
-    == f"note: folder/tiny is not in {tmp_path}/nowhere: frames are shrunk to 256, unless --short_side says so\n"
+    == f"note: folder/tiny is not in {tmp_path}/nowhere: frames are shrunk to 256, unless --stored_short_side says so\n"
   )
-  done = command(f"--workdir={moved.workdir}", data / "films" / "0.mp4", "--short_side=24")
+  done = command(f"--workdir={moved.workdir}", data / "films" / "0.mp4", "--stored_short_side=24")
   assert (done.returncode, done.stderr) == (0, "")

@@ -24,7 +24,7 @@ from vidjax.data import read_film, video_file
 from vidjax.data.flow import encode_flow, grey_levels
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import EXIT_BAD_INPUT, InputError, run_main
-from vidjax.evaluate.__main__ import parse_views
+from vidjax.evaluate.__main__ import define_crop, parse_views
 from vidjax.run import Run, open_run
 from vidjax.train.step import forward
 
@@ -191,9 +191,11 @@ def define_flags() -> None:
   flags.FLAGS.set_gnu_getopt(True)
   flags.DEFINE_string("workdir", None, "Folder of a training run.")
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
+  flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
+  define_crop()
   flags.DEFINE_integer(
-    "short_side", None, "Larger frames are shrunk to it first (default: as the run's data set stores them).", 1
+    "stored_short_side", None, "Larger frames are first shrunk to it (default: as the run's data set stores them).", 1
   )
   flags.DEFINE_string(
     "explain",
@@ -220,12 +222,15 @@ def main(argv: list[str]) -> None:
   features = _output("features", values.features, (".npz",))
   pictures = _output("explain", values.explain, ENDINGS)
   paths = explain_paths(pictures, files) if pictures else [None] * len(files)
-  run = open_run(values.workdir, values.checkpoint)
-  short_side = values.short_side or stored_short_side(run)
+  run = open_run(
+    values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
+  )
+  short_side = values.stored_short_side or stored_short_side(run)
   if not short_side:
     short_side = SHORT_SIDE
     print(
-      f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, unless --short_side says so",
+      f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, "
+      "unless --stored_short_side says so",
       file=sys.stderr,
     )
   predict = make_predictor(run, clips, crops, short_side)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax import digests
+from vidjax import digests, trust
 from vidjax.build import build, locate, nearest
 from vidjax.data import class_words, identity
 from vidjax.data.augment import Flip, TestCrops
@@ -382,19 +382,32 @@ def _some(names: Sequence[str]) -> str:
 
 
 def open_run(
-  workdir: str | pathlib.Path, checkpoint: str | int = "best", data_dir: str | None = None, data: str | None = None
+  workdir: str | pathlib.Path,
+  checkpoint: str | int = "best",
+  data_dir: str | None = None,
+  data: str | None = None,
+  size: int | None = None,
+  short_side: int | None = None,
+  trusted: bool = False,
 ) -> Run:
-  """Opens a run's folder with the variables of one of its checkpoints ("best", "last" or a step).
+  """Opens a run's folder with the variables of one of its checkpoints.
 
-  `data_dir` is where the data sets lie now, if not where they lay in training; `data` another data set than that of the
-  training, of the same classes or some of them.
+  Args:
+    workdir: the folder.
+    checkpoint: "best", "last" or a step.
+    data_dir: where the data sets lie now, if not where they lay in training.
+    data: another data set than that of the training, of the same classes or some of them.
+    size: side of the test crop in pixels, in place of the config's.
+    short_side: to which frames are resized before that crop, in place of the config's.
+    trusted: lets the config make anything, see `vidjax.trust`.
   """
   workdir = pathlib.Path(workdir)
   config, class_names = read_folder(workdir)
+  trust.check(config, workdir / "config.json", trusted)
   check_sections(config)
-  config["data"] |= {"dir": data_dir} if data_dir is not None else {}
-  trained_data = config["data"]["name"]
-  config["data"] |= {"name": data} if data is not None else {}
+  trained_data, trained_size = config["data"]["name"], config["test"].get("size")
+  config["data"] |= {key: value for key, value in (("dir", data_dir), ("name", data)) if value is not None}
+  config["test"] |= {key: value for key, value in (("size", size), ("short_side", short_side)) if value is not None}
   try:
     run = Run(config, class_names)
   except ConfigError as error:
@@ -403,8 +416,10 @@ def open_run(
   run.variables, run.step = load_variables(workdir, checkpoint)
   fresh = jax.eval_shape(lambda: run.network.init(jax.random.key(0), jnp.zeros((1, *run.clip_shape)), False))
   wanted = {"params": fresh["params"], "batch_stats": fresh.get("batch_stats", {})}
-  files = f"; config.json or class_names.txt in {workdir} is not that of the training: put it back"
-  check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", files)
+  remedy = f"; config.json or class_names.txt in {workdir} is not that of the training: put it back"
+  if run.test_crops.size != trained_size:
+    remedy = f"; its parameters depend on the size of the crops: leave out size={size}, it has {trained_size}"
+  check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", remedy)
   return run
 
 
@@ -425,6 +440,7 @@ def write_folder(
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
   if contents:
     (workdir / "data.json").write_text(json.dumps(contents) + "\n", encoding="utf-8")
+  trust.remember(config)
   partial = workdir / ".config.json"
   partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
   digests.write(
@@ -457,7 +473,7 @@ def check_same(
 ) -> None:
   """Raises InputError naming in what a config or a data set differs from the one the folder was trained with."""
   before, names_before = read_folder(workdir)
-  old, new = ({"data.stream": "video", **_flat(given)} for given in (before, config))  # older runs could not choose
+  old, new = ({"data.stream": "video", **flatten(given)} for given in (before, config))  # older runs could not choose
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(FREE)]
   if names_before != class_names:
     old, new = old | {"class names": ", ".join(names_before)}, new | {"class names": ", ".join(class_names)}
@@ -484,11 +500,12 @@ def _told(flat: Mapping[str, Any], key: str) -> str:
   return str(flat[key]) if key in flat else "not set"
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+  """A config as dotted key -> value, as flags name them: "transforms[0].size"."""
   if isinstance(value, Mapping):
     items = ((f"{prefix}.{key}" if prefix else key, v) for key, v in value.items())
   elif isinstance(value, (list, tuple)):
     items = ((f"{prefix}[{i}]", v) for i, v in enumerate(value))
   else:
     return {prefix: value}
-  return {key: leaf for path, v in items for key, leaf in _flat(v, path).items()}
+  return {key: leaf for path, v in items for key, leaf in flatten(v, path).items()}

@@ -11,6 +11,7 @@ import pytest
 from vidjax.analyse.module_costs import module_costs
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.build import build
+from vidjax.inputs.mbpm import MBPM
 from vidjax.networks.bqn import BQN
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.ttsn import TTSN
@@ -100,6 +101,49 @@ def test_modules_of_training_alone_have_rows():
   assert (head.params > 0, head.macs, head.activations) == (True, 0, 0)
 
 
+def test_the_training_pass_counts_them():
+  """TTSN, Table V: TSS 1.62 G, twice the products of 4 clips of 16 frames; 12.59 M parameters."""
+  network = TTSN(MiniResNet(widths=(4, 4, 8, 8)), 3, tss_head="frame")
+  at_rest, training = (
+    {row.path: row for row in module_costs(network, (16, 32, 32, 3), train=train)} for train in (False, True)
+  )
+  head = training["reversal_head"]
+  assert head.macs == 16 * (2048 + 3 * 2048 * 2048 + 2 * 2048)
+  assert 2 * 4 * head.macs / 1e9 == pytest.approx(1.62, rel=1e-2)
+  assert (head.activations, head.params) == (16 * 2, at_rest["reversal_head"].params)
+  assert training[""].macs == at_rest[""].macs + head.macs
+  assert training["backbone"] == at_rest["backbone"]
+  assert training["classifier"] == at_rest["classifier"]
+
+
+@pytest.mark.parametrize("config", ["tdrl", "tesnet", "bqn"])
+def test_the_training_pass_of_other_networks_can_be_counted(config):
+  """What only training computes adds to it: TDRL's similarities, TSP's projection error."""
+  network = build(importlib.import_module(f"configs.{config}").get_config("mini").to_dict()["model"], num_classes=3)
+  frames = {"bqn": 6, "tesnet": 12}.get(config, 8)
+  at_rest, training = (module_costs(network, (frames, 32, 32, 3), train=train) for train in (False, True))
+  assert [(row.path, row.params) for row in training] == [(row.path, row.params) for row in at_rest]
+  assert training[0].macs >= at_rest[0].macs > 0
+
+
+@pytest.mark.parametrize(("scale", "resized"), [(1.0, 0), (0.5, 1)])
+def test_a_resize_to_the_same_size_is_free(scale, resized):
+  """As in thop, whose rule multiplies by what is interpolated; thesis Table 5.8's 65.84 G of equal sizes."""
+  network = BQN(MiniResNet(widths=(4, 4, 8, 8)), 3, mbpm=MBPM(kernel=5), lateral_kernels=(3,), quiet_scale=scale)
+  rows = {row.path: row for row in module_costs(network, (6, 32, 32, 3), "thop")}
+  connections = [row for row in rows.values() if row.kind == "Resize"]
+  assert len(connections) == 3
+  for row in connections:
+    assert row.macs == 11 * row.activations * resized
+
+
+def test_bqn_of_equal_sizes_costs_what_the_thesis_prints():
+  """Table 5.8, first row: 65.9 G, here 65.84 (TSM on ResNet-50, 24 frames of 224 pixels)."""
+  model = importlib.import_module("configs.bqn").get_config("ssv1").to_dict()["model"]
+  network = build({**model, "quiet_scale": 1.0}, num_classes=174)
+  assert module_costs(network, (24, 224, 224, 3), "thop")[0].macs / 1e9 == pytest.approx(65.84, abs=0.005)
+
+
 def test_an_unknown_convention_is_named():
   with pytest.raises(ValueError, match="convention='flops': must be real or thop"):
     module_costs(Recognizer(MiniResNet(), 3), (1, 8, 8, 3), "flops")
@@ -129,7 +173,7 @@ def test_the_command_prints_a_table_and_writes_every_module(tmp_path):
   ("arguments", "message"),
   [
     (("price", "--config=configs/quickstart.py"), "say what to analyse: cost or representations; got price"),
-    (("cost", "--config=configs/folder.py:resnet"), "configs/folder.py:resnet: choose resnet50 or mini"),
+    (("cost", "--config=configs/folder.py:resnet"), "configs/folder.py:resnet: choose resnet50, finetune or mini"),
     (("cost", "--config=configs/quickstart.py", "--classes=8", "--clip=4x32x32"), "--clip=4x32x32: must be FRAMES"),
   ],
 )

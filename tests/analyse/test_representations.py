@@ -23,6 +23,7 @@ from vidjax.analyse.representations import (
   trained_inputs,
 )
 from vidjax.backbones.resnet import MiniResNet
+from vidjax.inputs.flow import Flow
 from vidjax.inputs.mbpm import MBPM
 from vidjax.inputs.pwtp import PWTP
 from vidjax.inputs.rgb_difference import RGBDifference
@@ -110,8 +111,8 @@ def variables_of(network, clip=(1, 6, 16, 16, 3)):
 def test_trained_inputs_are_found_wherever_they_sit():
   chain = Recognizer(BACKBONE, 3, Series((RGBDifference(3, stack=False), TSP(2, 1), TSP(2, 1))))
   found = trained_inputs(chain, variables_of(chain, (1, 12, 16, 16, 3)))
-  assert set(found) == {"Series", "RGBDifference", "TSP"}
-  assert found["TSP"][1]["params"]["mix"]["kernel"].shape == (2, 2)
+  assert set(found) == {"Series", "RGBDifference", "RGBDifference/TSP", "RGBDifference/TSP/TSP"}
+  assert found["RGBDifference/TSP"][1]["params"]["mix"]["kernel"].shape == (2, 2)
   two = TwoStream((Recognizer(BACKBONE, 3), Recognizer(BACKBONE, 3, PWTP(3, kernel=3))), 3)
   module, own = trained_inputs(two, variables_of(two))["PWTP"]
   assert module.frames == 3
@@ -138,6 +139,26 @@ def test_a_runs_own_parameters_are_drawn(square):
   difference = rows["static\nappearance"].images.astype(int) - mean.images
   assert np.abs(difference).mean() < 3  # Quiet of a clip that stands still is that clip
   assert "untrained" in rows["squeezed image 1"].note
+
+
+def test_a_tsp_trained_on_flow_is_drawn_on_flow(square):
+  """And not on frames, of which it knows nothing; those have one that is fitted to the clip."""
+  network = Recognizer(BACKBONE, 3, Series((Flow(4, stack=False), TSP(3, 1))))
+  trained = trained_inputs(network, variables_of(network, (1, 4, 16, 16, 3)))
+  assert length({"Flow": trained["Flow"], "Flow/TSP": (TSP(8, 1), {})}) == 9
+  rows = {row.title: row for row in represent(square, Normalise(), trained, steps=1)}
+  assert "fitted" in rows["squeezed image 1"].note
+  assert rows["squeezed flow 1"].note == "TSP of flow, K 3, D 1\ntrained"
+  assert not [row for row in rows.values() if row.note.endswith("\ntrained") and "flow" not in row.title]
+  image = rows["squeezed flow 1"].images
+  assert image.shape == (2, 32, 40, 3)
+  red, green, blue = np.median(image[:, 12:18, 6:12].reshape(-1, 3), axis=0)  # the square moves to the right
+  assert red > 200
+  assert max(green, blue) < 120
+  plain = trained_inputs(Recognizer(BACKBONE, 3, TSP(3, 1)), variables_of(Recognizer(BACKBONE, 3, TSP(3, 1))))
+  rows = {row.title: row for row in represent(square, Normalise(), plain, steps=1)}
+  assert rows["squeezed image 1"].note.endswith("\ntrained")
+  assert "squeezed flow 1" not in rows
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 40, 16), (5, 6, 17, 60)])

@@ -6,14 +6,21 @@ import os
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import ttsn
 from tests.tiny_run import CLASSES, VIDEOS, make_run, write_data
 from tests.xla import xla_flags
-from vidjax.errors import InputError
+from vidjax.errors import ConfigError, InputError
 from vidjax.evaluate.__main__ import Options, evaluate, parse_views
+from vidjax.predict import make_predictor
+from vidjax.run import Run, open_run, write_folder
+from vidjax.train.checkpoint import Checkpoints
 from vidjax.train.sharding import make_mesh
+from vidjax.types import State
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +81,44 @@ def test_several_runs_average_their_scores(runs):
   assert [run["workdir"] for run in result["runs"]] == [str(run.workdir) for run in runs]
 
 
+def test_the_test_crop_can_be_chosen(runs, data):
+  """At 20 pixels of a short side of 24, in evaluation and prediction alike; the JSON says so."""
+  workdir = runs[0].workdir
+  evaluate([open_run(workdir)], Options(), make_mesh(1), "command", progress=False)
+  report = json.loads((workdir / "evaluation" / "validation.json").read_text())
+  assert [report["runs"][0][key] for key in ("size", "short_side")] == [16, 16]
+  before = scores_of(runs[0])["scores"]
+  chosen = open_run(workdir, size=20, short_side=24)
+  assert next(iter(chosen.eval_loader(batch_size=1).batches()))["video"].shape[3:] == (20, 20, 3)
+  evaluate([chosen], Options(None, 1, 3), make_mesh(1), "command", progress=False)
+  report = json.loads((workdir / "evaluation" / "validation.json").read_text())
+  assert [report["runs"][0][key] for key in ("size", "short_side")] == [20, 24]
+  scores = scores_of(runs[0])["scores"]
+  assert np.abs(scores - before).max() > 1e-3
+  prediction = make_predictor(chosen, 1, 3)(str(data / "films" / "4.mp4"))
+  np.testing.assert_allclose(prediction.scores, scores[4], atol=2e-6)
+  with pytest.raises(ConfigError, match=r"short_side=16 is smaller than size=20.*of 20 or more"):
+    open_run(workdir, size=20)
+
+
+def test_a_network_of_one_size_refuses_another_crop(tmp_path, data):
+  """ETT's position codes are as long as a frame's map."""
+  config = ttsn.get_config("mini_ett")
+  config.data.name, config.data.dir = "folder/tiny", str(data)
+  config.sampler.num_segments = 4
+  config.test.size, config.test.short_side = 16, 16
+  config = config.to_dict()
+  run = Run(config, CLASSES)
+  variables = run.network.init(jax.random.key(0), jnp.zeros((1, *run.clip_shape)), False)
+  write_folder(tmp_path, config, CLASSES)
+  checkpoints = Checkpoints(tmp_path)
+  state = State(jnp.int32(1), variables["params"], variables["batch_stats"], {"count": jnp.int32(1)})
+  checkpoints.save(state, 1, config, {"top1": 0.5})
+  checkpoints.close()
+  with pytest.raises(InputError, match=r"parameters depend on the size of the crops: leave out size=48, it has 16"):
+    open_run(tmp_path, size=48, short_side=48)
+
+
 def test_runs_about_other_classes_or_videos_are_refused(runs, data, tmp_path):
   other = make_run(tmp_path / "reversed", data, class_names=CLASSES[::-1])
   with pytest.raises(InputError, match=r"reversed was trained on folder/tiny .* same classes"):
@@ -110,8 +155,9 @@ def test_the_command(runs, tmp_path):
     return subprocess.run(line, env=env, capture_output=True, text=True, timeout=200, check=False)
 
   workdirs = [f"--workdir={run.workdir}" for run in runs]
-  done = run(*workdirs, "--views=2x3", "--views_per_batch=4", "--batch_size=3")
+  done = run(*workdirs, "--views=2x3", "--views_per_batch=4", "--batch_size=3", "--size=20", "--short_side=24")
   assert done.returncode == 0, done.stderr
+  assert "test crops: 20 pixels of a short side of 24\n" in done.stdout
   assert f"{VIDEOS} of {VIDEOS} videos" in done.stdout
   document = json.loads((runs[0].workdir / "evaluation" / "validation_ensemble.json").read_text())
   assert document["command"].startswith("python -m vidjax.evaluate --workdir=")

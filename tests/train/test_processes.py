@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
+import time
 
 import jax
 import numpy as np
@@ -38,6 +40,58 @@ def together(lines, env) -> tuple[list[str], list[int]]:
   return [process.communicate(timeout=240)[0] for process in processes], [process.returncode for process in processes]
 
 
+def test_processes_with_different_configs_say_so(command, environment, tmp_path):
+  """They trained on, with the rate of one of them, or waited for each other for ever."""
+  for flag, words in (
+    ("--config.train.epochs=3", "train.epochs: 2.0 in process 0, 3.0 in process 1"),
+    ("--config.schedule.learning_rate=.5", "schedule.learning_rate: 0.1 in process 0, 0.5 in process 1"),
+  ):
+    outputs, codes = together([command(tmp_path / "run"), command(tmp_path / "run", flag)], environment)
+    assert codes == [2, 2], outputs
+    assert all(f"error: the processes have different configs ({words})" in output for output in outputs)
+
+
+def test_an_error_in_one_of_two_ends_both(command, environment, tiny_data, tmp_path):
+  """A validation record that is damaged on one machine: both waited for five minutes, then were aborted."""
+  shutil.copytree(tiny_data, tmp_path / "data")
+  file = next((tmp_path / "data/folder/tiny").rglob("*validation.array_record*"))
+  content = file.read_bytes()
+  file.write_bytes(content[: len(content) // 4] + bytes(len(content) - len(content) // 4))
+  started = time.monotonic()
+  lines = [command(tmp_path / "run"), command(tmp_path / "run", f"--config.data.dir={tmp_path}/data")]
+  outputs, codes = together(lines, environment)
+  assert codes == [2, 2], outputs
+  assert "error: process 1 stopped: " in outputs[0]
+  assert all("cannot be read" in output and "Traceback" not in output for output in outputs)
+  assert last_state(tmp_path / "run")[0] == 8  # the step before that validation is kept
+  assert time.monotonic() - started < 100
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_peer_that_is_gone_is_told_in_a_line(killed, command, environment, tmp_path):
+  port, workdir = free_port(), tmp_path / "run"
+  processes = []
+  for number in range(2):
+    line = command(workdir, "--config.train.epochs=4000", "--config.train.evaluate_every=4000")
+    line += [f"--coordinator=localhost:{port}", "--num_processes=2", f"--process_id={number}"]
+    processes.append(
+      subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    )
+  log = workdir / "metrics.jsonl"
+  deadline = time.monotonic() + 120
+  while time.monotonic() < deadline and not (log.exists() and '{"step": 3,' in log.read_text()):
+    time.sleep(0.05)
+  processes[killed].kill()
+  output, _ = processes[1 - killed].communicate(timeout=60)
+  processes[killed].communicate()
+  if processes[1 - killed].returncode == 75:
+    assert "error: another process is gone (" in output
+    assert "Traceback" not in output
+  else:  # JAX's own service noticed first: it aborts, and lets nobody speak
+    assert killed == 0
+    assert processes[1].returncode == -signal.SIGABRT
+
+
 def test_processes_with_different_data_sets_say_so(command, environment, tiny_data, tmp_path):
   """They waited for each other for ever."""
   shutil.copytree(tiny_data, tmp_path / "data")
@@ -47,6 +101,27 @@ def test_processes_with_different_data_sets_say_so(command, environment, tiny_da
   outputs, codes = together(lines, environment)
   assert codes == [2, 2], outputs
   assert all("error: the processes have different data sets folder/tiny" in output for output in outputs)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_of_two_saves_and_ends_both(how, command, environment, tmp_path):
+  port, workdir = free_port(), tmp_path / "run"
+  processes = []
+  for number in range(2):
+    line = command(workdir, "--config.train.epochs=400", "--config.train.evaluate_every=400")
+    line += [f"--coordinator=localhost:{port}", "--num_processes=2", f"--process_id={number}"]
+    processes.append(
+      subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    )
+  log = workdir / "metrics.jsonl"
+  deadline = time.monotonic() + 120
+  while time.monotonic() < deadline and not (log.exists() and '{"step": 3,' in log.read_text()):
+    time.sleep(0.05)
+  processes[1].send_signal(how)
+  outputs = [process.communicate(timeout=100)[0] for process in processes]
+  assert [process.returncode for process in processes] == [75, 75], outputs
+  assert all("saved: the same command goes on" in output for output in outputs)
+  assert last_state(workdir)[0] >= 3
 
 
 def test_two_processes_of_two_devices_equal_one_of_four(train, command, environment, tmp_path):

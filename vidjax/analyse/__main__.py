@@ -1,6 +1,7 @@
 """What a network costs, and what its input looks like.
 
-`python -m vidjax.analyse cost --config=FILE[:argument]` counts a network module by module, for one clip.
+`python -m vidjax.analyse cost --config=FILE[:argument]` counts a network module by module, for one clip; with
+`--training` as it runs in training, heads that run there alone included.
 `python -m vidjax.analyse representations FILE... --out=DIR` draws every input representation of video files side by
 side, one picture each; with `--workdir=RUN` those that the run has trained are its own.
 """
@@ -31,6 +32,9 @@ def define_flags() -> None:
     ["real", "thop"],
     "real: all convolutions and matrix products, attention included. thop: as the papers' tables count.",
   )
+  flags.DEFINE_bool(
+    "training", False, "cost: of the forward pass in training, with what runs there alone (TTSN's TSS, say)."
+  )
   flags.DEFINE_integer("classes", None, "Number of classes, in place of the data set's.", 1, 10**6)
   flags.DEFINE_list("clip", None, "FRAMES,HEIGHT,WIDTH in place of the config's clips.")
   flags.DEFINE_string(
@@ -38,6 +42,7 @@ def define_flags() -> None:
   )
   flags.DEFINE_string("workdir", None, "representations: folder of a training run, whose trained inputs are drawn.")
   flags.DEFINE_string("checkpoint", "best", "representations: best, last or a step.")
+  flags.DEFINE_bool("trust", False, "representations: let the run's config make things from outside vidjax.")
   flags.DEFINE_integer("segments", 4, "representations: columns, spread over the video.", 1, 16)
   flags.DEFINE_integer(
     "short_side", None, f"representations: larger frames are shrunk to it (default: the run's, or {SHORT_SIDE}).", 16
@@ -66,8 +71,9 @@ def _cost() -> None:
 
   run = Run(config, [str(i) for i in range(values.classes)] if values.classes else None)
   shape = run.clip_shape if values.clip is None else _shape(values.clip)
-  rows = module_costs(run.network, shape, values.convention)
-  _show(rows, shape, values.depth, values.convention)
+  rows = module_costs(run.network, shape, values.convention, values.training)
+  counted = f"{values.convention} multiply-accumulates of the forward pass{' in training' * values.training}"
+  _show(rows, shape, values.depth, counted)
   if out:
     _write(rows, out)
 
@@ -87,7 +93,7 @@ def _representations(files: Sequence[str]) -> None:
 
   normalise, short_side, trained = Normalise(), values.short_side or SHORT_SIDE, {}
   if values.workdir:
-    run = open_run(values.workdir, values.checkpoint)
+    run = open_run(values.workdir, values.checkpoint, trusted=values.trust)
     if run.flow:
       raise InputError(f"{values.workdir}: its network reads stored flow, not frames: name another run")
     normalise, short_side = run.normalise, values.short_side or run.test_crops.short_side
@@ -127,12 +133,12 @@ def _shape(text: list[str]) -> tuple[int, int, int, int]:
   return frames, height, width, 3
 
 
-def _show(rows: list[ModuleCost], shape: tuple[int, ...], depth: int, convention: str) -> None:
+def _show(rows: list[ModuleCost], shape: tuple[int, ...], depth: int, counted: str) -> None:
   from rich.console import Console
   from rich.table import Table
 
   clip = "x".join(map(str, shape))
-  table = Table(title=f"one clip of {clip}, {convention} multiply-accumulates")
+  table = Table(title=f"one clip of {clip}, {counted}")
   for header in ("module", "class", "parameters", "GMAC", "output elements"):
     table.add_column(header, justify="left" if header in ("module", "class") else "right")
   for row in rows:

@@ -25,7 +25,7 @@ class ModuleCost:
     path: names from the network down, joined by "/"; empty for the network itself.
     kind: its class.
     params: trainable numbers.
-    macs: multiply-accumulates of the forward pass.
+    macs: multiply-accumulates of the forward pass, in inference or in training.
     activations: elements of what it returns.
   """
 
@@ -36,27 +36,32 @@ class ModuleCost:
   activations: int
 
 
-def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Convention = "real") -> list[ModuleCost]:
+def module_costs(
+  network: nn.Module, clip_shape: tuple[int, ...], convention: Convention = "real", train: bool = False
+) -> list[ModuleCost]:
   """The cost of each module, the whole network first, and each one's parts behind it in the order of execution.
 
   A module whose parts others call one by one, as BQN does with its pathways, returns what its last part does; one that
-  is not called, such as a head for training alone, costs and returns nothing. Of a module called several times, "thop"
-  and the activations count the first call.
+  is not called, such as a head for training alone where `train` is False, costs and returns nothing. Of a module called
+  several times, "thop" and the activations count the first call.
 
   Args:
     network: called as `(clips, train)`.
     clip_shape: `[T, H, W, C]`.
     convention: "real" counts every convolution and matrix product that is executed, attention included. "thop" counts
       as the tables of the thesis do (thop 0.0.31): convolution, linear and BatchNorm modules only, one for each bias of
-      a convolution, two for each normalised element and eleven for each one that BQN's connections resize, so that
-      convolutions with parameters of their own and attention are free.
+      a convolution, two for each normalised element and eleven for each one that BQN's connections resize to another
+      size, so that convolutions with parameters of their own and attention are free.
+    train: count the forward pass of a training step: heads and losses' parts that run there alone, such as TTSN's TSS
+      (Table V). It is half of what two clips cost, since some networks train on pairs.
 
   Raises:
     ValueError: another convention.
   """
   if convention not in ("real", "thop"):
     raise ValueError(f"convention={convention!r}: must be real or thop")
-  clip = jax.ShapeDtypeStruct((1, *clip_shape), jnp.float32)
+  batch = 2 if train else 1
+  clip = jax.ShapeDtypeStruct((batch, *clip_shape), jnp.float32)
   kinds: dict[str, str] = {}
   elements: dict[str, int] = {}
   thop: Counter[str] = Counter()
@@ -82,7 +87,8 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
 
   def run(variables: Any, clip: jax.Array) -> Any:
     with nn.intercept_methods(record):
-      return network.apply(variables, clip, False)
+      changed = {"mutable": ["batch_stats", "aux"], "rngs": {"dropout": jax.random.key(0)}} if train else {}
+      return network.apply(variables, clip, train, **changed)
 
   variables = jax.eval_shape(initialise, clip)
   real: Counter[str] = Counter()
@@ -95,7 +101,7 @@ def module_costs(network: nn.Module, clip_shape: tuple[int, ...], convention: Co
   held = dict.fromkeys(place for path in (*elements, *owners) for place in _down_to(path) if place in kinds)
   order = {path: i for i, path in enumerate(kinds)}
   return [
-    ModuleCost(path, kinds[path], _under(path, params), _under(path, macs), elements.get(path, 0))
+    ModuleCost(path, kinds[path], _under(path, params), _under(path, macs) // batch, elements.get(path, 0) // batch)
     for path in sorted(held, key=lambda path: [order.get(place, len(order)) for place in _down_to(path)])
   ]
 
@@ -120,4 +126,4 @@ def _thop(module: nn.Module, x: Any, y: Any) -> int:
     size = (module.kernel_size,) if isinstance(module.kernel_size, int) else module.kernel_size
     taps = math.prod(size) * x.shape[-1] // module.feature_group_count
     return y.size * (taps + module.use_bias)
-  return 11 * y.size if isinstance(module, Resize) else 0
+  return 11 * y.size if isinstance(module, Resize) and x.shape != y.shape else 0

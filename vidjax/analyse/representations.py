@@ -58,17 +58,19 @@ class Row:
 def trained_inputs(network: nn.Module, variables: Mapping[str, Tree]) -> dict[str, Trained]:
   """The input modules a network has, by class name, with their own variables: a representation's, a series', BQN's.
 
-  In a network of streams the first stream that has one of a class counts.
+  Of a series, the first module alone reads frames. The others are named by what they read, too: "Flow/TSP" squeezes
+  flow. In a network of streams the first stream that has one of a name counts.
   """
   found: dict[str, Trained] = {}
 
-  def collect(module: nn.Module, path: tuple[str, ...]) -> None:
+  def collect(module: nn.Module, path: tuple[str, ...], reads: tuple[str, ...] = ()) -> None:
     own = {kind: _below(tree, path) for kind, tree in variables.items()}
-    found.setdefault(type(module).__name__, (module, own))
+    found.setdefault("/".join((*reads, type(module).__name__)), (module, own))
     names: list[str] = []
     for part in getattr(module, "modules", ()):  # as inputs.series names its parts
+      before = tuple(names)
       names.append(kind := type(part).__name__)
-      collect(part, (*path, kind if names.count(kind) == 1 else f"{kind}_{names.count(kind)}"))
+      collect(part, (*path, kind if names.count(kind) == 1 else f"{kind}_{names.count(kind)}"), (*reads, *before))
 
   streams = zip(("spatial", "temporal"), getattr(network, "streams", ()), strict=False)
   for path, part in [((), network), *(((name,), stream) for name, stream in streams)]:
@@ -86,7 +88,10 @@ def _below(tree: Tree, path: tuple[str, ...]) -> Tree:
 
 def length(trained: Mapping[str, Trained]) -> int:
   """Frames a segment must have for `represent`."""
-  return max(_frames(trained.get(type(module).__name__, (module, {}))[0]) for module in MODULES)
+  frames = [_frames(trained.get(type(module).__name__, (module, {}))[0]) for module in MODULES]
+  if "Flow/TSP" in trained:
+    frames.append(_frames(trained["Flow/TSP"][0]) + 1)
+  return max(frames)
 
 
 def represent(
@@ -120,6 +125,8 @@ def represent(
     if variables is None:
       variables, note = _fitted(module, x, steps)
     rows += DRAW[kind](module, variables, x, len(segments), note)
+    if kind == "TSP" and trained and "Flow/TSP" in trained:
+      rows += _squeezed_flow(trained, clip)
   black, white = (np.asarray(normalise(jnp.full((1, 1, 1, 1, 3), level, jnp.uint8)))[0] for level in (0, 255))
   for number, row in enumerate(rows):
     if row.images.dtype != np.uint8:  # without the normalisation, which differs from channel to channel
@@ -203,6 +210,26 @@ def _tsp(module: TSP, variables: Mapping[str, Tree], x: jax.Array, segments: int
     sign = np.sign(np.sum((first - first.mean()) * (image - image.mean())))
     settings = f"TSP, K {module.frames}, D {module.rank}"
     rows.append(Row(f"squeezed image {i + 1}", _note(settings, note), stretched(image * (sign or 1), (0, 1, 2))))
+  return rows
+
+
+def _squeezed_flow(trained: Mapping[str, Trained], clip: jax.Array) -> list[Row]:
+  """What a TSP trained behind a Flow makes of the flow of each segment's first frames (thesis Fig. 3.7)."""
+  flow: Any = trained["Flow"][0]
+  module: Any = trained["Flow/TSP"][0]
+  variables = trained["Flow/TSP"][1]
+  x = clip[:, : module.frames + 1].reshape(1, -1, *clip.shape[2:])
+  flows = _apply(flow.clone(parent=None, name=None, frames=module.frames + 1, stack=False), {}, x, len(clip))
+  squeezed = _apply(
+    module.clone(parent=None, name=None), variables, jnp.asarray(flows).reshape(1, -1, *flows.shape[2:]), len(clip)
+  )
+  rows = []
+  for i in range(module.rank):
+    image = squeezed[:, i]
+    sign = np.sign(np.sum(flows[:, 0] * image)) or 1  # arbitrary, as that of a squeezed frame
+    most = max(float(np.percentile(np.linalg.norm(image, axis=-1), 99)), LEAST_MOTION / flow.bound)
+    settings = f"TSP of flow, K {module.frames}, D {module.rank}"
+    rows.append(Row(f"squeezed flow {i + 1}", _note(settings, "trained"), flow_colours(sign * image / most)))
   return rows
 
 

@@ -169,6 +169,7 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
     path = folder / DIGESTS
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     check(folder, found.pop(DESCRIBED, {}))  # older data sets have none
+    _check_features(json.loads((folder / "features.json").read_text(encoding="utf-8")))
     info = tfds.builder_from_directory(folder).info
     features: Any = info.features
     splits = {
@@ -186,6 +187,18 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   lengths = {split: sum(length for _, length in shards) for split, shards in splits.items()}
   report = next((path for path in (folder / REPORT, folder.parent / REPORT) if path.is_file()), None)
   return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys, found, report)
+
+
+def _check_features(described: Any) -> None:
+  """Raises a ValueError where a description names other classes than TFDS's own features: TFDS would import them."""
+  if isinstance(described, dict):
+    name = described.get("pythonClassName", "")
+    if name and not str(name).startswith("tensorflow_datasets.core.features."):
+      raise ValueError(f"features.json names {name}, which is none of TFDS's own features")
+    described = list(described.values())
+  if isinstance(described, list):
+    for part in described:
+      _check_features(part)
 
 
 def _missing(name: str, data_dir: str) -> str:

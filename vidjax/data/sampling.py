@@ -124,8 +124,61 @@ class Dense:
     return (np.asarray(start)[..., None] + self.stride * np.arange(self.num_frames)) % num_frames
 
 
+@dataclasses.dataclass(frozen=True)
+class DenseSegments:
+  """S runs of T consecutive frames at even distances in one window of the video (BQN on Kinetics, thesis 5.5.1).
+
+  Runs start every `window // S` frames of the window: of 64 frames, the window of the non-local nets that the thesis
+  cites, 16 runs start every 4 and 24 every 2. `window=3 * S` with T = 3 reads consecutive frames, as the last released
+  BQN code does. In a video shorter than the window the starts are looped, and a run that reaches the end repeats the
+  last frame.
+
+  Attributes:
+    num_segments: S.
+    frames_per_segment: T.
+    window: in frames, at least S.
+    by: as in `UniformSegments`.
+  """
+
+  num_segments: int = 16
+  frames_per_segment: int = 3
+  window: int = 64
+  by: Literal["frame", "time"] = "frame"
+
+  def __post_init__(self):
+    _check_positive(self, "num_segments", "frames_per_segment")
+    _check_by(self)
+    if self.window < self.num_segments:
+      raise ConfigError(f"DenseSegments: window={self.window} has fewer frames than num_segments={self.num_segments}")
+
+  @property
+  def clip_length(self) -> int:
+    """Frames in a clip, S * T."""
+    return self.num_segments * self.frames_per_segment
+
+  def train(self, num_frames: int, rng: np.random.Generator, times: np.ndarray | None = None) -> np.ndarray:
+    """Frame numbers `[S * T]` int64 of a window at a random position."""
+    return _shown(self, self._runs(rng.integers(self._num_starts(num_frames)), num_frames), num_frames, times)
+
+  def test(self, num_frames: int, clips: int = 1, times: np.ndarray | None = None) -> np.ndarray:
+    """Frame numbers `[clips, S * T]` int64: the middle window, or several spread from the first to the last one."""
+    last = self._num_starts(num_frames) - 1
+    starts = np.linspace(0, last, clips, dtype=np.int64) if clips > 1 else np.array([last // 2])
+    return _shown(self, self._runs(starts, num_frames), num_frames, times)
+
+  def _num_starts(self, num_frames: int) -> int:
+    _check_num_frames(num_frames)
+    return max(num_frames - self.window + 1, 1)
+
+  def _runs(self, start: np.ndarray | np.integer, num_frames: int) -> np.ndarray:
+    start = np.asarray(start)[..., None]
+    starts = (start + self.window // self.num_segments * np.arange(self.num_segments)) % num_frames
+    frames = np.minimum(starts[..., None] + np.arange(self.frames_per_segment), num_frames - 1)
+    return frames.reshape(*start.shape[:-1], self.clip_length)
+
+
 def _shown(
-  sampler: UniformSegments | Dense, numbers: np.ndarray, num_frames: int, times: np.ndarray | None
+  sampler: UniformSegments | Dense | DenseSegments, numbers: np.ndarray, num_frames: int, times: np.ndarray | None
 ) -> np.ndarray:
   """The frames, by number, that a film shows where one of a steady rate would show the frames `numbers`.
 
@@ -144,7 +197,7 @@ def _shown(
   return np.maximum(np.searchsorted(times, wanted, side="right") - 1, 0)
 
 
-def _check_by(sampler: UniformSegments | Dense) -> None:
+def _check_by(sampler: UniformSegments | Dense | DenseSegments) -> None:
   if sampler.by not in ("frame", "time"):
     raise ConfigError(f"{type(sampler).__name__}: by={sampler.by!r} is neither 'frame' nor 'time'")
 

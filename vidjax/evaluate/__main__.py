@@ -100,7 +100,13 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     "warnings": [warning for run in runs if (warning := run.overlap(split))],
     "views": f"{options.clips}x{options.crops}",
     "runs": [
-      {"workdir": str(run.workdir), "step": run.step, "top1": summarize(member, run.class_names)["top1"]}
+      {
+        "workdir": str(run.workdir),
+        "step": run.step,
+        "top1": summarize(member, run.class_names)["top1"],
+        "size": run.test_crops.size,
+        "short_side": run.test_crops.short_side or run.test_crops.size,
+      }
       for run, member in zip(runs, members, strict=True)
     ],
   }
@@ -153,12 +159,22 @@ def parse_views(text: str) -> tuple[int, int]:
   return int(match[1]), int(match[2])
 
 
+def define_crop() -> None:
+  """The flags of the test crop, which `predict` has, too."""
+  flags.DEFINE_integer("size", None, "Side of the test crop in pixels (default: the run's config.test.size).", 1)
+  flags.DEFINE_integer(
+    "short_side", None, "Frames are resized to it before that crop (default: the run's config.test.short_side).", 1
+  )
+
+
 def define_flags() -> None:
   """The command's flags."""
+  define_crop()
   flags.DEFINE_multi_string("workdir", [], "Folder of a training run; given several times, their scores are averaged.")
   flags.DEFINE_string("split", None, "Split to evaluate on (default: the run's validation split).")
   flags.DEFINE_string("data", None, "Another data set than that of the training, of its classes or some of them.")
   flags.DEFINE_string("data_dir", None, "Where the data sets lie, if not where they lay in training.")
+  flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
   flags.DEFINE_integer("views_per_batch", None, "Views that go through the network at once: bounds the memory.", 1)
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
@@ -184,7 +200,8 @@ def main(argv: list[str]) -> None:
   twice = {workdir for workdir in values.workdir if values.workdir.count(workdir) > 1}
   if twice:
     raise InputError(f"--workdir={min(twice)} is given twice: name each run once")
-  runs = [open_run(workdir, values.checkpoint, values.data_dir, values.data) for workdir in values.workdir]
+  chosen = values.checkpoint, values.data_dir, values.data, values.size, values.short_side, values.trust
+  runs = [open_run(workdir, *chosen) for workdir in values.workdir]
   command = shlex.join(["python", "-m", "vidjax.evaluate", *sys.argv[1:]])
   result = evaluate(runs, options, make_mesh(), command)
   show(result, values.views)
@@ -204,6 +221,8 @@ def show(result: dict[str, Any], views: str) -> None:
   classes, scored = result["classes"], result["classes_with_videos"]
   some = f"{scored} of {classes} classes" if scored < classes else f"{classes} classes"
   print(f"{result['videos']} of {result['records']} videos, {some}, {views} views")
+  crops = {f"{run['size']} pixels of a short side of {run['short_side']}" for run in result["runs"]}
+  print(f"test crops: {', '.join(sorted(crops))}")
   for run in result["runs"] if len(result["runs"]) > 1 else ():
     print(f"{run['workdir']} (step {run['step']}): top-1 {run['top1']:.2%}")
   text = f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  mean class accuracy {result['mean_class']:.2%}"

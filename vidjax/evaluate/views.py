@@ -12,6 +12,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from vidjax.errors import InputError
+from vidjax.train.processes import in_step
 from vidjax.train.sharding import batch_sharding
 from vidjax.train.step import forward
 from vidjax.types import Batch, Tree
@@ -92,7 +93,7 @@ def score_split(
   if views_per_batch is not None and views_per_batch < 1:
     raise InputError(f"views_per_batch={views_per_batch} must be at least 1")
   rows: list[dict[str, np.ndarray]] = []
-  for batch in batches:
+  for batch in in_step(batches):
     videos, views = batch["video"].shape[:2]
     clips = np.asarray(batch["video"]).reshape(videos * views, *batch["video"].shape[2:])
     scores = score_views(scorer, variables, clips, views_per_batch).reshape(videos, views, -1).mean(axis=1)

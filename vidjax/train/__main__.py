@@ -8,10 +8,8 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
-import hashlib
 import json
 import pathlib
-import re
 import shlex
 import sys
 import time
@@ -22,7 +20,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.analyse.pictures import save_batch
@@ -33,7 +30,8 @@ from vidjax.evaluate.__main__ import Options
 from vidjax.evaluate.__main__ import evaluate as evaluate_runs
 from vidjax.evaluate.metrics import summarize
 from vidjax.evaluate.views import make_scorer, score_split
-from vidjax.run import Run, check_same, make_folder, read_folder, write_folder
+from vidjax.run import Run, check_same, flatten, make_folder, read_folder, write_folder
+from vidjax.train import processes
 from vidjax.train.checkpoint import Checkpoints, has_checkpoint, load_variables, transfer
 from vidjax.train.class_rows import class_axes, match_classes
 from vidjax.train.log import MetricsLog
@@ -59,24 +57,13 @@ def main(argv: list[str]) -> None:
   started = time.monotonic()
   if not WORKDIR.value:
     raise InputError("--workdir=DIR is missing: name a folder for checkpoints and metrics")
-  join_processes(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-  config = read_config(CONFIG.value)
-  workdir = pathlib.Path(WORKDIR.value)
-  train(config, workdir)
+  processes.join(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+  with processes.ends_at_once():
+    with processes.together():
+      config = read_config(CONFIG.value)
+    workdir = pathlib.Path(WORKDIR.value)
+    train(config, workdir)
   say(f"done in {time.monotonic() - started:.0f} s: {workdir}")
-
-
-def join_processes(coordinator: str | None, count: int | None, number: int | None) -> None:
-  """Joins several processes that train together; InputError unless all three flags, or none, are there and fit."""
-  given = [x for x in (coordinator, count, number) if x is not None]
-  if not given:
-    return
-  if len(given) < 3 or not re.fullmatch(r".+:\d+", coordinator or "") or not 0 <= (number or 0) < (count or 0):
-    raise InputError(
-      f"--coordinator={coordinator} --num_processes={count} --process_id={number}: several processes need all three, "
-      "as in --coordinator=HOST:1234 --num_processes=2 --process_id=0, ids from 0 on"
-    )
-  jax.distributed.initialize(coordinator, count, number)
 
 
 def train(config: Mapping[str, Any], workdir: pathlib.Path) -> None:
@@ -84,14 +71,16 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> None:
 
   Training begins at the last checkpoint in `workdir` where there is one.
   """
-  run = Run(config)
-  settings = run.settings
-  mesh = make_mesh(settings.devices)
-  check_batch_size(settings.batch_size, mesh, settings.accumulate)
-  if run.data.unlabelled:
-    check_batch_size(run.data.unlabelled, mesh, settings.accumulate, "data.unlabelled")
-  loader = run.training_loader(settings.batch_size)
-  check_validation_split(run)
+  with processes.together():
+    run = Run(config)
+    settings = run.settings
+    mesh = make_mesh(settings.devices)
+    check_batch_size(settings.batch_size, mesh, settings.accumulate)
+    if run.data.unlabelled:
+      check_batch_size(run.data.unlabelled, mesh, settings.accumulate, "data.unlabelled")
+    loader = run.training_loader(settings.batch_size)
+    check_validation_split(run)
+  processes.check_agreement(flatten(config), [run.class_names, run.contents])
   total = count_steps(settings.epochs, loader.batches_per_epoch)
   schedule = build(config["schedule"], epochs=settings.epochs)(loader.batches_per_epoch)
   optimizer = build(config["optimizer"], schedule=schedule)
@@ -107,8 +96,10 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> None:
   sharding = state_sharding(abstract, mesh, settings.fsdp)
   layout = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, sharding)
   train_step = jit_train_step(run, blend, optimizer, prepare, sharding, mesh)
-  with sole_user(workdir):
-    claim_folder(workdir, run)
+  with contextlib.ExitStack() as stack:
+    with processes.together():
+      stack.enter_context(sole_user(workdir))
+      claim_folder(workdir, run)
     describe(run, abstract.params, len(loader.source), mesh)
     with contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
       if checkpoints.latest_step is not None:
@@ -203,14 +194,8 @@ def show_batch(
 def claim_folder(workdir: pathlib.Path, run: Run) -> None:
   """Writes what `open_run` needs into a new folder, and what is trained on into any; warns of what is judged on, too.
 
-  Raises InputError where another config was trained in it, the data set has changed since, or the processes have
-  different ones.
+  Raises InputError where another config was trained in it, or the data set has changed since.
   """
-  if jax.process_count() > 1:
-    digest = hashlib.sha256(json.dumps([run.class_names, run.contents]).encode()).digest()
-    digests = multihost_utils.process_allgather(np.frombuffer(digest[:4], np.uint32))
-    if (digests != digests[0]).any():
-      raise InputError(f"the processes have different data sets {run.data.name}: give all of them the same one")
   if has_checkpoint(workdir):
     check_same(workdir, run.config, run.class_names, run.contents)
     before = identity.read(workdir)

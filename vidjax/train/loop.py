@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import os
 import signal
 import threading
 import time
@@ -183,9 +184,8 @@ def fit(
         try:
           validation = judge(step)
         except InputError:  # a record that cannot be read costs no step
-          if jax.process_count() == 1:  # several save together, and the others still evaluate
-            checkpoints.save(state, step, config, None)
-            checkpoints.close()
+          checkpoints.save(state, step, config, None)
+          checkpoints.close()
           raise
       if checkpoint:
         checkpoints.save(state, step, config, validation)
@@ -220,25 +220,28 @@ class _Termination:
   def __init__(self):
     self._noted = ""
     self._previous: dict[signal.Signals, Any] = {}
-    self._alone = jax.process_count() == 1 and threading.current_thread() is threading.main_thread()
+    self._several = jax.process_count() > 1
+    self._main = threading.current_thread() is threading.main_thread()
 
   def __call__(self, step: int) -> str:
     """The name of the signal that asks to stop, or an empty string."""
-    if jax.process_count() > 1:
+    if self._several:
       from jax.experimental import multihost_utils
 
-      return "SIGTERM" if multihost_utils.reached_preemption_sync_point(step) else ""
+      return (self._noted or "SIGTERM") if multihost_utils.reached_preemption_sync_point(step) else ""
     return self._noted
 
   def __enter__(self) -> "_Termination":
-    if self._alone:
-      for number in (signal.SIGTERM, signal.SIGINT):
+    if self._main:  # of several processes JAX's own handler of SIGTERM tells the others
+      for number in (signal.SIGINT,) if self._several else (signal.SIGTERM, signal.SIGINT):
         self._previous[number] = signal.signal(number, self._note)
     return self
 
   def _note(self, number: int, _frame: Any) -> None:
     self._noted = signal.Signals(number).name
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if self._several:
+      os.kill(os.getpid(), signal.SIGTERM)
 
   def __exit__(self, *_: Any) -> None:
     for number, handler in self._previous.items():
