@@ -5,6 +5,9 @@ is the quickstart's network at 48 pixels, which runs on `synthetic_actions/order
 and T those of Tables 3.6 and 3.7. ResNet-50 starts from ImageNet (--config.init.weights). Another T wants both
 `--config.sampler.frames_per_segment` (on Kinetics `num_frames`, S times T) and `--config.model.representation.frames`.
 
+Fine-tuning with partial BN (3.6.1) is `--config.model.backbone.frozen_bn=all_but_first` and
+`--config.model.representation.frozen_bn=True`, which freezes PWTP's BatchNorm with the rest.
+
 How the losses of projection and classification are joined (Table 3.9) follows the name. `configs/dan.py:ssv1` or
 `:ssv1-mgda` does it by MGDA. The others have values of their own to set:
 
@@ -47,7 +50,7 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   c = quickstart.get_config() if name == "mini" else _full(name)
   frames = 4 if name == "mini" else RECIPES[name][1]
   c.model.representation = {"make": "vidjax.inputs.pwtp.PWTP", "frames": frames, "rank": 1}
-  c.model.representation.update({"kernel": 9, "stride": 8, "features": 24})
+  c.model.representation.update({"kernel": 9, "stride": 8, "features": 24, "frozen_bn": False})
   if name == "mini":
     c.sampler.frames_per_segment = frames
     c.model.representation.update({"kernel": 5, "stride": 4, "features": 8})

@@ -18,6 +18,7 @@ TD loss is inserts[1] there; with PEM it is inserts[2].
 - Table 7: `--config=configs/tdrl.py:ssv1,enhance=none --config.blend.weights.temporal_diversity=1e-4`.
 - Section 4.2: `--config=configs/tdrl.py:ssv1 --config.model.backbone.inserts[0].module.memory=zeros`, or first (d_1),
   last (d_{T-1}), of PEM.
+- `--config.transforms[1].probability=.5` flips Something-Something with labels exchanged, as TDN's code does.
 
 Tests: one centre crop; `python -m vidjax.evaluate --workdir=A --views=2x3` (Something-Something) and `--views=10x3`
 (Kinetics) where the tables have several clips; `--workdir=A --workdir=B` averages 8f and 16f.
@@ -68,9 +69,13 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
       c.sampler = {"make": "vidjax.data.sampling.Dense", "num_frames": frames, "stride": 64 // frames}
     else:  # "from the whole video"
       c.sampler.num_segments = frames
-    c.transforms = (  # "scale-jittering", "resized to 224x224"; flips are not in the paper but in its predecessors
+    c.transforms = (  # "scale-jittering", "resized to 224x224"; flips are not in the paper: those of TSM's code
       {"make": "vidjax.data.augment.MultiScaleCrop", "size": 224},
-      {"make": "vidjax.data.augment.Flip", "probability": 0.5, "swap": MIRRORED.get(name, ())},
+      {
+        "make": "vidjax.data.augment.Flip",
+        "probability": 0.0 if name in MIRRORED else 0.5,
+        "swap": MIRRORED.get(name, ()),
+      },
     )
     c.test = {"make": "vidjax.data.augment.TestCrops", "size": 224, "short_side": 256}  # 4.2, "Inference"
     # The paper does not give PEM's reduction: 8, as MEM's in TEINet.

@@ -5,6 +5,9 @@
 TDN, which reads 5 frames of every segment; with 16 segments it wants `--config.model.backbone.share=0.25`. An 8f+16f
 ensemble is `python -m vidjax.evaluate --workdir=RUN_8 --workdir=RUN_16`. Tests: one centre crop (paper IV-B).
 
+Something-Something is not flipped, as in TSM's code. TDN's code flips it with labels exchanged:
+`--config.transforms[1].probability=.5`.
+
 TSS learns from the clips of the batch, without their labels; the paper's U-dagger, a set of its own, is
 `--config.data.unlabelled=4 --config.losses[1].unlabelled=True`, and `--config.data.unlabelled_split=SPLIT`.
 
@@ -39,7 +42,11 @@ def get_config(arg: str = "hmdb51") -> ConfigDict:
   c.sampler.num_segments = 8  # paper IV-B: 8f and 16f
   c.transforms = (
     {"make": "vidjax.data.augment.MultiScaleCrop", "size": 224, "scales": (1, 0.875, 0.75, 0.66)},  # TDN's code
-    {"make": "vidjax.data.augment.Flip", "probability": 0.5, "swap": MIRRORED.get(data, ())},  # TDN's code
+    {
+      "make": "vidjax.data.augment.Flip",
+      "probability": 0.0 if data in MIRRORED else 0.5,
+      "swap": MIRRORED.get(data, ()),
+    },
   )
   c.model.make = "vidjax.networks.ttsn.TTSN"
   if backbone:
@@ -69,5 +76,6 @@ def _parts(theta2: float, c: ConfigDict, ett: bool, tss: bool, width: int) -> di
     c.losses = (*c.losses, {"make": "vidjax.losses.reversal.Reversal", "unlabelled": False})
     c.blend.weights = {"classification": 1.0, "reversal": theta2}
   transformer = {"make": "vidjax.plugins.ett.ETT", "compression": 8, "tokens": "frames", "shared": False}  # l = 12544
+  transformer["expansion"] = 1  # Fig. 3: compression=1 with expansion=u is its "up-u"
   more = {"tss": "RR", "tss_head": "clip", "tss_width": width} if tss else {"tss": None}  # RR: paper IV-B
   return {"ett": {**transformer, "position_sets": 3} if ett else None, **more}

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import folder, inputs, tdrl
+from configs import bqn, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
 from vidjax.build import build
 from vidjax.run import check_sections, section
-from vidjax.train.optimizer import TSN_GROUPS
+from vidjax.train.optimizer import TSN_GROUPS, multipliers
 
 VARIANTS = {
   "bqn": ("ssv1", "kinetics400", "x3d", "mini", "mini_busy", "mini_quiet"),
@@ -109,6 +109,39 @@ def test_the_documented_flags_of_tdrl_vary_what_their_tables_do():
 def test_a_wrong_option_of_tdrl_names_the_right_ones():
   with pytest.raises(ValueError, match=r"td=off is no option; there are frames=8\|16; .*td=after\|before\|none"):
     tdrl.get_config("ssv1,td=off")
+
+
+@pytest.mark.parametrize(
+  ("config", "probability"),
+  [
+    (bqn.get_config("ssv1"), 0),
+    (tdrl.get_config("ssv2"), 0),
+    (ttsn.get_config("ssv1"), 0),
+    (bqn.get_config("x3d"), 0.5),
+  ],
+)
+def test_something_something_is_not_flipped(config, probability):
+  """One flag does as TDN's code: the labels that change places are given."""
+  flip = config.transforms[1]
+  assert flip["probability"] == probability
+  assert flip["swap"] == (() if probability else ((86, 87), (93, 94), (166, 167)))
+
+
+@pytest.mark.parametrize(("arg", "decay", "bias"), [("ssv1", 5, 5), ("x3d", 5, 5), ("x3d,decay=code", 0, 10)])
+def test_the_decay_of_bqns_classifier_is_the_texts_or_the_codes(arg, decay, bias):
+  groups = build(json.loads(bqn.get_config(arg).to_json())["optimizer"]["groups"])
+  params = {"classifier": {"kernel": 0, "bias": 0}, "busy": {"res2": {"conv1": {"kernel": 0}}}}
+  found = multipliers(params, groups)
+  assert (found["classifier"]["kernel"].rate, found["classifier"]["kernel"].decay) == (5, decay)
+  assert (found["classifier"]["bias"].rate, found["classifier"]["bias"].decay) == (bias, 0)
+  assert found["busy"]["res2"]["conv1"]["kernel"].decay == 1
+
+
+def test_bqn_samples_kinetics_densely():
+  for arg in ("kinetics400", "x3d"):
+    frames = build(json.loads(bqn.get_config(arg).to_json())["sampler"]).test(300)[0]
+    assert len(frames) == 48
+    assert frames[-1] - frames[0] == 62
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from absl import flags
 
 from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names, to_pixels
 from vidjax.analyse.pictures import ENDINGS, save_explanation
-from vidjax.data import video_file
+from vidjax.data import read_film, video_file
 from vidjax.data.flow import encode_flow, grey_levels
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import EXIT_BAD_INPUT, InputError, run_main
@@ -77,7 +77,7 @@ def make_predictor(
   sample = sample_flow if run.flow else sample_file
 
   def predict(file: str) -> Prediction:
-    numbers, video = sample(file, lambda num_frames: run.sampler.test(num_frames, clips), short_side)
+    numbers, video = sample(file, lambda count, times: run.sampler.test(count, clips, times), short_side)
     views = test_crops(video)
     batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
     scores, features = (np.concatenate(parts).mean(axis=0) for parts in zip(*batches, strict=True))
@@ -109,9 +109,9 @@ def stored_short_side(run: Run) -> int | None:
 
 
 def sample_file(
-  file: str, choose: Callable[[int], np.ndarray], short_side: int | None
+  file: str, choose: Callable[[int, np.ndarray], np.ndarray], short_side: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Reads the frames of a file that `choose` names when told how many there are.
+  """Reads the frames of a file that `choose` names when told how many there are and when, `[N]` seconds from the first.
 
   Returns:
     Their 0-based numbers `[..., T]` and the frames, uint8 `[..., T, H, W, 3]`.
@@ -119,7 +119,8 @@ def sample_file(
   Raises:
     InputError: broken file, named in the message.
   """
-  numbers = choose(sum(1 for _ in video_file.decode(file, short_side=16)))
+  times = read_film.frame_times(file)
+  numbers = choose(len(times), times)
   wanted, where = np.unique(numbers, return_inverse=True)
   images: list[np.ndarray] = []
   for number, image in enumerate(video_file.decode(file, short_side)):
@@ -131,15 +132,15 @@ def sample_file(
 
 
 def sample_flow(
-  file: str, choose: Callable[[int], np.ndarray], short_side: int | None
+  file: str, choose: Callable[[int, np.ndarray], np.ndarray], short_side: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
   """`sample_file` for flow images, one fewer than frames: the flow is computed and encoded as in preparation."""
   chosen: list[np.ndarray] = []
 
-  def ends(num_frames: int) -> np.ndarray:
+  def ends(num_frames: int, times: np.ndarray) -> np.ndarray:
     if num_frames < 2:
       raise InputError(f"{file} has {num_frames} frame, and flow takes two")
-    chosen.append(choose(num_frames - 1))
+    chosen.append(choose(num_frames - 1, times[:-1]))
     first = np.unique(chosen[0])
     return np.stack([first, first + 1])
 

@@ -6,11 +6,13 @@ report.txt and report.json of the data set.
 
 import collections
 import dataclasses
+import hashlib
 import json
 import math
 import os
 import pathlib
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,9 +24,9 @@ from absl import flags
 from vidjax.build import nearest
 from vidjax.data import classes, folder, video_file, write
 from vidjax.data.dataset import REPORT
-from vidjax.data.read_film import Storage, read
+from vidjax.data.read_film import Storage
 from vidjax.data.splits import DEFAULT_FRACTIONS, Divider, check_classes, parse_fractions
-from vidjax.data.workers import in_order
+from vidjax.data.workers import Workers, in_order, spooled
 from vidjax.errors import InputError, run_main
 
 USAGE = "python -m vidjax.prepare folder --videos=DIR --name=NAME"
@@ -60,7 +62,7 @@ class Report:
   def overlaps(self) -> list[str]:
     """One sentence for every file that the user's own splits have in two of them."""
     splits = {entry["file"]: entry["split"] for entry in self.kept}
-    copies = [(entry, splits[entry["copy_of"]]) for entry in self.kept if entry["copy_of"]]
+    copies = [(entry, splits[entry["copy_of"]]) for entry in self.kept if entry["copy_of"] in splits]
     text = "{file} ({split}) is the same file as {copy_of}"
     return [f"{text.format_map(entry)} ({other})" for entry, other in copies if other != entry["split"]]
 
@@ -73,6 +75,7 @@ class Report:
       lines.append("kept: {file} ({split}, {label}), {frames} frames, clips: {clips}".format_map(entry))
       if entry["stated_frames"] not in (0, entry["frames"]):
         lines[-1] += f"; the header states {entry['stated_frames']} frames"
+      lines[-1] += "".join(f"; {remark}" for remark in entry["remarks"])
       if entry["copy_of"]:
         lines[-1] += f"; the same file as {entry['copy_of']}"
       if entry["group"] != entry["file"]:
@@ -91,6 +94,7 @@ def prepare_folder(
   class_names: Mapping[str, str] | None = None,
   storage: Storage | None = None,
   workers: int = 2,
+  timeout: float = 60,
   overwrite: bool = False,
 ) -> Report:
   """Makes the data set folder/NAME of videos: all of it or, after an error, nothing.
@@ -103,7 +107,8 @@ def prepare_folder(
     group: a regular expression that finds the group in a file's name.
     class_names: the classes in their order, number -> name.
     storage: how films are stored.
-    workers: number of files decoded at once; the frames of each are held in memory as JPEG, some 10 KB a frame.
+    workers: number of files decoded at once, each in a process that holds two clips of it as JPEG, some 10 KB a frame.
+    timeout: seconds a file may take from one frame to the next before it is refused.
     overwrite: replace a data set of that name.
 
   Raises:
@@ -118,6 +123,8 @@ def prepare_folder(
     raise InputError(f"--clip_seconds={storage.clip_seconds}: give a positive number of seconds")
   if storage.encoding == "video" and storage.clip_seconds:
     raise InputError("--encoding=video keeps whole files, which --clip_seconds cannot cut: leave one of the two out")
+  if storage.encoding == "video" and storage.max_corrupt:
+    raise InputError("--encoding=video keeps files as they are, damage included: leave --max_corrupt out")
   target = data_dir / "folder" / name
   inside = [path for path in ([videos] if isinstance(videos, pathlib.Path) else videos) if path.is_dir()]
   if any(path.resolve() in target.resolve().parents for path in inside):
@@ -134,10 +141,14 @@ def prepare_folder(
     records.mkdir()
     given = list(dict.fromkeys(film.split for film in found.films if film.split))
     splits = given or list(fractions or DEFAULT_FRACTIONS)
-    examples = _examples(found.films, fractions, storage, workers, report)
-    optional = ("flow",) if storage.flow else ()
-    write.write_records(records, f"folder/{name}", splits, examples, found.class_names, optional, storage.encoding)
-    report.warnings.extend(_check_kept(report, found, splits))
+    spools = partial / "spools"
+    spools.mkdir()
+    optional = ("times", "flow") if storage.flow else ("times",)
+    with Workers(timeout, max(1, (os.cpu_count() or 1) // min(workers, len(found.films)))) as processes:
+      examples = _examples(found.films, fractions, storage, workers, report, processes, spools)
+      write.write_records(records, f"folder/{name}", splits, examples, found.class_names, optional, storage.encoding)
+    shutil.rmtree(spools)
+    report.warnings.extend(_check_kept(report, found, splits) + _warn_of_rates(report))
     report.write(partial)
 
   if not write.fill_folder(target, fill, overwrite):
@@ -168,11 +179,29 @@ def _check_kept(report: Report, found: folder.Found, splits: Sequence[str]) -> l
   return warnings
 
 
+def _warn_of_rates(report: Report) -> list[str]:
+  names = [entry["file"] for entry in report.kept if entry["varies"]]
+  if not names:
+    return []
+  some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+  return [f'the frame rate of {len(names)} files varies ({some}): sample by time, with "by": "time" in the sampler']
+
+
 def _examples(
-  films: Sequence[folder.Film], fractions: Mapping[str, float] | None, storage: Storage, workers: int, report: Report
+  films: Sequence[folder.Film],
+  fractions: Mapping[str, float] | None,
+  storage: Storage,
+  workers: int,
+  report: Report,
+  processes: Workers,
+  spools: pathlib.Path,
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
   """Reads the films in their order; yields (split, example) of every clip and fills the report."""
   columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
+
+  def spool(film: folder.Film) -> pathlib.Path:
+    return spools / hashlib.sha256(os.fsencode(film.name)).hexdigest()
+
   divider = Divider(((film.label, film.group) for film in films), fractions)
   with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
 
@@ -182,22 +211,20 @@ def _examples(
     for reason in report.refused:
       show(reason)
     task = bar.add_task("preparing", total=len(films))
-    for film, future in in_order(lambda film: read(film, storage), films, workers):
+    for film, future in in_order(lambda film: processes.read(film, storage, spool(film)), films, workers):
       try:
-        examples, stated_frames = future.result()
-      except (InputError, OSError) as error:
-        reason = str(error) if isinstance(error, InputError) else f"{film.name} cannot be read ({error.strerror})"
-        reason = f"{film.line}: {reason}" if film.line else reason
+        kept = future.result()
+      except InputError as error:
+        spool(film).unlink(missing_ok=True)
+        reason = f"{film.line}: {error}" if film.line else str(error)
         report.refused.append(reason)
         divider.refuse(film.label, film.group)
         show(reason)
       else:
         split = film.split or divider.choose(film.label, film.group)
-        entry = {"file": film.name, "split": split, "label": film.label, "group": film.group, "clips": len(examples)}
-        entry |= {"frames": sum(example["num_frames"] for example in examples), "stated_frames": stated_frames}
-        source = folder.digest_of(film.path).hex()
-        report.kept.append({**entry, "copy_of": film.copy_of, "source": source})
-        yield from ((split, example) for example in examples)
+        entry = {"file": film.name, "split": split, "label": film.label, "group": film.group, **vars(kept)}
+        report.kept.append({**entry, "copy_of": film.copy_of, "source": folder.digest_of(film.path).hex()})
+        yield from ((split, example) for example in spooled(spool(film)))
       bar.advance(task)
   if not report.kept:
     raise InputError(f"none of the {len(films)} files could be read; the last: {report.refused[-1]}")
@@ -222,8 +249,9 @@ def main(argv: list[str]) -> None:
     fractions=parse_fractions(values.split) if values.split else None,
     group=values.group,
     class_names=classes.read(pathlib.Path(values.classes)) if values.classes else None,
-    storage=Storage(values.short_side, values.encoding, values.clip_seconds, values.flow),
+    storage=Storage(values.short_side, values.encoding, values.clip_seconds, values.flow, values.max_corrupt),
     workers=values.workers,
+    timeout=values.timeout,
     overwrite=values.overwrite,
   )
   warnings = [*report.warnings, *report.overlaps]
@@ -274,6 +302,8 @@ def define_flags() -> None:
     "encoding", "jpeg", ["jpeg", "video"], "Store JPEG frames, or the files: smaller, slower to sample."
   )
   flags.DEFINE_integer("workers", os.cpu_count(), "Number of files decoded at once.", lower_bound=1)
+  flags.DEFINE_float("timeout", 60, "Refuse a file that gives no frame for this many seconds.", lower_bound=1)
+  flags.DEFINE_integer("max_corrupt", 0, "Refuse a file with more frames that FFmpeg marks as damaged.", lower_bound=0)
   flags.DEFINE_float("clip_seconds", None, "Cut films into clips of this length.", lower_bound=0.01)
   flags.DEFINE_bool("flow", False, "Store the TV-L1 optical flow of neighbouring frames, too.")
   flags.DEFINE_string("data_dir", "data", "Where prepared data sets lie.")

@@ -79,7 +79,20 @@ def test_bad_files_are_refused_and_listed(videos, tmp_path, make_video):
   report = json.loads((made / "report.json").read_text())
   assert (len(report["kept"]), len(report["refused"])) == (6, 4)
   assert report["kept"][0].keys() == {
-    *("split", "label", "group", "file", "clips", "frames", "stated_frames", "copy_of", "source")
+    *(
+      "split",
+      "label",
+      "group",
+      "file",
+      "clips",
+      "frames",
+      "stated_frames",
+      "copy_of",
+      "source",
+      "corrupt",
+      "varies",
+      "remarks",
+    )
   }
 
 
@@ -203,13 +216,11 @@ def test_labels_of_any_kind_survive(videos, tmp_path):
 
 
 def test_an_interruption_leaves_nothing(videos, tmp_path, monkeypatch):
-  def interrupt(film, storage):
-    if film.name == "walk/1.mp4":
-      raise KeyboardInterrupt
-    return original(film, storage)
+  def interrupt(path):
+    monkeypatch.undo()
+    raise KeyboardInterrupt
 
-  original = prepare.read
-  monkeypatch.setattr(prepare, "read", interrupt)
+  monkeypatch.setattr(prepare, "spooled", interrupt)
   with pytest.raises(KeyboardInterrupt):
     prepare_folder(videos, "mine", tmp_path / "data")
   assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidjax.data.sampling import Dense, UniformSegments
+from vidjax.data.sampling import Dense, DenseSegments, UniformSegments
 from vidjax.errors import ConfigError, InputError
 
 
@@ -29,6 +29,8 @@ def test_golden_test_clips(cases):
       assert first_of_runs(uniform.test(n), run) == case["val_uniform"]
     dense = Dense(segments, 64 // segments) if run == 1 else Dense(segments * run, 1)
     assert first_of_runs(dense.test(n, clips=10), run) == case["test_dense_10clips"]
+    runs = DenseSegments(segments, run, window=64 if run == 1 else segments * run)
+    assert first_of_runs(runs.test(n, clips=10), run) == case["test_dense_10clips"]
 
 
 def test_golden_training_draws(cases):
@@ -79,10 +81,23 @@ def test_dense_reads_the_window_and_loops_short_videos():
   assert (min(starts), max(starts)) == (0, 12)
 
 
+@pytest.mark.parametrize(("segments", "stride"), [(16, 4), (24, 2)])
+def test_dense_segments_start_evenly_in_a_window_of_64(segments, stride):
+  sampler = DenseSegments(segments)
+  rng = np.random.default_rng(0)
+  runs = sampler.train(300, rng).reshape(segments, 3)
+  assert (np.diff(runs, axis=1) == 1).all()
+  assert (np.diff(runs[:, 0]) == stride).all()
+  firsts = [sampler.train(70, rng)[0] for _ in range(200)]
+  assert (min(firsts), max(firsts)) == (0, 6)
+  short = sampler.test(5)[0].reshape(segments, 3)
+  np.testing.assert_array_equal(short[1], [stride % 5, min(stride % 5 + 1, 4), min(stride % 5 + 2, 4)])
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 400), st.integers(1, 20), st.integers(1, 6), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_any_video_gives_full_clips_in_range(num_frames, a, b, clips, seed):
-  for sampler in (UniformSegments(a, b), UniformSegments(a, b, "released"), Dense(a, b)):
+  for sampler in (UniformSegments(a, b), UniformSegments(a, b, "released"), Dense(a, b), DenseSegments(a, b)):
     drawn = sampler.train(num_frames, np.random.default_rng(seed))
     fixed = sampler.test(num_frames, clips)
     assert drawn.shape == (sampler.clip_length,)
@@ -109,3 +124,5 @@ def test_refuses_what_cannot_be_sampled():
     UniformSegments(0)
   with pytest.raises(ConfigError, match="rule='thirds'"):
     UniformSegments(rule="thirds")
+  with pytest.raises(ConfigError, match="window=8"):
+    DenseSegments(16, 3, 8)

@@ -1,7 +1,8 @@
-"""Decoding video files: sizes, rotation, damage."""
+"""Decoding video files: sizes, orientation, colours, damage."""
 
 import os
 import pathlib
+from fractions import Fraction
 from unittest import mock
 
 import av
@@ -152,7 +153,7 @@ def test_empty_bytes_carry_the_name_given():
     ("torchcodec_bt709_full_range.mp4", 30, (256, 455)),
     ("torchcodec_h264_10bits.mp4", 30, (200, 200)),
     ("torchcodec_h265_video.mp4", 10, (128, 128)),
-    ("torchcodec_nasa_13013.mp4", 325, (180, 320)),
+    ("torchcodec_nasa_13013.mp4", 390, (256, 455)),
     ("tree.avi", 68, (240, 320)),
   ],
 )
@@ -171,3 +172,157 @@ def test_damage_in_the_middle_of_a_real_file(shared_videos):
   frames = video_file.decode(shared_videos / "decord_corrupted.mp4")
   with pytest.raises(InputError, match=r"decord_corrupted\.mp4 is damaged: 28 frames could be decoded"):
     list(frames)
+
+
+ORIENTATIONS = {  # a, b, c, d of the display matrix -> how the stored frame is shown
+  (1, 0, 0, 1): lambda image: image,
+  (0, 1, -1, 0): lambda image: np.rot90(image, -1),
+  (-1, 0, 0, -1): lambda image: np.rot90(image, 2),
+  (0, -1, 1, 0): lambda image: np.rot90(image),
+  (-1, 0, 0, 1): lambda image: image[:, ::-1],
+  (1, 0, 0, -1): lambda image: image[::-1],
+  (0, 1, 1, 0): lambda image: image.transpose(1, 0, 2),
+  (0, -1, -1, 0): lambda image: np.rot90(image, 2).transpose(1, 0, 2),
+}
+
+
+def orient(path: pathlib.Path, orientation: tuple[int, ...]) -> None:
+  """Writes a display matrix into the header of an MP4 file."""
+  a, b, c, d = orientation
+  data = bytearray(path.read_bytes())
+  at = data.index(b"tkhd") + 44
+  data[at : at + 36] = np.array([a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
+  path.write_bytes(data)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_all_eight_orientations(orientation, tmp_path, make_video):
+  path = make_video(tmp_path / "a.mp4", count=1)
+  (lying,) = video_file.decode(path)
+  orient(path, orientation)
+  (image,) = video_file.decode(path)
+  np.testing.assert_array_equal(image, ORIENTATIONS[orientation](lying))
+  (stored,) = video_file.decode(path, rotate=False)
+  np.testing.assert_array_equal(stored, lying)
+
+
+def write_planes(path, frames, codec="libx264", rate=8, thumbnail=False, **settings) -> pathlib.Path:
+  """A video of grey levels `[N, H, W]` as they are, without conversion."""
+  with av.open(str(path), "w") as container:
+    small = container.add_stream("libx264", rate=rate) if thumbnail else None
+    stream = container.add_stream(codec, rate=rate)
+    stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], "yuv420p"
+    stream.options = {"qp": "0", **settings.pop("options", {})}
+    for key, value in settings.items():
+      setattr(stream.codec_context, key, value)
+    if small:
+      small.disposition, stream.disposition = Disposition(0), Disposition.default
+      small.height, small.width, small.pix_fmt = 16, 16, "yuv420p"
+      black = av.VideoFrame.from_ndarray(np.zeros((24, 16), np.uint8), format="yuv420p")
+      container.mux([*small.encode(black), *small.encode(None)])
+    for image in frames:
+      chroma = np.full((image.shape[0] // 2, image.shape[1]), 128, np.uint8)
+      container.mux(stream.encode(av.VideoFrame.from_ndarray(np.concatenate([image, chroma]), format="yuv420p")))
+    container.mux(stream.encode(None))
+  return path
+
+
+@pytest.mark.parametrize("short_side", [None, 32])
+def test_colours_are_those_of_the_formula(tmp_path, short_side):
+  luma = np.linspace(16, 235, 64).astype(np.uint8)
+  path = write_planes(tmp_path / "a.mp4", np.broadcast_to(luma, (1, 64, 64)))
+  (image,) = video_file.decode(path, short_side)
+  expected = (luma - 16.0) * 255 / 219
+  expected = expected.reshape(image.shape[1], -1).mean(1)
+  assert abs((image - expected[:, None]).mean()) < 0.1
+  np.testing.assert_allclose(image, np.broadcast_to(expected[:, None], image.shape), atol=1.1)
+
+
+def test_the_best_stream_is_read_and_the_others_are_counted(tmp_path):
+  path = write_planes(tmp_path / "a.mp4", np.full((4, 32, 48), 100, np.uint8), thumbnail=True)
+  assert [image.shape for image in video_file.decode(path)] == [(32, 48, 3)] * 4
+  assert video_file.probe(path).num_streams == 2
+
+
+@pytest.mark.parametrize(("aspect", "shape"), [("2:1", (32, 96)), ("1:2", (32, 24)), ("1:90", (32, 48))])
+def test_pixels_become_square(tmp_path, aspect, shape):
+  ratio = Fraction(*map(int, aspect.split(":")))
+  path = write_planes(tmp_path / "a.mkv", np.full((2, 32, 48), 100, np.uint8), sample_aspect_ratio=ratio)
+  assert [image.shape[:2] for image in video_file.decode(path)] == [shape] * 2
+
+
+def test_interlaced_frames_lose_their_combs(tmp_path):
+  """A bar moves by 8 pixels a field: odd lines show it later."""
+  levels = np.full((6, 64, 96), 40, np.uint8)
+  for frame in range(6):
+    for field in range(2):
+      left = 16 * frame + 8 * field
+      levels[frame, field::2, left : left + 8] = 200
+  options = {"x264-params": "tff=1:qp=0"}
+  path = write_planes(tmp_path / "a.mkv", levels, options=options)
+  frames = list(video_file.read(path))
+  assert [frame.interlaced for frame in frames] == [True] * 6
+  np.testing.assert_allclose([frame.time for frame in frames], np.arange(6) / 8, atol=2e-3)
+  combs = [np.abs(np.diff(frame.image[4:-4, :, 0].astype(int), axis=0)).mean() for frame in frames]
+  woven = np.abs(np.diff(levels[:, 4:-4].astype(int), axis=1)).mean()
+  assert max(combs) < 0.2 * woven
+
+
+def flip_bytes(path: pathlib.Path) -> None:
+  data, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+  for place in rng.integers(int(0.4 * len(data)), int(0.6 * len(data)), 40):
+    data[place] ^= 0xA5
+  path.write_bytes(data)
+
+
+def write_noise(path: pathlib.Path, **kwargs) -> pathlib.Path:
+  levels = np.random.default_rng(0).integers(16, 235, (24, 64, 96), np.uint8)
+  return write_planes(path, levels, **kwargs)
+
+
+def test_damage_that_ffmpeg_conceals_is_refused(tmp_path):
+  path = write_noise(tmp_path / "a.mp4", options={"qp": "30"})
+  good = list(video_file.decode(path))
+  flip_bytes(path)
+  with pytest.raises(InputError, match=r"a\.mp4 is damaged: FFmpeg conceals errors in frame \d+"):
+    list(video_file.read(path))
+  frames = list(video_file.read(path, max_corrupt=10**6))
+  assert sum(frame.corrupt for frame in frames)
+  wrong = [np.abs(frame.image - image.astype(int)).mean() for frame, image in zip(frames, good, strict=False)]
+  assert max(wrong) > 3
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_a_recording_that_begins_in_the_middle_is_good(tmp_path, codec):
+  levels = np.random.default_rng(0).integers(16, 235, (40, 64, 96), np.uint8)
+  path = write_planes(tmp_path / "a.ts", levels, codec, rate=25, options={"g": "10", "bf": "2", "qp": "20"})
+  data = path.read_bytes()
+  start = len(data) * 3 // 10 // 188 * 188
+  path.write_bytes(data[start:])
+  assert 20 <= len(list(video_file.decode(path))) <= 32
+
+
+@pytest.mark.parametrize("size", [(2**14, 2**13), (65537, 16)])
+def test_absurd_sizes_are_refused_before_decoding(tmp_path, make_video, size):
+  path = make_video(tmp_path / "a.avi", codec="ffv1")
+  data = bytearray(path.read_bytes())
+  at = data.index(b"strf") + 12
+  data[at : at + 8] = np.array(size, "<i4").tobytes()
+  path.write_bytes(data)
+  with pytest.raises(InputError, match=r"a\.avi states frames of \d+ x \d+ pixels: at most"):
+    list(video_file.decode(path))
+
+
+def test_a_codec_nobody_knows(tmp_path, make_video):
+  path = make_video(tmp_path / "a.avi", codec="mpeg4")
+  path.write_bytes(path.read_bytes().replace(b"FMP4", b"QQ9Z"))
+  with pytest.raises(InputError, match=r"a\.avi holds video of a codec that FFmpeg does not know"):
+    list(video_file.decode(path))
+
+
+def test_titles_in_any_encoding(tmp_path, make_video):
+  path = make_video(tmp_path / "a.avi", codec="mpeg4")
+  data = path.read_bytes()
+  assert b"Lavf" in data
+  path.write_bytes(data.replace(b"Lavf", b"L\xe9vf"))
+  assert len(list(video_file.decode(path))) == 8

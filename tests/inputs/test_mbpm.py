@@ -245,6 +245,17 @@ def test_quiet_module_is_the_function():
   assert not jax.tree.leaves(first)
 
 
+def test_the_complement_of_tall_kernels_is_no_busy_with_its_sign_changed():
+  """To the letter, Eq. 5.4 gave -Busy with "sum" (correlation -1); over its gain the frames stay visible."""
+  x = jnp.asarray(RNG.normal(size=(1, 3, 16, 16, 3)), "float32")
+  assert MBPM().gain == pytest.approx(1589, rel=1e-3)
+  assert SANE.gain == pytest.approx(1)
+  tall, sane = (jax.jit(lambda x, m=m: Quiet(m, 1.0).apply({}, x, False))(x) for m in (TALL, SANE))
+  np.testing.assert_allclose(tall, sane, atol=1e-4)
+  busy = jax.jit(lambda x: TALL.apply({}, x, False))(x)
+  assert abs(np.corrcoef(np.ravel(tall), np.ravel(busy))[0, 1]) < 0.9
+
+
 def test_odd_sizes_and_channels_before_a_backbone():
   network = Recognizer(MiniResNet(widths=(8, 8, 8, 8)), 3, representation=MBPM())
   for shape in ((1, 6, 27, 33, 3), (1, 3, 27, 33, 2)):

@@ -276,3 +276,18 @@ def test_bad_input(changes, shape, error, words):
 def test_one_pixel_is_enough():
   output, _ = jax.eval_shape(lambda: PWTP().init_with_output(jax.random.key(0), jnp.zeros((1, 8, 1, 1, 3)), False))
   assert output.shape == (1, 1, 1, 1, 3)
+
+
+def test_frozen_bn_keeps_its_statistics_and_gets_no_gradient():
+  clip = jnp.asarray(RNG.normal(size=(1, 4, 6, 6, 3)), "float32")
+  for frozen in (True, False):
+    module = SMALL.clone(frozen_bn=frozen)
+    variables = init(module, clip)
+
+    def total(params, module=module, variables=variables):
+      y, changed = module.apply({**variables, "params": params}, clip, True, mutable=["batch_stats", "aux"])
+      return jnp.sum(y * clip[:, :1]), changed["batch_stats"]
+
+    gradient, stats = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
+    assert bool(np.abs(gradient["bn0"]["scale"]).max() > 0) != frozen
+    assert np.array_equal(stats["bn0"]["mean"], variables["batch_stats"]["bn0"]["mean"]) == frozen

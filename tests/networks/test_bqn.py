@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
 from tests.weights.released import fresh, shapes_of
 from vidjax.analyse.gradcam import grad_cam, map_names
@@ -15,7 +16,7 @@ from vidjax.backbones.mobilenet import TSM_BLOCKS, MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.backbones.x3d import X3D
 from vidjax.errors import ConfigError, InputError
-from vidjax.inputs.mbpm import MBPM
+from vidjax.inputs.mbpm import MBPM, quiet_size
 from vidjax.networks.bqn import BQN, _Connection
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
@@ -164,11 +165,46 @@ def test_what_reaches_which_pathway(design, reaches):
   assert all(path.endswith("to_busy") for path in filters)
 
 
-def test_connections_alternate_over_those_there_are():
-  """Blocks 1 of res3 and res4 are the 4th and the 6th pair: counted by pairs, both would pass to Busy."""
+def test_the_direction_alternates_over_all_blocks():
+  """Blocks 1 of res3 and res4 are the 4th and the 6th pair: pairs without a connection count (Eq. 5.5)."""
   network = BQN(ResNet(18), 4, lateral_stages=(3, 4), lateral_blocks=(1,), lateral_kernels=(3,))
   names = [name for name in shapes_of(network, size=64, frames=3)["params"] if "_to_" in name]
-  assert sorted(names) == ["res3_block1_to_quiet", "res4_block1_to_busy"]
+  assert sorted(names) == ["res3_block1_to_busy", "res4_block1_to_busy"]
+  first = BQN(ResNet(50, width=4), 4, lateral_blocks=(0,), lateral_kernels=(3,))  # pairs 1, 4, 8 and 14 of Table 5.5
+  names = [name for name in shapes_of(first, size=64, frames=3)["params"] if "_to_" in name]
+  assert sorted(names) == ["res2_block0_to_quiet", "res3_block0_to_busy", "res4_block0_to_busy", "res5_block0_to_busy"]
+
+
+def test_lc_iii_has_a_convolution_each_way():
+  network = BQN(MINI, 4, lateral="LC-III", lateral_kernels=(3,), to_quiet="identity")
+  params = shapes_of(network, size=32, frames=3)["params"]
+  assert set(params["res3_block0_to_quiet"]) == {"conv", "bn"}
+  assert set(params["res3_block0_to_busy"]) == {"mbpm", "conv", "bn"}
+
+
+@pytest.mark.parametrize(("frozen_bn", "live"), [("all_but_first", {"quiet/stem"}), ("all", set())])
+def test_partial_bn_freezes_the_connections_and_the_busy_stem(frozen_bn, live):
+  network, variables, x = made(backbone=MINI.clone(frozen_bn=frozen_bn), dropout=0.0)
+  _, changed = jax.jit(lambda v: network.apply(v, x, True, mutable=["batch_stats"]))(variables)
+  before = flatten_dict(variables["batch_stats"], sep="/")
+  after = flatten_dict(changed["batch_stats"], sep="/")
+  moved = {path for path, value in after.items() if not np.array_equal(value, before[path])}
+  assert moved == {f"{place}/bn/{leaf}" for place in live for leaf in ("mean", "var")}
+
+
+def test_the_size_of_quiet_in_pixels():
+  """192 of 224 pixels (Table 5.8), which the factor .857142 makes 191; longer sides in proportion."""
+  assert quiet_size((224, 224), 0.857142) == [191, 191]
+  assert quiet_size((224, 224), 0.625, 192) == [192, 192]
+  network = BQN(MINI, 4, quiet_size=24, lateral="none", mbpm=MBPM(kernel=3))
+
+  def run(x):
+    return network.init_with_output(jax.random.key(0), x, False, capture_intermediates=True)[1]
+
+  stem = jax.eval_shape(run, jnp.zeros((1, 3, 32, 48, 3)))["intermediates"]["quiet"]["stem"]["__call__"][0]
+  assert stem.shape == (1, 1, 12, 18, 8)
+  with pytest.raises(ConfigError, match="quiet_size=0"):
+    shapes_of(network.clone(quiet_size=0))
 
 
 @pytest.mark.parametrize("fusion", ["average", "average_features", "max", "concatenate"])

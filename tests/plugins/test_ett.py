@@ -107,3 +107,12 @@ def test_positions_are_of_one_size(shape):
 def test_bad_input(module, shape, message):
   with pytest.raises(InputError, match=message):
     module.init(jax.random.key(0), jnp.zeros(shape), False)
+
+
+def test_channels_may_expand():
+  """The "up-2" of Fig. 3: h makes 16 channels of 8."""
+  _, variables = outline(ETT(1, expansion=2), *CLIP.shape)
+  assert variables["params"]["h_alpha"]["kernel"].shape == (8, 16)
+  assert variables["params"]["h_inverse"]["kernel"].shape == (16, 8)
+  with pytest.raises(InputError, match="expansion=0"):
+    outline(ETT(expansion=0), *CLIP.shape)

@@ -110,7 +110,7 @@ def _representations(files: Sequence[str]) -> None:
   failed = 0
   for file, path in zip(files, paths, strict=True):
     try:
-      numbers, video = sample_file(file, lambda count: sampler.test(count)[0], short_side)
+      numbers, video = sample_file(file, lambda count, times: sampler.test(count, 1, times)[0], short_side)
       segments = video.reshape(values.segments, -1, *video.shape[1:])
       rows = represent(segments, normalise, trained, values.steps)
     except InputError as error:

@@ -181,7 +181,8 @@ class ScaleJitterCrop:
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
     video = scale_short_side(clip["video"], int(rng.integers(*self.short_sides, endpoint=True)))
-    box = random_box(*video.shape[1:3], self.size, self.size, rng)
+    height, width = video.shape[1:3]
+    box = random_box(height, width, self.size, self.size, rng)
     return {**clip, "video": crop_and_resize(video, box, self.size)}
 
 
@@ -204,7 +205,8 @@ class CenterCrop:
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip; nothing is drawn."""
     video = scale_short_side(clip["video"], self.short_side or self.size)
-    box = (*_centre(*video.shape[1:3], self.size), self.size, self.size)
+    height, width = video.shape[1:3]
+    box = (*_centre(height, width, self.size), self.size, self.size)
     return {**clip, "video": crop_and_resize(video, box, self.size)}
 
 
@@ -306,7 +308,7 @@ class TestCrops:
       places = [(i * down, j * right) for i, j in ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))]
     views = []
     for clip in frames.reshape(-1, video.shape[-4], *frames.shape[1:]):
-      cut = [crop_and_resize(clip, (*place, self.size, self.size), self.size) for place in places]
+      cut = [crop_and_resize(clip, (top, left, self.size, self.size), self.size) for top, left in places]
       views += cut + ([flip_frames(view, self.flow) for view in cut] if self.crops == 10 else [])
     return np.stack(views)
 

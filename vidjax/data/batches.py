@@ -34,11 +34,11 @@ class Sampler(Protocol):
     """Frames in a clip, T."""
     ...
 
-  def train(self, num_frames: int, rng: np.random.Generator, /) -> np.ndarray:
-    """Frame numbers `[T]` of a random clip."""
+  def train(self, num_frames: int, rng: np.random.Generator, times: np.ndarray | None = None, /) -> np.ndarray:
+    """Frame numbers `[T]` of a random clip; `times` `[num_frames]` are the seconds of all frames, where known."""
     ...
 
-  def test(self, num_frames: int, /, clips: int = 1) -> np.ndarray:
+  def test(self, num_frames: int, clips: int = 1, times: np.ndarray | None = None, /) -> np.ndarray:
     """Frame numbers `[clips, T]` of the test clips."""
     ...
 
@@ -89,7 +89,7 @@ class TrainingBatches:
     for number in range(wanted, wanted + min(length, MAX_DAMAGED_IN_A_ROW)):
       try:
         record = self.records[number % length]
-        frames = self.sampler.train(record.num_frames, rng)
+        frames = self.sampler.train(record.num_frames, rng, record.times)
         clip = {"video": record.decode(frames), "label": record.label}
         break
       except DamagedRecord as error:
@@ -130,7 +130,7 @@ class EvalBatches:
     if index < len(self.records):
       try:
         record = self.records[index]
-        frames = self.sampler.test(record.num_frames, self.clips)
+        frames = self.sampler.test(record.num_frames, self.clips, record.times)
         video = record.decode(frames.reshape(-1))
       except DamagedRecord as error:
         damage = str(error)

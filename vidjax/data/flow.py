@@ -1,6 +1,6 @@
 """Optical flow in records: one JPEG for each pair of neighbouring frames, in the range TSN stores, u and v in one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -10,14 +10,8 @@ from vidjax.data.schema import JPEG_QUALITY
 BOUND = 20.0
 """Pixels of motion that 8 bits cover in both directions: -20 is stored as 0, 20 as 255; faster motion is clipped."""
 
-_BATCH = 16
-
-
-def keep_grey(frames: Iterable[np.ndarray], grey: list[np.ndarray]) -> Iterator[np.ndarray]:
-  """Yields the frames as they are and appends each one's grey levels `[H, W]`, uint8, to `grey`."""
-  for frame in frames:
-    grey.append(grey_levels(frame))
-    yield frame
+BATCH = 16
+"""Pairs of frames solved at once."""
 
 
 def grey_levels(frame: np.ndarray) -> np.ndarray:
@@ -35,10 +29,10 @@ def encode_flow(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> li
   options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
   options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
   jpegs = []
-  for start in range(0, len(first), _BATCH):
-    some = [np.stack(frames[start : start + _BATCH]) for frames in (first, second)]
+  for start in range(0, len(first), BATCH):
+    some = [np.stack(frames[start : start + BATCH]) for frames in (first, second)]
     pairs = len(some[0])
-    missing = ((0, _BATCH - pairs), (0, 0), (0, 0))  # one compilation for films of one size
+    missing = ((0, BATCH - pairs), (0, 0), (0, 0))  # one compilation for films of one size
     flow = np.asarray(tvl1_flow(*[np.pad(frames, missing, "edge") for frames in some]))[:pairs]
     levels = np.rint((np.clip(flow / BOUND, -1, 1) + 1) * 127.5).astype(np.uint8)
     images = np.concatenate([np.full_like(levels[..., :1], 128), levels[..., ::-1]], -1)  # OpenCV's order: BGR

@@ -1,13 +1,18 @@
 """Reading one film for a data set: decoded whole, cut into clips, or refused with the reason."""
 
 import dataclasses
-import itertools
+import math
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from vidjax.data import flow, folder, schema, video_file
 from vidjax.errors import InputError
+
+Flow = Callable[[list[np.ndarray], list[np.ndarray]], list[bytes]]
+"""`vidjax.data.flow.encode_flow`, wherever it is computed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,59 +24,223 @@ class Storage:
     encoding: "jpeg" stores frames; "video" the original files: far smaller, slower to sample.
     clip_seconds: films are cut into clips of this length; None keeps them whole.
     flow: store the optical flow of neighbouring frames, too.
+    max_corrupt: frames of a film in which FFmpeg may conceal damage before the film is refused.
   """
 
   short_side: int = 256
   encoding: str = "jpeg"
   clip_seconds: float | None = None
   flow: bool = False
+  max_corrupt: int = 0
 
 
-def read(film: folder.Film, storage: Storage) -> tuple[list[Mapping[str, Any]], int]:
-  """The examples of a film, and the number of frames its header states; raises an InputError for an unreadable file."""
+@dataclasses.dataclass(frozen=True)
+class Kept:
+  """What is known of a film that was read.
+
+  Attributes:
+    clips: examples it gave.
+    frames: frames in them.
+    stated_frames: the number its header states, 0 for none.
+    corrupt: frames in which FFmpeg concealed damage.
+    varies: whether the time from one frame to the next does.
+    remarks: what else is worth a line in the report.
+  """
+
+  clips: int
+  frames: int
+  stated_frames: int
+  corrupt: int
+  varies: bool
+  remarks: list[str]
+
+
+class Shot(NamedTuple):
+  """A frame to be stored: its JPEG, its seconds in the film, and its flow to the next frame, empty for the last."""
+
+  jpeg: bytes
+  time: float
+  flow: bytes = b""
+
+
+def read(
+  film: folder.Film,
+  storage: Storage,
+  write: Callable[[Mapping[str, Any]], None],
+  encode_flow: Flow = flow.encode_flow,
+  progress: Callable[[], None] = lambda: None,
+  threads: int = 0,
+) -> Kept:
+  """Reads a film and writes its examples one by one, the first before the last frame is decoded.
+
+  Args:
+    film: names the file.
+    storage: how it is stored.
+    write: takes each example.
+    encode_flow: computes flow.
+    progress: called after each frame.
+    threads: of the decoder.
+
+  Raises:
+    InputError: the film is refused; what was written is then void.
+  """
   name = film.name.encode("utf-8", "backslashreplace").decode()
+  _check_listed(film, name)
+  info = video_file.probe(film.path, name)
+  frames = video_file.read(film.path, storage.short_side, name=name, max_corrupt=storage.max_corrupt, threads=threads)
+  seen = _Seen(info.fps, name)
+  shots = _shots(seen.watch(frames, progress), encode_flow if storage.flow else None, storage.encoding == "jpeg")
+  if storage.encoding == "video":
+    shots = list(shots)
+    extra = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
+    write(_example(film.label, name, shots, info.fps, storage, extra))
+    return seen.kept(1, info)
+  if not storage.clip_seconds:
+    write(_example(film.label, name, list(shots), info.fps, storage))
+    return seen.kept(1, info)
+  number = -1
+  for number, clip in enumerate(cut(shots, storage.clip_seconds, 2 if storage.flow else 1)):
+    write(_example(film.label, f"{name}#{number:04d}", clip, info.fps, storage))
+  return seen.kept(number + 1, info)
+
+
+def _check_listed(film: folder.Film, name: str) -> None:
+  """Raises an InputError for a file that a list names and that is not there."""
   if film.line and not film.path.exists():
     if film.path == pathlib.Path(film.name):
       raise InputError(f"{name} does not exist")
     home = film.path.absolute().parents[len(pathlib.Path(film.name).parts) - 1]
     hint = ", with / between folders" if "\\" in name else ""
     raise InputError(f"{name} does not exist in {home}: paths are relative to the list's folder{hint}")
-  info = video_file.probe(film.path, name)
-  frames, grey = video_file.decode(film.path, storage.short_side, name=name), []
+
+
+def _example(
+  label: str, video_id: str, shots: list[Shot], fps: float, storage: Storage, extra: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
+  """The example of a clip, its rate the average of its own times."""
+  count = len(shots)
+  if storage.flow and count < 2:
+    what = f"a clip of {video_id.rpartition('#')[0]}" if "#" in video_id else video_id
+    raise InputError(f"{what} has {count} frame, and flow takes two: leave it out, or --flow, or cut longer clips")
+  times = [shot.time - shots[0].time for shot in shots]
+  rate = (count - 1) / times[-1] if times[-1] > 0 else fps
+  content = dict(extra or {"video": [shot.jpeg for shot in shots]})
   if storage.flow:
-    frames = flow.keep_grey(frames, grey)
-  if storage.encoding == "video":
-    count = sum(1 for _ in frames)
-    _check_flow(storage, name, count)
-    file = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
-    file |= {"flow": flow.encode_flow(grey[:-1], grey[1:])} if storage.flow else {}
-    return [schema.example(film.label, name, info.fps, count, **file)], info.num_frames
-  jpegs = schema.encode_frames(frames)
-  flows = flow.encode_flow(grey[:-1], grey[1:]) if storage.flow else []
-
-  def clip(video_id: str, start: int, stop: int) -> Mapping[str, Any]:
-    between = {"flow": flows[start : stop - 1]} if storage.flow else {}
-    return schema.example(film.label, video_id, info.fps, stop - start, video=jpegs[start:stop], **between)
-
-  if not storage.clip_seconds:
-    _check_flow(storage, name, len(jpegs))
-    return [clip(name, 0, len(jpegs))], info.num_frames
-  if not info.fps:
-    raise InputError(f"{name} states no frame rate, so it cannot be cut into clips of some seconds")
-  edges = cut(len(jpegs), max(1, round(info.fps * storage.clip_seconds)))
-  if storage.flow and len(edges) > 1 and len(jpegs) - edges[-1][0] < 2:
-    edges[-2:] = [(edges[-2][0], len(jpegs))]  # a rest without flow joins the clip before it
-  _check_flow(storage, f"a clip of {name}", min(stop - start for start, stop in edges))
-  return [clip(f"{name}#{number:04d}", *edge) for number, edge in enumerate(edges)], info.num_frames
+    content["flow"] = [shot.flow for shot in shots[:-1]]
+  return schema.example(label, video_id, rate, count, times=times, **content)
 
 
-def _check_flow(storage: Storage, what: str, num_frames: int) -> None:
-  if storage.flow and num_frames < 2:
-    raise InputError(f"{what} has {num_frames} frame, and flow takes two: leave it out, or --flow, or cut longer clips")
+def _shots(frames: Iterable[tuple[np.ndarray, float]], encode_flow: Flow | None, encode: bool) -> Iterator[Shot]:
+  """Encodes frames, and the flow from each to the next in batches."""
+  grey: list[np.ndarray] = []
+  held: list[Shot] = []
+  for image, time in frames:
+    jpeg = schema.encode_frames([image])[0] if encode else b""
+    if encode_flow is None:
+      yield Shot(jpeg, time)
+      continue
+    grey.append(flow.grey_levels(image))
+    held.append(Shot(jpeg, time))
+    if len(held) > flow.BATCH:
+      jpegs = encode_flow(grey[:-1], grey[1:])
+      yield from (shot._replace(flow=jpeg) for shot, jpeg in zip(held, jpegs, strict=False))
+      del grey[:-1], held[:-1]
+  if encode_flow is not None and held:
+    jpegs = encode_flow(grey[:-1], grey[1:]) if len(grey) > 1 else []
+    yield from (shot._replace(flow=jpeg) for shot, jpeg in zip(held, [*jpegs, b""], strict=True))
 
 
-def cut(num_frames: int, length: int) -> list[tuple[int, int]]:
-  """First and one past the last frame of every clip; a rest shorter than half a clip joins the last one."""
-  clips = max(1, (num_frames + length // 2) // length)
-  edges = [clip * length for clip in range(clips)] + [num_frames]
-  return list(itertools.pairwise(edges))
+def cut(shots: Iterable[Shot], seconds: float, least: int = 1) -> Iterator[list[Shot]]:
+  """Cuts a film into clips of that many seconds by the frames' own times.
+
+  A rest shorter than half of that, or of fewer than `least` frames, joins the clip before it. Stretches without a frame
+  give no clip. Holds two clips at a time.
+  """
+  before: list[Shot] = []
+  clip: list[Shot] = []
+  first, number, count = None, 0, 0
+  for shot in shots:
+    first = shot.time if first is None else first
+    count += 1
+    place = math.floor((shot.time - first + 1e-3) / seconds)  # containers round times to milliseconds
+    if clip and place != number:
+      if before:
+        yield before
+      before, clip = clip, []
+    number = place
+    clip.append(shot)
+  if first is None:
+    return
+  interval = (clip[-1].time - first) / max(count - 1, 1)
+  rest = clip[-1].time + interval - first - number * seconds
+  if before and (rest + 1e-3 < seconds / 2 or len(clip) < least):
+    yield before + clip
+    return
+  if before:
+    yield before
+  yield clip
+
+
+class _Seen:
+  """What passes by of a film: its times, which it mends, and its damage."""
+
+  def __init__(self, fps: float, name: str):
+    self._fps = fps
+    self._name = name
+    self._times: list[float] = []
+    self._corrupt = 0
+    self._interlaced = 0
+
+  def watch(
+    self, frames: Iterable[video_file.Frame], progress: Callable[[], None]
+  ) -> Iterator[tuple[np.ndarray, float]]:
+    """Images and times; a time that is missing follows from the rate, and none is before the last."""
+    for frame in frames:
+      time = frame.time
+      if time is None:
+        if not self._fps:
+          raise InputError(f"{self._name} states neither the times of its frames nor their rate")
+        time = self._times[-1] + 1 / self._fps if self._times else 0.0
+      self._times.append(max([time, *self._times[-1:]]))
+      self._corrupt += frame.corrupt
+      self._interlaced += frame.interlaced
+      progress()
+      yield frame.image, self._times[-1]
+
+  def kept(self, clips: int, info: video_file.VideoInfo) -> Kept:
+    """The summary."""
+    count = len(self._times)
+    intervals = np.diff(self._times)
+    remarks = []
+    if info.num_streams > 1:
+      remarks.append(f"the best of {info.num_streams} video streams")
+    if self._corrupt:
+      remarks.append(f"{self._corrupt} damaged frames")
+    if self._interlaced:
+      remarks.append(f"{self._interlaced} frames deinterlaced")
+    if abs(info.pixel_aspect - 1) > 0.001:
+      remarks.append(f"pixels of {info.pixel_aspect:.3g}:1 made square")
+    varies = rate_varies(intervals)
+    length = float(intervals.sum())
+    rate = (count - 1) / length if length > 0 else info.fps
+    if varies:
+      remarks.append(f"the frame rate varies, {rate:.3g} a second on average")
+    elif info.fps and abs(info.fps / rate - 1) > 0.05:
+      remarks.append(f"the header states {info.fps:.5g} frames a second, there are {rate:.3g}")
+    return Kept(clips, count, info.num_frames, self._corrupt, varies, remarks)
+
+
+def frame_times(video: str, name: str | None = None) -> np.ndarray:
+  """Seconds of all frames from the first, float64 `[N]`, as records hold them; errors as `video_file.read`."""
+  seen = _Seen(video_file.probe(video, name).fps, name or video)
+  times = [time for _, time in seen.watch(video_file.read(video, 16, name=name), lambda: None)]
+  return np.array(times) - times[0]
+
+
+def rate_varies(intervals: np.ndarray) -> bool:
+  """Whether over a tenth of the time lies between frames that are 1.5 times further or closer than half of them are."""
+  if len(intervals) < 2 or not intervals.sum():
+    return False
+  middle = np.median(intervals)
+  odd = (intervals > 1.5 * middle) | (intervals < middle / 1.5)
+  return bool(intervals[odd].sum() > 0.1 * intervals.sum())

@@ -25,7 +25,7 @@ DIGESTS = "digests.json"
 DESCRIBED = "/files"
 """There, beside the splits: the SHA-256 of the files that describe the data set."""
 KINDS = {"video_id": bytes, "label": int, "num_frames": int, "fps": float, "video": bytes, "encoded": bytes}
-KINDS |= {"short_side": int, "flow": bytes, "key_frames": int, "frame_labels": int}
+KINDS |= {"short_side": int, "flow": bytes, "key_frames": int, "frame_labels": int, "times": float}
 """What the values of a record are."""
 
 
@@ -45,14 +45,16 @@ def features(
   Args:
     class_names: names of the labels, in their order.
     optional: any of "flow" (one JPEG for each frame but the last, see `vidjax.data.flow`), "key_frames" (the frame
-      numbers of the key moment) and "frame_labels" (one integer per frame).
+      numbers of the key moment), "frame_labels" (one integer per frame) and "times" (seconds of every frame from the
+      first).
     encoding: "jpeg" stores frames; "video" stores the file as it is, and the short side that frames are decoded to.
   """
   import tensorflow_datasets as tfds
 
   jpegs = tfds.features.Sequence(tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"))
   integers = tfds.features.Sequence(np.int64)
-  extras = {"flow": jpegs, "key_frames": integers, "frame_labels": integers}
+  seconds = tfds.features.Sequence(np.float32)
+  extras = {"flow": jpegs, "key_frames": integers, "frame_labels": integers, "times": seconds}
   integer = tfds.features.Scalar(np.int64)
   pixels = {
     "jpeg": {"video": jpegs},
@@ -91,6 +93,7 @@ class Record:
     flow: the JPEG bytes of every optical flow image, or None.
     key_frames: int64 `[K]` frame numbers of the key moment, or None.
     frame_labels: int64 `[num_frames]`, or None.
+    times: float64 `[num_frames]`, seconds of every frame from the first, or None.
   """
 
   label: int
@@ -103,6 +106,7 @@ class Record:
   flow: Sequence[bytes] | None = None
   key_frames: np.ndarray | None = None
   frame_labels: np.ndarray | None = None
+  times: np.ndarray | None = None
 
   @classmethod
   def parse(cls, raw: bytes) -> "Record":
@@ -138,20 +142,24 @@ class Record:
       flow=found.get("flow"),
       key_frames=_integers(found, "key_frames"),
       frame_labels=_integers(found, "frame_labels"),
+      times=np.array(found["times"], np.float64) if found.get("times") else None,
     )
     if record.num_frames < 1:
       raise DamagedRecord(f"the record of {video_id} is of {record.num_frames} frames: prepare the data set again")
+    if record.times is not None and len(record.times) != record.num_frames:
+      raise DamagedRecord(f"the record of {video_id} holds {len(record.times)} of {record.num_frames} times")
     if record.encoded is None and len(record.frames) != record.num_frames:
       raise DamagedRecord(f"the record of {video_id} holds {len(record.frames)} of {record.num_frames} frames")
     return record
 
   def plain(self) -> "Record":
-    """This record without the optional features, for keeping: it holds no more memory than its frames."""
+    """This record with its times alone of the optional features, for keeping: it holds its frames' memory."""
     frames = tuple(self.frames) if self.encoded is None else ()
-    return Record(self.label, self.video_id, self.num_frames, self.fps, frames, self.encoded, self.short_side)
+    head = (self.label, self.video_id, self.num_frames, self.fps)
+    return Record(*head, frames, self.encoded, self.short_side, times=self.times)
 
   def of_flow(self) -> "Record":
-    """This record with its flow images in place of its frames, one fewer of them, and no optional features.
+    """This record with its flow images in place of its frames, one fewer of them, and their times.
 
     Raises:
       DamagedRecord: it holds no flow, or not that of every frame but the last.
@@ -161,7 +169,8 @@ class Record:
       raise DamagedRecord(f"{self.video_id} has {self.num_frames} frame, and flow takes two")
     if len(images) != self.num_frames - 1:
       raise DamagedRecord(f"the record of {self.video_id} holds {len(images)} of {self.num_frames - 1} flow images")
-    return Record(self.label, self.video_id, len(images), self.fps, images)
+    times = None if self.times is None else self.times[:-1]
+    return Record(self.label, self.video_id, len(images), self.fps, images, times=times)
 
   def decode(self, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """Decodes the frames of these 0-based numbers, each distinct one once.

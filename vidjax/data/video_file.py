@@ -1,8 +1,9 @@
 """Decoding video files of any container with PyAV: sequentially, the right way up, with errors that name the file.
 
 Files are read from the start: seeking by arithmetic is wrong on real files, and the number of frames a header states is
-often wrong too. Truncation and damage that FFmpeg notices are errors, not shorter videos; a Matroska, WebM or MPEG-TS
-file that was cut short looks to it like a shorter one.
+often wrong too. Truncation and damage that FFmpeg notices are errors, not shorter videos. No decoder notices all
+damage: most inside HEVC, Cinepak or uncompressed video decodes to wrong pixels without a word, and a Matroska, WebM or
+MPEG-TS file that was cut short looks like a shorter one. Frames of a stream before its first key frame are left out.
 """
 
 import contextlib
@@ -10,16 +11,30 @@ import dataclasses
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import av
+import av.filter
 import numpy as np
 from av.container import InputContainer
+from av.error import BlockingIOError as NothingYet
+from av.error import EOFError as NothingLeft
 from av.error import FFmpegError
 from av.stream import Disposition
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from vidjax.errors import InputError
+
+MAX_PIXELS = 2**26
+"""Pixels of a frame; 8K has half as many. What states more is damaged, and would fill the memory."""
+MAX_SIDE = 65535
+"""Pixels of a side of a JPEG."""
+_ASPECTS = (1 / 8, 8)
+"""Widths of a pixel in heights; what lies outside is a damaged header."""
+_SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+"""swscale is 1 level too dark without the last two, where it only converts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,63 +45,183 @@ class VideoInfo:
     fps: frames per second on average, 0 where it is not stated.
     codec: name of the video codec.
     num_frames: the number of frames, 0 where it is not stated; only decoding tells the truth.
+    num_streams: video streams in the file, cover pictures aside; the best is read, as FFmpeg chooses.
+    pixel_aspect: width of a pixel in heights; frames are stretched to square pixels.
   """
 
   fps: float
   codec: str
   num_frames: int
+  num_streams: int = 1
+  pixel_aspect: float = 1.0
+
+
+class Frame(NamedTuple):
+  """A decoded frame.
+
+  Attributes:
+    image: uint8 RGB `[H, W, 3]`.
+    time: seconds at which it is shown, None where the file does not tell.
+    corrupt: FFmpeg concealed damage in it.
+    interlaced: it was woven of two fields, and is deinterlaced.
+  """
+
+  image: np.ndarray
+  time: float | None
+  corrupt: bool = False
+  interlaced: bool = False
 
 
 def probe(video: str | os.PathLike | bytes, name: str | None = None) -> VideoInfo:
-  """Reads the header of a file; arguments and errors as in `decode`."""
-  with _open(video, name) as (_, stream):
+  """Reads the header of a file; arguments and errors as in `read`."""
+  with _open(video, name) as (container, stream):
     rate = stream.average_rate or stream.guessed_rate or 0
-    return VideoInfo(float(rate), stream.codec_context.codec.canonical_name, stream.frames)
+    streams = sum(not one.disposition & Disposition.attached_pic for one in container.streams.video)
+    codec = stream.codec_context.codec.canonical_name
+    return VideoInfo(float(rate), codec, stream.frames, streams, _pixel_aspect(stream))
 
 
 def decode(
   video: str | os.PathLike | bytes, short_side: int | None = None, rotate: bool = True, name: str | None = None
 ) -> Iterator[np.ndarray]:
-  """Yields the frames of the first video stream, uint8 RGB `[H, W, 3]`, all of one size.
+  """Yields the images of `read`, uint8 RGB `[H, W, 3]`, all of one size."""
+  return (frame.image for frame in read(video, short_side, rotate, name))
+
+
+def read(
+  video: str | os.PathLike | bytes,
+  short_side: int | None = None,
+  rotate: bool = True,
+  name: str | None = None,
+  max_corrupt: int = 0,
+  threads: int = 0,
+) -> Iterator[Frame]:
+  """Yields the frames of the best video stream, all of one size.
+
+  Interlaced frames are deinterlaced (bwdif) and pixels made square.
 
   Args:
     video: path or bytes of a file.
     short_side: frames whose short side is longer are shrunk to it, aspect kept; smaller ones stay as they are.
-    rotate: turn the frames as the rotation flag of phones and cameras asks for.
+    rotate: turn and mirror the frames as the display matrix of phones and cameras asks for.
     name: what errors call the file; its path by default.
+    max_corrupt: damaged frames and packets that are let through.
+    threads: of the decoder, 0 for the cores.
 
   Raises:
-    InputError: missing, empty, no video but a picture or something else, without video stream, truncated or damaged,
-      or without a single frame.
+    InputError: missing, empty, no video but a picture or something else, without video stream, of absurd size,
+      truncated or damaged, or without a single frame.
   """
-  count, size, name = 0, None, name or _name(video)
+  count, damaged, size, name = 0, 0, None, name or _name(video)
+  scaler = VideoReformatter()  # one for all frames: each would start and end threads of its own
   with _open(video, name) as (container, stream):
     stream.thread_type = "AUTO"
-    try:
+    stream.codec_context.thread_count = threads
+    stream.codec_context.options = {"err_detect": "crccheck", "max_pixels": str(MAX_PIXELS)}
+    aspect = _pixel_aspect(stream)
+
+    def packets() -> Iterator[av.VideoFrame]:
+      """The frames of the packets; those that cannot be decoded are counted, or end it."""
+      nonlocal damaged
       for packet in container.demux(stream):
         if packet.is_corrupt:
-          raise InputError(f"{name} is truncated or damaged: {count} frames could be decoded")
-        for frame in packet.decode():
-          size = size or _target_size(frame.width, frame.height, short_side)
-          quarter_turns = round(frame.rotation / 90) if rotate else 0
-          image = frame.reformat(*size, format="rgb24", interpolation="AREA").to_ndarray()
-          yield np.ascontiguousarray(np.rot90(image, quarter_turns))
-          count += 1
-    except FFmpegError as error:
-      raise InputError(f"{name} is damaged: {count} frames could be decoded, then: {error.strerror}") from error
+          damaged += 1
+          if damaged > max_corrupt:
+            raise InputError(f"{name} is truncated or damaged: {count} frames could be decoded")
+        try:
+          yield from packet.decode()
+        except FFmpegError:
+          damaged += 1
+          if damaged > max_corrupt:
+            raise
+
+    try:
+      for frame, corrupt, matrix, interlaced in _deinterlace(packets()):
+        damaged += corrupt
+        if damaged > max_corrupt:
+          raise InputError(f"{name} is damaged: FFmpeg conceals errors in frame {count} (see --max_corrupt)")
+        if not size:
+          _check_size(frame.width, frame.height, name)
+          size = _target_size(max(1, round(frame.width * aspect)), frame.height, short_side)
+          _check_size(*size, name)
+        image = scaler.reformat(frame, *size, format="rgb24", interpolation=_SCALER, threads=1).to_ndarray()
+        yield Frame(_upright(image, matrix) if rotate else image, frame.time, corrupt, interlaced)
+        count += 1
+    except InputError:
+      raise
+    except (FFmpegError, MemoryError, ValueError) as error:
+      reason = error.strerror if isinstance(error, FFmpegError) else error
+      raise InputError(f"{name} is damaged: {count} frames could be decoded, then: {reason}") from error
   if not count:
     raise InputError(f"{name} holds no frame that can be decoded")
 
 
+def _upright(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+  """The image as its display matrix, int `[3, 3]`, says: (x, y) is shown at (x, y, 1) @ matrix, to the right angle."""
+  if matrix is None:
+    return image
+  (a, b), (c, d) = matrix[:2, :2].tolist()
+  if abs(b) + abs(c) > abs(a) + abs(d):
+    image, a, d = image.transpose(1, 0, 2), c, b
+  return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _matrix(frame: av.VideoFrame) -> np.ndarray | None:
+  data = frame.side_data.get("DISPLAYMATRIX")
+  return None if data is None else np.frombuffer(data, np.int32).reshape(3, 3)
+
+
+def _deinterlace(
+  frames: Iterable[av.VideoFrame],
+) -> Iterator[tuple[av.VideoFrame, bool, np.ndarray | None, bool]]:
+  """Frames with whether they are corrupt, their display matrix and whether they were interlaced.
+
+  From the first interlaced frame on all go through FFmpeg's filter, which leaves progressive ones as they are.
+  """
+  graph, form, waiting = None, None, []
+  for frame in frames:
+    about = (bool(frame.is_corrupt), _matrix(frame), bool(frame.interlaced_frame))
+    if graph is None and not frame.interlaced_frame:
+      yield frame, *about
+      continue
+    if graph is None or form != (frame.width, frame.height, frame.format.name):
+      yield from _pulled(graph, waiting, end=True)
+      form, graph = (frame.width, frame.height, frame.format.name), av.filter.Graph()
+      source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+      graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+      graph.configure()
+    waiting.append(about)
+    graph.push(frame)
+    yield from _pulled(graph, waiting)
+  yield from _pulled(graph, waiting, end=True)
+
+
+def _pulled(
+  graph: av.filter.Graph | None, waiting: list[tuple[bool, np.ndarray | None, bool]], end: bool = False
+) -> Iterator[tuple[av.VideoFrame, bool, np.ndarray | None, bool]]:
+  """What the filter has ready, each frame with the first of what waits for it."""
+  if graph is None:
+    return
+  if end:
+    graph.push(None)
+  while waiting:
+    try:
+      frame = graph.vpull()
+    except (NothingYet, NothingLeft):
+      return
+    yield frame, *waiting.pop(0)
+
+
 @contextlib.contextmanager
 def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[InputContainer, VideoStream]]:
-  """The file and its first video stream that is not the cover picture of a song."""
+  """The file and its best video stream that is not the cover picture of a song."""
   name = name or _name(video)
   size = len(video) if isinstance(video, bytes) else _size(video, name)
   if not size:
     raise InputError(f"{name} is empty (0 bytes)")
   try:  # "file:" keeps FFmpeg from reading a name with a colon as an address
-    container = av.open(io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}", "r")
+    source = io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}"
+    container = av.open(source, "r", metadata_errors="replace")
   except PermissionError:
     raise InputError(f"{name} may not be read: permission denied") from None
   except (FFmpegError, UnicodeDecodeError) as error:
@@ -95,14 +230,31 @@ def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[
   with container:
     if container.format.name.endswith("_pipe") or container.format.name == "image2":
       raise InputError(f"{name} is a picture, not a video file")
-    for stream in container.streams.video:
-      if not stream.disposition & Disposition.attached_pic:
-        yield container, stream
-        return
-    kinds = sorted({stream.type for stream in container.streams} - {"video"})
+    found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if found:
+      best = container.streams.best("video")
+      stream = next((stream for stream in found if stream is best), found[0])
+      if stream.codec_context is None:
+        raise InputError(f"{name} holds video of a codec that FFmpeg does not know: convert it")
+      _check_size(stream.codec_context.width, stream.codec_context.height, name)
+      yield container, stream
+      return
+    kinds = sorted({stream.type or "unknown data" for stream in container.streams} - {"video"})
     if not kinds:
       raise InputError(f"{name} is truncated or damaged: it holds no stream")
     raise InputError(f"{name} holds no video, only {' and '.join(kinds)}")
+
+
+def _pixel_aspect(stream: VideoStream) -> float:
+  aspect = float(stream.sample_aspect_ratio or 1)
+  return aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+  if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+    raise InputError(
+      f"{name} states frames of {width} x {height} pixels: at most {MAX_SIDE} a side and {MAX_PIXELS} in all are read"
+    )
 
 
 def _size(path: str | os.PathLike, name: str) -> int:

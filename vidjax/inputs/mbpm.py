@@ -80,6 +80,11 @@ class MBPM(nn.Module):
   trainable: bool = True
   normalise: Normalise = "sum"
 
+  @property
+  def gain(self) -> float:
+    """Sum of the initial kernel's magnitudes, by which the output is larger than the clip: 1 with "l1"."""
+    return float(np.abs(laplacian_of_gaussian(self.sigma, self.kernel, self.normalise)).sum())
+
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns Gamma; raises ConfigError on wrong attributes and InputError on clips too short or too small."""
@@ -133,27 +138,38 @@ class Quiet(nn.Module):
   """The complement of the Busy, smaller (Eq. 5.4): `[B,3S,H,W,C] -> [B,S,scale H,scale W,C]`.
 
   Attributes:
-    busy: what is subtracted; its stride must be 3. A network that has its Busy already calls `quiet` instead.
-    scale: of height and width; the thesis goes from 256 to 160 pixels.
+    busy: what is subtracted, over its `gain`; its stride must be 3. What "sum" puts out is hundreds of times the clip,
+      so that Eq. 5.4 to the letter would leave the Busy with its sign changed. A network that has its Busy already
+      calls `quiet` instead.
+    scale: of height and width, rounded down; the thesis goes from 256 to 160 pixels.
+    size: pixels of the shorter side, in place of `scale`.
     form: see `quiet`; "first" has no parameters.
   """
 
   busy: MBPM = MBPM()
   scale: float = 0.625
   form: Form = "complement"
+  size: int | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the Quiet information; raises ConfigError and InputError as MBPM does."""
     check_clip(self, x)
     finite = -math.inf < self.scale < math.inf
-    size = [int(self.scale * pixels) if finite else 0 for pixels in x.shape[-3:-1]]
+    size = quiet_size(x.shape[-3:-1], self.scale if finite else 0, self.size)
     if self.busy.stride != 3 or min(size) < 1:
       raise ConfigError(
-        f"Quiet(scale={self.scale}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of them and "
-        f"one frame of {self.busy.stride}; the scale must leave at least one pixel and busy.stride be 3"
+        f"Quiet(scale={self.scale}, size={self.size}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of them "
+        f"and one frame of {self.busy.stride}; the scale must leave at least one pixel and busy.stride be 3"
       )
-    return quiet(x, None if self.form == "first" else self.busy(x, train), size, self.form)
+    return quiet(x, None if self.form == "first" else self.busy(x, train) / self.busy.gain, size, self.form)
+
+
+def quiet_size(sides: Sequence[int], scale: float, shorter: int | None = None) -> list[int]:
+  """Height and width of the Quiet of a clip with these: `scale` of each, rounded down, or the shorter one given."""
+  if shorter is None:
+    return [int(scale * side) for side in sides]
+  return [round(side * shorter / min(sides)) for side in sides]
 
 
 def quiet(x: jax.Array, busy: jax.Array | None, size: Sequence[int], form: Form = "complement") -> jax.Array:
@@ -161,7 +177,7 @@ def quiet(x: jax.Array, busy: jax.Array | None, size: Sequence[int], form: Form 
 
   Args:
     x: `[..., 3S, H, W, C]`.
-    busy: `[..., S, H, W, C]`, an MBPM's output for `x`; "first" leaves it alone.
+    busy: `[..., S, H, W, C]`, an MBPM's output for `x` over its `gain`; "first" leaves it alone.
     size: height and width of the result.
     form: "complement", the mean of every three frames less `busy` (Eq. 5.4), or "first", the first one of every three
       frames, as in the released code.

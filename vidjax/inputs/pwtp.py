@@ -38,6 +38,8 @@ class PWTP(nn.Module):
     bottleneck: beta, width inside a bottleneck over that of the MLP.
     result: "dynamic", the residual averaged over T (Eq. 3.12), the "residual" (Eq. 3.11) or the "projection" (Eq. 3.7);
       the latter two keep all S*T frames.
+    frozen_bn: the MLP's BatchNorm uses its running statistics also in training. Set it with the backbone's
+      `frozen_bn="all_but_first"`, so that the one BatchNorm that stays live is that of the backbone's stem.
   """
 
   frames: int = 8
@@ -49,6 +51,7 @@ class PWTP(nn.Module):
   num_blocks: int = 1
   bottleneck: float = 0.25
   result: Result = "dynamic"
+  frozen_bn: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -87,7 +90,7 @@ class PWTP(nn.Module):
     wide = self.expansion * u.shape[-1]
     h = gelu(nn.Dense(wide, name="expand")(u))
     for i in range(self.num_blocks):
-      y = BatchNorm(name=f"bn{i}")(h, train)
+      y = BatchNorm(frozen=self.frozen_bn, name=f"bn{i}")(h, train)
       y = gelu(nn.Dense(round(self.bottleneck * wide), name=f"down{i}")(y))
       h = h + gelu(nn.Dense(wide, name=f"up{i}")(y))
     # A bias apart from 0 keeps the columns independent where the descriptor says nothing.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from vidjax.checks import check_clip
 from vidjax.errors import ConfigError, InputError
-from vidjax.inputs.mbpm import MBPM, Form, quiet
+from vidjax.inputs.mbpm import MBPM, Form, quiet, quiet_size
 from vidjax.layers import BatchNorm, Resize, conv
 from vidjax.networks.head import Consensus, classifier, hidden_layer, pool
 from vidjax.ops.resize import resize_linear
@@ -28,12 +28,14 @@ class _Connection(nn.Module):
     sigma: of that MBPM.
     transform: "conv" is phi as a 1x1 convolution, "mlp" one by way of a quarter of the channels.
     zero_init: the BN's scale starts at 0, so that the pathways start apart; X3D's released code starts it at 1.
+    frozen: the BN uses its running statistics also in training.
   """
 
   kernel: int | None
   sigma: float
   transform: Transform
   zero_init: bool = True
+  frozen: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, like: jax.Array, train: bool) -> jax.Array:
@@ -46,22 +48,28 @@ class _Connection(nn.Module):
     if self.transform != "identity":
       x = conv(like.shape[-1], (1, 1), name="conv")(x)
     scale = nn.initializers.zeros if self.zero_init else nn.initializers.ones
-    return BatchNorm(scale_init=scale, name="bn")(x, train)
+    return BatchNorm(frozen=self.frozen, scale_init=scale, name="bn")(x, train)
 
 
 class BQN(nn.Module):
   """Busy information at full size in one pathway, Quiet information at a smaller one in the other.
 
-  A lateral connection follows each pair of blocks. Going by the text, BPLC (LC-IV) passes from Busy to Quiet after the
-  first, third, ... pair, and from Quiet through an MBPM to Busy after the others. Fig. 5.5's drawings of the rest are
-  read so: LC-I passes to Quiet only, LC-II to Busy only, LC-III both ways after every pair, LC-V alternates as BPLC
-  does without its MBPM. Pathways are `busy` and `quiet` in the parameters, a connection `res2_block0_to_quiet`.
+  A lateral connection follows each pair of blocks. BPLC (LC-IV) passes from Busy to Quiet after the first, third, ...
+  pair of the backbone, and from Quiet through an MBPM to Busy after the others. Pairs without a connection count, too
+  (Eq. 5.5, released code). Fig. 5.5's drawings of the rest are read so: LC-I passes to Quiet only, LC-II to Busy only,
+  LC-III both ways after every pair, LC-V alternates as BPLC does without its MBPM. LC-III has a 1x1 convolution each
+  way, as its released code, so that "identity" means "conv" there. Pathways are `busy` and `quiet` in the parameters, a
+  connection `res2_block0_to_quiet`.
+
+  With `backbone.frozen_bn="all_but_first"` one BatchNorm stays live, that of the Quiet stem, the first one in the
+  released ResNet; those of the Busy stem and of the connections are frozen with the rest.
 
   Attributes:
     backbone: template of both pathways, with `parts()`: ResNet, MiniResNet, X3D or MobileNetV2.
     num_classes: K.
     mbpm: makes the Busy input, one frame of three.
-    quiet_scale: size of the Quiet input to the Busy; 160 to 256 pixels in the thesis.
+    quiet_scale: size of the Quiet input to the Busy, rounded down; 160 to 256 pixels in the thesis.
+    quiet_size: pixels of the Quiet input's shorter side, in place of `quiet_scale` (Table 5.8).
     quiet_frames: frames of the Quiet input (Table 5.8), as many as of the Busy unless told.
     quiet_form: "complement" (Eq. 5.4) or "first" (released code), see `vidjax.inputs.mbpm.quiet`.
     lateral: design of the connections.
@@ -96,14 +104,15 @@ class BQN(nn.Module):
   dropout: float = 0.5
   consensus: Consensus = "logits"
   hidden: int | None = None
+  quiet_size: int | None = None
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
     """Clips `[B, 3S, H, W, C]` to `Output`; `aux` has `busy_logits`, `quiet_logits` if those are fused."""
     self._check(clips)
     busy = self.mbpm(clips, train)
-    height, width = (max(int(self.quiet_scale * pixels), 1) for pixels in clips.shape[-3:-1])
-    calm = quiet(clips, busy if self.quiet_form == "complement" else None, (height, width), self.quiet_form)
+    size = [max(side, 1) for side in quiet_size(clips.shape[-3:-1], self.quiet_scale, self.quiet_size)]
+    calm = quiet(clips, busy / self.mbpm.gain if self.quiet_form == "complement" else None, size, self.quiet_form)
     if self.quiet_frames is not None:
       shape = (*calm.shape[:-4], self.quiet_frames, *calm.shape[-3:])
       calm = resize_linear(calm, shape)
@@ -123,6 +132,8 @@ class BQN(nn.Module):
         "but without modules between the stages (inside)"
       )
     frames = 1 if self.quiet_frames is None else self.quiet_frames
+    if self.quiet_size is not None and self.quiet_size < 1:
+      raise ConfigError(f"BQN(quiet_size={self.quiet_size}): must be 1 pixel or more, or None for quiet_scale")
     if self.mbpm.stride != 3 or not 0 < self.quiet_scale < math.inf or frames < 1 or not self.lateral_kernels:
       raise ConfigError(
         f"BQN(mbpm stride={self.mbpm.stride}, quiet_scale={self.quiet_scale}, quiet_frames={self.quiet_frames}, "
@@ -136,8 +147,10 @@ class BQN(nn.Module):
   @nn.nowrap
   def _pathways(self, x_f: jax.Array, x_c: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
     """The feature maps of Busy, `[B,S,H,W,D]`, and of Quiet."""
-    busy, still = self.backbone.copy(name="busy"), self.backbone.copy(name="quiet")
-    connections, sites = 0, set()
+    partial = self.backbone.frozen_bn == "all_but_first"
+    template = self.backbone.clone(frozen_bn="all") if partial else self.backbone
+    busy, still = template.copy(name="busy"), self.backbone.copy(name="quiet")
+    pairs, connections, sites = 0, 0, set()
     for (name, part_f), part_c in zip(busy.parts().items(), still.parts().values(), strict=True):
       blocks = zip(part_f.blocks(), part_c.blocks(), strict=True) if name.startswith("res") else [(part_f, part_c)]
       for i, (block_f, block_c) in enumerate(blocks):
@@ -145,10 +158,13 @@ class BQN(nn.Module):
           x_f = block_f(x_f, train)
         with jax.named_scope(f"quiet/{name}"):
           x_c = block_c(x_c, train)
-        sites |= {(int(name[3:]), i)} if name.startswith("res") else set()
-        if name.startswith("res") and self._joins(int(name[3:]), i):
+        if not name.startswith("res"):
+          continue
+        pairs += 1
+        sites |= {(int(name[3:]), i)}
+        if self._joins(int(name[3:]), i):
           connections += 1
-          x_f, x_c = self._connect(f"{name}_block{i}", connections, int(name[3:]), x_f, x_c, train)
+          x_f, x_c = self._connect(f"{name}_block{i}", pairs, int(name[3:]), x_f, x_c, train)
     for key, axis in (("lateral_stages", 0), ("lateral_blocks", 1)):
       chosen, there = getattr(self, key), {site[axis] for site in sites}
       if chosen != "all" and set(chosen) - there:
@@ -170,16 +186,24 @@ class BQN(nn.Module):
   def _connect(
     self, place: str, number: int, stage: int, x_f: jax.Array, x_c: jax.Array, train: bool
   ) -> tuple[jax.Array, jax.Array]:
-    """Both pathways behind a pair of blocks, whose connection is the `number`-th, counted from 1."""
+    """Both pathways behind the `number`-th pair of blocks, counted from 1."""
     y_f, y_c, odd = x_f, x_c, number % 2 == 1
     kernel = self.lateral_kernels[min(stage - 2, len(self.lateral_kernels) - 1)]
-    to_busy, sigma = self.to_busy, self.lateral_sigma
+    to_quiet, to_busy = self.to_quiet, self.to_busy
     if self.lateral == "LC-V":
-      kernel, to_busy = None, self.to_quiet
+      kernel, to_busy = None, to_quiet
+    if self.lateral == "LC-III":
+      to_quiet = "conv" if to_quiet == "identity" else to_quiet
+      to_busy = "conv" if to_busy == "identity" else to_busy
+    zero, frozen = self.zero_init, self.backbone.frozen_bn != "none"
     if self.lateral in ("LC-I", "LC-III") or (odd and self.lateral in ("BPLC", "LC-V")):
-      y_c = x_c + _Connection(None, sigma, self.to_quiet, self.zero_init, name=f"{place}_to_quiet")(x_f, x_c, train)
+      y_c = x_c + _Connection(None, self.lateral_sigma, to_quiet, zero, frozen, name=f"{place}_to_quiet")(
+        x_f, x_c, train
+      )
     if self.lateral in ("LC-II", "LC-III") or (not odd and self.lateral in ("BPLC", "LC-V")):
-      y_f = x_f + _Connection(kernel, sigma, to_busy, self.zero_init, name=f"{place}_to_busy")(x_c, x_f, train)
+      y_f = x_f + _Connection(kernel, self.lateral_sigma, to_busy, zero, frozen, name=f"{place}_to_busy")(
+        x_c, x_f, train
+      )
     return y_f, y_c
 
   @nn.nowrap

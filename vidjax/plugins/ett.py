@@ -27,12 +27,14 @@ class ETT(nn.Module):
       and a factor that starts at 0, not h^-1's kernel, makes it start as the identity.
     shared: one h for alpha, beta and gamma, as Eq. 2 may be read; the sizes in Table V are those of three.
     position_sets: encodings: 3 (one each for alpha, beta, gamma), 1 (the same for all) or 0.
+    expansion: h maps C to that many times C // u; ETT(1, expansion=2) is "up-2" of Fig. 3.
   """
 
   compression: int = 8
   tokens: Tokens = "frames"
   shared: bool = False
   position_sets: Literal[0, 1, 3] = 3
+  expansion: int = 1
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -45,9 +47,9 @@ class ETT(nn.Module):
     check_clip(self, x)
     batch, frames, height, width, channels = x.shape
     where = f"ETT at {place(self, x)}"
-    if self.compression < 1:
-      raise ConfigError(f"{where}: compression={self.compression} must be 1 or more")
-    narrow = max(channels // self.compression, 1)
+    if min(self.compression, self.expansion) < 1:
+      raise ConfigError(f"{where}: compression={self.compression} must be 1 or more, expansion={self.expansion} too")
+    narrow = max(channels // self.compression, 1) * self.expansion
     if self.shared:
       parts = [nn.Dense(narrow, name="h")(x)] * 3
     else:

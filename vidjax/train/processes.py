@@ -133,8 +133,8 @@ def check_agreement(config: Mapping[str, Any], data: Any) -> None:
     config: flat: dotted key -> value.
     data: what tells the data set from another.
   """
-  kept = {key: value for key, value in config.items() if key not in LOCAL}
-  texts = [json.loads(text) for text in gather(json.dumps([kept, data], sort_keys=True, default=str))]
+  kept = {key: str(value) for key, value in config.items() if key not in LOCAL}  # as text: nan differs from itself
+  texts = [json.loads(text) for text in gather(json.dumps([kept, data]))]
   for number, (other, contents) in enumerate(texts):
     first, there = texts[0]
     for key in sorted({**first, **other}):
