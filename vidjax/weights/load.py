@@ -144,9 +144,10 @@ def load_weights(
   ours: dict[str, Any] = traverse_util.flatten_dict(own, sep="/")
   _check_prefixes("new", new, [path.partition("/")[2] for path in ours], "parameter")
   wanted, match = _match(ours, tensors)
-  if not match and tensors:  # names may be wrapped
-    tensors = unwrapped(tensors, (*WRAPPERS, LIGHTNING))
-    wanted, match = _match(ours, tensors)
+  if 2 * len(match) < len(ours) and tensors:  # names may be wrapped
+    plain = unwrapped(tensors, (*WRAPPERS, LIGHTNING))
+    if plain is not tensors and len((found := _match(ours, plain))[1]) > len(match):
+      tensors, (wanted, match) = plain, found
   _check_prefixes("unused", unused, tensors, "tensor")
   known = {site[1] for path in match if (site := INSERTED.search(path))}
   arrays, loaded, adapted, fresh, misfits, used = dict(ours), {}, {}, [], {}, set()
