@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
   c.data.memory_mb = 1024  # a training split of at most so many MB is held in memory once read
 
   c.sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": 8, "frames_per_segment": 1}
+  c.sampler.by = "frame"  # or "time": segments of one length in seconds, where a film's frame rate varies
   c.transforms = (  # on the host, in this order, each clip by itself
     {"make": "vidjax.data.augment.MultiScaleCrop", "size": 224},
     {"make": "vidjax.data.augment.Flip", "probability": 0.5, "swap": ()},

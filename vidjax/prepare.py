@@ -14,6 +14,7 @@ import pathlib
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ import rich.progress
 from absl import flags
 
 from vidjax.build import nearest
-from vidjax.data import classes, folder, video_file, write
+from vidjax.data import classes, folder, write
 from vidjax.data.dataset import REPORT
 from vidjax.data.read_film import Storage
 from vidjax.data.splits import DEFAULT_FRACTIONS, Divider, check_classes, parse_fractions
@@ -132,7 +133,18 @@ def prepare_folder(
   taken = InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
   if target.exists() and not overwrite:
     raise taken
-  found = folder.find_films(videos, fractions, group=group, class_names=class_names, readable=_readable)
+  with Workers(timeout) as processes, tempfile.TemporaryDirectory() as scratch:
+
+    def readable(path: pathlib.Path) -> bool:
+      """Whether a file is a video."""
+      try:
+        sample = Storage(short_side=16, max_corrupt=storage.max_corrupt)
+        processes.read(folder.Film(path, str(path), ""), sample, pathlib.Path(scratch) / "spool")
+        return True
+      except InputError:
+        return False
+
+    found = folder.find_films(videos, fractions, group=group, class_names=class_names, readable=readable)
   strays = [f"{file} lies outside any class folder" for file in found.strays]
   report = Report(refused=strays, notes=found.notes, warnings=found.warnings)
 
@@ -154,14 +166,6 @@ def prepare_folder(
   if not write.fill_folder(target, fill, overwrite):
     raise taken
   return report
-
-
-def _readable(path: pathlib.Path) -> bool:
-  """Whether a file is a video."""
-  try:
-    return all(True for _ in video_file.decode(path, short_side=16))
-  except InputError:
-    return False
 
 
 def _check_kept(report: Report, found: folder.Found, splits: Sequence[str]) -> list[str]:

@@ -473,7 +473,8 @@ def check_same(
 ) -> None:
   """Raises InputError naming in what a config or a data set differs from the one the folder was trained with."""
   before, names_before = read_folder(workdir)
-  old, new = ({"data.stream": "video", **flatten(given)} for given in (before, config))  # older runs could not choose
+  chosen = {"data.stream": "video", "sampler.by": "frame"}  # older runs could not choose
+  old, new = (chosen | flatten(given) for given in (before, config))
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(FREE)]
   if names_before != class_names:
     old, new = old | {"class names": ", ".join(names_before)}, new | {"class names": ", ".join(class_names)}

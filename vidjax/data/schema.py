@@ -223,7 +223,10 @@ class Record:
 
     images = []
     try:
-      for number, image in enumerate(video_file.decode(self.encoded or b"", self.short_side, name=self.video_id)):
+      images_of = video_file.decode(
+        self.encoded or b"", self.short_side, name=self.video_id, first_stream=self.times is None
+      )
+      for number, image in enumerate(images_of):
         if number == wanted[len(images)]:
           images.append(image)
         if len(images) == len(wanted):

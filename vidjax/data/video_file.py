@@ -82,10 +82,14 @@ def probe(video: str | os.PathLike | bytes, name: str | None = None) -> VideoInf
 
 
 def decode(
-  video: str | os.PathLike | bytes, short_side: int | None = None, rotate: bool = True, name: str | None = None
+  video: str | os.PathLike | bytes,
+  short_side: int | None = None,
+  rotate: bool = True,
+  name: str | None = None,
+  first_stream: bool = False,
 ) -> Iterator[np.ndarray]:
   """Yields the images of `read`, uint8 RGB `[H, W, 3]`, all of one size."""
-  return (frame.image for frame in read(video, short_side, rotate, name))
+  return (frame.image for frame in read(video, short_side, rotate, name, first_stream=first_stream))
 
 
 def read(
@@ -95,6 +99,7 @@ def read(
   name: str | None = None,
   max_corrupt: int = 0,
   threads: int = 0,
+  first_stream: bool = False,
 ) -> Iterator[Frame]:
   """Yields the frames of the best video stream, all of one size.
 
@@ -107,6 +112,7 @@ def read(
     name: what errors call the file; its path by default.
     max_corrupt: damaged frames and packets that are let through.
     threads: of the decoder, 0 for the cores.
+    first_stream: read the first video stream, not the best, as data sets were made that hold no `times`.
 
   Raises:
     InputError: missing, empty, no video but a picture or something else, without video stream, of absurd size,
@@ -114,7 +120,7 @@ def read(
   """
   count, damaged, size, name = 0, 0, None, name or _name(video)
   scaler = VideoReformatter()  # one for all frames: each would start and end threads of its own
-  with _open(video, name) as (container, stream):
+  with _open(video, name, first_stream) as (container, stream):
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = threads
     stream.codec_context.options = {"err_detect": "crccheck", "max_pixels": str(MAX_PIXELS)}
@@ -213,7 +219,9 @@ def _pulled(
 
 
 @contextlib.contextmanager
-def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _open(
+  video: str | os.PathLike | bytes, name: str | None, first_stream: bool = False
+) -> Iterator[tuple[InputContainer, VideoStream]]:
   """The file and its best video stream that is not the cover picture of a song."""
   name = name or _name(video)
   size = len(video) if isinstance(video, bytes) else _size(video, name)
@@ -232,8 +240,9 @@ def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[
       raise InputError(f"{name} is a picture, not a video file")
     found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if found:
-      best = container.streams.best("video")
-      stream = next((stream for stream in found if stream is best), found[0])
+      known = [stream for stream in found if stream.codec_context is not None] or found
+      best = known[0] if first_stream else container.streams.best("video")
+      stream = next((one for one in known if one is best), max(known, key=_pixels))
       if stream.codec_context is None:
         raise InputError(f"{name} holds video of a codec that FFmpeg does not know: convert it")
       _check_size(stream.codec_context.width, stream.codec_context.height, name)
@@ -243,6 +252,10 @@ def _open(video: str | os.PathLike | bytes, name: str | None) -> Iterator[tuple[
     if not kinds:
       raise InputError(f"{name} is truncated or damaged: it holds no stream")
     raise InputError(f"{name} holds no video, only {' and '.join(kinds)}")
+
+
+def _pixels(stream: VideoStream) -> int:
+  return stream.codec_context.width * stream.codec_context.height if stream.codec_context else 0
 
 
 def _pixel_aspect(stream: VideoStream) -> float:
