@@ -17,6 +17,7 @@ INPUTS = {
   "persistent_appearance": {"make": "vidjax.inputs.persistent_appearance.PersistentAppearance", "frames": FRAMES},
   "flow": {"make": "vidjax.inputs.flow.Flow", "frames": FRAMES, "bound": 4.0},
   "tvnet": {"make": "vidjax.inputs.tvnet.TVNet", "frames": FRAMES, "bound": 4.0, "iterations": 15},
+  "frozen_tvnet": {"make": "vidjax.inputs.frozen_tvnet.FrozenTVNet", "frames": FRAMES},
   "mbpm": {"make": "vidjax.inputs.mbpm.MBPM", "sigma": 1.1, "kernel": 9},
   "tsp": {"make": "vidjax.inputs.tsp.TSP", "frames": FRAMES, "rank": 1},
   # The thesis' 9x9 kernel every 8 pixels is for frames of 224 pixels.
@@ -32,4 +33,7 @@ def get_config(arg: str = "mbpm") -> ConfigDict:
   if INPUTS[arg] is not None:
     c.sampler.frames_per_segment = FRAMES
     c.model.representation = INPUTS[arg]
+  if arg == "frozen_tvnet":  # no gradient reaches it, and no weight decay may
+    frozen = {"make": "vidjax.train.optimizer.Group", "match": "^representation/", "rate": 0.0}
+    c.optimizer.groups = (frozen, *c.optimizer.groups)
   return c
