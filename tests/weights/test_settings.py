@@ -17,6 +17,7 @@ from vidjax.errors import InputError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.nonlocal_ import NonLocal
+from vidjax.plugins.rnl import RNL
 from vidjax.plugins.se import SE
 from vidjax.plugins.tsm import TSM, released_shift
 from vidjax.weights.export import torch_tensors
@@ -82,6 +83,21 @@ def test_sub_sampled_keys_are_told_by_their_names(pooled):
     load(network(not pooled), tensors)
 
 
+@pytest.mark.parametrize(
+  ("module", "words"),
+  [
+    (RNL((1, 1, 1), form="dot"), r"RNL's has RNL\(form='gaussian'\), this network 'dot'"),
+    (TSM(4), r"fold_div=8\), this network 4"),
+  ],
+)
+def test_settings_of_plug_ins_are_compared(module, words):
+  inserts = (Insert(module, "after", (3,), (1,)),) if isinstance(module, RNL) else (Insert(module, "before"),)
+  network = Recognizer(ResNet(18, 8, inserts=inserts), 7)
+  tensors = tsm() if isinstance(module, TSM) else torch_tensors(fresh(network))
+  with pytest.warns(ReleasedSettings, match=words):
+    load_weights(shapes_of(network), tensors, network=network)
+
+
 def test_what_names_cannot_tell_is_compared_with_the_released_code():
   network = Recognizer(X3D(0.5, 0.5), 4, consensus="logits", hidden=8)
   tensors = torch_tensors(fresh(network))
@@ -97,9 +113,10 @@ def test_twins_of_resnet_are_known_by_their_file_or_metadata(tmp_path, name):
   np.savez(path, **filled(resnet(RESNET18, 8, False)))
   with pytest.raises(InputError, match=r"is not supported: by its name or metadata it is timm's resnet(blur18|aa50)"):
     load(PLAIN, path)
-  path = path.rename(tmp_path / "model.npz")
+  (tmp_path / "resnetblur50_study").mkdir()
+  path = path.rename(tmp_path / "resnetblur50_study" / "model.npz")
   assert not load(PLAIN, path).new
-  (tmp_path / "config.json").write_text(json.dumps({"architecture": name}))
+  path.with_name("config.json").write_text(json.dumps({"architecture": name}))
   with pytest.raises(InputError, match="is not supported"):
     load(PLAIN, path)
 

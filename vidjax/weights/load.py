@@ -34,7 +34,7 @@ IDLE = {
 """Tensors nothing here corresponds to, and why."""
 HINTS = {
   r"_res0\.branch1_(bn|norm)\.": "the BN of a shortcut in X3D has its place with shortcut_bn=True",
-  r"^layer\d\.\d+\.se\.": "timm's SE has its place with Insert(SE(16), 'residual')",
+  r"^layer\d\.\d+\.se\.fc": "timm's SE has its place with Insert(SE(16), 'residual')",
   r"\.nl\.": "non-local blocks have their place with Insert(NonLocal(...), 'after', ...) or RNL",
   r"\.\d+\.net\.": "a shift of whole blocks, shift_place='block', is not supported",
   r"^(base_model\.)?layer2\.net\.": "temporal_pool is not supported",
@@ -133,7 +133,9 @@ def load_weights(
       raise ConfigError(f"load_weights({key}={prefixes!r}): must be a tuple of prefixes, ({prefixes!r},)")
   origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
   tensors = source if isinstance(source, Mapping) else read_tensors(source)
-  if other := twin(f"{'' if isinstance(source, Mapping) else source} {getattr(tensors, 'architecture', '')}"):
+  local = not isinstance(source, Mapping) and pathlib.Path(source).exists()  # its folders say nothing of the network
+  told = "" if isinstance(source, Mapping) else pathlib.Path(source).name if local else str(source)
+  if other := twin(f"{told} {getattr(tensors, 'architecture', '')}"):
     raise InputError(f"{origin} is not supported: by its name or metadata it is timm's {other}")
   if strange := [name for name in tensors if not isinstance(name, str)]:
     raise InputError(
