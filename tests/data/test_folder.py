@@ -138,6 +138,11 @@ def test_split_folders_beside_others(tmp_path):
     ("train/walk/a.avi", "walk", "train"),
     ("test/b.avi", "", "test"),
   }
+  tree(tmp_path / "test_only", "test/a.avi", "test/b.avi")
+  with pytest.raises(InputError, match="gives no video a label: name the classes"):
+    find_films(tmp_path / "test_only")
+  films = find_films(tmp_path / "test_only", class_names={"0": "walk"})
+  assert {(film.label, film.split) for film in films} == {("", "test")}
   tree(tmp_path / "bare", "train/walk/a.avi", "validation/b.avi")
   with pytest.raises(InputError, match="bare/validation has no class folders"):
     find_films(tmp_path / "bare")

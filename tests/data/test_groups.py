@@ -33,10 +33,22 @@ def test_names_tell_groups(name, label, pattern, expected):
 
 
 def test_numbered_cuts_are_found_but_not_numbered_files_of_a_class():
-  names = ["party_1", "party_2", "trip (1)", "trip (2)", "dash part 1", "dash part 2", "walk_1", "walk_2"]
+  names = [
+    "party_1",
+    "party_2",
+    "trip (1)",
+    "trip (2)",
+    "dash part 1",
+    "dash part 2",
+    "cam1_take1_raw",
+    "cam1_take2_raw",
+  ]
+  names += ["01_wedding", "02_wedding", "walk_1", "walk_2"]
   names += ["video1", "video2", "v001", "v002", "alone_1", "12", "13", "MVI_0012", "MVI_0013"]
   cuts = groups.numbered_cuts((f"walk/{name}.mp4", "walk") for name in names)
-  assert cuts == [[f"walk/{a}.mp4", f"walk/{b}.mp4"] for a, b in zip(names[:6:2], names[1:6:2], strict=True)]
+  assert cuts == [[f"walk/{a}.mp4", f"walk/{b}.mp4"] for a, b in zip(names[:8:2], names[1:8:2], strict=True)] + [
+    ["walk/01_wedding.mp4", "walk/02_wedding.mp4"]
+  ]
 
 
 def tree(root: pathlib.Path, *files: str) -> pathlib.Path:

@@ -70,6 +70,12 @@ def test_columns_are_told(root):
   assert read_list(path).note == f"{path}: columns not used: duration"
 
 
+def test_a_column_that_may_say_the_split_is_warned_of(root):
+  path = root / "a.csv"
+  path.write_text("path,label,is_train\nrun/a.mp4,run,1\n")
+  assert read_list(path).note.startswith(f"warning: {path}: the column 'is_train' is not read; if it says the split")
+
+
 def test_kinetics_own_files(tmp_path):
   (tmp_path / "train" / "dance").mkdir(parents=True)
   for name in ("abcdefghij0_000012_000022.mp4", "abcdefghij1.mkv"):
@@ -123,6 +129,7 @@ def test_something_somethings_own_files(tmp_path):
     ),
     ("a.csv", "label,where\nrun,a.mp4\n", r"line 2: no column is called path"),
     ("a.json", '[{"path": "a"}', "is not JSON"),
+    ("a.json", '{"videos": [\n{"path": "a"}]}', "is an object with the key 'videos': a list of objects"),
     ("a.json", '{"database": {"v": {"subset": "train"}}}', "'database': no column is called label"),
   ],
 )

@@ -163,6 +163,8 @@ def _class_parents(root: pathlib.Path) -> dict[pathlib.Path, str]:
   """The folders that hold class folders, and the split they stand for."""
   tops = _folders(root)
   splits = {top: known_split(top.name) for top in tops if known_split(top.name)}
+  if len(tops) == 1 and _unlabelled(tops[0], known_split(tops[0].name)):
+    return splits
   if not any(_folders(top) for top in splits) or len(splits) < min(len(tops), 2):
     return {root: ""}
   others = [top.name for top in tops if top not in splits]

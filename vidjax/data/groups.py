@@ -14,9 +14,7 @@ from vidjax.errors import InputError
 _UCF101 = re.compile(r"(.+[_-]g\d+)[_-]c\d+")
 _HMDB51 = re.compile(r"(.+)_[fhlu]_(?:cm|nm)_np\d+_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+")
 _KINETICS = re.compile(r"([\w-]{11})_\d{6}_\d{6}")
-_NUMBERED = re.compile(
-  r"(.*?[^\W\d_].*?)(?:[\s_.-]+(?:part|pt|clip|cut|segment|seg|scene|take|c|p|s))?[\s_.-]*\(?\d+\)?"
-)
+_MARKS = re.compile(r"(?<![^\W\d_])(?:part|pt|clip|cut|segment|seg|scene|take|raw|c|p|s)(?![^\W\d_])")
 _PLAIN = {"video", "vid", "clip", "film", "movie", "sample", "example", "img", "mov", "mvi", "dsc", "gopr", "output"}
 
 
@@ -54,7 +52,7 @@ def group_of(name: str, label: str, pattern: re.Pattern[str] | None = None) -> s
 
 
 def numbered_cuts(names: Iterable[tuple[str, str]]) -> list[list[str]]:
-  """Files that look like numbered cuts of one recording, as `party_1.mp4` and `party_2.mp4`.
+  """Files that look like numbered cuts of one recording, as `party_1.mp4` and `party_2.mp4`: only digits differ.
 
   Args:
     names: path and class of every file without a group. Cuts lie in one folder. A stem that is the name of the class, a
@@ -66,11 +64,15 @@ def numbered_cuts(names: Iterable[tuple[str, str]]) -> list[list[str]]:
   found: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
   for name, label in names:
     path = pathlib.PurePosixPath(name)
-    match = _NUMBERED.fullmatch(path.stem)
-    word = re.sub(r"[\W\d_]+", "", match[1]).casefold() if match else ""
-    if match and len(word) > 1 and word not in {*_PLAIN, re.sub(r"[\W\d_]+", "", label).casefold()}:
-      found[str(path.parent), match[1].casefold()].append(name)
+    shape = re.sub(r"\d+", "#", path.stem.casefold())
+    word = _letters(_MARKS.sub("", shape))
+    if "#" in shape and len(word) > 1 and word not in {*_PLAIN, _letters(label.casefold())}:
+      found[str(path.parent), shape].append(name)
   return [sorted(cuts) for cuts in found.values() if len(cuts) > 1]
+
+
+def _letters(text: str) -> str:
+  return re.sub(r"[\W\d_]+", "", text)
 
 
 def unite(groups: Iterable[tuple[str, str]]) -> dict[str, str]:

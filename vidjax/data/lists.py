@@ -34,6 +34,7 @@ _NAMES["path"] += ["youtube_id", "id"]
 _NAMES["label"] += ["label_id", "class_id"]
 """What other tools call our columns; the first that a list has counts."""
 _TIMES = ("time_start", "time_end", "start_time", "end_time", "start", "end", "start_frame", "end_frame", "segment")
+_LIKE_A_SPLIT = ("fold", "is_train", "is_test", "train", "test", "phase", "usage", "mode")
 _SOMETHING = {"id", "template", "placeholders"}
 _WANTED = (
   "path,label[,split[,group]], separated by commas, semicolons, tabs or spaces, and in quotes where one holds one"
@@ -119,6 +120,9 @@ def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) ->
     elif len(values) > len(columns):
       unused = ", ".join(name for name in values if name not in columns.values() and name)
       notes[f"{path}: columns not used: {unused}"] = None
+  split_like = [name for _, values in found[:1] for name in values if str(name).casefold() in _LIKE_A_SPLIT]
+  if split_like and not any(row.split for row in rows):
+    notes = {f"warning: {path}: the column {split_like[0]!r} is not read; if it says the split, call it split": None}
   return Listing(rows, "; ".join(note for note in list(notes)[:1] if not note.endswith(": ")))
 
 
@@ -286,6 +290,12 @@ def _json_rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, A
     whole = None
     if path.suffix.lower() == ".json" and text.lstrip()[:1] == "[":
       raise InputError(f"{path} is not JSON ({error})") from error
+  if isinstance(whole, dict) and any(isinstance(value, (list, dict)) for value in whole.values()):
+    mixed = [key for key, value in whole.items() if not isinstance(value, dict)]
+    if mixed and "path" not in whole:
+      raise InputError(
+        f"{path} is an object with the key {mixed[0]!r}: a list of objects, one for each video, is wanted"
+      )
   if isinstance(whole, dict) and whole and all(isinstance(value, dict) for value in whole.values()):
     for name, value in whole.items():
       yield f"{path}, {name!r}", {"youtube_id" if "annotations" in value else "id": name, **_flat(value)}

@@ -45,7 +45,7 @@ class VideoInfo:
     fps: frames per second on average, 0 where it is not stated.
     codec: name of the video codec.
     num_frames: the number of frames, 0 where it is not stated; only decoding tells the truth.
-    num_streams: video streams in the file, cover pictures aside; the best is read, as FFmpeg chooses.
+    num_streams: video streams in the file, cover pictures aside; the best is read, as the ffmpeg command chooses.
     pixel_aspect: width of a pixel in heights; frames are stretched to square pixels.
   """
 
@@ -241,8 +241,7 @@ def _open(
     found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if found:
       known = [stream for stream in found if stream.codec_context is not None] or found
-      best = known[0] if first_stream else container.streams.best("video")
-      stream = next((one for one in known if one is best), max(known, key=_pixels))
+      stream = known[0] if first_stream else max(known, key=_score)
       if stream.codec_context is None:
         raise InputError(f"{name} holds video of a codec that FFmpeg does not know: convert it")
       _check_size(stream.codec_context.width, stream.codec_context.height, name)
@@ -254,8 +253,10 @@ def _open(
     raise InputError(f"{name} holds no video, only {' and '.join(kinds)}")
 
 
-def _pixels(stream: VideoStream) -> int:
-  return stream.codec_context.width * stream.codec_context.height if stream.codec_context else 0
+def _score(stream: VideoStream) -> int:
+  """The ffmpeg command's: the largest frames, and a stream marked as the default before all but far larger ones."""
+  pixels = stream.codec_context.width * stream.codec_context.height if stream.codec_context else 0
+  return pixels + 5_000_000 * bool(stream.disposition & Disposition.default)
 
 
 def _pixel_aspect(stream: VideoStream) -> float:
