@@ -20,7 +20,7 @@ from vidjax.plugins.nonlocal_ import NonLocal
 from vidjax.plugins.rnl import RNL
 from vidjax.plugins.se import SE
 from vidjax.plugins.tsm import TSM, released_shift
-from vidjax.weights.export import torch_tensors
+from vidjax.weights.export import export, torch_tensors
 from vidjax.weights.load import ReleasedSettings, load_weights
 from vidjax.weights.read import read_tensors
 
@@ -119,6 +119,19 @@ def test_twins_of_resnet_are_known_by_their_file_or_metadata(tmp_path, name):
   path.with_name("config.json").write_text(json.dumps({"architecture": name}))
   with pytest.raises(InputError, match="is not supported"):
     load(PLAIN, path)
+
+
+def test_an_own_export_has_settings_of_its_own(tmp_path):
+  """X3D with a head as no released one has, exported and read back: nothing to warn of."""
+  network = Recognizer(X3D(0.5, 0.5), 4, consensus="logits", hidden=8)
+  export(fresh(network), tmp_path / "own.safetensors")
+  assert not load(network, tmp_path / "own.safetensors").settings
+
+
+def test_a_twin_is_known_by_what_the_file_itself_says(tmp_path):
+  save_file(filled(resnet(RESNET18, 8, False)), tmp_path / "a.safetensors", metadata={"architecture": "resnetblur18"})
+  with pytest.raises(InputError, match=r"a\.safetensors is not supported: by its name or metadata .* resnetblur18"):
+    load(PLAIN, tmp_path / "a.safetensors")
 
 
 def deep_stem(shapes):

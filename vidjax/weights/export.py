@@ -9,6 +9,7 @@ from flax import traverse_util
 from vidjax.errors import InputError
 from vidjax.types import Tree
 from vidjax.weights.names import namings
+from vidjax.weights.read import OWN
 
 
 def torch_tensors(variables: Mapping[str, Tree]) -> dict[str, np.ndarray]:
@@ -44,7 +45,7 @@ def export(variables: Mapping[str, Tree], path: str | pathlib.Path) -> dict[str,
   partial = path.with_name(f".{path.name}")
   path.parent.mkdir(parents=True, exist_ok=True)
   try:
-    save_file(tensors, partial, metadata={"format": "pt"})
+    save_file(tensors, partial, metadata={"format": "pt", OWN: "export"})
     partial.rename(path)
   except SafetensorError as error:  # its way to say that the disk is full
     raise InputError(f"{path} cannot be written ({error}): free some space or choose another folder") from error

@@ -135,6 +135,7 @@ def load_weights(
   tensors = source if isinstance(source, Mapping) else read_tensors(source)
   local = not isinstance(source, Mapping) and pathlib.Path(source).exists()  # its folders say nothing of the network
   told = "" if isinstance(source, Mapping) else pathlib.Path(source).name if local else str(source)
+  exported = getattr(tensors, "own", False)
   if other := twin(f"{told} {getattr(tensors, 'architecture', '')}"):
     raise InputError(f"{origin} is not supported: by its name or metadata it is timm's {other}")
   if strange := [name for name in tensors if not isinstance(name, str)]:
@@ -190,7 +191,7 @@ def load_weights(
     raise InputError(f"{origin}: nothing is left to load: leave out init, or name fewer prefixes than new={new}")
   if wrong := contradictions(network, loaded):
     raise InputError(f"{origin} is of another network: {'; '.join(wrong)}")
-  settings = differences(network, loaded)
+  settings = () if exported else differences(network, loaded)
   report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used}, settings)
   if settings:
     warnings.warn(f"{origin}: {report.warning}", ReleasedSettings, stacklevel=2)

@@ -18,6 +18,8 @@ CONTAINERS = ("state_dict", "model_state", "model_state_dict", "model")
 """Keys under which training code keeps the tensors: TSM and timm, SlowFast, others."""
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name, or most: what was added later may lack it."""
+OWN = "vidjax"
+"""The key by which an export of vidjax is known among a file's metadata."""
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 """What says which of several files holds a tensor."""
 HUB_FILES = ("model.safetensors", "pytorch_model.bin", *INDICES)
@@ -29,9 +31,11 @@ class Tensors(dict[str, np.ndarray]):
 
   Attributes:
     architecture: the network's name, where the file or a config.json beside it holds one.
+    own: whether vidjax wrote them, as those of any network, so that the names tell of no released code.
   """
 
   architecture: str = ""
+  own: bool = False
 
 
 def read_tensors(source: str | pathlib.Path) -> Tensors:
@@ -71,6 +75,7 @@ def read_tensors(source: str | pathlib.Path) -> Tensors:
     raise InputError(f"{path}: {error}") from error
   found = Tensors(unwrapped(tensors))
   found.architecture = f"{getattr(tensors, 'architecture', '')} {_architecture(path, hub)}".strip()
+  found.own = getattr(tensors, "own", False)
   return found
 
 
@@ -157,12 +162,16 @@ def _is_npz(path: pathlib.Path) -> bool:
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.numpy import load_file
   except ImportError as error:
     raise InputError("reading safetensors needs a package: pip install 'vidjax[weights]'") from error
   try:
-    return load_file(path)
+    tensors = Tensors(load_file(path))
+    with safe_open(path, "np") as file:
+      metadata = file.metadata() or {}
+    tensors.own, tensors.architecture = OWN in metadata, metadata.get("architecture", "")
+    return tensors
   except (SafetensorError, TypeError, AttributeError) as error:  # the latter: types of numbers NumPy does not know
     raise InputError(f"a damaged safetensors file ({error}): fetch or save it again") from error
 
