@@ -34,7 +34,8 @@ IDLE = {
 """Tensors nothing here corresponds to, and why."""
 HINTS = {
   r"_res0\.branch1_(bn|norm)\.": "the BN of a shortcut in X3D has its place with shortcut_bn=True",
-  r"^layer\d\.\d+\.se\.fc": "timm's SE has its place with Insert(SE(16), 'residual')",
+  r"^layer\d\.\d+\.se\.fc1\.": "timm's SE has its place with Insert(SE(16), 'residual')",
+  r"^conv1\.0\.weight$": "a stem of several convolutions is not supported",
   r"\.nl\.": "non-local blocks have their place with Insert(NonLocal(...), 'after', ...) or RNL",
   r"\.\d+\.net\.": "a shift of whole blocks, shift_place='block', is not supported",
   r"^(base_model\.)?layer2\.net\.": "temporal_pool is not supported",

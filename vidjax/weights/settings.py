@@ -85,8 +85,8 @@ def contradictions(network: nn.Module, loaded: Mapping[str, str]) -> list[str]:
     if names and set(names) != shifts:
       here = "no block" if not shifts else "all blocks" if shifts == set(sites) else f"{len(shifts)} of {len(sites)}"
       found.append(
-        f"{next(iter(names.values()))} and {len(names) - 1} more lie behind TSM's temporal shift, in {len(names)} of "
-        f"{len(sites)} blocks, and this network shifts {here}: give its backbone {_shift(set(names), set(sites))}"
+        f"{next(iter(names.values()))} lies behind TSM's temporal shift, as {len(names)} of {len(sites)} blocks do, "
+        f"and this network shifts {here}: give its backbone {_shift(set(names), set(sites))}"
       )
     if shifts and not names and of_tsn and any(path.startswith("params/classifier/") for path in loaded):
       found.append(
