@@ -8,8 +8,8 @@ from vidjax.backbones.resnet import BasicBlock, MiniResNet, ResNet
 from vidjax.errors import ConfigError
 from vidjax.inputs.tsp import TSP
 from vidjax.layers import BatchNorm
-from vidjax.plugins.insert import Insert, Inside, inserts_of
-from vidjax.plugins.tsm import TSM
+from vidjax.plugins.insert import Insert, Inside, check_inserts, inserts_of
+from vidjax.plugins.tsm import TSM, released_shift
 
 
 def sites(insert: Insert, blocks: dict[int, int]) -> list[tuple[int, int]]:
@@ -114,3 +114,12 @@ def test_a_part_the_backbone_lacks_is_named(backbone):
   network = backbone(inside=(Inside(EveryOther(), "res7"),))
   with pytest.raises(ConfigError, match=r"after='res7'.*it has stem, res2"):
     jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)), False))
+
+
+def test_the_released_shift_of_resnet_101_sits_in_every_second_block():
+  """TSM's code: where layer3 has 23 blocks, blocks 0, 2, ... of every stage, layer1 included."""
+  assert released_shift(50) == Insert(TSM(), "before")
+  found = sites(released_shift(101), {2: 3, 3: 4, 4: 23, 5: 3})
+  expected = {2: [0, 2], 3: [0, 2], 4: [*range(0, 23, 2)], 5: [0, 2]}
+  assert found == [(stage, block) for stage, blocks in expected.items() for block in blocks]
+  check_inserts((released_shift(101),), {2: 3, 3: 4, 4: 23, 5: 3})

@@ -10,6 +10,7 @@ from vidjax.backbones.resnet import MiniResNet
 from vidjax.networks.recognizer import Recognizer
 from vidjax.train.checkpoint import load_variables
 from vidjax.weights.export import export
+from vidjax.weights.read import read_tensors
 
 
 @pytest.fixture
@@ -47,9 +48,18 @@ def test_training_starts_from_the_checkpoint(file, train, tmp_path):
 @pytest.mark.slow
 def test_what_does_not_fit_is_one_line(file, train, tmp_path):
   path, _ = file
+  tsm = {
+    f"base_model.{name.replace('layer2.0.conv1.', 'layer2.0.conv1.net.')}": x for name, x in read_tensors(path).items()
+  }
+  np.savez(tmp_path / "tsm.npz", **tsm)
+  shifted = (f"--config.init.weights={tmp_path}/tsm.npz", "--config.init.new=('classifier',)")
   for number, (flags, words) in enumerate(
     (
       ((f"--config.init.weights={path}",), ("classifier/kernel: fc.weight: wanted (8, 2), found (7, 8)",)),
+      (
+        shifted,
+        ("tsm.npz is of another network: base_model.layer2.0.conv1.net.weight lies", "network shifts all blocks"),
+      ),
       (("--config.init.weights=no.pth",), ("no.pth: no such file",)),
       ((f"--config.init.weights={path}", "--config.init.workdir=runs/x"), ("init.workdir=runs/x", "one of them")),
     )

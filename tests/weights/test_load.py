@@ -411,3 +411,14 @@ def test_an_input_in_front_stays_new_without_a_word():
   network = Recognizer(MiniResNet((8, 8, 8, 8)), 3, MBPM(kernel=3))
   _, report = load_weights(fresh(network, frames=3), torch_tensors(plain), network=network)
   assert [*report.new] == ["params/representation/spatial/kernel", "params/representation/temporal/kernel"]
+
+
+def test_a_bias_before_batch_normalisation_joins_the_mean():
+  made = Recognizer(MiniResNet((4, 4, 4, 4)), 3)
+  tensors = {**filled(mini()), "layer2.0.conv1.bias": np.arange(4.0), "conv1.bias": np.ones(4)}
+  variables, report = load_weights(shapes_of(made), tensors, network=made)
+  stats = variables["batch_stats"]["backbone"]
+  expected = tensors["layer2.0.bn1.running_mean"] - np.arange(4)
+  np.testing.assert_allclose(stats["res3"]["block0"]["bn1"]["mean"], expected, rtol=1e-6)
+  np.testing.assert_allclose(stats["stem"]["bn"]["mean"], tensors["bn1.running_mean"] - 1, rtol=1e-6)
+  assert report.adapted["batch_stats/backbone/stem/bn/mean"] == "less conv1.bias, a bias before batch normalisation"

@@ -30,6 +30,8 @@ from tests.weights.released import (
 from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
+from vidjax.backbones.tdn import TDN
+from vidjax.backbones.vgg import VGG, DualStreamVGG
 from vidjax.backbones.x3d import X3D
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.mbpm import MBPM
@@ -307,3 +309,69 @@ def test_parts_with_backbones_of_their_own(tmp_path):
   loaded, report = load_weights(variables, single, network=network, new=("weight",))
   jax.tree.map(np.testing.assert_array_equal, loaded["params"]["spatial"], loaded["params"]["temporal"])
   assert report.new == ["params/weight"]
+
+
+VGG_16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+"""Where torchvision's VGG-16 has its convolutions."""
+
+
+def vgg_16(width: int) -> dict[str, np.ndarray]:
+  widths = [width * n for n in (1, 1, 2, 2, 4, 4, 4, 8, 8, 8, 8, 8, 8)]
+  shapes = {f"features.{i}.bias": (n,) for i, n in zip(VGG_16, widths, strict=True)}
+  kernels = zip(VGG_16, widths, [3, *widths], strict=False)
+  return filled({**shapes, **{f"features.{i}.weight": (n, before, 3, 3) for i, n, before in kernels}})
+
+
+def test_names_of_vgg_16():
+  """One stream, and both of the dual-stream network, whose flow gets the mean over the colours."""
+  tensors = vgg_16(4)
+  made = Recognizer(VGG(4, None), 3)
+  variables, report = load_weights(fresh(made), tensors, network=made, new=("classifier",))
+  assert sorted(report.loaded.values()) == sorted(tensors)
+  kernel = variables["params"]["backbone"]["stage4"]["block0"]["conv"]["kernel"]
+  np.testing.assert_array_equal(kernel, tensors["features.17.weight"].transpose(2, 3, 1, 0))
+  made = Recognizer(DualStreamVGG(width=4, features=8), 3)
+  new = ("classifier", "backbone/s_net/last_conv", "backbone/t_net/last_conv")
+  variables, report = load_weights(fresh(made, channels=13), tensors, network=made, new=new)
+  assert list(report.adapted.values()) == ["3 to 10 input channels (each the mean)"]
+  streams = variables["params"]["backbone"]
+  for name in ("s_net", "t_net"):
+    kernel = streams[name]["stage5"]["block2"]["conv"]["kernel"]
+    np.testing.assert_array_equal(kernel, tensors["features.28.weight"].transpose(2, 3, 1, 0))
+
+
+def released_tdn(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Under the names of the released code, written down from its modules, and with its biases of 1."""
+  released = {}
+  for name, x in tensors.items():
+    name = re.sub(r"^(?!new_fc)", "base_model.", name)
+    released[name] = x
+    if re.search(r"(?:\.conv\d|conv1_5\.0|downsample\.0)\.weight$", name) and "mse" not in name:
+      released[name.replace("weight", "bias")] = np.ones(len(x), np.float32)
+  return {**released, "base_model.conv1_temp.weight": np.ones((8, 3, 7, 7)), "base_model.conv1_temp.bias": np.ones(8)}
+
+
+def test_names_of_the_released_tdn():
+  made = Recognizer(TDN(ResNet(50, 16), 3, reduction=4), 3)
+  variables = fresh(made, frames=3)
+  tensors = released_tdn(torch_tensors(variables))
+  assert {
+    "base_model.conv1.bias",
+    "base_model.conv1_5.1.running_var",
+    "base_model.resnext_layer1.0.downsample.0.bias",
+    "base_model.layer1_bak.2.conv3.weight",
+    "base_model.layer2_bak.0.mse.conv3_smallscale2.weight",
+    "base_model.layer4_bak.2.mse.bn3_smallscale4.running_mean",
+    "new_fc.bias",
+  } <= set(tensors)
+  assert tensors["base_model.layer3_bak.5.shift.conv.weight"].shape == (64, 1, 3)
+  loaded, report = load_weights(shapes_of(made, frames=3), tensors, network=made)
+  assert {why for why in report.unused.values()} == {"TDN's copy of the convolution its differences started from"}
+  means = 0
+  for path, x in flatten_dict(variables, sep="/").items():
+    y = flatten_dict(loaded, sep="/")[path]
+    folded = path in report.adapted
+    means += folded
+    np.testing.assert_array_equal(y, x - folded)
+    assert not folded or path.endswith("/mean")
+  assert means == 2 + 2 * (3 * 3 + 1) + (13 * 3 + 3), "both stems, both res2, the blocks of res3 to res5"

@@ -9,6 +9,7 @@ overlapping views, a Parameter, and one of each type, all under "module.".
 import collections
 import contextlib
 import io
+import json
 import pathlib
 import pickle
 import struct
@@ -73,6 +74,63 @@ def test_a_wrapper_s_prefix_goes_where_all_have_it(prefix, tmp_path):
   np.savez(tmp_path / "one.npz", **{f"{prefix}a": np.ones(1), "b": np.ones(1)})
   assert set(read_tensors(tmp_path / "all.npz")) == {"a", "b"}
   assert set(read_tensors(tmp_path / "one.npz")) == {f"{prefix}a", "b"}
+
+
+@pytest.fixture
+def sharded(tmp_path):
+  """A model in two files and what says which holds what, as Hugging Face's libraries save it."""
+  save_file({"a": np.ones(2), "b": np.zeros(1)}, tmp_path / "model-00001-of-00002.safetensors")
+  save_file({"c": np.full(1, 3.0)}, tmp_path / "model-00002-of-00002.safetensors")
+  places = {"a": 1, "b": 1, "c": 2}
+  index = {"metadata": {}, "weight_map": {name: f"model-0000{i}-of-00002.safetensors" for name, i in places.items()}}
+  (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+  (tmp_path / "config.json").write_text('{"architecture": "resnet50"}')
+  return tmp_path
+
+
+def test_a_model_in_several_files(sharded):
+  for source in (sharded, sharded / "model.safetensors.index.json"):
+    tensors = read_tensors(source)
+    assert_same(tensors, {"a": np.ones(2), "b": np.zeros(1), "c": np.full(1, 3.0)})
+    assert tensors.architecture == "resnet50"
+
+
+def test_a_model_in_several_files_on_the_hub(sharded, monkeypatch):
+  hub = pytest.importorskip("huggingface_hub", reason="needs pip install 'vidjax[weights]'")
+
+  def download(repository: str, name: str) -> str:
+    path = sharded / name.removeprefix("folder/")
+    if not path.is_file():
+      response = types.SimpleNamespace(headers={}, request=None)
+      raise hub.errors.RemoteEntryNotFoundError("404", response=response)
+    return str(path)
+
+  monkeypatch.setattr(hub, "hf_hub_download", download)
+  for source in ("who/model", "who/model:folder/model.safetensors.index.json"):
+    assert set(read_tensors(source)) == {"a", "b", "c"}
+
+
+def test_a_damaged_index_is_refused(sharded):
+  index = sharded / "model.safetensors.index.json"
+  good = index.read_text()
+  for text, message in (
+    ("{}", "is no index of files"),
+    ("[1]", "is no index of files"),
+    (good.replace("model-00002", "../model-00002"), "is no index of files"),
+    (good.replace("model-00002", "lost"), r"names lost-of-00002.safetensors, which is not beside it: fetch all 2"),
+    (good.replace('"c"', '"d"'), "says that model-00002-of-00002.safetensors holds 'd', and it does not"),
+  ):
+    index.write_text(text)
+    with pytest.raises(InputError, match=message):
+      read_tensors(index)
+
+
+def test_the_architecture_a_file_tells(tmp_path):
+  assert read_tensors(FILES / "zip.pth").architecture == "tiny"
+  save_file({"a": np.ones(1)}, tmp_path / "a.safetensors", metadata={"architecture": "resnet50"})
+  assert read_tensors(tmp_path / "a.safetensors").architecture == "resnet50"
+  (tmp_path / "config.json").write_text("not JSON")
+  assert read_tensors(tmp_path / "a.safetensors").architecture == "resnet50"
 
 
 class Named:
