@@ -5,7 +5,7 @@ like count only where the other word gives another class ("hand_l" beside "hand_
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from vidjax.errors import ConfigError
 
@@ -33,19 +33,22 @@ def directed(class_names: Sequence[str], vertical: bool = True) -> list[str]:
     vertical: whether up and down count as left and right do. A mirror keeps them, but who tells them apart loses little
       without it.
   """
-  pairs = [*_PAIRS, *(_VERTICAL if vertical else ())]
-  return [name for name in class_names if any(map(_is_clear, words(name))) or _has_partner(name, class_names, pairs)]
+  pairs, known = [*_PAIRS, *(_VERTICAL if vertical else ())], _known(class_names)
+  return [name for name in class_names if any(map(_is_clear, words(name))) or _has_partner(name, known, pairs)]
 
 
 def coloured(class_names: Sequence[str]) -> list[str]:
   """The class names that differ from another one in a colour alone, in their order."""
-  return [
-    name
-    for name in class_names
-    if _has_partner(
-      name, class_names, [(one, other) for one in _COLOURS & {*words(name)} for other in _COLOURS - {one}]
-    )
-  ]
+  known = _known(class_names)
+
+  def pairs(name: str) -> list[tuple[str, str]]:
+    return [(one, other) for one in _COLOURS & {*words(name)} for other in _COLOURS - {one}]
+
+  return [name for name in class_names if _has_partner(name, known, pairs(name))]
+
+
+def _known(class_names: Sequence[str]) -> set[tuple[str, ...]]:
+  return {tuple(words(name)) for name in class_names}
 
 
 def _is_clear(word: str) -> bool:
@@ -53,11 +56,11 @@ def _is_clear(word: str) -> bool:
   return word in _CLEAR or (sided and word not in _OTHERS)
 
 
-def _has_partner(name: str, class_names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> bool:
-  """Whether the name with the other word of a pair is a class, too."""
-  parts, known = words(name), [words(one) for one in class_names]
+def _has_partner(name: str, known: Collection[tuple[str, ...]], pairs: Sequence[tuple[str, str]]) -> bool:
+  """Whether the name with the other word of a pair is one of the known names, too."""
+  parts = words(name)
   return any(
-    one in parts and [other if part == one else part for part in parts] in known
+    one in parts and tuple(other if part == one else part for part in parts) in known
     for pair in pairs
     for one, other in (pair, pair[::-1])
   )
