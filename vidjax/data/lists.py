@@ -97,7 +97,7 @@ def _text(path: pathlib.Path) -> str:
 def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) -> Listing:
   """Rows of (place, {column: value})."""
   rows: list[Row] = []
-  notes: dict[str, None] = {}
+  note = ""
   files = functools.cache(lambda: _by_stem(path.parent))
   for line, values in found:
     values = {re.sub(r"[\s-]+", "_", str(key).strip().casefold()): value for key, value in values.items()}
@@ -113,17 +113,20 @@ def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) ->
       raise InputError(f"{line}: {split!r} is no split name: use letters, digits and '_'")
     name = _found(path, line, name, values, files) if columns["path"] in ("youtube_id", "video_id", "id") else name
     rows.append(Row(name, label, known_split(split) or split.casefold(), cells.get("group", ""), line))
-    if any(role != name for role, name in columns.items()):
-      unused = [name for name in values if name not in columns.values() and name]
-      read = ", ".join(f"{name!r} as the {role}" for role, name in columns.items())
-      notes[f"{path}: column {read}{'; not used: ' if unused else ''}{', '.join(unused)}"] = None
-    elif len(values) > len(columns):
-      unused = ", ".join(name for name in values if name not in columns.values() and name)
-      notes[f"{path}: columns not used: {unused}"] = None
+    note = note or _note(path, columns, values)
   split_like = [name for _, values in found[:1] for name in values if str(name).casefold() in _LIKE_A_SPLIT]
   if split_like and not any(row.split for row in rows):
-    notes = {f"warning: {path}: the column {split_like[0]!r} is not read; if it says the split, call it split": None}
-  return Listing(rows, "; ".join(note for note in list(notes)[:1] if not note.endswith(": ")))
+    note = f"warning: {path}: the column {split_like[0]!r} is not read; if it says the split, call it split"
+  return Listing(rows, note)
+
+
+def _note(path: pathlib.Path, columns: Mapping[str, str], values: Mapping[str, Any]) -> str:
+  """Which columns are read as what, and which are not used; "" where they are called as ours and all are used."""
+  unused = [name for name in values if name and name not in columns.values()]
+  if any(role != name for role, name in columns.items()):
+    read = ", ".join(f"{name!r} as the {role}" for role, name in columns.items())
+    return f"{path}: column {read}" + (f"; not used: {', '.join(unused)}" if unused else "")
+  return f"{path}: columns not used: {', '.join(unused)}" if unused else ""
 
 
 def _columns(line: str, values: Mapping[str, Any]) -> dict[str, str]:
