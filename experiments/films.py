@@ -11,6 +11,7 @@ import numpy as np
 from absl import flags
 
 from experiments.pedestrians import write_video
+from vidjax.console import say
 from vidjax.data.video_file import decode
 from vidjax.errors import InputError, run_main
 
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> None:
   """The command."""
   if not flags.FLAGS.out or len(argv) < 3:
     raise InputError("--out=DIR and at least two films are needed")
-  print(f"{make_clips(argv[1:], pathlib.Path(flags.FLAGS.out))} clips in {flags.FLAGS.out}")
+  say(f"{make_clips(argv[1:], pathlib.Path(flags.FLAGS.out))} clips in {flags.FLAGS.out}")
 
 
 if __name__ == "__main__":

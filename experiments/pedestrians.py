@@ -10,6 +10,7 @@ import av
 import numpy as np
 from absl import flags
 
+from vidjax.console import say
 from vidjax.data.video_file import decode
 from vidjax.errors import InputError, run_main
 
@@ -71,7 +72,7 @@ def main(argv: list[str]) -> None:
   """The command."""
   if not flags.FLAGS.film or not flags.FLAGS.out:
     raise InputError("--film=FILE and --out=DIR are needed")
-  print(f"{make_clips(flags.FLAGS.film, pathlib.Path(flags.FLAGS.out))} clips in {flags.FLAGS.out}")
+  say(f"{make_clips(flags.FLAGS.film, pathlib.Path(flags.FLAGS.out))} clips in {flags.FLAGS.out}")
 
 
 if __name__ == "__main__":

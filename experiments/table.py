@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import flags
 
+from vidjax.console import say
 from vidjax.errors import InputError
 
 Measure = Callable[[pathlib.Path], Mapping[str, float]]
@@ -73,7 +74,7 @@ def run_rows(rows: Sequence[Row], measure: Measure = top1) -> dict[str, list[dic
       run(command)
       results.setdefault(row.name, []).append(dict(measure(folder)))
       write_table(pathlib.Path(values.out), results)
-  print(write_table(pathlib.Path(values.out), results))
+  say(write_table(pathlib.Path(values.out), results))
   return results
 
 

@@ -7,16 +7,22 @@ import logging as standard_logging
 import os
 import re
 import select
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import NoReturn
+
+from vidjax.console import say
 
 EXIT_BAD_INPUT = 2
 EXIT_NOT_FINITE = 3
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 75
 """After SIGTERM, once the state is saved: BSD's "temporary failure, try again"."""
+EXIT_SIGTERM = 143
+"""After SIGTERM where there is nothing to resume: 128 + SIGTERM."""
 EXIT_NO_READER = 141
 """The reader of a pipe, such as `head`, has left: 128 + SIGPIPE, as shells report it of other commands."""
 
@@ -38,12 +44,37 @@ def no_config(error: OSError) -> ConfigError:
   )
 
 
+class MissingOutput(ConfigError):
+  """An objective asks for an output that the network does not provide."""
+
+
 class TrainingStopped(RuntimeError):
   """Training ended before its last step, for a reason that is no bug; `code` is the command's exit code."""
 
   def __init__(self, message: str, code: int):
     super().__init__(message)
     self.code = code
+
+
+class Terminated(KeyboardInterrupt):
+  """SIGTERM, where `tidy_at_sigterm` turns it into an exception."""
+
+
+@contextlib.contextmanager
+def tidy_at_sigterm() -> Iterator[None]:
+  """A block that SIGTERM leaves as Ctrl-C does, by an exception, so that what it half made is removed."""
+
+  def leave(number: int, frame: object) -> NoReturn:
+    raise Terminated
+
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  before = signal.signal(signal.SIGTERM, leave)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -58,6 +89,8 @@ def one_line() -> Iterator[None]:
     _stop(str(error))
   except TrainingStopped as error:
     _stop(str(error), error.code)
+  except Terminated:
+    _stop("stopped by SIGTERM; nothing half-made is left", EXIT_SIGTERM)
   except KeyboardInterrupt:
     _stop("interrupted", EXIT_INTERRUPTED)
   except OSError as error:
@@ -92,7 +125,7 @@ def _written() -> str:
 def _stop(message: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
   if os.environ.get("VIDJAX_TRACEBACK"):
     raise
-  print("error:", " ".join(line.strip() for line in message.splitlines()), file=sys.stderr, flush=True)
+  say("error: " + " ".join(line.strip() for line in message.splitlines()), error=True)
   raise SystemExit(code) from None
 
 
@@ -151,6 +184,8 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
         raise InputError(f"unexpected argument {argv[1]!r}: flags start with --")
       return main(argv)
 
+  if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as vidjax/__init__.py left it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold what the terminal cannot show
   try:

@@ -6,10 +6,8 @@ to keep the sampled ones, so the memory does not grow with its length.
 
 import contextlib
 import dataclasses
-import json
 import os
 import pathlib
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +18,7 @@ from absl import flags
 
 from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names, to_pixels
 from vidjax.analyse.pictures import ENDINGS, save_explanation
+from vidjax.console import say, say_json
 from vidjax.data import read_film, video_file
 from vidjax.data.flow import encode_flow, grey_levels
 from vidjax.data.schema import DamagedRecord, Record
@@ -228,28 +227,27 @@ def main(argv: list[str]) -> None:
   short_side = values.stored_short_side or stored_short_side(run)
   if not short_side:
     short_side = SHORT_SIDE
-    print(
+    say(
       f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, "
       "unless --stored_short_side says so",
-      file=sys.stderr,
+      error=True,
     )
   predict = make_predictor(run, clips, crops, short_side)
-  told = sys.stderr if values.json else sys.stdout
   done: list[Prediction] = []
   for file, path in zip(files, paths, strict=True):
     try:
       prediction = predict(file)
     except InputError as error:
-      print(f"error: {error}", file=sys.stderr, flush=True)
+      say(f"error: {error}", error=True)
       continue
     done.append(prediction)
     if not values.json:
-      print(file)
+      say(file)
       for row in best(prediction, run.class_names):
-        print(f"  {row['score']:6.1%}  {row['class']}", flush=True)
+        say(f"  {row['score']:6.1%}  {row['class']}")
     if path:
       explain(run, prediction, path)
-      print(f"wrote {path}", file=told, flush=True)
+      say(f"wrote {path}", error=values.json)
   if features and done:
     with features.open("wb") as stream:
       np.savez_compressed(
@@ -259,11 +257,11 @@ def main(argv: list[str]) -> None:
         files=np.array([prediction.file for prediction in done], np.str_),
         class_names=np.array(run.class_names, np.str_),
       )
-    print(f"wrote {features}", file=told, flush=True)
+    say(f"wrote {features}", error=values.json)
   if values.json:
-    print(json.dumps([{"file": p.file, "top5": best(p, run.class_names)} for p in done], indent=2, ensure_ascii=False))
+    say_json([{"file": p.file, "top5": best(p, run.class_names)} for p in done])
   if len(done) < len(files):
-    print(f"{len(done)} of {len(files)} files could be read", file=sys.stderr)
+    say(f"{len(done)} of {len(files)} files could be read", error=True)
     raise SystemExit(EXIT_BAD_INPUT)
 
 

@@ -13,7 +13,6 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,13 +22,16 @@ import rich.progress
 from absl import flags
 
 from vidjax.build import nearest
+from vidjax.console import legible, say
 from vidjax.data import classes, folder, write
 from vidjax.data.dataset import REPORT
 from vidjax.data.read_film import Storage
 from vidjax.data.splits import DEFAULT_FRACTIONS, Divider, check_classes, parse_fractions
 from vidjax.data.workers import Workers, in_order, spooled
-from vidjax.errors import InputError, run_main
+from vidjax.errors import InputError, run_main, tidy_at_sigterm
 
+SHOWN = 5
+"""Refused files of a folder that are named on the terminal; the report names all."""
 USAGE = "python -m vidjax.prepare folder --videos=DIR --name=NAME"
 
 
@@ -81,7 +83,7 @@ class Report:
         lines[-1] += f"; the same file as {entry['copy_of']}"
       if entry["group"] != entry["file"]:
         lines[-1] += f"; group {entry['group']}"
-    (directory / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+    (directory / "report.txt").write_text("".join(f"{legible(line)}\n" for line in lines), encoding="utf-8")
     (directory / REPORT).write_text(json.dumps(dataclasses.asdict(self), indent=1), encoding="utf-8")
 
 
@@ -133,7 +135,7 @@ def prepare_folder(
   taken = InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
   if target.exists() and not overwrite:
     raise taken
-  with Workers(timeout) as processes, tempfile.TemporaryDirectory() as scratch:
+  with tidy_at_sigterm(), Workers(timeout) as processes, tempfile.TemporaryDirectory() as scratch:
 
     def readable(path: pathlib.Path) -> bool:
       """Whether a file is a video."""
@@ -208,12 +210,18 @@ def _examples(
 
   divider = Divider(((film.label, film.group) for film in films), fractions)
   with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
+    refused = collections.Counter[str]()
 
-    def show(reason: str) -> None:
-      bar.console.print(f"refused: {reason}", markup=False, highlight=False, soft_wrap=True)
+    def show(text: str) -> None:
+      bar.console.print(legible(f"refused: {text}"), markup=False, highlight=False, soft_wrap=True)
+
+    def refuse(folder: str, reason: str) -> None:
+      refused[folder] += 1
+      if refused[folder] <= SHOWN:
+        show(reason)
 
     for reason in report.refused:
-      show(reason)
+      refuse("", reason)
     task = bar.add_task("preparing", total=len(films))
     for film, future in in_order(lambda film: processes.read(film, storage, spool(film)), films, workers):
       try:
@@ -223,15 +231,20 @@ def _examples(
         reason = f"{film.line}: {error}" if film.line else str(error)
         report.refused.append(reason)
         divider.refuse(film.label, film.group)
-        show(reason)
+        refuse(film.name.rpartition("/")[0], reason)
       else:
         split = film.split or divider.choose(film.label, film.group)
         entry = {"file": film.name, "split": split, "label": film.label, "group": film.group, **vars(kept)}
         report.kept.append({**entry, "copy_of": film.copy_of, "source": folder.digest_of(film.path).hex()})
         yield from ((split, example) for example in spooled(spool(film)))
       bar.advance(task)
+    for place, count in refused.items():
+      if count > SHOWN:
+        show(f"{count - SHOWN} more files{f' of {place}' * bool(place)}, as {REPORT.replace('.json', '.txt')} lists")
   if not report.kept:
-    raise InputError(f"none of the {len(films)} files could be read; the last: {report.refused[-1]}")
+    pictures = all(" is a picture" in reason for reason in report.refused)
+    remedy = "; make a video of each folder of frames first, as with ffmpeg -i FOLDER/%05d.jpg" * pictures
+    raise InputError(f"none of the {len(films)} files could be read; the last: {report.refused[-1]}{remedy}")
 
 
 def main(argv: list[str]) -> None:
@@ -262,14 +275,16 @@ def main(argv: list[str]) -> None:
   if len({entry["label"] for entry in report.kept}) == 1:
     warnings.append(f"all videos are of one class, {report.kept[0]['label']!r}: there is nothing to tell apart")
   for note in report.notes:
-    print(note, file=sys.stderr)
+    say(note, error=True)
   for warning in warnings:
-    print(f"warning: {warning}", file=sys.stderr)
-  print(f"folder/{values.name}: {summary(report)}")
-  print(f"see {pathlib.Path(values.data_dir) / 'folder' / values.name / 'report.txt'}")
+    say(f"warning: {warning}", error=True)
+  first, *rest = summary(report)
+  for line in (f"folder/{values.name}: {first}", *rest):
+    say(line)
+  say(f"see {pathlib.Path(values.data_dir) / 'folder' / values.name / 'report.txt'}")
 
 
-def summary(report: Report) -> str:
+def summary(report: Report) -> list[str]:
   """Clips of every split, files, and a line of classes."""
   clips = collections.Counter()
   for entry in report.kept:
@@ -278,10 +293,9 @@ def summary(report: Report) -> str:
   files = collections.Counter(entry["label"] for entry in report.kept if entry["label"])
   classes = [f"{label} ({count})" for label, count in sorted(files.items())]
   copies = sum(bool(entry["copy_of"]) for entry in report.kept) - len(report.overlaps)
-  text = f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused"
-  text += f"\n{_groups(report)}"
-  text += f"\nfiles by class ({len(classes)}): {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}"
-  return text + (f"\n{copies} equal the bytes of another file and lie in its split" if copies else "")
+  lines = [f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused", _groups(report)]
+  lines.append(f"files by class ({len(classes)}): {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}")
+  return lines + [f"{copies} equal the bytes of another file and lie in its split"] * bool(copies)
 
 
 def _groups(report: Report) -> str:

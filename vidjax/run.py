@@ -440,15 +440,17 @@ def write_folder(
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
   if contents:
     (workdir / "data.json").write_text(json.dumps(contents) + "\n", encoding="utf-8")
+  write_config(workdir, config)
+
+
+def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Writes `config.json` and the digests beside it; a kill between the two leaves a config without a digest."""
   trust.remember(config)
-  partial = workdir / ".config.json"
+  partial, names = workdir / ".config.json", digests.of_files(workdir, ["class_names.txt"])
   partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-  digests.write(
-    workdir,
-    digests.of_files(workdir, ["class_names.txt"])
-    | {"config.json": digests.of_files(workdir, [partial.name])[partial.name]},
-  )
-  partial.rename(workdir / "config.json")  # last and at once: a folder with a config is complete
+  digests.write(workdir, names)
+  partial.rename(workdir / "config.json")  # at once: a folder with a config is complete
+  digests.write(workdir, names | digests.of_files(workdir, ["config.json"]))
 
 
 def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
@@ -469,13 +471,17 @@ def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def check_same(
-  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], contents: Contents | None = None
+  workdir: pathlib.Path,
+  config: Mapping[str, Any],
+  class_names: list[str],
+  contents: Contents | None = None,
+  free: Sequence[str] = (),
 ) -> None:
-  """Raises InputError naming in what a config or a data set differs from the one the folder was trained with."""
+  """Raises InputError naming in what a config, `free` keys aside, or a data set differs from that of the training."""
   before, names_before = read_folder(workdir)
   chosen = {"data.stream": "video", "sampler.by": "frame"}  # older runs could not choose
   old, new = (chosen | flatten(given) for given in (before, config))
-  changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(FREE)]
+  changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith((*FREE, *free))]
   if names_before != class_names:
     old, new = old | {"class names": ", ".join(names_before)}, new | {"class names": ", ".join(class_names)}
     changed.append("class names")

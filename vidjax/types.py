@@ -10,7 +10,7 @@ import flax.struct
 import jax
 import numpy as np
 
-from vidjax.errors import ConfigError
+from vidjax.errors import MissingOutput
 
 Array: TypeAlias = jax.Array | np.ndarray
 Tree: TypeAlias = Any
@@ -45,10 +45,10 @@ class Output:
   aux: dict[str, Any] = flax.struct.field(default_factory=dict)
 
   def take(self, name: str) -> Any:
-    """`aux[name]`; raises ConfigError naming what there is where the network does not provide it."""
+    """`aux[name]`; raises MissingOutput naming what there is where the network does not provide it."""
     if name not in self.aux:
       have = ", ".join(sorted(self.aux)) or "nothing"
-      raise ConfigError(
+      raise MissingOutput(
         f"an objective asks for aux[{name!r}], which this network does not provide; it provides: {have}"
       )
     return self.aux[name]

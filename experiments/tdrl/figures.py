@@ -11,6 +11,7 @@ from absl import flags
 
 from vidjax.analyse.channels import save_diversity, save_enhancement
 from vidjax.analyse.pictures import check_picture_path
+from vidjax.console import say
 from vidjax.data.schema import Record
 from vidjax.errors import InputError, run_main
 from vidjax.run import open_run
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> None:
   else:
     names = [pathlib.Path(folder).name for folder in values.workdir]
     site = save_diversity(out, frames, dict(zip(names, clips, strict=True)), values.at)
-  print(f"{out}: {site}, {record.video_id} ({first.class_names[record.label]})")
+  say(f"{out}: {site}, {record.video_id} ({first.class_names[record.label]})")
 
 
 if __name__ == "__main__":

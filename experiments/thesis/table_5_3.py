@@ -9,6 +9,7 @@ import pathlib
 from absl import flags
 
 from experiments.table import Row, define_flags, run, run_rows, top1, write_table
+from vidjax.console import say
 from vidjax.errors import run_main
 
 ROWS = (
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> None:
       pair = [f"--workdir={out / name}_{seed}" for name in ("quiet", "busy")]
       run(["-m", "vidjax.evaluate", *pair])
       results.setdefault("quiet+busy", []).append(top1(out / f"quiet_{seed}", "validation_ensemble"))
-    print(write_table(out, results))
+    say(write_table(out, results))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from absl import flags
 
 from vidjax.analyse.class_accuracy import save_class_accuracy
 from vidjax.analyse.pictures import check_picture_path
+from vidjax.console import say
 from vidjax.errors import InputError, run_main
 from vidjax.evaluate.metrics import confusion
 from vidjax.evaluate.views import Scores
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> None:
   matrices = {folder.resolve().name: matrix for folder, (matrix, _) in zip(folders, found, strict=True)}
   out.parent.mkdir(parents=True, exist_ok=True)
   classes = save_class_accuracy(out, matrices, names)
-  print(f"{out}: {', '.join(names[label] for label in classes) or 'no class is confused with another'}")
+  say(f"{out}: {', '.join(names[label] for label in classes) or 'no class is confused with another'}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from absl import flags
 
 from vidjax.analyse.attention import save_attention
 from vidjax.analyse.pictures import check_picture_path
+from vidjax.console import say
 from vidjax.data.schema import Record
 from vidjax.errors import InputError, run_main
 from vidjax.run import open_run
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> None:
   frames = run.test_crops(record.decode(numbers))[0]
   title = f"{record.video_id} ({run.class_names[record.label]})"
   site = save_attention(out, frames, numbers, run.normalise(frames), (run.network, run.variables), title)
-  print(f"{out}: {site}, {title}")
+  say(f"{out}: {site}, {title}")
 
 
 if __name__ == "__main__":

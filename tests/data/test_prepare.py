@@ -5,9 +5,12 @@ import math
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
+import cv2
 import numpy as np
 import pytest
 
@@ -157,7 +160,7 @@ def test_equal_files_lie_in_one_split(videos, tmp_path, make_video):
   assert all(splits[copy] == splits[original] for copy, original in copies.items())
   text = (tmp_path / "folder" / "mine" / "report.txt").read_text()
   assert text.count("; the same file as walk/") == len(copies)
-  assert summary(report).endswith("8 equal the bytes of another file and lie in its split")
+  assert summary(report)[-1] == "8 equal the bytes of another file and lie in its split"
   assert not report.overlaps
 
 
@@ -301,3 +304,45 @@ def test_a_rest_without_flow_joins_the_clip_before_it(videos, tmp_path):
   assert not report.refused
   lengths = [record.num_frames for name, record in sorted(records(tmp_path).items()) if name.startswith("walk/1.mp4")]
   assert lengths == [2, 2, 2, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_nothing_half_made(how, code, make_video, tmp_path):
+  for number in range(80):
+    make_video(tmp_path / "videos" / ("walk", "run")[number % 2] / f"{number}.mp4", count=20 + number, width=320)
+  command = [sys.executable, "-m", "vidjax.prepare", "folder", f"--videos={tmp_path}/videos", "--name=mine"]
+  process = subprocess.Popen(
+    [*command, f"--data_dir={tmp_path}/data", "--flow"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+  )
+  partial = tmp_path / "data" / "folder" / ".mine.partial"
+  while process.poll() is None and not partial.exists():
+    time.sleep(0.01)
+  process.send_signal(how)
+  output, _ = process.communicate(timeout=60)
+  assert process.returncode in (code, -how), output  # the latter where it came during an import
+  assert output.splitlines()[-1].startswith("error: ")
+  assert "Traceback" not in output
+  assert not list((tmp_path / "data" / "folder").iterdir())
+
+
+def test_names_forge_no_line_of_the_report(make_video, tmp_path):
+  for number in range(4):
+    path = tmp_path / "videos" / ("walk", "run")[number % 2] / f"{number}\nkept: \x1b[2J.mp4"
+    make_video(path, count=8 + number)
+  prepare_folder(tmp_path / "videos", "mine", tmp_path)
+  lines = (tmp_path / "folder" / "mine" / "report.txt").read_text().splitlines()
+  assert all(line.isprintable() for line in lines)
+  assert sum(line.startswith("kept: ") for line in lines) == 4
+
+
+def test_a_folder_of_frames_is_not_a_line_for_each(tmp_path, capsys):
+  frames = tmp_path / "videos" / "walk" / "film"
+  frames.mkdir(parents=True)
+  for number in range(30):
+    cv2.imwrite(str(frames / f"{number:05d}.jpg"), np.full((16, 16, 3), number, np.uint8))
+  with pytest.raises(InputError, match=r"none of the 30 files .* make a video of each folder of frames first"):
+    prepare_folder(tmp_path / "videos", "mine", tmp_path)
+  printed = capsys.readouterr().err
+  assert printed.count("is a picture") == prepare.SHOWN
+  assert "25 more files of walk/film" in printed

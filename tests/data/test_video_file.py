@@ -93,6 +93,13 @@ def bad_files(tmp_path, make_video):
   good = make_video(tmp_path / "good.avi", count=30, height=64, width=64, codec="mpeg4").read_bytes()
   (tmp_path / "empty.mp4").touch()
   (tmp_path / "text.mp4").write_text("no video at all\n" * 20)
+  (tmp_path / "concat.mp4").write_text("ffconcat version 1.0\nfile 'good.avi'\n")
+  (tmp_path / "hls.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\ngood.avi\n#EXT-X-ENDLIST\n")
+  mpd = '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT5S"><Period>'
+  mpd += '<AdaptationSet mimeType="video/mp4"><Representation id="1"><BaseURL>good.avi</BaseURL></Representation>'
+  (tmp_path / "dash.mpd").write_text(f'<?xml version="1.0"?>{mpd}</AdaptationSet></Period></MPD>')
+  sdp = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+  (tmp_path / "sdp.mp4").write_text(f"{sdp}a=rtpmap:96 H264/90000\n")
   (tmp_path / "truncated.avi").write_bytes(good[: len(good) * 3 // 4])
   (tmp_path / "headless.mp4").write_bytes(make_video(tmp_path / "good.mp4").read_bytes()[:900])
   (tmp_path / "folder.mp4").mkdir()
@@ -117,7 +124,11 @@ def bad_files(tmp_path, make_video):
   [
     ("missing.mp4", "does not exist"),
     ("empty.mp4", r"is empty \(0 bytes\)"),
-    ("text.mp4", "is not a video"),
+    ("text.mp4", "is not a video but text, such as a list of other files"),
+    ("concat.mp4", "is not a video but text, such as a list of other files"),
+    ("hls.mp4", "is not a video but text, such as a list of other files"),
+    ("dash.mpd", "is not a video but text, such as a list of other files"),
+    ("sdp.mp4", "is not a video but text, such as a list of other files"),
     ("headless.mp4", "is truncated or damaged: it holds no stream"),
     ("folder.mp4", "is a folder"),
     ("link.mp4", "is a link to a file that does not exist"),

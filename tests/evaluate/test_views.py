@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.errors import InputError
 from vidjax.evaluate.metrics import summarize
-from vidjax.evaluate.views import Scores, average, make_scorer, score_split
+from vidjax.evaluate.views import Scores, average, make_scorer, measurable, score_split
+from vidjax.losses.classification import CrossEntropy
+from vidjax.losses.projection import Projection
 from vidjax.networks.recognizer import Recognizer
 from vidjax.train.sharding import make_mesh
 
@@ -83,6 +86,23 @@ def test_damaged_records_count_nowhere(network, variables, split):
   assert summarize(scores, NAMES)["videos"] == VIDEOS - 2
 
 
+@pytest.mark.parametrize(("devices", "batch_size", "at_once"), [(1, 8, None), (8, 5, 3), (8, 40, None)])
+def test_losses_are_means_over_the_videos_that_count(network, variables, split, devices, batch_size, at_once):
+  scorer = make_scorer(network, normalise, make_mesh(devices), objectives=[CrossEntropy(), CrossEntropy(0.1, "smooth")])
+  losses = score_split(scorer, variables, batches(split, batch_size, unreadable=(2, 12)), at_once).losses
+  video, label = (np.delete(x, (2, 12), axis=0) for x in split)
+  logits = np.stack([network.apply(variables, normalise(jnp.asarray(views)), False).logits for views in video])
+  expected = optax.softmax_cross_entropy_with_integer_labels(logits, np.repeat(label[:, None], VIEWS, axis=1)).mean()
+  assert losses["classification"] == pytest.approx(float(expected), rel=1e-5)
+  assert set(losses) == {"classification", "smooth"}
+  assert losses["smooth"] != losses["classification"]
+
+
+def test_losses_that_only_training_has_are_told_apart(network):
+  judged, left_out = measurable(network, (2, 16, 16, 3), [Projection(), CrossEntropy()])
+  assert (judged, left_out) == ([CrossEntropy()], [Projection()])
+
+
 def test_a_scorer_compiles_once_for_each_size(network, variables, split):
   traced = []
   scorer = make_scorer(network, lambda clips: traced.append(clips.shape) or normalise(clips), make_mesh(8))
@@ -103,9 +123,9 @@ def test_bfloat16_stays_close_and_sums_to_one(network, variables, split):
 def test_every_video_once_in_the_order_of_the_split(videos, batch_size, at_once, views):
   """With a scorer that reads the score off the pixels and batches in any order."""
 
-  def scorer(variables, clips):
+  def scorer(variables, clips, label, mask):
     value = clips[:, 0, 0, 0, 0].astype(np.float32)
-    return np.stack([value, -value], axis=1)
+    return np.stack([value, -value], axis=1), {}
 
   padded = -(-videos // batch_size) * batch_size
   order = np.random.default_rng(videos).permutation(padded).reshape(-1, batch_size)
@@ -121,11 +141,11 @@ def test_every_video_once_in_the_order_of_the_split(videos, batch_size, at_once,
 
 
 def test_what_cannot_be_scored_is_one_clear_error(split):
-  def nan(variables, clips):
-    return np.full((len(clips), 2), np.nan, np.float32)
+  def nan(variables, clips, label, mask):
+    return np.full((len(clips), 2), np.nan, np.float32), {}
 
-  with pytest.raises(InputError, match="13 videos are not finite"):
-    score_split(nan, {}, batches(split, 4))
+  with pytest.raises(InputError, match=r"13 videos are not finite \(first: film 0\)"):
+    score_split(nan, {}, batches(split, 4), name="film {}".format)
   with pytest.raises(InputError, match="no readable video"):
     score_split(nan, {}, batches(split, 4, unreadable=range(VIDEOS)))
   with pytest.raises(InputError, match="no readable video"):

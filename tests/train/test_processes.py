@@ -128,9 +128,12 @@ def test_two_processes_of_two_devices_equal_one_of_four(train, command, environm
 
   def losses(run):
     lines = (tmp_path / run / "metrics.jsonl").read_text().splitlines()
-    return [(line["step"], line.get("loss", line.get("validation/top1"))) for line in map(json.loads, lines)]
+    numbers = ("step", "loss", "batch_crc32", "validation/top1", "validation/loss/classification")
+    return [[line.get(name, 0) for name in numbers] for line in map(json.loads, lines)]
 
   np.testing.assert_allclose(losses("two"), losses("one"), rtol=1e-4)  # one line a step: one process writes
+  assert [row[2] for row in losses("two")] == [row[2] for row in losses("one")]  # the batches of all processes
+  assert losses("one")[-1][4] > 0
   assert "done in" in outputs[0]
   assert "done in" not in outputs[1]
   reports = [json.loads((tmp_path / run / "evaluation/validation.json").read_text()) for run in ("one", "two")]

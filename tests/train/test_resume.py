@@ -161,7 +161,9 @@ def test_loss_that_is_not_finite_stops_the_run(train, tmp_path):
   last = output.strip().splitlines()[-1]
   assert last.startswith("error: ")
   assert "at step" in last
-  assert "on the records [" in last
+  assert "on the videos train_" in last
+  assert "lower schedule.learning_rate" in last
+  assert last.removeprefix("error: ") in (workdir / "train.log").read_text()
   assert "Traceback" not in output
   _, state = last_state(workdir)
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(state["params"]))
@@ -189,6 +191,39 @@ def test_other_config_and_fine_tuning(uninterrupted, train, tmp_path):
     np.abs(kept["params"]["classifier"]["kernel"] - np.resize(source["params"]["classifier"]["kernel"], (12, 2))).max()
     > 0
   )
+
+
+def test_a_run_is_trained_longer_where_its_schedule_allows_it(train, tmp_path):
+  workdir, whole, config = tmp_path / "run", tmp_path / "whole", {"config": str(tmp_path / "constant.py")}
+  (tmp_path / "constant.py").write_text(
+    "from configs import quickstart\n"
+    "def get_config():\n"
+    "  c = quickstart.get_config()\n"
+    "  c.schedule = {'make': 'vidjax.train.schedules.constant', 'learning_rate': 0.1}\n"
+    "  return c\n"
+  )
+  train(workdir, *FULL, "--config.train.epochs=1", **config)
+  output = train(workdir, *FULL, **config)
+  assert "is trained for 2 epochs, not 1: learning rate 0.1 from step 4 on" in output
+  train(whole, *FULL, **config)
+  assert_bit_equal(last_state(workdir)[1], last_state(whole)[1])
+  assert f"{workdir} is finished" in train(workdir, *FULL, **config)  # its config.json is that of the longer one
+  output = train(workdir, *FULL, "--config.train.epochs=1", code=2, **config)
+  assert "train.epochs: 2.0 there, 1.0 here" in output
+
+
+def test_a_schedule_that_ends_is_entered_further_on_with_extend(train, tmp_path):
+  workdir = tmp_path / "run"
+  train(workdir, "--config.train.epochs=1")
+  last = train(workdir, code=2).splitlines()[-1]
+  assert "add --extend to go on after step 4 as a training of 2 epochs does there (rate 0.05, where it was 0)" in last
+  assert f"--config.init.workdir={workdir}" in last
+  assert json.loads((workdir / "config.json").read_text())["train"]["epochs"] == 1
+  train(workdir, "--extend")
+  rates = [line["learning_rate"] for line in metrics(workdir) if "learning_rate" in line]
+  assert rates[3] < 0.02
+  np.testing.assert_allclose(rates[4:], [0.1 * (1 + np.cos(np.pi * step / 8)) / 2 for step in range(4, 8)], rtol=1e-5)
+  assert "is finished" in train(workdir)
 
 
 def test_other_number_of_devices_same_numbers(uninterrupted, train, tmp_path):

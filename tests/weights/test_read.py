@@ -278,6 +278,20 @@ def test_what_is_no_checkpoint_is_named(value, message, dumps, tmp_path):
     read_tensors(write_zip(tmp_path / "a.pth", dumps(value), bytes(24)))
 
 
+def test_tensors_that_share_a_storage_cost_it_once(dumps, tmp_path):
+  shared = {f"t{i}": tensor(Storage(6)) for i in range(300)}
+  tensors = list(read_tensors(write_zip(tmp_path / "a.pth", dumps(shared), bytes(24))).values())
+  assert len({x.__array_interface__["data"][0] for x in tensors}) == 1
+  assert not tensors[0].flags.writeable
+
+
+def test_a_file_that_unfolds_to_far_more_than_the_network_needs_is_refused(tmp_path):
+  np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(30_000_000, np.uint8))
+  with pytest.raises(InputError, match=r"bomb.npz: unfolds to 30 MB of numbers, and at most 10 MB are read"):
+    read_tensors(tmp_path / "bomb.npz", 10_000_000)
+  assert read_tensors(tmp_path / "bomb.npz")["a"].size == 30_000_000
+
+
 def test_other_files_are_refused(dumps, tmp_path):
   def refuse(content: bytes, message: str, name: str = "a.pth"):
     (tmp_path / name).write_bytes(content)

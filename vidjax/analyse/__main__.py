@@ -8,13 +8,13 @@ side, one picture each; with `--workdir=RUN` those that the run has trained are 
 
 import csv
 import pathlib
-import sys
 from collections.abc import Sequence
 
 from absl import flags
 
 from vidjax.analyse.module_costs import ModuleCost, module_costs
 from vidjax.build import define_config, read_config
+from vidjax.console import say
 from vidjax.errors import EXIT_BAD_INPUT, InputError, run_main
 
 MODES = ("cost", "representations")
@@ -114,11 +114,11 @@ def _representations(files: Sequence[str]) -> None:
       segments = video.reshape(values.segments, -1, *video.shape[1:])
       rows = represent(segments, normalise, trained, values.steps)
     except InputError as error:
-      print(f"error: {error}", file=sys.stderr, flush=True)
+      say(f"error: {error}", error=True)
       failed += 1
       continue
     save_representations(path, rows, numbers[:: sampler.frames_per_segment], pathlib.Path(file).name)
-    print(f"wrote {path}", flush=True)
+    say(f"wrote {path}")
   if failed:
     raise SystemExit(EXIT_BAD_INPUT)
 

@@ -3,6 +3,7 @@
 import os
 import textwrap
 from collections.abc import Sequence
+from typing import IO
 
 import numpy as np
 
@@ -16,11 +17,13 @@ MAX_NAMES = 75
 """More classes than this: every few classes get a name."""
 
 
-def save_confusion(path: str | os.PathLike, matrix: np.ndarray, class_names: Sequence[str], title: str) -> None:
+def save_confusion(
+  path: str | os.PathLike | IO[bytes], matrix: np.ndarray, class_names: Sequence[str], title: str
+) -> None:
   """Writes the picture: rows are true classes, columns predicted ones, colour the share of the true class's videos.
 
   Args:
-    path: of the picture, such as a PNG or PDF file.
+    path: of the picture, such as a PNG or PDF file, or an open file, which gets a PNG.
     matrix: counts int `[K, K]`.
     class_names: K names.
     title: headline.

@@ -16,6 +16,8 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from vidjax import console
+
 PEAK = {
   "A100": {"bfloat16": 312e12, "float32": 156e12},
   "H100 PCIe": {"bfloat16": 756e12, "float32": 378e12},
@@ -50,7 +52,7 @@ class Spread:
 
 def say(part: str) -> None:
   """Tells on stderr which part of a measurement starts."""
-  print(f"measuring: {part}", file=sys.stderr, flush=True)
+  console.say(f"measuring: {part}", error=True)
 
 
 def peak_flops(device_kind: str, dtype: str) -> float | None:

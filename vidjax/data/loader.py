@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -21,6 +21,7 @@ import numpy as np
 
 from vidjax.data.augment import TestCrops
 from vidjax.data.batches import EvalBatches, Records, Sampler, Source, TrainingBatches, Transform
+from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ class TrainLoader:
   num_threads: int
   num_processes: int
   max_damaged: float
+
+  def names(self, batch: Mapping[str, np.ndarray]) -> list[str]:
+    """The videos of a batch by their ids; reads its `index`."""
+    return [video_id(self.source, int(number)) for number in batch["index"]]
 
   def batches(self, start: int = 0) -> Generator[dict[str, np.ndarray], None, None]:
     """Yields `types.Batch` from batch `start` on; close the generator to stop the workers at once.
@@ -197,6 +202,14 @@ def eval_loader(
   batches = EvalBatches(records, sampler, crops, batch_size, first, share, clips)
   dataset = grain.MapDataset.source(batches)
   return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
+
+
+def video_id(source: Source, index: int) -> str:
+  """The video of a record, or its number where that cannot be read."""
+  try:
+    return Record.parse(source[index]).video_id
+  except DamagedRecord:
+    return f"record {index}"
 
 
 def _share(batch_size: int, process_index: int, process_count: int) -> int:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 import numpy as np
 
@@ -34,6 +34,11 @@ class WithUnlabelled:
   def source(self) -> Source:
     """The records with labels."""
     return self.labelled.source
+
+  def names(self, batch: Mapping[str, np.ndarray]) -> list[str]:
+    """The videos of a batch by their ids; reads its `index` and `mask`."""
+    index, mask = batch["index"], batch["mask"]
+    return self.labelled.names({"index": index[mask]}) + self.unlabelled.names({"index": index[~mask]})
 
   def batches(self, start: int = 0) -> Generator[dict[str, np.ndarray], None, None]:
     """Yields `types.Batch` from batch `start` on, as `TrainLoader`."""

@@ -8,6 +8,7 @@ MPEG-TS file that was cut short looks like a shorter one. Frames of a stream bef
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import stat
@@ -21,6 +22,7 @@ from av.container import InputContainer
 from av.error import BlockingIOError as NothingYet
 from av.error import EOFError as NothingLeft
 from av.error import FFmpegError
+from av.format import ContainerFormat
 from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
@@ -31,6 +33,10 @@ MAX_PIXELS = 2**26
 """Pixels of a frame; 8K has half as many. What states more is damaged, and would fill the memory."""
 MAX_SIDE = 65535
 """Pixels of a side of a JPEG."""
+LISTS = ("concat", "hls", "applehttp", "dash", "webm_dash_manifest", "imf", "sdp", "vobsub", "avisynth", "lavfi")
+"""FFmpeg's formats whose files name other files or addresses, which it would open, or are programs."""
+_NO_FILE = 1
+"""FFmpeg's flag of formats that open what they read themselves: devices, network streams, numbered pictures."""
 _ASPECTS = (1 / 8, 8)
 """Widths of a pixel in heights; what lies outside is a damaged header."""
 _SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -229,10 +235,13 @@ def _open(
     raise InputError(f"{name} is empty (0 bytes)")
   try:  # "file:" keeps FFmpeg from reading a name with a colon as an address
     source = io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}"
-    container = av.open(source, "r", metadata_errors="replace")
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(_formats())}
+    container = av.open(source, "r", metadata_errors="replace", options=options)
   except PermissionError:
     raise InputError(f"{name} may not be read: permission denied") from None
   except (FFmpegError, UnicodeDecodeError) as error:
+    if _is_text(video):
+      raise InputError(f"{name} is not a video but text, such as a list of other files") from error
     reason = error.strerror if isinstance(error, FFmpegError) else error
     raise InputError(f"{name} is not a video, or its header is damaged ({reason})") from error
   with container:
@@ -251,6 +260,26 @@ def _open(
     if not kinds:
       raise InputError(f"{name} is truncated or damaged: it holds no stream")
     raise InputError(f"{name} holds no video, only {' and '.join(kinds)}")
+
+
+@functools.cache
+def _formats() -> list[str]:
+  """Names of the formats that are read."""
+  names = []
+  for name in av.formats_available - set(LISTS):
+    with contextlib.suppress(ValueError):  # one that is only written
+      names += [name] * (not ContainerFormat(name, "r").flags & _NO_FILE)
+  return sorted(names)
+
+
+def _is_text(video: str | os.PathLike | bytes) -> bool:
+  """Whether a file begins as text does."""
+  if isinstance(video, bytes):
+    start = video[:256]
+  else:
+    with open(video, "rb") as file:
+      start = file.read(256)
+  return all(byte >= 32 or byte in b"\t\n\r" for byte in start)
 
 
 def _score(stream: VideoStream) -> int:

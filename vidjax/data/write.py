@@ -15,7 +15,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 
 from vidjax.data import schema
 from vidjax.digests import of_files
-from vidjax.errors import InputError
+from vidjax.errors import InputError, tidy_at_sigterm
 
 VERSION = "1.0.0"
 _RECORDS_PER_FILE = 256
@@ -144,7 +144,7 @@ def fill_folder(folder: pathlib.Path, fill: Callable[[pathlib.Path], object], ov
   """
   folder.parent.mkdir(parents=True, exist_ok=True)
   partial, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("partial", "old"))
-  with _lock(folder.with_name(f".{folder.name}.lock")):
+  with tidy_at_sigterm(), _lock(folder.with_name(f".{folder.name}.lock")):
     if folder.is_dir() and not overwrite:
       return False
     try:

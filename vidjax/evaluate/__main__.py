@@ -16,6 +16,7 @@ import numpy as np
 from absl import flags
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidjax.console import say
 from vidjax.data.schema import NO_LABEL, Record
 from vidjax.errors import InputError, run_main
 from vidjax.evaluate.metrics import confusion, summarize, worst_pairs
@@ -206,30 +207,30 @@ def main(argv: list[str]) -> None:
   result = evaluate(runs, options, make_mesh(), command)
   show(result, values.views)
   for record, reason in result["skipped"].items():
-    print(f"skipped record {record}: {reason}", file=sys.stderr)
+    say(f"skipped record {record}: {reason}", error=True)
   for path in result["files"]:
-    print(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 def show(result: dict[str, Any], views: str) -> None:
   """Prints the numbers of an evaluation."""
   if "top1" not in result:
-    print(f"{result['videos']} of {result['records']} videos, which have no labels, {views} views")
+    say(f"{result['videos']} of {result['records']} videos, which have no labels, {views} views")
     return
   for warning in result["warnings"]:
-    print(f"warning: {warning}", file=sys.stderr)
+    say(f"warning: {warning}", error=True)
   classes, scored = result["classes"], result["classes_with_videos"]
   some = f"{scored} of {classes} classes" if scored < classes else f"{classes} classes"
-  print(f"{result['videos']} of {result['records']} videos, {some}, {views} views")
+  say(f"{result['videos']} of {result['records']} videos, {some}, {views} views")
   crops = {f"{run['size']} pixels of a short side of {run['short_side']}" for run in result["runs"]}
-  print(f"test crops: {', '.join(sorted(crops))}")
+  say(f"test crops: {', '.join(sorted(crops))}")
   for run in result["runs"] if len(result["runs"]) > 1 else ():
-    print(f"{run['workdir']} (step {run['step']}): top-1 {run['top1']:.2%}")
+    say(f"{run['workdir']} (step {run['step']}): top-1 {run['top1']:.2%}")
   text = f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  mean class accuracy {result['mean_class']:.2%}"
   over = f" (scored among all {classes} classes; the mean is over the {scored} that have videos)"
-  print(text + (over if scored < classes else ""))
+  say(text + (over if scored < classes else ""))
   for pair in result["worst_confused"][:5]:
-    print(f"  {pair['true']!r} taken for {pair['predicted']!r}: {pair['videos']} ({pair['share']:.0%} of the class)")
+    say(f"  {pair['true']!r} taken for {pair['predicted']!r}: {pair['videos']} ({pair['share']:.0%} of the class)")
 
 
 if __name__ == "__main__":

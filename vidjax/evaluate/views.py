@@ -1,6 +1,7 @@
 """Scores of a split: softmax scores of every view, averaged for each video, each video once."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,16 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vidjax.errors import InputError
+from vidjax.errors import InputError, MissingOutput
 from vidjax.train.processes import in_step
 from vidjax.train.sharding import batch_sharding
 from vidjax.train.step import forward
-from vidjax.types import Batch, Tree
+from vidjax.types import Batch, Objective, Tree
 
-Scorer = Callable[[Mapping[str, Tree], np.ndarray], np.ndarray]
-"""(variables, uint8 clips `[N, T, H, W, C]`) -> softmax scores `[N, K]`."""
+Scorer = Callable[..., tuple[np.ndarray, Mapping[str, float]]]
+"""(variables, uint8 clips `[N, T, H, W, C]`, label `[N]`, mask `[N]`) -> softmax scores `[N, K]`, the mean of each loss
+over the clips of all processes whose mask is True, and under COUNT their number."""
+
+COUNT = ""
+"""The name of the number of clips among the losses."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,15 +34,21 @@ class Scores:
     index: int `[N]`, position of the record in its split.
     label: int `[N]`.
     scores: float32 `[N, K]`, rows add up to 1.
+    losses: mean of each loss that was asked for over the videos.
   """
 
   index: np.ndarray
   label: np.ndarray
   scores: np.ndarray
+  losses: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def make_scorer(
-  network: nn.Module, normalise: Callable[[jax.Array], jax.Array], mesh: Mesh, dtype: Any = jnp.float32
+  network: nn.Module,
+  normalise: Callable[[jax.Array], jax.Array],
+  mesh: Mesh,
+  dtype: Any = jnp.float32,
+  objectives: Sequence[Objective] = (),
 ) -> Scorer:
   """The function that scores clips, the batch split over the mesh; compiled once for every number of clips.
 
@@ -46,36 +57,80 @@ def make_scorer(
     normalise: uint8 clips to the floats the network was trained on.
     mesh: from `make_mesh`; clips are padded to a multiple of its devices.
     dtype: of the computation.
+    objectives: losses to measure, too.
 
   Returns:
     A scorer. Each of several processes hands in its own clips, as many as the others, and gets their scores back.
   """
   devices, sharding = mesh.local_mesh.size, batch_sharding(mesh)
 
-  def score(variables: Mapping[str, Tree], clips: jax.Array) -> jax.Array:
-    output, _ = forward(network, variables, normalise(clips), False, dtype=dtype)
-    return jax.nn.softmax(output.logits)
+  def score(variables: Mapping[str, Tree], batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
+    output, _ = forward(network, variables, normalise(jnp.asarray(batch["video"])), False, dtype=dtype)
+    losses = {name: loss for objective in objectives for name, loss in objective(output, batch).items()}
+    return jax.nn.softmax(output.logits), losses | {COUNT: jnp.sum(jnp.asarray(batch["mask"]))}
 
-  score = jax.jit(score, out_shardings=sharding)
+  score = jax.jit(score, out_shardings=(sharding, NamedSharding(mesh, PartitionSpec())))
 
-  def scorer(variables: Mapping[str, Tree], clips: np.ndarray) -> np.ndarray:
-    padded = _pad(clips, -(-len(clips) // devices) * devices)
-    scores = score(variables, jax.make_array_from_process_local_data(sharding, padded))
+  def scorer(
+    variables: Mapping[str, Tree], clips: np.ndarray, label: np.ndarray, mask: np.ndarray
+  ) -> tuple[np.ndarray, Mapping[str, float]]:
+    padded = {"video": clips, "label": label, "mask": mask}
+    padded = {name: _pad(x, -(-len(clips) // devices) * devices) for name, x in padded.items()}
+    batch = {name: jax.make_array_from_process_local_data(sharding, x) for name, x in padded.items()}
+    scores, losses = score(variables, batch)
     parts = sorted(scores.addressable_shards, key=lambda shard: shard.index[0].start or 0)
-    return np.concatenate([np.asarray(part.data) for part in parts])[: len(clips)]
+    scores = np.concatenate([np.asarray(part.data) for part in parts])[: len(clips)]
+    return scores, {name: float(loss) for name, loss in losses.items()}
 
   return scorer
 
 
-def score_views(scorer: Scorer, variables: Mapping[str, Tree], clips: np.ndarray, at_once: int | None) -> np.ndarray:
-  """Scores `[N, K]` of clips `[N, ...]`, `at_once` of them at a time (all where None)."""
-  size = min(at_once or len(clips), len(clips))
-  parts = [clips[start : start + size] for start in range(0, len(clips), size)]
-  return np.concatenate([scorer(variables, _pad(part, size))[: len(part)] for part in parts])
+def measurable(
+  network: nn.Module, clip_shape: Sequence[int], objectives: Sequence[Objective]
+) -> tuple[list[Objective], list[Objective]]:
+  """The objectives that can be measured in evaluation, and those that read what a network has in training alone."""
+
+  def measure(objective: Objective) -> Any:
+    clips, ones = jnp.zeros((2, *clip_shape)), jnp.ones(2)
+    output, _ = forward(network, network.init(jax.random.key(0), clips[:1], False), clips, False)
+    return objective(output, {"video": clips, "label": ones.astype(int), "mask": ones.astype(bool)})
+
+  found: tuple[list[Objective], list[Objective]] = ([], [])
+  for objective in objectives:
+    try:
+      jax.eval_shape(functools.partial(measure, objective))
+      found[0].append(objective)
+    except MissingOutput:
+      found[1].append(objective)
+  return found
+
+
+def _score_views(
+  scorer: Scorer, variables: Mapping[str, Tree], batch: Batch, at_once: int | None, totals: dict[str, float]
+) -> np.ndarray:
+  """Scores `[N, K]` of the clips `[N, ...]` of a batch, `at_once` of them at a time (all where None).
+
+  Adds the losses to `totals`, each times the number of its clips.
+  """
+  count = len(batch["video"])
+  size = min(at_once or count, count)
+  rows = []
+  for start in range(0, count, size):
+    part = [np.asarray(batch[name])[start : start + size] for name in ("video", "label", "mask")]
+    scores, losses = scorer(variables, *(_pad(x, size) for x in part))
+    rows.append(scores[: len(part[0])])
+    clips = losses.get(COUNT, 0)
+    for name, loss in losses.items() if clips else ():
+      totals[name] = totals.get(name, 0.0) + (loss * clips if name != COUNT else clips)
+  return np.concatenate(rows)
 
 
 def score_split(
-  scorer: Scorer, variables: Mapping[str, Tree], batches: Iterable[Batch], views_per_batch: int | None = None
+  scorer: Scorer,
+  variables: Mapping[str, Tree],
+  batches: Iterable[Batch],
+  views_per_batch: int | None = None,
+  name: Callable[[int], str] = "record {}".format,
 ) -> Scores:
   """Scores every video of an evaluation loader: the mean softmax score over its views.
 
@@ -86,6 +141,7 @@ def score_split(
     variables: `{"params", "batch_stats"}`.
     batches: evaluation batches, `video` is `[B, V, T, H, W, C]`.
     views_per_batch: views that go through the network at once, which bounds the memory (default: all of a batch).
+    name: what an error calls the video of a record.
 
   Raises:
     InputError: no video is left, or a score is not finite.
@@ -93,10 +149,13 @@ def score_split(
   if views_per_batch is not None and views_per_batch < 1:
     raise InputError(f"views_per_batch={views_per_batch} must be at least 1")
   rows: list[dict[str, np.ndarray]] = []
+  totals: dict[str, float] = {}
   for batch in in_step(batches):
     videos, views = batch["video"].shape[:2]
-    clips = np.asarray(batch["video"]).reshape(videos * views, *batch["video"].shape[2:])
-    scores = score_views(scorer, variables, clips, views_per_batch).reshape(videos, views, -1).mean(axis=1)
+    clips = {"video": np.asarray(batch["video"]).reshape(videos * views, *batch["video"].shape[2:])}
+    clips |= {key: np.repeat(batch[key], views) for key in ("label", "mask")}
+    scores = _score_views(scorer, variables, clips, views_per_batch, totals)
+    scores = scores.reshape(videos, views, -1).mean(axis=1)
     rows.append({"scores": scores} | {key: np.asarray(batch[key]) for key in ("index", "label", "mask")})
   joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {"mask": np.zeros(0, bool)}
   if jax.process_count() > 1:
@@ -105,11 +164,13 @@ def score_split(
   if not len(keep):
     raise InputError("there is no readable video to evaluate: choose another split or prepare the data set again")
   keep = keep[np.argsort(joined["index"][keep], kind="stable")]
-  result = Scores(joined["index"][keep], joined["label"][keep], joined["scores"][keep])
+  clips = totals.pop(COUNT, 1)
+  losses = {name: total / clips for name, total in totals.items()}
+  result = Scores(joined["index"][keep], joined["label"][keep], joined["scores"][keep], losses)
   broken = result.index[~np.isfinite(result.scores).all(axis=1)]
   if len(broken):
     raise InputError(
-      f"the network's scores of {len(broken)} videos are not finite (first: record {broken[0]}): "
+      f"the network's scores of {len(broken)} videos are not finite (first: {name(int(broken[0]))}): "
       "choose another checkpoint"
     )
   return result

@@ -184,9 +184,14 @@ def _load(folder: pathlib.Path) -> Mapping[str, Tree]:
   return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 
+def latest_step(workdir: str | pathlib.Path) -> int | None:
+  """The step of the newest complete checkpoint of a run, None where there is none."""
+  return max(_complete(_folder(workdir)), default=None)
+
+
 def has_checkpoint(workdir: str | pathlib.Path) -> bool:
   """Whether there is a complete checkpoint to go on from."""
-  return bool(_complete(_folder(workdir)))
+  return latest_step(workdir) is not None
 
 
 def _complete(folder: pathlib.Path) -> list[int]:
@@ -285,13 +290,18 @@ def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -
   return int(checkpoint)
 
 
-def transfer(variables: Mapping[str, Tree], source: Mapping[str, Tree], new: Sequence[str] = ()) -> dict[str, Tree]:
+def transfer(
+  variables: Mapping[str, Tree], source: Mapping[str, Tree], new: Sequence[str] = ()
+) -> tuple[dict[str, Tree], list[str]]:
   """Variables for fine-tuning: taken by path from `source`, except those under a prefix of `new`.
 
   Args:
     variables: `{"params", "batch_stats"}`, the network's own, freshly initialised.
     source: the same of another run.
     new: path prefixes that keep their fresh values, such as "classifier".
+
+  Returns:
+    The variables, and a report: how many arrays were taken and how many stay new, then a line for each.
 
   Raises:
     InputError: an array is missing, left over or of another shape, and not listed; a prefix matches nothing.
@@ -311,7 +321,11 @@ def transfer(variables: Mapping[str, Tree], source: Mapping[str, Tree], new: Seq
   wanted = {path: np.shape(x) for path, x in ours.items() if not stays_new(path)}
   anew = (*new, *_misfits(saved, wanted))
   check_shapes(saved, wanted, "the checkpoint to start from", f'; to start these anew add --config.init.new="{anew}"')
-  return {"batch_stats": {}, **traverse_util.unflatten_dict({**ours, **found}, sep="/")}
+  fresh = [path for path in ours if path not in found]
+  numbers = sum(np.size(x) for x in found.values())
+  report = [f"{len(found)} arrays of {numbers:,} numbers taken, {len(fresh)} new"]
+  report += [f"{'new  ' if path in fresh else 'taken'}  {path}  {list(np.shape(ours[path]))}" for path in sorted(ours)]
+  return {"batch_stats": {}, **traverse_util.unflatten_dict({**ours, **found}, sep="/")}, report
 
 
 def _misfits(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

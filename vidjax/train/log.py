@@ -8,6 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from vidjax import console
+
 
 class MetricsLog:
   """Writes named numbers of a run to `metrics.jsonl` and TensorBoard; a context manager.
@@ -42,6 +46,12 @@ class MetricsLog:
     for name, value in numbers.items():
       self._board.add_scalar(name, value, step)
     self._board.flush()
+
+  def picture(self, step: int, name: str, picture: np.ndarray) -> None:
+    """Shows a picture, uint8 `[H, W, 3]`, in TensorBoard."""
+    if self._board is not None:
+      self._board.add_image(name, picture, step, dataformats="HWC")
+      self._board.flush()
 
   def __enter__(self) -> "MetricsLog":
     return self
@@ -95,9 +105,12 @@ class Progress:
     """Shows the newest numbers beside the bar, or as a line with the time left where there is no terminal."""
     self.step(step)
     self._bar.update(self._task, note=text)
+    left = self._left(step)
+    line = f"step {step}/{self._total}  {text}" + ("" if left is None else f"  left {left:.0f} s")
     if self._active and not self._live:
-      left = self._left(step)
-      print(f"step {step}/{self._total}  {text}" + ("" if left is None else f"  left {left:.0f} s"), flush=True)
+      console.say(line)
+    elif self._active:
+      console.note(line)
 
   def _left(self, step: int) -> float | None:
     """Seconds left by the mean time of the steps after the first one; None before there are any."""
@@ -110,12 +123,13 @@ class Progress:
   def say(self, text: str) -> None:
     """Prints a line above the bar."""
     if self._active:
-      self._bar.console.print(text, highlight=False, soft_wrap=True)
+      self._bar.console.print(console.legible(text), markup=False, highlight=False, soft_wrap=True)
+      console.note(text)
 
   def __enter__(self) -> "Progress":
     self._bar.start()
     if self._active and not self._live and self._done < self._total:
-      print(f"step {self._done}/{self._total}  compiling the first step", flush=True)
+      console.say(f"step {self._done}/{self._total}  compiling the first step")
     return self
 
   def __exit__(self, *_: Any) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, ConfigError, InputError, TrainingStopped
 from vidjax.train.checkpoint import Checkpoints
 from vidjax.train.log import MetricsLog, Progress
+from vidjax.train.processes import gather_rows
 from vidjax.train.sharding import put_batch
 from vidjax.types import Batch, State
 
@@ -36,6 +37,22 @@ class Loader(Protocol):
   def batches(self, start: int = 0) -> Generator[Mapping[str, np.ndarray], None, None]:
     """Batches from number `start` on."""
     ...
+
+  def names(self, batch: Mapping[str, np.ndarray]) -> list[str]:
+    """The ids of a batch's videos."""
+    ...
+
+
+class Validation(NamedTuple):
+  """What is measured on the validation split.
+
+  Attributes:
+    numbers: by name; "top1" chooses the best checkpoint.
+    pictures: uint8 `[H, W, 3]` by name.
+  """
+
+  numbers: Mapping[str, float]
+  pictures: Mapping[str, np.ndarray] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +118,7 @@ def fit(
   log: MetricsLog,
   config: Mapping[str, Any],
   schedule: Callable[[int], Any],
-  evaluate: Callable[[State], Mapping[str, float]],
+  evaluate: Callable[[State], Validation],
   show_batch: Callable[[Batch, Mapping[str, np.ndarray]], None] | None = None,
 ) -> State:
   """Trains from the step of `state` to the last one.
@@ -119,7 +136,7 @@ def fit(
     log: where the numbers go.
     config: stored in every checkpoint.
     schedule: step -> learning rate, for the log.
-    evaluate: validates a state; its numbers are logged under "validation/" and "top1" chooses the best checkpoint.
+    evaluate: validates a state; its numbers are logged under "validation/".
     show_batch: called with the first batch, on the device and on the host.
 
   Raises:
@@ -127,7 +144,7 @@ def fit(
   """
   start, total = int(state.step), round(settings.epochs * loader.batches_per_epoch)
   chief = jax.process_index() == 0
-  pending: tuple[int, Mapping[str, jax.Array], np.ndarray] | None = None
+  pending: tuple[int, Mapping[str, jax.Array], Mapping[str, np.ndarray]] | None = None
   numbers: dict[str, float] = {}
   with (
     _Termination() as terminated,
@@ -136,8 +153,10 @@ def fit(
   ):
 
     def judge(step: int) -> Mapping[str, float]:
-      validation = evaluate(state)
+      validation, pictures = evaluate(state)
       log.write(step, {f"validation/{name}": float(value) for name, value in validation.items()})
+      for name, picture in pictures.items():
+        log.picture(step, name, picture)
       shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
       progress.say(f"epoch {step / loader.batches_per_epoch:.4g}  validation  {shown}")
       return validation
@@ -154,14 +173,15 @@ def fit(
         show_batch(batch, host)
       state, metrics = train_step(state, batch, key)
       if pending is not None:
-        _read(*pending)  # one step behind, so that the device always has work
-      pending = (step, metrics, host["index"])
+        _read(*pending, loader)  # one step behind, so that the device always has work
+      pending = (step, metrics, {name: host[name] for name in ("index", "mask")})
 
       stop = terminated(step)
       validate = settings.validates(step, loader.batches_per_epoch)
       checkpoint = validate or stop or (settings.checkpoint_every and step % settings.checkpoint_every == 0)
       if step % settings.log_every == 0 or step == total or step == start + 1 or checkpoint:
-        numbers = _read(*pending)
+        numbers = _read(*pending, loader)
+        numbers["batch_crc32"] = _fingerprint(pending[2])
         pending = None
         now = time.perf_counter()
         numbers["epoch"] = step / loader.batches_per_epoch
@@ -172,7 +192,6 @@ def fit(
           numbers["clips_per_second"] = (step - since_step) * settings.batch_size / (now - since)
           numbers["data_wait"] = waited / (now - since)
           speed = f"{numbers['clips_per_second']:.0f} clips/s  data wait {numbers['data_wait']:.0%}"
-        numbers["batch_crc32"] = zlib.crc32(np.ascontiguousarray(host["index"], np.int32).tobytes())
         log.write(step, numbers)
         short = "  ".join(f"{name} {numbers[name]:.3g}" for name in ("loss", "top1"))
         progress.note(step, f"{short}  {speed}")
@@ -198,14 +217,22 @@ def fit(
   return state
 
 
-def _read(step: int, metrics: Mapping[str, jax.Array], index: np.ndarray) -> dict[str, float]:
+def _fingerprint(batch: Mapping[str, np.ndarray]) -> int:
+  """The CRC-32 of the record numbers of a batch of all processes, in the order in which one would read them."""
+  index, mask = gather_rows(batch["index"]), gather_rows(batch["mask"])
+  return zlib.crc32(np.concatenate([index[mask], index[~mask]]).astype(np.int32).tobytes())
+
+
+def _read(
+  step: int, metrics: Mapping[str, jax.Array], batch: Mapping[str, np.ndarray], loader: Loader
+) -> dict[str, float]:
   """Waits for a step and returns its numbers; raises TrainingStopped where a loss is not finite."""
   numbers = {name: float(value) for name, value in metrics.items()}
   for name, value in numbers.items():
     if name.startswith(("loss", "gradient_norm")) and not math.isfinite(value):
       raise TrainingStopped(
-        f"{name} is {value} at step {step}, on the records {index.tolist()}; the last checkpoint is unharmed. "
-        "Look at these records, lower optimizer.learning_rate or set optimizer.clip_norm",
+        f"{name} is {value} at step {step}, on the videos {', '.join(loader.names(batch))}; the last checkpoint is"
+        " unharmed. Look at these videos, lower schedule.learning_rate or set optimizer.clip_norm",
         EXIT_NOT_FINITE,
       )
   return numbers

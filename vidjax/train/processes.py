@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from vidjax.console import say
 from vidjax.errors import EXIT_BAD_INPUT, EXIT_TERMINATED, InputError, TrainingStopped
 
 T = TypeVar("T")
@@ -66,6 +66,11 @@ def gather(text: str) -> list[str]:
   return [row[:length].tobytes().decode("utf-8", "surrogateescape") for row, length in zip(rows, lengths, strict=True)]
 
 
+def gather_rows(rows: np.ndarray) -> np.ndarray:
+  """The rows of all processes, as many of each, in their order; every one of them calls this."""
+  return rows if jax.process_count() == 1 else multihost_utils.process_allgather(rows, tiled=True)
+
+
 def raise_together(error: InputError | None) -> None:
   """Raises the error of this process, or else that of another one, so that all end with it."""
   texts = gather("" if error is None else f"{_ERROR}{error}")
@@ -102,7 +107,7 @@ def ends_at_once() -> Iterator[None]:
     if isinstance(error, jax.errors.JaxRuntimeError):
       reason, code = text.splitlines()[0][:120], EXIT_TERMINATED
       text = f"another process is gone ({reason}); the last checkpoint is unharmed: start all of them again"
-    print("error:", " ".join(text.split()), file=sys.stderr, flush=True)
+    say("error: " + " ".join(text.split()), error=True)
     if jax.process_index() == 0:
       time.sleep(3)  # the others lose their coordinator with it: first they tell theirs
     os._exit(code)

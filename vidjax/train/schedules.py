@@ -57,9 +57,9 @@ def steps(
   return schedule
 
 
-def constant(learning_rate: float):
-  """The same rate throughout (Adadelta's 1.0)."""
-  _check(learning_rate)
+def constant(learning_rate: float, epochs: float = 1):
+  """The same rate throughout (Adadelta's 1.0), however long that is."""
+  _check(learning_rate, epochs)
   return lambda steps_per_epoch: optax.constant_schedule(learning_rate)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from absl import flags
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from vidjax.console import say
 from vidjax.errors import InputError, run_main
 from vidjax.train.checkpoint import load_variables
 from vidjax.types import Tree
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> None:
       variables, step = load_variables(values.workdir, values.checkpoint)
       tensors = export(without(variables, values.without), out)
       own = [name for name in tensors if "/" in name]
-      print(f"{out}: {len(tensors)} tensors of step {step}, {len(own)} of them under vidjax's own paths")
+      say(f"{out}: {len(tensors)} tensors of step {step}, {len(own)} of them under vidjax's own paths")
     case given:
       usage = "say 'show FILE' or 'export --workdir=RUN --out=FILE.safetensors'"
       raise InputError(f"{usage}: got {' '.join(given) or 'nothing'}")
@@ -63,8 +64,8 @@ def show(tensors: Mapping[str, np.ndarray]) -> None:
   """Prints names, shapes and types."""
   width = max(map(len, tensors))
   for name, x in tensors.items():
-    print(f"{name:{width}}  {x.dtype!s:8}  {list(x.shape)}")
-  print(f"{len(tensors)} tensors, {sum(x.size for x in tensors.values()):,} numbers")
+    say(f"{name:{width}}  {x.dtype!s:8}  {list(x.shape)}")
+  say(f"{len(tensors)} tensors, {sum(x.size for x in tensors.values()):,} numbers")
 
 
 if __name__ == "__main__":

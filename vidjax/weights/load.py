@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import numpy as np
 from flax import traverse_util
 
@@ -44,6 +45,8 @@ HINTS = {
   r"\.path_f\.": "Busy-Quiet names have their place in BQN",
 }
 """What to try, by the names of tensors without a place."""
+UNFOLDED = 128
+"""Bytes that a compressed file may unfold to for each of the network's numbers: eight float64 copies, twice over."""
 FEW = 4
 """As many prefixes a remedy names at most: what needs more is another network."""
 
@@ -133,7 +136,9 @@ def load_weights(
     if isinstance(prefixes, str):
       raise ConfigError(f"load_weights({key}={prefixes!r}): must be a tuple of prefixes, ({prefixes!r},)")
   origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
-  tensors = source if isinstance(source, Mapping) else read_tensors(source)
+  numbers = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(dict(variables)))
+  most = 2**26 + UNFOLDED * numbers
+  tensors = source if isinstance(source, Mapping) else read_tensors(source, most)
   local = not isinstance(source, Mapping) and pathlib.Path(source).exists()  # its folders say nothing of the network
   told = "" if isinstance(source, Mapping) else pathlib.Path(source).name if local else str(source)
   exported = getattr(tensors, "own", False)

@@ -26,6 +26,10 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin", *INDICES)
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".tar", ".pyth", ".bin", ".ckpt", ".pkl", ".json")
 
 
+MOST = 2**32
+"""Bytes of numbers that a compressed file may unfold to."""
+
+
 class Tensors(dict[str, np.ndarray]):
   """Tensors by name.
 
@@ -38,12 +42,13 @@ class Tensors(dict[str, np.ndarray]):
   own: bool = False
 
 
-def read_tensors(source: str | pathlib.Path) -> Tensors:
+def read_tensors(source: str | pathlib.Path, most: int = MOST) -> Tensors:
   """Reads a checkpoint's tensors, whatever its format: safetensors, npz, or PyTorch's (both formats, read safely).
 
   Args:
     source: a path, or a model on the hub, "owner/name" or "owner/name:file". A folder is read as a model on the hub is;
       an index, `model.safetensors.index.json`, with the files it names beside it.
+    most: bytes of numbers that a compressed file may unfold to; others cannot hold more than their size.
 
   Returns:
     Arrays by the checkpoint's own names, without the prefix "module." where most have it.
@@ -65,7 +70,7 @@ def read_tensors(source: str | pathlib.Path) -> Tensors:
   if not path.is_file():
     raise InputError(f"{path} is no plain file: save the checkpoint to one")
   try:
-    tensors = _read_index(path, hub) if path.name.endswith(".index.json") else _read(path)
+    tensors = _read_index(path, hub, most) if path.name.endswith(".index.json") else _read(path, most)
     strange = [name for name, x in tensors.items() if not (floating(x.dtype) or x.dtype.kind in "biu")]
     if strange:
       raise InputError(f"{strange[0]!r} holds {tensors[strange[0]].dtype}, not numbers")
@@ -104,7 +109,7 @@ def _architecture(path: pathlib.Path, hub: "_Hub | None") -> str:
     return ""
 
 
-def _read_index(path: pathlib.Path, hub: "_Hub | None") -> dict[str, np.ndarray]:
+def _read_index(path: pathlib.Path, hub: "_Hub | None", most: int) -> dict[str, np.ndarray]:
   """The tensors of all files an index names; each must hold those it is said to."""
   try:
     places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
@@ -119,7 +124,7 @@ def _read_index(path: pathlib.Path, hub: "_Hub | None") -> dict[str, np.ndarray]
     if part is None or not part.is_file():
       raise InputError(f"names {name}, which is not beside it: fetch all {len(names)} files of the model")
     try:
-      tensors |= _read(part)
+      tensors |= _read(part, most)
     except InputError as error:
       raise InputError(f"{name}: {error}") from error
   if lost := [name for name in places if name not in tensors]:
@@ -127,15 +132,24 @@ def _read_index(path: pathlib.Path, hub: "_Hub | None") -> dict[str, np.ndarray]
   return tensors
 
 
-def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read(path: pathlib.Path, most: int) -> dict[str, np.ndarray]:
   with path.open("rb") as file:
     start = file.read(9)
   if len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] < 2**32:
     return _read_safetensors(path)
   if start[:2] == b"PK" and _is_npz(path):
     try:
+      with zipfile.ZipFile(path) as archive:
+        unfolded = sum(member.file_size for member in archive.infolist())
+      if unfolded > most:
+        raise InputError(
+          f"unfolds to {unfolded / 1e6:.0f} MB of numbers, and at most {most / 1e6:.0f} MB are read here: save the"
+          " network's own arrays alone"
+        )
       with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
+    except InputError:
+      raise
     except Exception as error:  # zipfile and NumPy raise a dozen kinds for damaged files
       if "Object arrays" in str(error):
         raise InputError("holds Python objects, not numbers: save plain arrays") from error

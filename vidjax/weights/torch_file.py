@@ -53,8 +53,11 @@ class TorchTensor(NamedTuple):
   shape: tuple[int, ...]
   strides: tuple[int, ...]
 
-  def array(self, name: str, read: Callable[[str, int, int], bytes]) -> np.ndarray:
-    """The values; `read(key, start, stop)` returns those bytes of a storage. Raises InputError naming the tensor."""
+  def array(self, name: str, read: Callable[[str, int], memoryview]) -> np.ndarray:
+    """The values, a view of the storage's, so that tensors that share one cost it once.
+
+    `read(key, stop)` returns the bytes of a storage, at least up to `stop`. Raises InputError naming the tensor.
+    """
     dtype, key, size, start = self.storage
     stop = self.offset + 1 + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
     inside = all(isinstance(n, int) and n >= 0 for n in (start, self.offset, *self.shape, *self.strides))
@@ -64,9 +67,11 @@ class TorchTensor(NamedTuple):
       raise InputError(f"tensor {name!r} of shape {self.shape} lies outside its storage of {size} numbers")
     if 0 in self.shape:
       return np.zeros(self.shape, dtype.newbyteorder("="))
-    data = np.frombuffer(read(key, (start + self.offset) * dtype.itemsize, (start + stop) * dtype.itemsize), dtype)
-    view = np.lib.stride_tricks.as_strided(data, self.shape, [n * dtype.itemsize for n in self.strides])
-    return np.array(view, dtype=dtype.newbyteorder("="))
+    held = read(key, (start + stop) * dtype.itemsize)
+    data = np.frombuffer(held[(start + self.offset) * dtype.itemsize : (start + stop) * dtype.itemsize], dtype)
+    strides = [n * dtype.itemsize for n in self.strides]
+    view = np.lib.stride_tricks.as_strided(data, self.shape, strides, writeable=False)
+    return view.astype(dtype.newbyteorder("="), copy=False)
 
 
 class _Unread:
@@ -152,13 +157,15 @@ def _read_zip(file: IO[bytes], choose: Callable[[Any], Mapping[str, Any]]) -> di
     with archive.open(pickles[0]) as part:
       saved = _Unpickler(part).load()
 
-    def read(key: str, start: int, stop: int) -> bytes:
+    storages: dict[str, memoryview] = {}
+
+    def read(key: str, stop: int) -> memoryview:
       name = f"{folder}/data/{key}"
       if sizes.get(name, 0) < stop:
         raise InputError(f"{name} holds {sizes.get(name, 0)} bytes where {stop} are wanted: fetch or save it again")
-      with archive.open(name) as part:
-        part.seek(start)
-        return part.read(stop - start)
+      if key not in storages:
+        storages[key] = memoryview(archive.read(name))
+      return storages[key]
 
     return _arrays(choose(saved), read, big)
 
@@ -181,17 +188,21 @@ def _read_legacy(file: IO[bytes], choose: Callable[[Any], Mapping[str, Any]]) ->
       raise InputError(f"cut short in storage {key}: {size} bytes wanted, {end - file.tell()} left: fetch it again")
     file.seek(size, os.SEEK_CUR)
 
-  def read(key: str, start: int, stop: int) -> bytes:
+  storages: dict[str, memoryview] = {}
+
+  def read(key: str, stop: int) -> memoryview:
     place, size = places[key]
     if size < stop:
       raise InputError(f"storage {key} holds {size} bytes where {stop} are wanted: fetch or save it again")
-    file.seek(place + start)
-    return file.read(stop - start)
+    if key not in storages:
+      file.seek(place)
+      storages[key] = memoryview(file.read(size))
+    return storages[key]
 
   return _arrays(choose(saved), read, not system["little_endian"])
 
 
-def _arrays(tensors: Mapping[str, Any], read: Callable[[str, int, int], bytes], big: bool) -> dict[str, np.ndarray]:
+def _arrays(tensors: Mapping[str, Any], read: Callable[[str, int], memoryview], big: bool) -> dict[str, np.ndarray]:
   found = {}
   for name, tensor in tensors.items():
     if not isinstance(name, str):

@@ -1,0 +1,61 @@
+"""What commands print: one line at a time, in letters that show, and copied to a file where one is kept."""
+
+import contextlib
+import json
+import logging
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+_log = logging.getLogger("vidjax.console")
+_log.propagate = False  # what is printed here is not printed again by the handlers above
+_log.setLevel(logging.INFO)
+
+
+def legible(text: str) -> str:
+  r"""The text with an escape such as `\n` or `\x1b` for every letter that does not print.
+
+  A name may hold a line break, which would forge a line of a report, or the codes that move a terminal's cursor.
+  """
+  return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
+
+
+def say(text: str, error: bool = False) -> None:
+  """Prints a line on stdout, or on stderr."""
+  print(legible(text), file=sys.stderr if error else sys.stdout, flush=True)
+  note(text)
+
+
+def say_json(value: Any) -> None:
+  """Prints a value as JSON on stdout."""
+  text = json.dumps(value, indent=2, ensure_ascii=False)
+  print("".join(x if x.isprintable() or x == "\n" else json.dumps(x)[1:-1] for x in text), flush=True)  # noqa: T201
+
+
+def note(text: str) -> None:
+  """Writes a line to the file of `copied_to` alone."""
+  _log.info("%s", legible(text))
+
+
+@contextlib.contextmanager
+def copied_to(path: pathlib.Path) -> Iterator[None]:
+  """Adds what is printed within to a file, each line with its time, and the warnings of vidjax's own loggers.
+
+  An error that ends the block is written there, too. A file that cannot be written stops nothing.
+  """
+  handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+  handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+  handler.handleError = lambda record: None
+  loggers = (_log, logging.getLogger("vidjax"))
+  for logger in loggers:
+    logger.addHandler(handler)
+  try:
+    yield
+  except BaseException as error:
+    note(f"{type(error).__name__}: {error}")
+    raise
+  finally:
+    for logger in loggers:
+      logger.removeHandler(handler)
+    handler.close()
