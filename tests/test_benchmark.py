@@ -58,7 +58,7 @@ def test_train_and_infer_agree_with_each_other_and_with_counting_by_hand(data, c
   train, infer = measure_train(config, 2, 1, 2), measure_infer(config, 2, 1, 2)
   assert capsys.readouterr().err.splitlines() == [
     "measuring: compilation of the train step",
-    "measuring: 1 + 2 x 2 steps on one batch of 8 random clips",
+    "measuring: 1 + 2 x 2 steps on one batch of 8 random clips of 174 classes",
     "measuring: 2 x (2 steps on that batch, 1 + 2 fed by the loader)",
     "measuring: compilation of the forward pass",
     "measuring: 1 + 2 x 2 forward passes of 8 random clips",

@@ -164,6 +164,7 @@ def prepare_folder(
     shutil.rmtree(spools)
     report.warnings.extend(_check_kept(report, found, splits) + _warn_of_rates(report))
     report.write(partial)
+    write.seal(records, [f"../{REPORT}"])
 
   if not write.fill_folder(target, fill, overwrite):
     raise taken

@@ -46,6 +46,11 @@ def test_report(tmp_path):
   assert header[1:] == NAMES
   np.testing.assert_array_equal(np.array([row[1:] for row in rows], int), confusion(SCORES))
 
+  names = ["=1+1", "-2", "@x", "plain"]
+  write_report(tmp_path / "formulas", "test", summary, SCORES, names, "command", {})
+  header, *_ = csv.reader((tmp_path / "formulas" / "test_confusion.csv").read_text("utf-8").splitlines())
+  assert header[1:] == ["'=1+1", "'-2", "'@x", "plain"]
+
   with np.load(path.parent / "validation_scores.npz") as saved:
     np.testing.assert_array_equal(saved["scores"], SCORES.scores)
     np.testing.assert_array_equal(saved["index"], SCORES.index)

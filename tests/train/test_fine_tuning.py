@@ -37,7 +37,11 @@ def test_classes_are_taken_over_by_name_and_overlaps_are_told(tmp_path, command,
   init = f"--config.init.workdir={tmp_path / 'first'}"
   done = run(command(tmp_path / "second", *flags, "--config.data.name=folder/two", init), environment)
   assert done.returncode == 0, done.stderr
-  assert f"{tmp_path / 'first'}: 2 of 3 classes are taken over by their names" in done.stdout
+  assert f"{tmp_path / 'first'}, step " in done.stdout
+  assert "2 of 3 classes are taken over by their names" in done.stdout
+  report = (tmp_path / "second" / "weights_report.txt").read_text().splitlines()
+  assert " arrays of " in report[2]
+  assert sum(line.startswith("taken  params/") for line in report) > 10
   assert "warning: 4 of the 4 videos of split 'validation' are trained on, too (such as films/" in done.stderr
   trained = identity.read(tmp_path / "second")
   assert {name: len(films) for name, films in trained.items()} == {"folder/three": 8, "folder/two": 8}

@@ -18,14 +18,14 @@ from absl import flags
 
 from vidjax.benchmark.flow import measure_flow
 from vidjax.benchmark.loading import measure_data
-from vidjax.benchmark.measure import Spread, provenance
-from vidjax.benchmark.network import measure_infer, measure_train
+from vidjax.benchmark.measure import Spread, provenance, still_alive
+from vidjax.benchmark.network import NUM_CLASSES, measure_infer, measure_train
 from vidjax.benchmark.ops import measure_ops
 from vidjax.benchmark.pytorch import measure_pytorch
 from vidjax.build import define_config, read_config
 from vidjax.errors import InputError, run_main
 
-MODES = {"train": measure_train, "infer": measure_infer, "data": measure_data}
+MODES = ("train", "infer", "data")
 WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch}
 AGAINST_OTHERS = ("ops", "pytorch")
 
@@ -37,6 +37,7 @@ def define_flags() -> None:
   flags.DEFINE_integer("steps", 20, "Steps (batches) in a run.", lower_bound=1)
   flags.DEFINE_integer("warmup", 5, "Steps before the runs.", lower_bound=1)
   flags.DEFINE_integer("runs", 5, "Runs: numbers are medians over them.", lower_bound=1)
+  flags.DEFINE_integer("classes", NUM_CLASSES, "Classes of the network; the data set is not asked.", lower_bound=1)
   flags.DEFINE_string("out", None, "JSON file for the numbers.")
 
 
@@ -54,10 +55,14 @@ def main(argv: list[str]) -> None:
   if out and (out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK)):
     raise InputError(f"--out={out} cannot be written: name another file")
   origin = provenance()
-  if config is None:
-    results = WITHOUT_CONFIG[mode](values.runs)
-  else:
-    results = MODES[mode](config, values.steps, values.warmup, values.runs)
+  counts = values.steps, values.warmup, values.runs
+  with still_alive():
+    if config is None:
+      results = WITHOUT_CONFIG[mode](values.runs)
+    elif mode == "data":
+      results = measure_data(config, *counts)
+    else:
+      results = {"train": measure_train, "infer": measure_infer}[mode](config, *counts, values.classes)
   (show_ratios if mode in AGAINST_OTHERS else show)(mode, results, origin)
   if out:
     plain = {name: _plain(value) for name, value in results.items()}

@@ -10,6 +10,8 @@ import shlex
 import statistics
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -53,6 +55,22 @@ class Spread:
 def say(part: str) -> None:
   """Tells on stderr which part of a measurement starts."""
   console.say(f"measuring: {part}", error=True)
+
+
+@contextlib.contextmanager
+def still_alive(seconds: float = 30) -> Iterator[None]:
+  """Says on stderr every so many seconds that the block still runs."""
+  over, start = threading.Event(), time.monotonic()
+
+  def tell() -> None:
+    while not over.wait(seconds):
+      console.say(f"still measuring, {time.monotonic() - start:.0f} s", error=True)
+
+  threading.Thread(target=tell, daemon=True).start()
+  try:
+    yield
+  finally:
+    over.set()
 
 
 def peak_flops(device_kind: str, dtype: str) -> float | None:

@@ -21,7 +21,7 @@ from vidjax.train.step import forward, init_state, make_prepare, make_train_step
 from vidjax.types import Batch, State
 
 NUM_CLASSES = 174
-"""Of the random clips (Something-Something V1): a data set is only opened to measure its loader."""
+"""Of the random clips by default (Something-Something V1): a data set is only opened to measure its loader."""
 
 Results = dict[str, Any]
 
@@ -29,7 +29,7 @@ Plan = tuple[int, int, int]
 """(steps in a run, steps before it, runs)."""
 
 
-def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int) -> Results:
+def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int, classes: int = NUM_CLASSES) -> Results:
   """Times the train step a config describes, on one batch of random clips again and again, then fed by its loader.
 
   Args:
@@ -37,14 +37,15 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int)
     steps: steps in a run.
     warmup: steps before the first run.
     runs: runs; every time comes as the median over them, with the smallest and the largest.
+    classes: of the network.
 
   Raises:
     ConfigError: the config does not fit.
   """
-  settings, mesh, network, shape = _built(config, "transforms")
+  settings, mesh, network, shape = _built(config, "transforms", classes)
   schedule = build(config["schedule"], epochs=settings.epochs)(steps)
   optimizer = build(config["optimizer"], schedule=schedule)
-  prepare = make_prepare(build(config["device_transforms"]), build(config["normalise"]), NUM_CLASSES)
+  prepare = make_prepare(build(config["device_transforms"]), build(config["normalise"]), classes)
   blend = over(build(config["blend"]), steps)
   step = make_train_step(
     network,
@@ -65,11 +66,12 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int)
   )
   say("compilation of the train step")
   state = jax.jit(make, out_shardings=sharding)(key=key)
-  batch = put_batch(_random_batch(settings.batch_size, shape), mesh)
+  batch = put_batch(_random_batch(settings.batch_size, shape, classes), mesh)
   compiled, results = _compile(jitted, state, batch, key)
+  results["classes"] = classes
   results |= _cost(network, step, (abstract, batch, key), settings, shape)
 
-  say(f"{warmup} + {runs} x {steps} steps on one batch of {settings.batch_size} random clips")
+  say(f"{warmup} + {runs} x {steps} steps on one batch of {settings.batch_size} random clips of {classes} classes")
   times = []
   for number in range(-1, runs):  # run -1 warms up
     count = warmup if number < 0 else steps
@@ -84,9 +86,9 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int)
   return results
 
 
-def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int) -> Results:
+def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int, classes: int = NUM_CLASSES) -> Results:
   """Times the softmax scores of one batch of random clips; arguments as of `measure_train`."""
-  settings, mesh, network, shape = _built(config, "test")
+  settings, mesh, network, shape = _built(config, "test", classes)
   normalise, dtype = build(config["normalise"]), jnp.dtype(settings.dtype)
 
   def score(variables: Any, clips: jax.Array) -> jax.Array:
@@ -96,9 +98,10 @@ def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int)
   make = functools.partial(network.init, train=False)
   say("compilation of the forward pass")
   variables = jax.jit(make, out_shardings=whole)(jax.random.key(config["seed"]), jnp.zeros((1, *shape)))
-  clips = put_batch(_random_batch(settings.batch_size, shape), mesh)["video"]
+  clips = put_batch(_random_batch(settings.batch_size, shape, classes), mesh)["video"]
   jitted = jax.jit(score, in_shardings=(whole, batch_sharding(mesh)), out_shardings=batch_sharding(mesh))
   compiled, results = _compile(jitted, variables, clips)
+  results["classes"] = classes
   macs = count_macs(score, variables, clips) / settings.batch_size
   results["forward GMAC per clip"] = macs / 1e9
 
@@ -113,7 +116,9 @@ def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int)
   return results | _rates(times, settings, macs / 1e9, mesh) | _memory(compiled, mesh)
 
 
-def _built(config: Mapping[str, Any], crops: str) -> tuple[Settings, Mesh, Any, tuple[int, int, int, int]]:
+def _built(
+  config: Mapping[str, Any], crops: str, classes: int
+) -> tuple[Settings, Mesh, Any, tuple[int, int, int, int]]:
   """Settings, mesh, network and the `[T, H, W, C]` of the clips that the section `crops` of a config leaves."""
   needed = ("seed", "sampler", "transforms", "test", "normalise", "device_transforms", "model", "losses", "blend")
   missing = [name for name in (*needed, "optimizer", "schedule", "train") if name not in config]
@@ -126,15 +131,15 @@ def _built(config: Mapping[str, Any], crops: str) -> tuple[Settings, Mesh, Any, 
   settings: Settings = build({"make": "vidjax.train.loop.Settings", **config["train"]})
   mesh = make_mesh(settings.devices)
   check_batch_size(settings.batch_size, mesh, settings.accumulate)
-  network = build(config["model"], num_classes=NUM_CLASSES)
+  network = build(config["model"], num_classes=classes)
   return settings, mesh, network, (build(config["sampler"]).clip_length, sizes[-1], sizes[-1], 3)
 
 
-def _random_batch(size: int, shape: tuple[int, int, int, int]) -> dict[str, np.ndarray]:
+def _random_batch(size: int, shape: tuple[int, int, int, int], classes: int) -> dict[str, np.ndarray]:
   rng = np.random.default_rng(0)
   return {
     "video": rng.integers(256, size=(size, *shape), dtype=np.uint8),
-    "label": rng.integers(NUM_CLASSES, size=size, dtype=np.int32),
+    "label": rng.integers(classes, size=size, dtype=np.int32),
     "mask": np.ones(size, bool),
   }
 

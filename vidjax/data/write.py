@@ -75,6 +75,14 @@ def write_records(
     (folder / schema.DIGESTS).write_text(text + "\n", encoding="utf-8")
 
 
+def seal(folder: pathlib.Path, names: Iterable[str]) -> None:
+  """Adds digests of files, their paths from the records' folder, to those that are checked when the set is opened."""
+  path = folder / schema.DIGESTS
+  found = json.loads(path.read_text(encoding="utf-8"))
+  found[schema.DESCRIBED] |= of_files(folder, names)
+  path.write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
 class _Files:
   """The record files of one split."""
 

@@ -50,10 +50,10 @@ def write_report(
   paths = [folder / f"{split}{ending}" for ending in endings]
   document_path, classes_path, confusion_path, picture_path, scores_path = paths
   matrix = confusion(scores)
-  _write_csv(classes_path, _class_rows(matrix, class_names))
+  cells = [_cell(name) for name in class_names]
+  _write_csv(classes_path, _class_rows(matrix, cells))
   _write_csv(
-    confusion_path,
-    [["true \\ predicted", *class_names], *([name, *row] for name, row in zip(class_names, matrix, strict=True))],
+    confusion_path, [["true \\ predicted", *cells], *([name, *row] for name, row in zip(cells, matrix, strict=True))]
   )
   title = f"{split}: top-1 {summary['top1']:.1%} of {summary['videos']} videos"
   save_confusion(picture_path, matrix, class_names, title)
@@ -76,7 +76,7 @@ def write_submission(
 ) -> None:
   """Writes the best classes of every video, for a server that knows the labels.
 
-  CSV: `id,top1,...,top5`, the class names, likeliest first. JSON: a list of {id, top5: [{class, label, score}]}.
+  CSV: `id,top1,...,top5`, the class names as they are, likeliest first. JSON: {id, top5: [{class, label, score}]} each.
 
   Args:
     path: ends in .csv or .json; its folder is made.
@@ -114,6 +114,11 @@ def _class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any
     rows.append([label, name, videos, correct, accuracy, *taken_for])
   rows.sort(key=lambda row: float(row[4] or 2))
   return [["label", "class", "videos", "correct", "accuracy", "most_confused_with", "videos_confused"], *rows]
+
+
+def _cell(text: str) -> str:
+  """A name as a cell: a spreadsheet would run one that begins as a formula does, so that gets an apostrophe."""
+  return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _write_csv(path: pathlib.Path, rows: Iterable[Iterable[Any]]) -> None:

@@ -168,10 +168,11 @@ def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") 
 
 def _load(folder: pathlib.Path) -> Mapping[str, Tree]:
   """The variables of a checkpoint."""
-  path = folder / "state"
-  with _reading(path.parent), ocp.PyTreeCheckpointer() as reader:
-    _verify(path.parent)
-    saved = reader.metadata(path).item_metadata.tree
+  rest = dict.fromkeys(("data", "config", "metrics"), ocp.JsonCheckpointHandler())  # Orbax warns of what none reads
+  handler = ocp.CompositeCheckpointHandler(state=ocp.PyTreeCheckpointHandler(), **rest)
+  with _reading(folder), ocp.Checkpointer(handler) as reader:
+    _verify(folder)
+    saved = reader.metadata(folder).item_metadata["state"].tree
     roots = ("ema",) if saved.get("ema") else ("params", "batch_stats")
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), {root: saved[root] for root in roots})
     args = ocp.args.PyTreeRestore(
@@ -179,7 +180,7 @@ def _load(folder: pathlib.Path) -> Mapping[str, Tree]:
       restore_args=jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray), wanted),
       partial_restore=True,
     )
-    restored: Any = reader.restore(path, args=args)
+    restored: Any = reader.restore(folder, args=ocp.args.Composite(state=args))["state"]
   variables = restored.get("ema", restored)
   return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 

@@ -1,9 +1,11 @@
 """Several processes that train together: how they join, agree before they start, and end together."""
 
 import contextlib
+import ctypes
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -20,6 +22,8 @@ T = TypeVar("T")
 LOCAL = ("data.dir", "data.num_threads", "data.num_processes", "data.memory_mb")
 """Keys of a config that may differ from machine to machine."""
 _ERROR = "\0"
+_REMEDY = "the last checkpoint is unharmed: start all of them again"
+_handlers: list[Any] = []
 
 
 def join(coordinator: str | None, count: int | None, number: int | None) -> None:
@@ -44,6 +48,7 @@ def join(coordinator: str | None, count: int | None, number: int | None) -> None
     )
   # On CPUs XLA starts independent all-reduces at once, in another order in each process, and Gloo then mixes them up.
   os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_enable_concurrency_optimized_scheduler=false"
+  _on_abort(f"error: {flags}: the processes cannot join: does process 0 run, and is its port its own?", EXIT_BAD_INPUT)
   try:
     jax.distributed.initialize(coordinator, count, number)
   except (RuntimeError, ValueError) as error:
@@ -52,6 +57,22 @@ def join(coordinator: str | None, count: int | None, number: int | None) -> None
       f"{flags}: the processes cannot join ({reason}): is the port free on the host of process 0, and do all name the"
       " same one?"
     ) from error
+  _on_abort(f"error: another process is gone; {_REMEDY}", EXIT_TERMINATED)
+
+
+def _on_abort(line: str, code: int) -> None:
+  """What this process says, and its exit code, when JAX's runtime aborts it, as it does in a thread of its own.
+
+  A handler of Python's would run in the main thread, too late.
+  """
+
+  @ctypes.CFUNCTYPE(None, ctypes.c_int)
+  def end(_: int) -> None:
+    os.write(2, f"{line}\n".encode())
+    os._exit(code)
+
+  _handlers.append(end)  # what C calls must not be freed
+  ctypes.CDLL(None).signal(signal.SIGABRT, end)
 
 
 def gather(text: str) -> list[str]:
@@ -106,7 +127,7 @@ def ends_at_once() -> Iterator[None]:
     text, code = str(error), getattr(error, "code", EXIT_BAD_INPUT)
     if isinstance(error, jax.errors.JaxRuntimeError):
       reason, code = text.splitlines()[0][:120], EXIT_TERMINATED
-      text = f"another process is gone ({reason}); the last checkpoint is unharmed: start all of them again"
+      text = f"another process is gone ({reason}); {_REMEDY}"
     say("error: " + " ".join(text.split()), error=True)
     if jax.process_index() == 0:
       time.sleep(3)  # the others lose their coordinator with it: first they tell theirs
