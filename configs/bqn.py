@@ -74,7 +74,7 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   )
   c.test = {"make": "vidjax.data.augment.TestCrops", "size": 256, "short_side": 256}
   if arg == "x3d":
-    c.normalise = {"make": "vidjax.train.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
+    c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
     # Released code: 1x1 convolutions in the connections both ways, a head for each pathway.
     c.model = _network({"make": "vidjax.backbones.x3d.X3D"}, quiet_form="first", to_quiet="conv", to_busy="conv")
     c.model.shared_classifier = False

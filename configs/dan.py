@@ -75,7 +75,7 @@ def _full(name: str) -> ConfigDict:
     {"make": "vidjax.data.augment.Flip", "probability": 0.0 if something else 0.5, "swap": ()},
   )
   if name.startswith("x3d"):
-    c.normalise = {"make": "vidjax.train.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
+    c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
     c.model.backbone = {"make": "vidjax.backbones.x3d.X3D", "depth_factor": 2.2, "width_factor": 2.0}
     c.model.consensus = "features"
     c.model.hidden = 2048

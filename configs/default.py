@@ -37,8 +37,8 @@ def get_config() -> ConfigDict:
     {"make": "vidjax.data.augment.Flip", "probability": 0.5, "swap": ()},
   )
   c.test = {"make": "vidjax.data.augment.TestCrops", "size": 224, "short_side": 256}  # crops of validation and tests
-  c.normalise = {"make": "vidjax.train.device_augment.Normalise", **IMAGENET}
-  c.device_transforms = ()  # on the device: colour and mixing, see vidjax.train.device_augment
+  c.normalise = {"make": "vidjax.apply.device_augment.Normalise", **IMAGENET}
+  c.device_transforms = ()  # on the device: colour and mixing, see vidjax.apply.device_augment
 
   c.model = ConfigDict()
   c.model.make = "vidjax.networks.recognizer.Recognizer"
@@ -67,7 +67,7 @@ def get_config() -> ConfigDict:
   c.schedule.learning_rate = 0.01
   c.schedule.warmup_epochs = 0.0
 
-  c.train = ConfigDict()  # vidjax.train.loop.Settings
+  c.train = ConfigDict()  # vidjax.recipe.Settings
   c.train.epochs = 50.0
   c.train.batch_size = 64
   c.train.accumulate = 1

@@ -56,7 +56,7 @@ def _full(stream: str, setting: str) -> ConfigDict:
   c.sampler = {"make": "vidjax.data.sampling.Dense", "num_frames": frames + (stream == "flow"), "stride": 1}
   c.transforms = ({"make": "vidjax.data.augment.MultiScaleCrop", "size": 299}, c.transforms[1])
   c.test = {"make": "vidjax.data.augment.TestCrops", "size": 299, "short_side": 299}
-  c.normalise = {"make": "vidjax.train.device_augment.Normalise", "mean": (0.5,) * 3, "std": (0.5,) * 3}
+  c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.5,) * 3, "std": (0.5,) * 3}
   inside, inputs, length = [], [], frames
   if stream == "flow":
     inputs.append({"make": "vidjax.inputs.flow.Flow", "frames": frames + 1, "std": (0.5,) * 3, "stack": False})

@@ -30,7 +30,7 @@ def _flow(arg: str) -> ConfigDict:
   c = folder.get_config("mini" if arg == "mini_flow" else "resnet50")
   c.data.stream = "flow"
   c.sampler.frames_per_segment = FLOWS
-  c.normalise = {"make": "vidjax.train.device_augment.Normalise", "mean": (0.5,) * 3, "std": (0.5,) * 3}
+  c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.5,) * 3, "std": (0.5,) * 3}
   c.model.representation = {"make": "vidjax.inputs.stored_flow.StoredFlow", "frames": FLOWS}
   return c
 

@@ -31,7 +31,7 @@ def get_config(arg: str = "m") -> ConfigDict:
     {"make": "vidjax.data.augment.Flip", "probability": 0.5, "swap": ()},
   )
   c.test = {"make": "vidjax.data.augment.TestCrops", "size": test_crop, "short_side": test_crop}
-  c.normalise = {"make": "vidjax.train.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
+  c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
   c.model.backbone = {"make": "vidjax.backbones.x3d.X3D", "depth_factor": depth, "width_factor": 2.0}
   c.model.consensus = "features"
   c.model.hidden = 2048  # X3D.DIM_C5

@@ -11,9 +11,10 @@ import numpy as np
 from absl import flags
 
 from experiments.pedestrians import write_video
+from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.data.video_file import decode
-from vidjax.errors import InputError, run_main
+from vidjax.errors import InputError
 
 
 def make_clips(films: Sequence[str], out: pathlib.Path, length: int = 16, stride: int = 4, share: float = 0.7) -> int:

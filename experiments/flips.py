@@ -17,12 +17,14 @@ import jax
 import numpy as np
 from absl import flags
 
+from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.data.dataset import open_dataset
 from vidjax.data.schema import DamagedRecord, Record
-from vidjax.errors import InputError, run_main
-from vidjax.run import check_same, open_run, read_folder
-from vidjax.train.checkpoint import Checkpoints, load_variables
+from vidjax.errors import InputError
+from vidjax.run.checkpoint import Checkpoints, load_variables
+from vidjax.run.folder import check_same, read_folder
+from vidjax.run.opened import open_run
 
 
 def kinds(run: pathlib.Path, data: pathlib.Path, name: str) -> Iterator[tuple[str, list[pathlib.Path], Callable]]:

@@ -16,8 +16,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import flags
 
+from vidjax.command import run_main
 from vidjax.console import say
-from vidjax.errors import InputError, run_main
+from vidjax.errors import InputError
 
 SHRUNK = (
   "--config.model.backbone.widths=(8,8,8,8)",

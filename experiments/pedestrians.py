@@ -10,9 +10,10 @@ import av
 import numpy as np
 from absl import flags
 
+from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.data.video_file import decode
-from vidjax.errors import InputError, run_main
+from vidjax.errors import InputError
 
 
 def write_video(path: pathlib.Path, frames: np.ndarray, fps: int = 10) -> None:

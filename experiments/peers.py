@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.kills import SHRUNK
+from vidjax.command import run_main
 from vidjax.console import say
-from vidjax.errors import run_main
 
 LONG = ("--config.train.epochs=400", "--config.train.evaluate_every=400", "--config.train.log_every=1")
 NAMES = ("learning rate", "epochs", "data set", "damaged validation", "damaged training", "port in use")

@@ -30,7 +30,7 @@ from tests.conftest import ROOT
 from tests.xla import xla_flags
 from vidjax.data import schema, write
 from vidjax.errors import InputError
-from vidjax.train.checkpoint import Checkpoints
+from vidjax.run.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
 app.define_help_flags()  # absl does so once, and Grain when it is imported: not to count as flags of the first command

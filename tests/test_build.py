@@ -5,7 +5,8 @@ import pytest
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from vidjax.backbones.resnet import MiniResNet, ResNet
-from vidjax.build import _with_config_dicts, build, locate, read_config
+from vidjax.build import _with_config_dicts, build, locate
+from vidjax.command import read_config
 from vidjax.errors import ConfigError, InputError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert

@@ -5,13 +5,15 @@ import sys
 
 import pytest
 
-from vidjax.errors import ConfigError, InputError, one_line
+from vidjax.command import one_line
+from vidjax.errors import ConfigError, InputError
 
 COMMAND = """
 import errno
 from absl import flags
 from ml_collections import config_flags
-from vidjax.errors import ConfigError, InputError, run_main
+from vidjax.command import run_main
+from vidjax.errors import ConfigError, InputError
 
 CONFIG = config_flags.DEFINE_config_file("config")
 KIND = flags.DEFINE_enum("kind", "good", ["good", "input", "disk", "write", "bug", "much", "pipe"], "how it ends")

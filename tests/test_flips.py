@@ -5,7 +5,7 @@ import pytest
 from configs import folder
 from vidjax.data.augment import Flip
 from vidjax.errors import InputError
-from vidjax.run import Run
+from vidjax.run.opened import Run
 
 
 def run(class_names, **flip) -> Run:
@@ -55,7 +55,7 @@ def test_flips_can_be_insisted_on_and_are_not_noted_where_there_are_none():
 
 def test_colours_that_tell_classes_apart_are_warned_of():
   config = folder.get_config("mini").to_dict()
-  config["device_transforms"] = ({"make": "vidjax.train.device_augment.ColorJitter"},)
+  config["device_transforms"] = ({"make": "vidjax.apply.device_augment.ColorJitter"},)
   assert Run(config, ["walk", "run"]).notes == []
   (note,) = Run(config, ["red light", "green light"]).notes
   assert note == "warning: ColorJitter changes colours, and class names differ in them (red light, green light)"

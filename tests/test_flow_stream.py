@@ -9,15 +9,18 @@ import pytest
 
 from configs import folder, two_stream
 from tests.tiny_run import write_video
+from vidjax.apply.sharding import make_mesh
 from vidjax.data.augment import crop_and_resize, flip_frames
 from vidjax.data.flow import to_pixels
+from vidjax.data.read_film import Storage
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import ConfigError, InputError
-from vidjax.evaluate.__main__ import Options, evaluate
-from vidjax.predict import make_predictor
-from vidjax.prepare import Storage, prepare_folder
-from vidjax.run import DataSettings, Run, check_same, write_folder
-from vidjax.train.sharding import make_mesh
+from vidjax.evaluate.evaluate import Options, evaluate
+from vidjax.predict.predictor import make_predictor
+from vidjax.prepare.folder import prepare_folder
+from vidjax.recipe import DataSettings
+from vidjax.run.folder import check_same, write_folder
+from vidjax.run.opened import Run
 
 FILMS = 6
 

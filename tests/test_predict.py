@@ -12,11 +12,14 @@ import pytest
 
 from tests.tiny_run import CLASSES, VIDEOS, make_run, write_data, write_video
 from tests.xla import xla_flags
+from vidjax.analyse.pictures import explain_paths
+from vidjax.apply.sharding import make_mesh
 from vidjax.data import schema, video_file, write
+from vidjax.data.sample_film import sample_file
 from vidjax.errors import InputError
-from vidjax.evaluate.__main__ import Options, evaluate
-from vidjax.predict import best, explain, explain_paths, make_predictor, sample_file, stored_short_side
-from vidjax.train.sharding import make_mesh
+from vidjax.evaluate.evaluate import Options, evaluate
+from vidjax.predict.__main__ import best
+from vidjax.predict.predictor import explain, make_predictor, stored_short_side
 
 
 @pytest.fixture(scope="module")

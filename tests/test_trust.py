@@ -8,7 +8,7 @@ from tests.tiny_run import make_run, write_data
 from vidjax import digests, trust
 from vidjax.data.dataset import open_dataset
 from vidjax.errors import InputError
-from vidjax.run import open_run
+from vidjax.run.opened import open_run
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def change(world, **sections):
     {"make": "vidjax.data.write.fill_folder"},
     {"make": "flax.io.rmtree"},
     {"make": "jax.numpy.save"},
-    {"make": "vidjax.train.device_augment.Normalise", "mean": {"make": "os.getcwd"}, "std": (1, 1, 1)},
+    {"make": "vidjax.apply.device_augment.Normalise", "mean": {"make": "os.getcwd"}, "std": (1, 1, 1)},
   ],
 )
 def test_a_run_makes_only_what_is_meant_to_be_made(world, made):

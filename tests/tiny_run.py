@@ -9,8 +9,9 @@ import numpy as np
 
 from configs import quickstart
 from vidjax.data import schema, write
-from vidjax.run import Run, open_run, write_folder
-from vidjax.train.checkpoint import Checkpoints
+from vidjax.run.checkpoint import Checkpoints
+from vidjax.run.folder import write_folder
+from vidjax.run.opened import Run, open_run
 from vidjax.types import State
 
 CLASSES = [f"class {k}" for k in range(6)]

@@ -4,8 +4,6 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-import json
-import os
 import reprlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,33 +11,7 @@ from typing import Any
 import flax.linen as nn
 
 from vidjax.checks import fits, wanted
-from vidjax.errors import ConfigError, no_config, one_line
-
-
-def define_config() -> Any:
-  """Defines the flag `--config=FILE[:argument]` of a command; returns its holder, whose value is for `read_config`.
-
-  As `config_flags.DEFINE_config_file`, but what the file itself raises stands alone in the message, and a misspelt key
-  inside a tuple (`--config.transforms[0].siz=16`) names the nearest as any other does.
-  """
-  from absl import flags
-  from ml_collections import config_flags
-
-  holder = config_flags.DEFINE_config_file("config", None, "File with get_config, as configs/quickstart.py[:argument].")
-  parser: Any = flags.FLAGS["config"].parser
-  read = parser.parse
-
-  def parse(path: str) -> Any:
-    try:
-      return _with_config_dicts(read(path))
-    except (TypeError, ValueError) as error:  # ml_collections wraps these, in the text of a traceback
-      cause = error.__context__ or error
-      known = isinstance(cause, ValueError) and os.path.basename(path.partition(":")[0]) in str(cause)
-      with one_line():
-        raise ConfigError(str(cause) if known else f"--config={path}: {type(cause).__name__}: {cause}") from cause
-
-  parser.parse = parse
-  return holder
+from vidjax.errors import ConfigError
 
 
 def _with_config_dicts(value: Any) -> Any:
@@ -57,18 +29,6 @@ def _with_config_dicts(value: Any) -> Any:
         if isinstance(x, (tuple, list)):
           value[key] = walked
   return value
-
-
-def read_config(config: Any) -> dict[str, Any]:
-  """The ConfigDict of a command's `--config` as plain nested dicts; ConfigError where there is none to read."""
-  if config is None:
-    raise ConfigError("--config=FILE is missing: name a config, such as configs/quickstart.py")
-  try:
-    return json.loads(config.to_json())  # config_flags puts off the error of a file it cannot read until its first use
-  except AttributeError as error:
-    raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
-  except OSError as error:
-    raise no_config(error) from error
 
 
 def build(config: Any, **extra: Any) -> Any:

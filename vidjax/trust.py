@@ -22,9 +22,9 @@ KNOWN = (
   "vidjax.losses.",
   "vidjax.layers.",
 )
-KNOWN += ("vidjax.data.sampling.", "vidjax.data.augment.", "vidjax.data.rand_augment.", "vidjax.train.device_augment.")
+KNOWN += ("vidjax.data.sampling.", "vidjax.data.augment.", "vidjax.data.rand_augment.", "vidjax.apply.device_augment.")
 KNOWN += ("vidjax.train.multitask.", "vidjax.train.aggregate.", "vidjax.train.optimizer.", "vidjax.train.schedules.")
-KNOWN += ("vidjax.run.DataSettings", "vidjax.train.loop.Settings", "flax.linen.", "jax.nn.", "jax.numpy.", "optax.")
+KNOWN += ("vidjax.recipe.DataSettings", "vidjax.recipe.Settings", "flax.linen.", "jax.nn.", "jax.numpy.", "optax.")
 HARMFUL = ("jax.numpy.save", "jax.numpy.savez", "jax.numpy.load", "jax.numpy.fromfile")
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from experiments.table import Row, define_flags, run_rows, top1
 from vidjax.analyse.channels import record
-from vidjax.errors import run_main
+from vidjax.command import run_main
 from vidjax.ops.similarity import frame_similarity
-from vidjax.run import open_run
+from vidjax.run.opened import open_run
 
 CLIPS = 128
 SITES = r"res[234]/block0/conv1$"

@@ -6,7 +6,7 @@ their order; the images of several segments, with TSM over them, keep it.
 """
 
 from experiments.table import Row, define_flags, run_rows
-from vidjax.errors import run_main
+from vidjax.command import run_main
 
 FRAMES = 24
 

@@ -7,7 +7,7 @@ expects ENoPR to fall under joint training, and MGDA to reach a lower one than t
 import pathlib
 
 from experiments.table import Row, define_flags, last_mean, run_rows, top1
-from vidjax.errors import run_main
+from vidjax.command import run_main
 
 
 def measure(folder: pathlib.Path) -> dict[str, float]:

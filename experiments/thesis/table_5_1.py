@@ -6,7 +6,7 @@ motion inputs to keep more of their accuracy as the share grows.
 """
 
 from experiments.table import Row, define_flags, run_rows
-from vidjax.errors import run_main
+from vidjax.command import run_main
 
 CONFIGS = {name: f"configs/inputs.py:{name}" for name in ("rgb", "rgb_difference", "mbpm")}
 CONFIGS["dan"] = "configs/dan.py:mini"

@@ -9,8 +9,8 @@ import pathlib
 from absl import flags
 
 from experiments.table import Row, define_flags, run, run_rows, top1, write_table
+from vidjax.command import run_main
 from vidjax.console import say
-from vidjax.errors import run_main
 
 ROWS = (
   Row("quiet", "configs/bqn.py:mini_quiet"),

@@ -12,11 +12,12 @@ from absl import flags
 
 from vidjax.analyse.class_accuracy import save_class_accuracy
 from vidjax.analyse.pictures import check_picture_path
+from vidjax.command import run_main
 from vidjax.console import say
-from vidjax.errors import InputError, run_main
+from vidjax.errors import InputError
 from vidjax.evaluate.metrics import confusion
 from vidjax.evaluate.views import Scores
-from vidjax.run import read_folder
+from vidjax.run.folder import read_folder
 
 
 def read_confusion(folder: pathlib.Path, split: str) -> tuple[np.ndarray, list[str]]:

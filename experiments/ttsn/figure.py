@@ -7,10 +7,11 @@ from absl import flags
 
 from vidjax.analyse.attention import save_attention
 from vidjax.analyse.pictures import check_picture_path
+from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.data.schema import Record
-from vidjax.errors import InputError, run_main
-from vidjax.run import open_run
+from vidjax.errors import InputError
+from vidjax.run.opened import open_run
 
 
 def main(argv: list[str]) -> None:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.table import Row, define_flags, run_rows, top1
-from vidjax.errors import run_main
+from vidjax.command import run_main
 from vidjax.networks.ttsn import TTSN
-from vidjax.run import open_run
+from vidjax.run.opened import open_run
 
 FRAME = "--config.model.tss_head=frame"
 ROWS = [

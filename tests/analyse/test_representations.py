@@ -22,6 +22,7 @@ from vidjax.analyse.representations import (
   stretched,
   trained_inputs,
 )
+from vidjax.apply.device_augment import Normalise
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.inputs.flow import Flow
 from vidjax.inputs.mbpm import MBPM
@@ -32,7 +33,6 @@ from vidjax.inputs.tsp import TSP
 from vidjax.networks.bqn import BQN
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.two_stream import TwoStream
-from vidjax.train.device_augment import Normalise
 
 BACKBONE = MiniResNet(widths=(4, 4, 4, 4))
 

@@ -7,9 +7,10 @@ import pytest
 from tests.data.test_prepare import records
 from tests.ops.test_tvl1 import apart, moved, texture
 from vidjax.data.flow import BOUND, encode_flow, to_pixels
+from vidjax.data.read_film import Storage
 from vidjax.data.schema import Record
 from vidjax.ops.tvl1 import tvl1_flow
-from vidjax.prepare import Storage, prepare_folder
+from vidjax.prepare.folder import prepare_folder
 
 
 def grey_frames() -> list[np.ndarray]:

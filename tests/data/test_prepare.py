@@ -16,9 +16,10 @@ import pytest
 
 from vidjax import prepare
 from vidjax.data.dataset import open_dataset
+from vidjax.data.read_film import Storage
 from vidjax.data.schema import Record
 from vidjax.errors import InputError
-from vidjax.prepare import Storage, prepare_folder, summary
+from vidjax.prepare.folder import prepare_folder, summary
 
 
 @pytest.fixture

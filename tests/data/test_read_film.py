@@ -14,7 +14,7 @@ from vidjax.data.dataset import open_dataset
 from vidjax.data.loader import eval_loader
 from vidjax.data.read_film import Shot, Storage, cut, frame_times, rate_varies
 from vidjax.data.sampling import UniformSegments
-from vidjax.prepare import prepare_folder
+from vidjax.prepare.folder import prepare_folder
 
 
 def shots(times) -> list[Shot]:

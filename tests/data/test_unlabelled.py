@@ -8,7 +8,7 @@ from vidjax.data.loader import train_loader
 from vidjax.data.sampling import UniformSegments
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError
-from vidjax.run import Run
+from vidjax.run.opened import Run
 
 
 def loader(label, count, size):
@@ -32,11 +32,11 @@ def test_further_clips_come_behind_without_label_and_mask():
 
 def test_mixing_labels_with_none_is_refused():
   from configs import quickstart
-  from vidjax.build import read_config
+  from vidjax.command import read_config
 
   config = quickstart.get_config()
   config.data.unlabelled = 4
-  config.device_transforms = ({"make": "vidjax.train.device_augment.Mixup"},)
+  config.device_transforms = ({"make": "vidjax.apply.device_augment.Mixup"},)
   run = Run(read_config(config), ["a"])
   run.train_loader = lambda _: None  # pyright: ignore
   with pytest.raises(ConfigError, match=r"data.unlabelled=4: .*Mixup would mix"):

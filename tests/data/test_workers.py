@@ -16,7 +16,7 @@ from vidjax.data.folder import Film
 from vidjax.data.read_film import Storage
 from vidjax.data.workers import Workers, spooled
 from vidjax.errors import InputError
-from vidjax.prepare import prepare_folder
+from vidjax.prepare.folder import prepare_folder
 
 BAD_DECODER = """
 import sys; sys.path[:] = sys.argv[3:]

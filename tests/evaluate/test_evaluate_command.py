@@ -14,12 +14,13 @@ import pytest
 from configs import ttsn
 from tests.tiny_run import CLASSES, VIDEOS, make_run, write_data
 from tests.xla import xla_flags
+from vidjax.apply.sharding import make_mesh
 from vidjax.errors import ConfigError, InputError
-from vidjax.evaluate.__main__ import Options, evaluate, parse_views
-from vidjax.predict import make_predictor
-from vidjax.run import Run, open_run, write_folder
-from vidjax.train.checkpoint import Checkpoints
-from vidjax.train.sharding import make_mesh
+from vidjax.evaluate.evaluate import Options, evaluate, parse_views
+from vidjax.predict.predictor import make_predictor
+from vidjax.run.checkpoint import Checkpoints
+from vidjax.run.folder import write_folder
+from vidjax.run.opened import Run, open_run
 from vidjax.types import State
 
 

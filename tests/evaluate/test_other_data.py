@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from tests.tiny_run import CLASSES, make_run, write_data, write_video
+from vidjax.apply.sharding import make_mesh
 from vidjax.data import identity
 from vidjax.errors import InputError
-from vidjax.evaluate.__main__ import Options, evaluate, show
-from vidjax.prepare import prepare_folder
-from vidjax.run import open_run
-from vidjax.train.sharding import make_mesh
+from vidjax.evaluate.__main__ import show
+from vidjax.evaluate.evaluate import Options, evaluate
+from vidjax.prepare.folder import prepare_folder
+from vidjax.run.opened import open_run
 
 
 @pytest.fixture(scope="module")

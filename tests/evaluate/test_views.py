@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidjax.apply.sharding import make_mesh
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.errors import InputError
 from vidjax.evaluate.metrics import summarize
@@ -15,7 +16,6 @@ from vidjax.evaluate.views import Scores, average, make_scorer, measurable, scor
 from vidjax.losses.classification import CrossEntropy
 from vidjax.losses.projection import Projection
 from vidjax.networks.recognizer import Recognizer
-from vidjax.train.sharding import make_mesh
 
 VIDEOS, VIEWS, CLASSES = 13, 3, 6
 NAMES = [f"class {k}" for k in range(CLASSES)]

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from tests.inputs.test_flow import clip
+from vidjax.apply.device_augment import Normalise
 from vidjax.data.flow import encode_flow, grey_levels
 from vidjax.data.schema import Record
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.flow import Flow
 from vidjax.inputs.stored_flow import StoredFlow
-from vidjax.train.device_augment import Normalise
 
 HALVES = Normalise((0.5,) * 3, (0.5,) * 3)
 

@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.apply.forward import forward
 from vidjax.errors import ConfigError
 from vidjax.inputs.pwtp import PWTP
 from vidjax.inputs.tsp import TSP
 from vidjax.losses.projection import Projection
 from vidjax.networks.recognizer import Recognizer
-from vidjax.train.step import forward
 from vidjax.types import Output
 
 ERRORS = (np.array([1.0, 2.0, 3.0], "float32"), np.array([10.0, 20.0, 60.0], "float32"))

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.apply.forward import forward
 from vidjax.backbones.resnet import BasicBlock, Stage
 from vidjax.errors import ConfigError
 from vidjax.losses.temporal_diversity import TemporalDiversity
@@ -10,7 +11,6 @@ from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.temporal_diversity import TDLoss
 from vidjax.plugins.tim import TIM
-from vidjax.train.step import forward
 from vidjax.types import Output
 
 

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.apply.forward import forward
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.errors import InputError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.ttsn import TTSN
 from vidjax.plugins.ett import ETT
-from vidjax.train.step import forward
 
 CLIPS = jax.random.normal(jax.random.key(1), (4, 3, 2, 2, 6))
 

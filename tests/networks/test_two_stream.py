@@ -8,6 +8,7 @@ import pytest
 
 from tests.weights.released import filled, fresh, resnet
 from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names
+from vidjax.apply.forward import forward
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.errors import ConfigError, InputError
 from vidjax.evaluate.views import Scores, average
@@ -19,7 +20,6 @@ from vidjax.losses.classification import CrossEntropy
 from vidjax.losses.projection import Projection
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.two_stream import TwoStream
-from vidjax.train.step import forward
 from vidjax.types import Output
 from vidjax.weights.load import load_weights
 

@@ -12,14 +12,14 @@ import pytest
 
 from tests.train.test_step import KEY, assert_trees_close, batch_of, prepare
 from vidjax.analyse.cost import count_macs
+from vidjax.apply.sharding import make_mesh, put_batch, state_sharding
 from vidjax.build import build
 from vidjax.errors import ConfigError
 from vidjax.losses.classification import CrossEntropy
+from vidjax.run.checkpoint import Checkpoints
 from vidjax.train import aggregate
-from vidjax.train.checkpoint import Checkpoints
 from vidjax.train.multitask import MGDA, CAGrad, PCGrad, Separate, Uncertainty, Weighted, over
 from vidjax.train.schedules import Scale
-from vidjax.train.sharding import make_mesh, put_batch, state_sharding
 from vidjax.train.step import init_state, make_train_step
 from vidjax.types import Output
 

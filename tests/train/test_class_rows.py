@@ -8,7 +8,7 @@ import pytest
 from configs import quickstart
 from vidjax.build import build
 from vidjax.errors import InputError
-from vidjax.train.class_rows import class_axes, match_classes
+from vidjax.run.class_rows import class_axes, match_classes
 
 SHAPE = (2, 8, 8, 3)
 AXES = {"params/classifier/kernel": 1, "params/classifier/bias": 0}

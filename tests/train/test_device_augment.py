@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from vidjax.apply.device_augment import ColorJitter, CutMix, Mixup, Normalise, OneOf, RandomErasing
 from vidjax.errors import ConfigError
-from vidjax.train.device_augment import ColorJitter, CutMix, Mixup, Normalise, OneOf, RandomErasing
 
 TRANSFORMS = {
   "mixup": Mixup(alpha=1.0),

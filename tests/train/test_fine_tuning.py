@@ -7,7 +7,7 @@ import pytest
 
 from tests.tiny_run import write_video
 from vidjax.data import identity
-from vidjax.prepare import prepare_folder
+from vidjax.prepare.folder import prepare_folder
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import pytest
 
 from vidjax import digests
 from vidjax.errors import InputError
-from vidjax.train.checkpoint import Checkpoints, load_variables
+from vidjax.run.checkpoint import Checkpoints, load_variables
 from vidjax.train.log import MetricsLog
 
 pytestmark = pytest.mark.slow

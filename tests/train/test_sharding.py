@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.apply.sharding import SMALL, batch_sharding, check_batch_size, make_mesh, put_batch, state_sharding
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
 from vidjax.losses.classification import CrossEntropy
 from vidjax.train.multitask import Weighted
 from vidjax.train.optimizer import make_optimizer
-from vidjax.train.sharding import SMALL, batch_sharding, check_batch_size, make_mesh, put_batch, state_sharding
 from vidjax.train.step import init_state, make_train_step
 from vidjax.types import Output
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
+from vidjax.apply.forward import forward
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.errors import ConfigError
 from vidjax.losses.classification import CrossEntropy
@@ -13,7 +14,7 @@ from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
 from vidjax.train.multitask import Weighted
 from vidjax.train.optimizer import TSN_GROUPS, make_optimizer
-from vidjax.train.step import forward, init_state, make_train_step
+from vidjax.train.step import init_state, make_train_step
 from vidjax.types import Output
 
 CLIP = (3, 16, 16, 3)

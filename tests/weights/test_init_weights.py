@@ -8,7 +8,7 @@ from flax.traverse_util import flatten_dict
 from tests.weights.released import shapes_of
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.networks.recognizer import Recognizer
-from vidjax.train.checkpoint import load_variables
+from vidjax.run.checkpoint import load_variables
 from vidjax.weights.export import export
 from vidjax.weights.read import read_tensors
 

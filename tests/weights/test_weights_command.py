@@ -12,7 +12,7 @@ from vidjax.backbones.resnet import MiniResNet
 from vidjax.errors import InputError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.ttsn import TTSN
-from vidjax.train.checkpoint import Checkpoints
+from vidjax.run.checkpoint import Checkpoints
 from vidjax.types import State
 from vidjax.weights import __main__ as weights
 from vidjax.weights.export import export

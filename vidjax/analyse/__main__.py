@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from absl import flags
 
 from vidjax.analyse.module_costs import ModuleCost, module_costs
-from vidjax.build import define_config, read_config
+from vidjax.command import define_config, read_config, run_main
 from vidjax.console import say
-from vidjax.errors import EXIT_BAD_INPUT, InputError, run_main
+from vidjax.errors import EXIT_BAD_INPUT, InputError
 
 MODES = ("cost", "representations")
 SHORT_SIDE = 160
@@ -67,7 +67,7 @@ def _cost() -> None:
   if out and not out.parent.is_dir():
     raise InputError(f"--out={out}: there is no folder {out.parent}")
   config = read_config(values.config)
-  from vidjax.run import Run  # slow to import, for the data stack
+  from vidjax.run.opened import Run  # slow to import, for the data stack
 
   run = Run(config, [str(i) for i in range(values.classes)] if values.classes else None)
   shape = run.clip_shape if values.clip is None else _shape(values.clip)
@@ -85,11 +85,12 @@ def _representations(files: Sequence[str]) -> None:
     raise InputError("no video file is named: python -m vidjax.analyse representations FILE... --out=DIR")
   if not values.out:
     raise InputError("--out=DIR is missing: name a folder for the pictures")
+  from vidjax.analyse.pictures import explain_paths
   from vidjax.analyse.representations import length, represent, save_representations, trained_inputs
+  from vidjax.apply.device_augment import Normalise
+  from vidjax.data.sample_film import sample_file
   from vidjax.data.sampling import UniformSegments
-  from vidjax.predict import explain_paths, sample_file
-  from vidjax.run import open_run
-  from vidjax.train.device_augment import Normalise
+  from vidjax.run.opened import open_run
 
   normalise, short_side, trained = Normalise(), values.short_side or SHORT_SIDE, {}
   if values.workdir:

@@ -99,6 +99,21 @@ def check_picture_path(path: str | os.PathLike) -> pathlib.Path:
   return path
 
 
+def explain_paths(out: pathlib.Path, files: Sequence[str]) -> list[pathlib.Path]:
+  """OUT.png for one file; OUT-STEM.png for each of several, numbered where a stem comes again: OUT-STEM-2.png."""
+  if len(files) == 1:
+    return [out]
+  names: list[str] = []
+  for file in files:
+    stem = name = f"{out.stem}-{pathlib.Path(file).stem}"
+    number = 1
+    while name.casefold() in map(str.casefold, names):  # file systems may not tell cases apart
+      number += 1
+      name = f"{stem}-{number}"
+    names.append(name)
+  return [out.with_name(name + out.suffix) for name in names]
+
+
 def shorten(text: str, length: int = 32) -> str:
   """The text as `legible`, its end replaced by an ellipsis where it is longer than `length`."""
   parts = [legible(letter) for letter in text]

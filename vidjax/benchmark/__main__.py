@@ -22,8 +22,8 @@ from vidjax.benchmark.measure import Spread, provenance, still_alive
 from vidjax.benchmark.network import NUM_CLASSES, measure_infer, measure_train
 from vidjax.benchmark.ops import measure_ops
 from vidjax.benchmark.pytorch import measure_pytorch
-from vidjax.build import define_config, read_config
-from vidjax.errors import InputError, run_main
+from vidjax.command import define_config, read_config, run_main
+from vidjax.errors import InputError
 
 MODES = ("train", "infer", "data")
 WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch}

@@ -33,7 +33,7 @@ def measure_data(config: Mapping[str, Any], steps: int, warmup: int, runs: int) 
   """
   import cv2
 
-  from vidjax.run import Run
+  from vidjax.run.opened import Run
 
   run = Run(config)
   loader = run.train_loader(config["train"]["batch_size"])

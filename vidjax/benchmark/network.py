@@ -11,13 +11,15 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.analyse.cost import count_macs
+from vidjax.apply.forward import forward
+from vidjax.apply.sharding import batch_sharding, check_batch_size, make_mesh, put_batch, state_sharding
 from vidjax.benchmark.measure import Spread, fresh_compilation, peak_flops, say
 from vidjax.build import build
 from vidjax.errors import ConfigError, InputError
-from vidjax.train.loop import DEVICE_KEYS, Settings
+from vidjax.recipe import Settings
+from vidjax.train.loop import DEVICE_KEYS
 from vidjax.train.multitask import over
-from vidjax.train.sharding import batch_sharding, check_batch_size, make_mesh, put_batch, state_sharding
-from vidjax.train.step import forward, init_state, make_prepare, make_train_step
+from vidjax.train.step import init_state, make_prepare, make_train_step
 from vidjax.types import Batch, State
 
 NUM_CLASSES = 174
@@ -128,7 +130,7 @@ def _built(
   sizes = [part["size"] for part in parts if "size" in part]
   if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
     raise ConfigError(f"config.{crops} sets no size in pixels, the side of the clips: see configs/default.py")
-  settings: Settings = build({"make": "vidjax.train.loop.Settings", **config["train"]})
+  settings: Settings = build({"make": "vidjax.recipe.Settings", **config["train"]})
   mesh = make_mesh(settings.devices)
   check_batch_size(settings.batch_size, mesh, settings.accumulate)
   network = build(config["model"], num_classes=classes)
@@ -196,7 +198,7 @@ def _fed_by_loader(
 ) -> Results:
   """The training loop without log and checkpoints, in turn with as many steps on one batch: the cost of its data."""
   try:
-    from vidjax.run import Run
+    from vidjax.run.opened import Run
 
     batches = Run(config).train_loader(config["train"]["batch_size"]).batches()
   except (ImportError, InputError) as error:  # the data stack, or this data set, is not on this machine

@@ -242,7 +242,7 @@ class Flip:
     swap: pairs of class names such as ("left to right", "right to left"), or of labels; for Something-Something V1
       ((86, 87), (93, 94), (166, 167)). A run turns names into labels.
     whatever_names: flip although class names tell left from right.
-    flow: the clips are of flow images; `vidjax.run.Run` sets it where `data.stream` says so.
+    flow: the clips are of flow images; `vidjax.run.opened.Run` sets it where `data.stream` says so.
   """
 
   probability: float = 0.5

@@ -12,10 +12,10 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidjax.apply.forward import forward
+from vidjax.apply.processes import in_step
+from vidjax.apply.sharding import batch_sharding
 from vidjax.errors import InputError, MissingOutput
-from vidjax.train.processes import in_step
-from vidjax.train.sharding import batch_sharding
-from vidjax.train.step import forward
 from vidjax.types import Batch, Objective, Tree
 
 Scorer = Callable[..., tuple[np.ndarray, Mapping[str, float]]]

@@ -1,7 +1,6 @@
 """The training loop: one for every network. It receives what it works on and names none of it."""
 
 import contextlib
-import dataclasses
 import math
 import os
 import signal
@@ -15,11 +14,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, ConfigError, InputError, TrainingStopped
-from vidjax.train.checkpoint import Checkpoints
+from vidjax.apply.processes import gather_rows
+from vidjax.apply.sharding import put_batch
+from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, InputError, TrainingStopped
+from vidjax.recipe import Settings
+from vidjax.run.checkpoint import Checkpoints
 from vidjax.train.log import MetricsLog, Progress
-from vidjax.train.processes import gather_rows
-from vidjax.train.sharding import put_batch
 from vidjax.types import Batch, State
 
 DEVICE_KEYS = ("video", "label", "mask")
@@ -53,57 +53,6 @@ class Validation(NamedTuple):
 
   numbers: Mapping[str, float]
   pictures: Mapping[str, np.ndarray] = {}
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-  """The `train` part of a config.
-
-  Attributes:
-    epochs: passes over the training split; the learning-rate schedules are given in the same epochs.
-    batch_size: clips in a batch over all devices and processes.
-    accumulate: parts a batch is cut into where it does not fit the memory at once.
-    dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
-    ema_decay: of the averaged parameters used in evaluation, or None.
-    devices: how many to use, None for all.
-    fsdp: split parameters and optimizer state over the devices.
-    evaluate_every: epochs between validations, each followed by a checkpoint; the last epoch always has both.
-    checkpoint_every: steps between further checkpoints, or None.
-    keep_best: checkpoints kept for their validation top-1, beside the last one.
-    log_every: steps between lines of metrics.
-  """
-
-  epochs: float
-  batch_size: int
-  accumulate: int = 1
-  dtype: str = "float32"
-  ema_decay: float | None = None
-  devices: int | None = None
-  fsdp: bool = False
-  evaluate_every: float = 1
-  checkpoint_every: int | None = None
-  keep_best: int = 1
-  log_every: int = 10
-
-  def __post_init__(self):
-    positive = ("epochs", "batch_size", "accumulate", "evaluate_every", "log_every", "keep_best")
-    for name in positive:
-      if not getattr(self, name) > 0:
-        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive")
-    if math.isinf(self.evaluate_every):
-      raise ConfigError(f"train.evaluate_every={self.evaluate_every}: must be a number; train.epochs means at the end")
-    for name in ("devices", "checkpoint_every"):
-      if getattr(self, name) is not None and not getattr(self, name) > 0:
-        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive, or None")
-    if self.dtype not in ("float32", "bfloat16"):
-      raise ConfigError(f"train.dtype={self.dtype!r}: must be 'float32' or 'bfloat16'")
-    if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-      raise ConfigError(f"train.ema_decay={self.ema_decay}: must lie between 0 and 1, or be None")
-
-  def validates(self, step: int, batches_per_epoch: int) -> bool:
-    """Whether the state after a step is validated: those of `evaluate_every` and the last."""
-    every = max(round(self.evaluate_every * batches_per_epoch), 1)
-    return step % every == 0 or step == round(self.epochs * batches_per_epoch)
 
 
 def fit(

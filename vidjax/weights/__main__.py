@@ -11,9 +11,10 @@ import numpy as np
 from absl import flags
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from vidjax.command import run_main
 from vidjax.console import say
-from vidjax.errors import InputError, run_main
-from vidjax.train.checkpoint import load_variables
+from vidjax.errors import InputError
+from vidjax.run.checkpoint import load_variables
 from vidjax.types import Tree
 from vidjax.weights.export import export
 from vidjax.weights.read import read_tensors

@@ -173,3 +173,9 @@ def check_agreement(config: Mapping[str, Any], data: Any) -> None:
       raise InputError(
         f"the processes have different data sets {first.get('data.name')}: give all of them the same one"
       )
+
+
+def tell(text: str, error: bool = False) -> None:
+  """`console.say`, in one of several processes."""
+  if jax.process_index() == 0:
+    say(text, error)

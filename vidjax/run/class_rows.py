@@ -10,7 +10,7 @@ import numpy as np
 from flax import traverse_util
 
 from vidjax.errors import InputError
-from vidjax.train.checkpoint import shapes, under
+from vidjax.run.transfer import shapes, under
 from vidjax.types import Tree
 
 

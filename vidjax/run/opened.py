@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax import digests, trust
-from vidjax.build import build, locate, nearest
+from vidjax import trust
+from vidjax.apply.device_augment import Normalise
+from vidjax.build import build
 from vidjax.data import class_words, identity
 from vidjax.data.augment import Flip, TestCrops
 from vidjax.data.batches import Sampler, Transform
@@ -21,127 +22,11 @@ from vidjax.data.dataset import Dataset, open_dataset
 from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
-from vidjax.train.checkpoint import check_shapes, load_variables, shapes
-from vidjax.train.device_augment import Normalise
-from vidjax.train.loop import Settings
+from vidjax.recipe import DataSettings, Settings, check_sections, section
+from vidjax.run.checkpoint import load_variables
+from vidjax.run.folder import Contents, read_folder
+from vidjax.run.transfer import check_shapes, shapes
 from vidjax.types import Tree
-
-MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule")
-PLAIN = ("data", "init", "train")
-LISTS = ("transforms", "device_transforms", "losses")
-SECTIONS = ("seed", *MADE, *PLAIN, *LISTS)
-ROOMS = {
-  "vidjax.data.sampling.": "sampler",
-  "vidjax.data.augment.": "transforms",
-  "vidjax.data.rand_augment.RandAugment": "transforms",
-  "vidjax.data.augment.TestCrops": "test",
-  "vidjax.train.device_augment.": "device_transforms",
-  "vidjax.train.device_augment.Normalise": "normalise",
-  "vidjax.networks.": "model",
-  "vidjax.losses.": "losses",
-  "vidjax.train.multitask.": "blend",
-  "vidjax.train.optimizer.make_optimizer": "optimizer",
-  "vidjax.train.schedules.": "schedule",
-}
-"""Where vidjax keeps what a section makes; of several that fit the longest counts."""
-
-Contents = dict[str, dict[str, Any]]
-"""Split -> {"records", "sha256"} of a data set."""
-
-FREE = (
-  "data.dir",
-  "data.num_threads",
-  "data.num_processes",
-  "data.memory_mb",
-  "data.skip_damaged",
-  "train.log_every",
-  "train.checkpoint_every",
-)
-FREE += ("train.devices", "train.fsdp", "train.keep_best")
-"""Keys that may change when a run goes on: they change nothing that is computed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DataSettings:
-  """The `data` part of a config.
-
-  Attributes:
-    name: as `open_dataset` takes it.
-    dir: folder of all data sets.
-    stream: "video" makes clips of frames; "flow" of the stored flow images, one fewer, for `vidjax.inputs.stored_flow`.
-    train_split: the split to train on.
-    validation_split: the split to validate on.
-    unlabelled: clips added to each training batch without their labels, for losses that need none.
-    unlabelled_split: the split they come from.
-    num_threads: threads that decode batches.
-    num_processes: worker processes in place of the threads.
-    max_damaged: share of damaged training records that stops the run.
-    skip_damaged: validate without damaged records, in place of an error.
-    memory_mb: a training split of at most so many MB is held in memory once read (in each worker process).
-  """
-
-  name: str
-  dir: str = "data"
-  stream: str = "video"
-  train_split: str = "train"
-  validation_split: str = "validation"
-  unlabelled: int = 0
-  unlabelled_split: str = "train"
-  num_threads: int = 2
-  num_processes: int = 0
-  max_damaged: float = 0.01
-  skip_damaged: bool = False
-  memory_mb: int = 1024
-
-  def __post_init__(self):
-    for name in ("unlabelled", "num_threads", "num_processes", "max_damaged", "memory_mb"):
-      if not getattr(self, name) >= 0:
-        raise ConfigError(f"data.{name}={getattr(self, name)}: must not be negative")
-    if self.stream not in ("video", "flow"):
-      raise ConfigError(f"data.stream={self.stream!r} is neither 'video' nor 'flow'")
-
-
-def section(config: Mapping[str, Any], name: str, make: str, **extra: Any) -> Any:
-  """Builds a section of a config whose class is given (`data`, `train`)."""
-  return build({"make": make, **dict(config[name])}, **extra)
-
-
-def check_sections(config: Mapping[str, Any]) -> None:
-  """Raises ConfigError unless the config has every section and no other, and lists where lists are wanted."""
-  for name in config:
-    if name not in SECTIONS:
-      raise ConfigError(f"config has no section {name!r}{nearest(name, SECTIONS)}")
-  missing = [name for name in SECTIONS if name not in config]
-  if missing:
-    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/default.py")
-  for name in MADE:
-    if not isinstance(config[name], Mapping) or "make" not in config[name]:
-      raise ConfigError(f"config.{name}={config[name]!r}: must be a mapping with the key 'make'")
-  for name in PLAIN:
-    if not isinstance(config[name], Mapping):
-      raise ConfigError(f"config.{name}={config[name]!r}: must be a mapping, as in configs/default.py")
-  for name in LISTS:
-    parts = config[name]
-    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Mapping) and "make" in part for part in parts):
-      raise ConfigError(f"config.{name}={parts!r}: must be a tuple of mappings with the key 'make'")
-  for name in (*MADE, *LISTS):
-    for part in config[name] if name in LISTS else (config[name],):
-      _check_room(name, part["make"])
-
-
-def _check_room(section: str, make: Any) -> None:
-  """Raises ConfigError where something of vidjax is made in a section that it does not belong to."""
-  if not str(make).startswith("vidjax."):
-    return
-  homes = [room for room in ROOMS if make.startswith(room)]
-  if not homes:
-    if not callable(locate(make)):  # these and misspelt names have messages of their own
-      return
-    rooms = " or ".join(room.rstrip(".") for room, name in ROOMS.items() if name == section)
-    raise ConfigError(f"config.{section}: {make} does not belong there; choose from {rooms}")
-  home = ROOMS[max(homes, key=len)]
-  if home != section:
-    raise ConfigError(f"config.{section}: {make} belongs to config.{home}")
 
 
 class Run:
@@ -170,8 +55,8 @@ class Run:
     """Builds everything but the data; `class_names` are those of the data set unless given."""
     check_sections(config)
     self.config = config
-    self.settings: Settings = section(config, "train", "vidjax.train.loop.Settings")
-    self.data: DataSettings = section(config, "data", "vidjax.run.DataSettings")
+    self.settings: Settings = section(config, "train", "vidjax.recipe.Settings")
+    self.data: DataSettings = section(config, "data", "vidjax.recipe.DataSettings")
     self.flow = self.data.stream == "flow"
     if self.flow and self._changes_colours():
       raise ConfigError(
@@ -421,98 +306,3 @@ def open_run(
     remedy = f"; its parameters depend on the size of the crops: leave out size={size}, it has {trained_size}"
   check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", remedy)
   return run
-
-
-def make_folder(workdir: pathlib.Path) -> None:
-  """Makes a run's folder; raises InputError where there can be none."""
-  if workdir.is_file():
-    raise InputError(f"{workdir} is a file: choose another --workdir")
-  if set("[\\") & set(str(workdir.absolute())):  # it takes them for a pattern and finds nothing
-    raise InputError(f"{workdir}: Orbax cannot read from a path with '[' or a backslash: choose another --workdir")
-  workdir.mkdir(parents=True, exist_ok=True)
-
-
-def write_folder(
-  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], contents: Contents | None = None
-) -> None:
-  """Writes `config.json`, `class_names.txt` and, where the contents of the data set are given, `data.json`."""
-  make_folder(workdir)
-  (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
-  if contents:
-    (workdir / "data.json").write_text(json.dumps(contents) + "\n", encoding="utf-8")
-  write_config(workdir, config)
-
-
-def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Writes `config.json` and the digests beside it; a kill between the two leaves a config without a digest."""
-  trust.remember(config)
-  partial, names = workdir / ".config.json", digests.of_files(workdir, ["class_names.txt"])
-  partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-  digests.write(workdir, names)
-  partial.rename(workdir / "config.json")  # at once: a folder with a config is complete
-  digests.write(workdir, names | digests.of_files(workdir, ["config.json"]))
-
-
-def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
-  """Reads what `write_folder` wrote; raises InputError where it is not there or damaged."""
-  if not (workdir / "config.json").is_file():
-    raise InputError(f"{workdir} is not a run's folder (no config.json): name the --workdir of a training run")
-  try:
-    digests.check(workdir, digests.read(workdir) or {})
-    config = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
-    class_names = (workdir / "class_names.txt").read_text(encoding="utf-8").splitlines()
-    if not isinstance(config, dict) or not class_names:
-      raise ValueError(f"{'class_names.txt' if isinstance(config, dict) else 'config.json'} holds something else")
-    return config, class_names
-  except (ValueError, FileNotFoundError) as error:
-    raise InputError(
-      f"{workdir} is damaged ({error}): put the file back as it was, or train again in a new --workdir"
-    ) from error
-
-
-def check_same(
-  workdir: pathlib.Path,
-  config: Mapping[str, Any],
-  class_names: list[str],
-  contents: Contents | None = None,
-  free: Sequence[str] = (),
-) -> None:
-  """Raises InputError naming in what a config, `free` keys aside, or a data set differs from that of the training."""
-  before, names_before = read_folder(workdir)
-  chosen = {"data.stream": "video", "sampler.by": "frame"}  # older runs could not choose
-  old, new = (chosen | flatten(given) for given in (before, config))
-  changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith((*FREE, *free))]
-  if names_before != class_names:
-    old, new = old | {"class names": ", ".join(names_before)}, new | {"class names": ", ".join(class_names)}
-    changed.append("class names")
-  if changed:
-    more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
-    shown = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} here" for key in changed[:5])
-    raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
-  path = workdir / "data.json"
-  if not contents or not path.is_file():
-    return
-  try:
-    then = json.loads(path.read_text(encoding="utf-8"))
-  except ValueError as error:
-    raise InputError(f"{path} is damaged ({error}): remove it, and the same command goes on") from error
-  if then != contents:
-    raise InputError(
-      f"{config['data']['name']} was prepared anew since {workdir} was trained on it (now {contents}, then {then}): "
-      f"prepare it as it was, choose another --workdir, or remove {path} to go on regardless"
-    )
-
-
-def _told(flat: Mapping[str, Any], key: str) -> str:
-  return str(flat[key]) if key in flat else "not set"
-
-
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-  """A config as dotted key -> value, as flags name them: "transforms[0].size"."""
-  if isinstance(value, Mapping):
-    items = ((f"{prefix}.{key}" if prefix else key, v) for key, v in value.items())
-  elif isinstance(value, (list, tuple)):
-    items = ((f"{prefix}[{i}]", v) for i, v in enumerate(value))
-  else:
-    return {prefix: value}
-  return {key: leaf for path, v in items for key, leaf in flatten(v, path).items()}

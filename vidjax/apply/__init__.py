@@ -1,0 +1,1 @@
+"""What training, evaluation and analysis share: the forward pass, devices, processes, transforms of batches."""

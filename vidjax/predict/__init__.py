@@ -1,0 +1,1 @@
+"""The likeliest classes of video files."""

@@ -1,0 +1,111 @@
+"""Predictions for video files: the frames, crops and precision of evaluation, and why."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names, to_pixels
+from vidjax.analyse.pictures import save_explanation
+from vidjax.apply.forward import forward
+from vidjax.data.sample_film import sample_file, sample_flow
+from vidjax.data.schema import DamagedRecord, Record
+from vidjax.errors import InputError
+from vidjax.run.opened import Run
+
+SHORT_SIDE = 256
+"""To which frames are shrunk where the run's data set is not there to ask: the default of `vidjax.prepare`."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+  """What the network says about one file.
+
+  Attributes:
+    file: its path.
+    scores: float32 `[K]`, the mean softmax score over the views.
+    features: float32 `[D]`, the mean features over the views.
+    clip: uint8 `[T, H, W, 3]`, the middle view; of flow images where the run reads those.
+    frames: int `[T]`, 0-based numbers of its frames in the video.
+  """
+
+  file: str
+  scores: np.ndarray
+  features: np.ndarray
+  clip: np.ndarray
+  frames: np.ndarray
+
+
+def make_predictor(
+  run: Run, clips: int = 1, crops: int = 1, short_side: int | None = None
+) -> Callable[[str], Prediction]:
+  """The function that predicts one file.
+
+  Args:
+    run: with its variables.
+    clips: clips of each video.
+    crops: crops of each clip: 1, 3, 5 or 10.
+    short_side: to which larger frames are shrunk before they are cropped (default: `stored_short_side`).
+
+  Returns:
+    path -> Prediction; it raises InputError naming the file where that is broken.
+  """
+  test_crops = run.crops(crops)
+  short_side = short_side or stored_short_side(run) or SHORT_SIDE
+
+  @jax.jit
+  def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array]:
+    output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.dtype)
+    return jax.nn.softmax(output.logits), output.features
+
+  sample = sample_flow if run.flow else sample_file
+
+  def predict(file: str) -> Prediction:
+    numbers, video = sample(file, lambda count, times: run.sampler.test(count, clips, times), short_side)
+    views = test_crops(video)
+    batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
+    scores, features = (np.concatenate(parts).mean(axis=0) for parts in zip(*batches, strict=True))
+    if not np.isfinite(scores).all():
+      raise InputError(f"{file}: the network's scores are not finite: choose another --checkpoint")
+    clip, crop = clips // 2, {1: 0, 3: 1, 5: 4, 10: 4}[crops]
+    return Prediction(file, scores, features, views[clip * crops + crop], numbers[clip])
+
+  return predict
+
+
+def stored_short_side(run: Run) -> int | None:
+  """The short side of the frames a run was trained on, as its data set stores them; None where that is not there.
+
+  Films smaller than the data set was prepared for are stored as they are: the largest of a few records tells.
+  """
+  if not any(pathlib.Path(run.data.dir).glob(f"{run.data.name.partition('/')[0]}/*")):
+    return None  # opening a synthetic data set would generate it
+  sides: list[int] = []
+  try:
+    source = run.dataset.source(run.data.validation_split)
+    for index in np.unique(np.linspace(0, len(source) - 1, 16).astype(int)):
+      with contextlib.suppress(DamagedRecord):
+        record = Record.parse(source[int(index)])
+        sides.append(record.short_side or min(record.decode([0]).shape[1:3]))
+  except InputError:
+    return None
+  return max(sides, default=None)
+
+
+def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
+  """Draws the sampled frames with Grad-CAM of the likeliest class over them."""
+  label = int(prediction.scores.argmax())
+  clips = run.normalise(jnp.asarray(prediction.clip[None]))
+  evidence = grad_cam(run.network, run.variables, clips, np.array([label]))
+  maps = [
+    to_pixels(np.asarray(cells[0]), prediction.clip.shape, *place)
+    for cells, place in zip(evidence, cell_centres(run.network, clips.shape), strict=True)
+  ]
+  title = f"{run.class_names[label]}, {prediction.scores[label]:.1%}: {pathlib.Path(prediction.file).name}"
+  names = map_names(run.network, clips.shape)
+  save_explanation(path, prediction.clip, maps, prediction.frames, title, names=names)

@@ -1,0 +1,170 @@
+"""RECIPE"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from vidjax.build import build, locate, nearest
+from vidjax.errors import ConfigError
+
+MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule")
+
+
+PLAIN = ("data", "init", "train")
+
+
+LISTS = ("transforms", "device_transforms", "losses")
+
+
+SECTIONS = ("seed", *MADE, *PLAIN, *LISTS)
+
+
+ROOMS = {
+  "vidjax.data.sampling.": "sampler",
+  "vidjax.data.augment.": "transforms",
+  "vidjax.data.rand_augment.RandAugment": "transforms",
+  "vidjax.data.augment.TestCrops": "test",
+  "vidjax.apply.device_augment.": "device_transforms",
+  "vidjax.apply.device_augment.Normalise": "normalise",
+  "vidjax.networks.": "model",
+  "vidjax.losses.": "losses",
+  "vidjax.train.multitask.": "blend",
+  "vidjax.train.optimizer.make_optimizer": "optimizer",
+  "vidjax.train.schedules.": "schedule",
+}
+"""Where vidjax keeps what a section makes; of several that fit the longest counts."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+  """The `data` part of a config.
+
+  Attributes:
+    name: as `open_dataset` takes it.
+    dir: folder of all data sets.
+    stream: "video" makes clips of frames; "flow" of the stored flow images, one fewer, for `vidjax.inputs.stored_flow`.
+    train_split: the split to train on.
+    validation_split: the split to validate on.
+    unlabelled: clips added to each training batch without their labels, for losses that need none.
+    unlabelled_split: the split they come from.
+    num_threads: threads that decode batches.
+    num_processes: worker processes in place of the threads.
+    max_damaged: share of damaged training records that stops the run.
+    skip_damaged: validate without damaged records, in place of an error.
+    memory_mb: a training split of at most so many MB is held in memory once read (in each worker process).
+  """
+
+  name: str
+  dir: str = "data"
+  stream: str = "video"
+  train_split: str = "train"
+  validation_split: str = "validation"
+  unlabelled: int = 0
+  unlabelled_split: str = "train"
+  num_threads: int = 2
+  num_processes: int = 0
+  max_damaged: float = 0.01
+  skip_damaged: bool = False
+  memory_mb: int = 1024
+
+  def __post_init__(self):
+    for name in ("unlabelled", "num_threads", "num_processes", "max_damaged", "memory_mb"):
+      if not getattr(self, name) >= 0:
+        raise ConfigError(f"data.{name}={getattr(self, name)}: must not be negative")
+    if self.stream not in ("video", "flow"):
+      raise ConfigError(f"data.stream={self.stream!r} is neither 'video' nor 'flow'")
+
+
+def section(config: Mapping[str, Any], name: str, make: str, **extra: Any) -> Any:
+  """Builds a section of a config whose class is given (`data`, `train`)."""
+  return build({"make": make, **dict(config[name])}, **extra)
+
+
+def check_sections(config: Mapping[str, Any]) -> None:
+  """Raises ConfigError unless the config has every section and no other, and lists where lists are wanted."""
+  for name in config:
+    if name not in SECTIONS:
+      raise ConfigError(f"config has no section {name!r}{nearest(name, SECTIONS)}")
+  missing = [name for name in SECTIONS if name not in config]
+  if missing:
+    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/default.py")
+  for name in MADE:
+    if not isinstance(config[name], Mapping) or "make" not in config[name]:
+      raise ConfigError(f"config.{name}={config[name]!r}: must be a mapping with the key 'make'")
+  for name in PLAIN:
+    if not isinstance(config[name], Mapping):
+      raise ConfigError(f"config.{name}={config[name]!r}: must be a mapping, as in configs/default.py")
+  for name in LISTS:
+    parts = config[name]
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Mapping) and "make" in part for part in parts):
+      raise ConfigError(f"config.{name}={parts!r}: must be a tuple of mappings with the key 'make'")
+  for name in (*MADE, *LISTS):
+    for part in config[name] if name in LISTS else (config[name],):
+      _check_room(name, part["make"])
+
+
+def _check_room(section: str, make: Any) -> None:
+  """Raises ConfigError where something of vidjax is made in a section that it does not belong to."""
+  if not str(make).startswith("vidjax."):
+    return
+  homes = [room for room in ROOMS if make.startswith(room)]
+  if not homes:
+    if not callable(locate(make)):  # these and misspelt names have messages of their own
+      return
+    rooms = " or ".join(room.rstrip(".") for room, name in ROOMS.items() if name == section)
+    raise ConfigError(f"config.{section}: {make} does not belong there; choose from {rooms}")
+  home = ROOMS[max(homes, key=len)]
+  if home != section:
+    raise ConfigError(f"config.{section}: {make} belongs to config.{home}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """The `train` part of a config.
+
+  Attributes:
+    epochs: passes over the training split; the learning-rate schedules are given in the same epochs.
+    batch_size: clips in a batch over all devices and processes.
+    accumulate: parts a batch is cut into where it does not fit the memory at once.
+    dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
+    ema_decay: of the averaged parameters used in evaluation, or None.
+    devices: how many to use, None for all.
+    fsdp: split parameters and optimizer state over the devices.
+    evaluate_every: epochs between validations, each followed by a checkpoint; the last epoch always has both.
+    checkpoint_every: steps between further checkpoints, or None.
+    keep_best: checkpoints kept for their validation top-1, beside the last one.
+    log_every: steps between lines of metrics.
+  """
+
+  epochs: float
+  batch_size: int
+  accumulate: int = 1
+  dtype: str = "float32"
+  ema_decay: float | None = None
+  devices: int | None = None
+  fsdp: bool = False
+  evaluate_every: float = 1
+  checkpoint_every: int | None = None
+  keep_best: int = 1
+  log_every: int = 10
+
+  def __post_init__(self):
+    positive = ("epochs", "batch_size", "accumulate", "evaluate_every", "log_every", "keep_best")
+    for name in positive:
+      if not getattr(self, name) > 0:
+        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive")
+    if math.isinf(self.evaluate_every):
+      raise ConfigError(f"train.evaluate_every={self.evaluate_every}: must be a number; train.epochs means at the end")
+    for name in ("devices", "checkpoint_every"):
+      if getattr(self, name) is not None and not getattr(self, name) > 0:
+        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive, or None")
+    if self.dtype not in ("float32", "bfloat16"):
+      raise ConfigError(f"train.dtype={self.dtype!r}: must be 'float32' or 'bfloat16'")
+    if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+      raise ConfigError(f"train.ema_decay={self.ema_decay}: must lie between 0 and 1, or be None")
+
+  def validates(self, step: int, batches_per_epoch: int) -> bool:
+    """Whether the state after a step is validated: those of `evaluate_every` and the last."""
+    every = max(round(self.evaluate_every * batches_per_epoch), 1)
+    return step % every == 0 or step == round(self.epochs * batches_per_epoch)

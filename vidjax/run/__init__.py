@@ -1,0 +1,1 @@
+"""A run: what is trained, its folder, its checkpoints, and what another run takes over."""

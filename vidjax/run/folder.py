@@ -1,0 +1,122 @@
+"""The folder of a run: what is written before training starts, read back and compared."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vidjax import digests, trust
+from vidjax.errors import InputError
+from vidjax.run.older import updated
+
+Contents = dict[str, dict[str, Any]]
+"""Split -> {"records", "sha256"} of a data set."""
+
+FREE = (
+  "data.dir",
+  "data.num_threads",
+  "data.num_processes",
+  "data.memory_mb",
+  "data.skip_damaged",
+  "train.log_every",
+  "train.checkpoint_every",
+)
+
+
+FREE += ("train.devices", "train.fsdp", "train.keep_best")
+"""Keys that may change when a run goes on: they change nothing that is computed."""
+
+
+def make_folder(workdir: pathlib.Path) -> None:
+  """Makes a run's folder; raises InputError where there can be none."""
+  if workdir.is_file():
+    raise InputError(f"{workdir} is a file: choose another --workdir")
+  if set("[\\") & set(str(workdir.absolute())):  # it takes them for a pattern and finds nothing
+    raise InputError(f"{workdir}: Orbax cannot read from a path with '[' or a backslash: choose another --workdir")
+  workdir.mkdir(parents=True, exist_ok=True)
+
+
+def write_folder(
+  workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], contents: Contents | None = None
+) -> None:
+  """Writes `config.json`, `class_names.txt` and, where the contents of the data set are given, `data.json`."""
+  make_folder(workdir)
+  (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
+  if contents:
+    (workdir / "data.json").write_text(json.dumps(contents) + "\n", encoding="utf-8")
+  write_config(workdir, config)
+
+
+def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Writes `config.json` and the digests beside it; a kill between the two leaves a config without a digest."""
+  trust.remember(config)
+  partial, names = workdir / ".config.json", digests.of_files(workdir, ["class_names.txt"])
+  partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+  digests.write(workdir, names)
+  partial.rename(workdir / "config.json")  # at once: a folder with a config is complete
+  digests.write(workdir, names | digests.of_files(workdir, ["config.json"]))
+
+
+def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
+  """Reads what `write_folder` wrote; raises InputError where it is not there or damaged."""
+  if not (workdir / "config.json").is_file():
+    raise InputError(f"{workdir} is not a run's folder (no config.json): name the --workdir of a training run")
+  try:
+    digests.check(workdir, digests.read(workdir) or {})
+    config = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
+    class_names = (workdir / "class_names.txt").read_text(encoding="utf-8").splitlines()
+    if not isinstance(config, dict) or not class_names:
+      raise ValueError(f"{'class_names.txt' if isinstance(config, dict) else 'config.json'} holds something else")
+    return updated(config), class_names
+  except (ValueError, FileNotFoundError) as error:
+    raise InputError(
+      f"{workdir} is damaged ({error}): put the file back as it was, or train again in a new --workdir"
+    ) from error
+
+
+def check_same(
+  workdir: pathlib.Path,
+  config: Mapping[str, Any],
+  class_names: list[str],
+  contents: Contents | None = None,
+  free: Sequence[str] = (),
+) -> None:
+  """Raises InputError naming in what a config, `free` keys aside, or a data set differs from that of the training."""
+  before, names_before = read_folder(workdir)
+  chosen = {"data.stream": "video", "sampler.by": "frame"}  # older runs could not choose
+  old, new = (chosen | flatten(given) for given in (before, config))
+  changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith((*FREE, *free))]
+  if names_before != class_names:
+    old, new = old | {"class names": ", ".join(names_before)}, new | {"class names": ", ".join(class_names)}
+    changed.append("class names")
+  if changed:
+    more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+    shown = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} here" for key in changed[:5])
+    raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
+  path = workdir / "data.json"
+  if not contents or not path.is_file():
+    return
+  try:
+    then = json.loads(path.read_text(encoding="utf-8"))
+  except ValueError as error:
+    raise InputError(f"{path} is damaged ({error}): remove it, and the same command goes on") from error
+  if then != contents:
+    raise InputError(
+      f"{config['data']['name']} was prepared anew since {workdir} was trained on it (now {contents}, then {then}): "
+      f"prepare it as it was, choose another --workdir, or remove {path} to go on regardless"
+    )
+
+
+def _told(flat: Mapping[str, Any], key: str) -> str:
+  return str(flat[key]) if key in flat else "not set"
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+  """A config as dotted key -> value, as flags name them: "transforms[0].size"."""
+  if isinstance(value, Mapping):
+    items = ((f"{prefix}.{key}" if prefix else key, v) for key, v in value.items())
+  elif isinstance(value, (list, tuple)):
+    items = ((f"{prefix}[{i}]", v) for i, v in enumerate(value))
+  else:
+    return {prefix: value}
+  return {key: leaf for path, v in items for key, leaf in flatten(v, path).items()}

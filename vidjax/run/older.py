@@ -1,0 +1,22 @@
+"""Configs of runs that an older version trained, in the words of this one."""
+
+from typing import Any
+
+RENAMED = {"vidjax.train.device_augment.": "vidjax.apply.device_augment."}
+"""Start of a dotted path -> what it is now."""
+
+
+def updated(config: Any) -> Any:
+  """A config, or a part of one, with the present dotted paths."""
+  if isinstance(config, dict):
+    return {key: _path(value) if key == "make" else updated(value) for key, value in config.items()}
+  if isinstance(config, list):
+    return [updated(part) for part in config]
+  return config
+
+
+def _path(make: Any) -> Any:
+  for old, new in RENAMED.items():
+    if isinstance(make, str) and make.startswith(old):
+      return new + make.removeprefix(old)
+  return make
