@@ -11,7 +11,7 @@ import pytest
 from configs import bqn, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
 from vidjax.build import build
-from vidjax.recipe import check_sections, section
+from vidjax.recipe import check_sections, data_of, settings_of
 from vidjax.train.optimizer import TSN_GROUPS, multipliers
 
 VARIANTS = {
@@ -41,8 +41,8 @@ def test_builds_and_forms_an_output(name):
   config = importlib.import_module(f"configs.{stem}").get_config(*([arg] if arg else []))
   config = json.loads(config.to_json())
   check_sections(config)
-  settings = section(config, "train", "vidjax.recipe.Settings")
-  section(config, "data", "vidjax.recipe.DataSettings")
+  settings = settings_of(config)
+  data_of(config)
   schedule = build(config["schedule"], epochs=settings.epochs)(10)
   build(config["optimizer"], schedule=schedule)
   for part in ("sampler", "transforms", "test", "normalise", "device_transforms", "losses", "blend"):

@@ -75,7 +75,7 @@ def test_clips_are_of_flow_images_and_mirrored_motion_turns(data):
   stored = records(run)
   (batch,) = run.eval_loader(batch_size=FILMS, crops=10).batches()
   for record, video, numbers in zip(stored, batch["video"], batch["frame_index"], strict=True):
-    np.testing.assert_array_equal(numbers[0], run.sampler.test(record.num_frames - 1)[0])
+    np.testing.assert_array_equal(numbers[0], run.recipe.sampler.test(record.num_frames - 1)[0])
     np.testing.assert_array_equal(video[4], run.test_crops(record.decode_flow(numbers[4]))[0])
   views, mirrored = to_pixels(batch["video"][:, :5]), to_pixels(batch["video"][:, 5:])
   np.testing.assert_allclose(mirrored[..., ::-1, :], views * np.float32([-1, 1]), atol=1e-5)
@@ -139,7 +139,7 @@ def test_what_does_not_fit_flow_is_refused_at_once(data, tiny_data):
   with pytest.raises(InputError, match=r"folder/tiny holds no flow, which .*prepare folder --flow stores$"):
     Run(config)
   for place, part in (
-    ("device_transforms", "train.device_augment.ColorJitter"),
+    ("device_transforms", "apply.device_augment.ColorJitter"),
     ("transforms", "data.rand_augment.RandAugment"),
   ):
     config = flow_config(data)

@@ -1,12 +1,24 @@
-"""RECIPE"""
+"""A config, built: everything of a training but its data. The only caller of `build`."""
 
 import dataclasses
+import inspect
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import flax.linen as nn
+import jax.numpy as jnp
+import optax
+
+from vidjax.apply.device_augment import BatchTransform, Normalise
 from vidjax.build import build, locate, nearest
-from vidjax.errors import ConfigError
+from vidjax.errors import ConfigError, InputError
+from vidjax.tasks.classification import Classification
+from vidjax.types import Objective, Task
+
+if TYPE_CHECKING:  # the data stack, which the machine of a benchmark may lack
+  from vidjax.data.augment import TestCrops
+  from vidjax.data.batches import Sampler, Transform
 
 MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule")
 
@@ -76,9 +88,192 @@ class DataSettings:
       raise ConfigError(f"data.stream={self.stream!r} is neither 'video' nor 'flow'")
 
 
-def section(config: Mapping[str, Any], name: str, make: str, **extra: Any) -> Any:
-  """Builds a section of a config whose class is given (`data`, `train`)."""
-  return build({"make": make, **dict(config[name])}, **extra)
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """The `train` part of a config.
+
+  Attributes:
+    epochs: passes over the training split; the learning-rate schedules are given in the same epochs.
+    steps: length in steps in place of epochs, or None.
+    batch_size: clips in a batch over all devices and processes.
+    accumulate: parts a batch is cut into where it does not fit the memory at once.
+    dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
+    ema_decay: of the averaged parameters used in evaluation, or None.
+    devices: how many to use, None for all.
+    fsdp: split parameters and optimizer state over the devices.
+    evaluate_every: epochs between validations, each followed by a checkpoint; the last epoch always has both.
+    checkpoint_every: steps between further checkpoints, or None.
+    keep_best: checkpoints kept for their validation top-1, beside the last one.
+    log_every: steps between lines of metrics.
+  """
+
+  epochs: float
+  batch_size: int
+  accumulate: int = 1
+  dtype: str = "float32"
+  ema_decay: float | None = None
+  devices: int | None = None
+  fsdp: bool = False
+  evaluate_every: float = 1
+  checkpoint_every: int | None = None
+  keep_best: int = 1
+  log_every: int = 10
+  steps: int | None = None
+
+  def __post_init__(self):
+    positive = ("epochs", "batch_size", "accumulate", "evaluate_every", "log_every", "keep_best")
+    for name in positive:
+      if not getattr(self, name) > 0:
+        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive")
+    if math.isinf(self.evaluate_every):
+      raise ConfigError(f"train.evaluate_every={self.evaluate_every}: must be a number; train.epochs means at the end")
+    for name in ("devices", "checkpoint_every", "steps"):
+      if getattr(self, name) is not None and not getattr(self, name) > 0:
+        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive, or None")
+    if self.dtype not in ("float32", "bfloat16"):
+      raise ConfigError(f"train.dtype={self.dtype!r}: must be 'float32' or 'bfloat16'")
+    if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+      raise ConfigError(f"train.ema_decay={self.ema_decay}: must lie between 0 and 1, or be None")
+
+  def validates(self, step: int, batches_per_epoch: int) -> bool:
+    """Whether the state after a step is validated: those of `evaluate_every` and the last."""
+    every = max(round(self.evaluate_every * batches_per_epoch), 1)
+    return step % every == 0 or step == self.total(batches_per_epoch)
+
+  def total(self, batches_per_epoch: int) -> int:
+    """Steps of the whole training, at least one."""
+    steps = self.epochs * batches_per_epoch if self.steps is None else self.steps
+    if not 0.5 < steps < 2**31:
+      raise InputError(
+        f"train.epochs={self.epochs} of {batches_per_epoch} batches each: there must be 1 to 2**31 - 1 steps"
+      )
+    return round(steps)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recipe:
+  """What a config describes, built, but for its data.
+
+  Attributes:
+    config: plain nested dicts.
+    class_names: K names in the order of the labels.
+    settings: the `train` section.
+    data: the `data` section.
+    task: what is learnt.
+    network: built for K classes.
+    sampler: chooses frames.
+    clip_shape: `[T, H, W, C]` of a clip as the network sees it.
+    normalise: uint8 clips to normalised floats, on the device.
+    device_transforms: of training batches, on the device.
+    objectives: the losses.
+    rule: of the blend, see `train.multitask.make_blend`.
+  """
+
+  config: Mapping[str, Any]
+  class_names: Sequence[str]
+  settings: Settings
+  data: DataSettings
+  task: Task
+  network: nn.Module
+  sampler: "Sampler"
+  clip_shape: tuple[int, int, int, int]
+  normalise: Normalise
+  device_transforms: Sequence[BatchTransform]
+  objectives: Sequence[Objective]
+  rule: Callable[..., Any]
+
+  @property
+  def dtype(self) -> Any:
+    """Of the computation."""
+    return jnp.dtype(self.settings.dtype)
+
+  def schedule(self, batches_per_epoch: int) -> optax.Schedule:
+    """Step -> learning rate. One of optax counts steps; those of `train.schedules` count epochs."""
+    return make_schedule(self.config, self.settings, batches_per_epoch)
+
+  def optimizer(self, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The optimizer of a learning-rate schedule."""
+    return make_optimizer(self.config["optimizer"], schedule)
+
+  def groups(self) -> Sequence[Any]:
+    """The optimizer's groups of parameters."""
+    return build(self.config["optimizer"].get("groups", ()))
+
+  def network_of(self, num_classes: int) -> nn.Module:
+    """The network for another number of classes."""
+    return build(self.config["model"], num_classes=num_classes)
+
+
+def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe:
+  """Builds everything of a config but its data, and checks it.
+
+  Args:
+    config: plain nested dicts, as `configs/default.py`.
+    class_names: K names in the order of the labels.
+
+  Raises:
+    ConfigError: a section or a key is missing, misspelt, of another type or in the wrong place.
+  """
+  check_sections(config)
+  sampler, size = build(config["sampler"]), config["test"].get("size")
+  if not isinstance(size, int) or size < 1:
+    raise ConfigError("config.test sets no size in pixels, the side of the clips: see configs/default.py")
+  return Recipe(
+    config=config,
+    class_names=class_names,
+    settings=settings_of(config),
+    data=data_of(config),
+    task=Classification(len(class_names)),
+    network=build(config["model"], num_classes=len(class_names)),
+    sampler=sampler,
+    clip_shape=(sampler.clip_length, size, size, 3),
+    normalise=build(config["normalise"]),
+    device_transforms=build(config["device_transforms"]),
+    objectives=build(config["losses"]),
+    rule=build(config["blend"]),
+  )
+
+
+def make_views(config: Mapping[str, Any]) -> "tuple[Sequence[Transform], TestCrops]":
+  """The transforms of training clips on the host, and the crops of evaluation."""
+  from vidjax.data.augment import TestCrops
+
+  transforms, test = build(config["transforms"]), build(config["test"])
+  if not isinstance(test, TestCrops):
+    raise ConfigError(f"config.test.make={config['test']['make']!r}: must be vidjax.data.augment.TestCrops")
+  return transforms, test
+
+
+def settings_of(config: Mapping[str, Any]) -> Settings:
+  """The `train` section of a config."""
+  return build({"make": "vidjax.recipe.Settings", **dict(config["train"])})
+
+
+def data_of(config: Mapping[str, Any]) -> DataSettings:
+  """The `data` section of a config."""
+  return build({"make": "vidjax.recipe.DataSettings", **dict(config["data"])})
+
+
+def make_schedule(config: Mapping[str, Any], settings: Settings, batches_per_epoch: int) -> optax.Schedule:
+  """The learning-rate schedule of a config; see `Recipe.schedule`."""
+  if str(config["schedule"]["make"]).startswith("optax."):
+    return build(config["schedule"])
+  epochs = settings.epochs if settings.steps is None else settings.steps / batches_per_epoch
+  return build(config["schedule"], epochs=epochs)(batches_per_epoch)
+
+
+def make_optimizer(config: Mapping[str, Any], schedule: optax.Schedule) -> optax.GradientTransformation:
+  """The optimizer a section of a config describes: `make_optimizer`, or any one of optax with groups and clipping."""
+  if not str(config["make"]).startswith("optax."):
+    return build(config, schedule=schedule)
+  around = {key: config[key] for key in ("groups", "clip_norm") if key in config}
+  inner = {key: value for key, value in config.items() if key not in around}
+
+  def make(**options: Any) -> optax.GradientTransformation:
+    return build(inner, learning_rate=schedule, **options)
+
+  takes_mask = "mask" in inspect.signature(locate(config["make"])).parameters
+  return locate("vidjax.train.optimizer.around")(make, takes_mask=takes_mask, **build(around))
 
 
 def check_sections(config: Mapping[str, Any]) -> None:
@@ -117,54 +312,3 @@ def _check_room(section: str, make: Any) -> None:
   home = ROOMS[max(homes, key=len)]
   if home != section:
     raise ConfigError(f"config.{section}: {make} belongs to config.{home}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-  """The `train` part of a config.
-
-  Attributes:
-    epochs: passes over the training split; the learning-rate schedules are given in the same epochs.
-    batch_size: clips in a batch over all devices and processes.
-    accumulate: parts a batch is cut into where it does not fit the memory at once.
-    dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
-    ema_decay: of the averaged parameters used in evaluation, or None.
-    devices: how many to use, None for all.
-    fsdp: split parameters and optimizer state over the devices.
-    evaluate_every: epochs between validations, each followed by a checkpoint; the last epoch always has both.
-    checkpoint_every: steps between further checkpoints, or None.
-    keep_best: checkpoints kept for their validation top-1, beside the last one.
-    log_every: steps between lines of metrics.
-  """
-
-  epochs: float
-  batch_size: int
-  accumulate: int = 1
-  dtype: str = "float32"
-  ema_decay: float | None = None
-  devices: int | None = None
-  fsdp: bool = False
-  evaluate_every: float = 1
-  checkpoint_every: int | None = None
-  keep_best: int = 1
-  log_every: int = 10
-
-  def __post_init__(self):
-    positive = ("epochs", "batch_size", "accumulate", "evaluate_every", "log_every", "keep_best")
-    for name in positive:
-      if not getattr(self, name) > 0:
-        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive")
-    if math.isinf(self.evaluate_every):
-      raise ConfigError(f"train.evaluate_every={self.evaluate_every}: must be a number; train.epochs means at the end")
-    for name in ("devices", "checkpoint_every"):
-      if getattr(self, name) is not None and not getattr(self, name) > 0:
-        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive, or None")
-    if self.dtype not in ("float32", "bfloat16"):
-      raise ConfigError(f"train.dtype={self.dtype!r}: must be 'float32' or 'bfloat16'")
-    if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-      raise ConfigError(f"train.ema_decay={self.ema_decay}: must lie between 0 and 1, or be None")
-
-  def validates(self, step: int, batches_per_epoch: int) -> bool:
-    """Whether the state after a step is validated: those of `evaluate_every` and the last."""
-    every = max(round(self.evaluate_every * batches_per_epoch), 1)
-    return step % every == 0 or step == round(self.epochs * batches_per_epoch)

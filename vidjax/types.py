@@ -4,7 +4,7 @@ Clips are `[B, T, H, W, C]` everywhere: uint8 on the host, float on the device. 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import flax.struct
 import jax
@@ -84,15 +84,46 @@ Pullback: TypeAlias = Callable[[dict[str, jax.Array]], Tree]
 Each call costs one backward pass through what the losses it names depend on; those left out count as 0, at no cost.
 """
 
-Blend: TypeAlias = Callable[..., Any]
-"""`(losses, pullback, step) -> (gradient, named scalars to log, such as the weights it chose)`.
 
-A blend may offer more:
+class Blend(NamedTuple):
+  """How the gradients of named losses become one update; `train.multitask.make_blend` makes one of a rule.
 
-- `linear = True`: its weights do not depend on losses or gradients, so that with `accumulate` it is called for each
-  part of the batch. Others are called once, with the mean gradient of each loss over the parts.
-- `freezes = True`: a parameter whose gradient it makes zero throughout stays as it is in this step.
-- `init()`, what it remembers at first, kept in `State.blend`: it is called as `(losses, pullback, step, memory)` and
-  returns the new memory as a third value.
-- `over(total_steps)`: the blend for a training of that length, which the commands ask for.
-"""
+  Attributes:
+    init: what it remembers at first, None for nothing; kept in `State.blend`.
+    update: `(losses, pullback, step, memory) -> (gradient, named scalars to log, new memory)`.
+    linear: its weights do not depend on losses or gradients, so that with `accumulate` it is called for each part of
+      the batch. Others are called once, with the mean gradient of each loss over the parts.
+    freezes: a parameter whose gradient it makes zero throughout stays as it is in this step.
+  """
+
+  init: Callable[[], Tree]
+  update: Callable[[dict[str, jax.Array], Pullback, jax.Array, Tree], tuple[Tree, dict[str, jax.Array], Tree]]
+  linear: bool = False
+  freezes: bool = False
+
+
+class Task(Protocol):
+  """What is learnt: how batches, outputs and answers are read. See `vidjax.tasks`.
+
+  Attributes:
+    targets: what else of a batch goes to the device beside the clips.
+    metric: the number of a validation that chooses the best checkpoint, higher is better.
+  """
+
+  @property
+  def targets(self) -> tuple[str, ...]: ...  # noqa: D102
+
+  @property
+  def metric(self) -> str: ...  # noqa: D102
+
+  def prepare(self, batch: Batch) -> Batch:
+    """The batch with what the losses compare with, on the device, before clips are mixed."""
+    ...
+
+  def measure(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
+    """Named numbers `[B]` of every clip, averaged over those whose `mask` is True."""
+    ...
+
+  def answer(self, output: Output) -> jax.Array:
+    """What is kept of a view, `[B, ...]`; the answers to a video's views are averaged."""
+    ...

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
   if values.video >= len(source):
     raise InputError(f"--video={values.video}: the {split} split has videos 0 to {len(source) - 1}")
   record = Record.parse(source[values.video])
-  frames = first.test_crops(record.decode(first.sampler.test(record.num_frames)[0]))[0]
+  frames = first.test_crops(record.decode(first.recipe.sampler.test(record.num_frames)[0]))[0]
   clips = [(run.normalise(frames), (run.network, run.variables)) for run in runs]
   if len(runs) == 1:
     site = save_enhancement(out, frames, *clips[0], values.at)

@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
   if values.video >= len(source):
     raise InputError(f"--video={values.video}: the {run.data.validation_split} split has 0 to {len(source) - 1}")
   record = Record.parse(source[values.video])
-  numbers = run.sampler.test(record.num_frames)[0]
+  numbers = run.recipe.sampler.test(record.num_frames)[0]
   frames = run.test_crops(record.decode(numbers))[0]
   title = f"{record.video_id} ({run.class_names[record.label]})"
   site = save_attention(out, frames, numbers, run.normalise(frames), (run.network, run.variables), title)

@@ -1,5 +1,7 @@
 """Scores: each video counts once, and the numbers depend on neither batch size, device count nor views at once."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,7 @@ from vidjax.evaluate.views import Scores, average, make_scorer, measurable, scor
 from vidjax.losses.classification import CrossEntropy
 from vidjax.losses.projection import Projection
 from vidjax.networks.recognizer import Recognizer
+from vidjax.tasks.classification import Classification
 
 VIDEOS, VIEWS, CLASSES = 13, 3, 6
 NAMES = [f"class {k}" for k in range(CLASSES)]
@@ -23,6 +26,11 @@ NAMES = [f"class {k}" for k in range(CLASSES)]
 
 def normalise(clips):
   return clips.astype(jnp.float32) / 64 - 2
+
+
+def recipe(network, normalise=normalise, dtype=jnp.float32):
+  """What a scorer reads of a recipe."""
+  return types.SimpleNamespace(network=network, normalise=normalise, dtype=dtype, task=Classification(CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +76,7 @@ def by_hand(network, variables, split):
   ("devices", "batch_size", "at_once"), [(1, 1, None), (1, 8, None), (8, 3, None), (8, 8, 5), (8, 13, 1), (8, 40, 7)]
 )
 def test_scores_are_those_of_each_video_alone(network, variables, split, devices, batch_size, at_once):
-  scorer = make_scorer(network, normalise, make_mesh(devices))
+  scorer = make_scorer(recipe(network), make_mesh(devices))
   scores = score_split(scorer, variables, batches(split, batch_size), at_once)
   np.testing.assert_array_equal(scores.index, np.arange(VIDEOS))
   np.testing.assert_array_equal(scores.label, split[1])
@@ -80,7 +88,7 @@ def test_scores_are_those_of_each_video_alone(network, variables, split, devices
 
 
 def test_damaged_records_count_nowhere(network, variables, split):
-  scorer = make_scorer(network, normalise, make_mesh(1))
+  scorer = make_scorer(recipe(network), make_mesh(1))
   scores = score_split(scorer, variables, batches(split, 4, unreadable=(2, 12)))
   np.testing.assert_array_equal(scores.index, [0, 1, *range(3, 12)])
   assert summarize(scores, NAMES)["videos"] == VIDEOS - 2
@@ -88,7 +96,7 @@ def test_damaged_records_count_nowhere(network, variables, split):
 
 @pytest.mark.parametrize(("devices", "batch_size", "at_once"), [(1, 8, None), (8, 5, 3), (8, 40, None)])
 def test_losses_are_means_over_the_videos_that_count(network, variables, split, devices, batch_size, at_once):
-  scorer = make_scorer(network, normalise, make_mesh(devices), objectives=[CrossEntropy(), CrossEntropy(0.1, "smooth")])
+  scorer = make_scorer(recipe(network), make_mesh(devices), [CrossEntropy(), CrossEntropy(0.1, "smooth")])
   losses = score_split(scorer, variables, batches(split, batch_size, unreadable=(2, 12)), at_once).losses
   video, label = (np.delete(x, (2, 12), axis=0) for x in split)
   logits = np.stack([network.apply(variables, normalise(jnp.asarray(views)), False).logits for views in video])
@@ -105,13 +113,13 @@ def test_losses_that_only_training_has_are_told_apart(network):
 
 def test_a_scorer_compiles_once_for_each_size(network, variables, split):
   traced = []
-  scorer = make_scorer(network, lambda clips: traced.append(clips.shape) or normalise(clips), make_mesh(8))
+  scorer = make_scorer(recipe(network, lambda x: traced.append(x.shape) or normalise(x)), make_mesh(8))
   score_split(scorer, variables, batches(split, 4), views_per_batch=5)
   assert traced == [(8, 2, 16, 16, 3)]
 
 
 def test_bfloat16_stays_close_and_sums_to_one(network, variables, split):
-  scorer = make_scorer(network, normalise, make_mesh(1), jnp.bfloat16)
+  scorer = make_scorer(recipe(network, dtype=jnp.bfloat16), make_mesh(1))
   scores = score_split(scorer, variables, batches(split, 8)).scores
   assert scores.dtype == np.float32
   np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)

@@ -17,8 +17,9 @@ from vidjax.build import build
 from vidjax.errors import ConfigError
 from vidjax.losses.classification import CrossEntropy
 from vidjax.run.checkpoint import Checkpoints
+from vidjax.tasks.classification import Classification
 from vidjax.train import aggregate
-from vidjax.train.multitask import MGDA, CAGrad, PCGrad, Separate, Uncertainty, Weighted, over
+from vidjax.train.multitask import MGDA, CAGrad, PCGrad, Separate, Uncertainty, Weighted, make_blend, over
 from vidjax.train.schedules import Scale
 from vidjax.train.step import init_state, make_train_step
 from vidjax.types import Output
@@ -45,12 +46,13 @@ def projection(output, batch):
 
 OBJECTIVES = (CrossEntropy(), projection)
 NETWORK = Joint()
+MEASURE = Classification(3).measure
 
 
 def start(blend, optimizer=None, objectives=OBJECTIVES, network=NETWORK, **options):
-  optimizer = optimizer or optax.sgd(1.0)
+  optimizer, blend = optimizer or optax.sgd(1.0), make_blend(blend, 10)
   state = jax.jit(lambda key: init_state(network, CLIP, optimizer, key, ema=False, blend=blend))(jax.random.key(0))
-  return state, jax.jit(make_train_step(network, objectives, blend, optimizer, prepare, **options))
+  return state, jax.jit(make_train_step(network, objectives, blend, optimizer, prepare, MEASURE, **options))
 
 
 def task_gradients(params, batch):
@@ -156,7 +158,7 @@ def test_accumulated_parts_are_the_large_batch(blend):
 @blends
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_one_device_trains_as_eight(blend, accumulate):
-  results = []
+  results, blend = [], make_blend(blend, 10)
   for devices in (1, 8):
     mesh, optimizer = make_mesh(devices), optax.sgd(0.1, momentum=0.9)
 
@@ -165,7 +167,7 @@ def test_one_device_trains_as_eight(blend, accumulate):
 
     sharding = state_sharding(jax.eval_shape(init, jax.random.key(0)), mesh)
     state = jax.jit(init, out_shardings=sharding)(jax.random.key(0))
-    step = make_train_step(NETWORK, OBJECTIVES, blend, optimizer, prepare, accumulate=accumulate)
+    step = make_train_step(NETWORK, OBJECTIVES, blend, optimizer, prepare, MEASURE, accumulate=accumulate)
     step = jax.jit(step, out_shardings=(sharding, None))
     for seed in range(3):
       state, metrics = step(state, put_batch(batch_of(16, CLIP, seed), mesh), KEY)
@@ -271,8 +273,6 @@ def test_a_config_describes_a_blend_and_the_scale_scheduler():
     (CAGrad(()), "shared is empty"),
     (Separate("enopr", SHARED, steps=1), "first names enopr, but the losses are classification, projection"),
     (Separate("projection", "rep", steps=1), "shared names rep"),
-    (Separate("projection", SHARED), "needs the number of steps"),
-    (Weighted({"projection": Scale()}), "needs the number of steps"),
     (Uncertainty(("projection",)), "losses are projection, but the losses are classification, projection"),
     (MGDA(SHARED, "max"), "normalise='max'"),  # pyright: ignore
   ],
@@ -287,6 +287,12 @@ def test_one_loss_alone_cannot_be_combined(blend):
   state, step = start(blend, objectives=[CrossEntropy()])
   with pytest.raises(ConfigError, match="two losses or more, got classification"):
     step(state, batch_of(4, CLIP), KEY)
+
+
+@pytest.mark.parametrize("rule", [Separate("a", SHARED), Weighted({"a": Scale()})])
+def test_a_rule_called_by_itself_asks_for_the_number_of_steps(rule):
+  with pytest.raises(ConfigError, match="needs the number of steps"):
+    rule({"a": jnp.ones(())}, lambda cotangents: cotangents, jnp.zeros(()))
 
 
 def test_bad_arguments():
@@ -312,4 +318,4 @@ def test_weights_are_numbers_that_a_sum_can_take(weight):
 @pytest.mark.parametrize("thing", [{}, None, CrossEntropy(), aggregate.mgda()])
 def test_what_is_no_blend_is_named(thing):
   with pytest.raises(ConfigError, match=r"config\.blend makes .*must be a blend, such as vidjax\.train\.multitask\.W"):
-    over(thing, 10)
+    make_blend(thing, 10)

@@ -8,7 +8,8 @@ from vidjax.apply.sharding import SMALL, batch_sharding, check_batch_size, make_
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
 from vidjax.losses.classification import CrossEntropy
-from vidjax.train.multitask import Weighted
+from vidjax.tasks.classification import Classification
+from vidjax.train.multitask import Weighted, make_blend
 from vidjax.train.optimizer import make_optimizer
 from vidjax.train.step import init_state, make_train_step
 from vidjax.types import Output
@@ -41,7 +42,14 @@ def trained(devices: int, fsdp: bool = False, steps: int = 3, accumulate: int = 
     return {**batch, "video": batch["video"].astype(jnp.float32) / 128 - 1}
 
   step = make_train_step(
-    network, [CrossEntropy()], Weighted(), optimizer, prepare, ema_decay=0.9, accumulate=accumulate
+    network,
+    [CrossEntropy()],
+    make_blend(Weighted(), 10),
+    optimizer,
+    prepare,
+    Classification(4).measure,
+    ema_decay=0.9,
+    accumulate=accumulate,
   )
   step = jax.jit(step, out_shardings=(sharding, None), donate_argnums=0)
   losses = []

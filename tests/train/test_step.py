@@ -12,7 +12,8 @@ from vidjax.losses.classification import CrossEntropy
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
-from vidjax.train.multitask import Weighted
+from vidjax.tasks.classification import Classification
+from vidjax.train.multitask import Weighted, make_blend
 from vidjax.train.optimizer import TSN_GROUPS, make_optimizer
 from vidjax.train.step import init_state, make_train_step
 from vidjax.types import Output
@@ -44,6 +45,9 @@ class Confide(nn.Module):
     return x
 
 
+MEASURE = Classification(4).measure
+
+
 def mini(**arguments) -> Recognizer:
   inserts = (Insert(TSM(), "before"), *arguments.pop("inserts", ()))
   return Recognizer(MiniResNet(widths=(8, 8, 8, 8), inserts=inserts, **arguments), num_classes=4)
@@ -62,7 +66,9 @@ def prepare(batch, key):
 def start(network, optimizer=None, clip=CLIP, ema=False, objectives=(), blend=None, **options):
   optimizer, objectives = optimizer or make_optimizer(lambda step: 0.1), objectives or [CrossEntropy()]
   state = jax.jit(lambda key: init_state(network, clip, optimizer, key, ema))(jax.random.key(0))
-  return state, jax.jit(make_train_step(network, objectives, blend or Weighted(), optimizer, prepare, **options))
+  return state, jax.jit(
+    make_train_step(network, objectives, make_blend(blend or Weighted(), 10), optimizer, prepare, MEASURE, **options)
+  )
 
 
 def assert_trees_close(tree, expected, tolerance=1e-6):
@@ -164,7 +170,9 @@ def test_preparation_and_dropout_draw_different_keys():
     return prepare(batch, key)
 
   state, _ = start(Linear())
-  step = make_train_step(Linear(), [CrossEntropy()], Weighted(), make_optimizer(lambda step: 0.1), listen)
+  step = make_train_step(
+    Linear(), [CrossEntropy()], make_blend(Weighted(), 10), make_optimizer(lambda step: 0.1), listen, MEASURE
+  )
   step(state, batch_of(4), KEY)
   step(state.replace(step=state.step + 1), batch_of(4), KEY)
   assert not jnp.array_equal(*[jax.random.key_data(key) for key in seen])

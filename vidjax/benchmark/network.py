@@ -1,5 +1,6 @@
 """Speed of the train step and of inference on random clips, and what a real loader adds; needs no data stack."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping
@@ -12,14 +13,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.analyse.cost import count_macs
 from vidjax.apply.forward import forward
-from vidjax.apply.sharding import batch_sharding, check_batch_size, make_mesh, put_batch, state_sharding
+from vidjax.apply.sharding import batch_sharding, check_batch_size, make_mesh, put_batch
 from vidjax.benchmark.measure import Spread, fresh_compilation, peak_flops, say
-from vidjax.build import build
 from vidjax.errors import ConfigError, InputError
-from vidjax.recipe import Settings
-from vidjax.train.loop import DEVICE_KEYS
-from vidjax.train.multitask import over
-from vidjax.train.step import init_state, make_prepare, make_train_step
+from vidjax.recipe import Recipe, Settings, make_recipe
+from vidjax.train.trainer import Trainer, make_trainer
 from vidjax.types import Batch, State
 
 NUM_CLASSES = 174
@@ -44,34 +42,15 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
   Raises:
     ConfigError: the config does not fit.
   """
-  settings, mesh, network, shape = _built(config, "transforms", classes)
-  schedule = build(config["schedule"], epochs=settings.epochs)(steps)
-  optimizer = build(config["optimizer"], schedule=schedule)
-  prepare = make_prepare(build(config["device_transforms"]), build(config["normalise"]), classes)
-  blend = over(build(config["blend"]), steps)
-  step = make_train_step(
-    network,
-    build(config["losses"]),
-    blend,
-    optimizer,
-    prepare,
-    dtype=jnp.dtype(settings.dtype),
-    ema_decay=settings.ema_decay,
-    accumulate=settings.accumulate,
-  )
-  key = jax.random.key(config["seed"])
-  make = functools.partial(init_state, network, shape, optimizer, ema=settings.ema_decay is not None, blend=blend)
-  abstract = jax.eval_shape(make, key=key)
-  sharding, whole = state_sharding(abstract, mesh, settings.fsdp), NamedSharding(mesh, PartitionSpec())
-  jitted = jax.jit(
-    step, in_shardings=(sharding, batch_sharding(mesh), whole), out_shardings=(sharding, whole), donate_argnums=0
-  )
+  recipe = _recipe(config, "transforms", classes)
+  trainer = make_trainer(recipe, steps)
+  settings, mesh, key = recipe.settings, trainer.mesh, trainer.key
   say("compilation of the train step")
-  state = jax.jit(make, out_shardings=sharding)(key=key)
-  batch = put_batch(_random_batch(settings.batch_size, shape, classes), mesh)
-  compiled, results = _compile(jitted, state, batch, key)
+  state = trainer.init()
+  batch = put_batch(_random_batch(settings.batch_size, recipe.clip_shape, classes), mesh)
+  compiled, results = _compile(trainer.step, state, batch, key)
   results["classes"] = classes
-  results |= _cost(network, step, (abstract, batch, key), settings, shape)
+  results |= _cost(recipe, trainer, batch)
 
   say(f"{warmup} + {runs} x {steps} steps on one batch of {settings.batch_size} random clips of {classes} classes")
   times = []
@@ -84,20 +63,23 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
     times += [(time.perf_counter() - start) / count] if number >= 0 else []
   results |= _rates(times, settings, results["training GMAC per clip"], mesh)
   results |= _memory(compiled, mesh)
-  results |= _fed_by_loader(config, compiled, state, batch, key, mesh, (steps, warmup, runs))
+  results |= _fed_by_loader(config, trainer, compiled, state, batch, (steps, warmup, runs))
   return results
 
 
 def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int, classes: int = NUM_CLASSES) -> Results:
   """Times the softmax scores of one batch of random clips; arguments as of `measure_train`."""
-  settings, mesh, network, shape = _built(config, "test", classes)
-  normalise, dtype = build(config["normalise"]), jnp.dtype(settings.dtype)
+  recipe = _recipe(config, "test", classes)
+  settings, shape = recipe.settings, recipe.clip_shape
+  mesh = make_mesh(settings.devices)
+  check_batch_size(settings.batch_size, mesh, settings.accumulate)
 
   def score(variables: Any, clips: jax.Array) -> jax.Array:
-    return jax.nn.softmax(forward(network, variables, normalise(clips), False, dtype=dtype)[0].logits)
+    output, _ = forward(recipe.network, variables, recipe.normalise(clips), False, dtype=recipe.dtype)
+    return recipe.task.answer(output)
 
   whole = NamedSharding(mesh, PartitionSpec())
-  make = functools.partial(network.init, train=False)
+  make = functools.partial(recipe.network.init, train=False)
   say("compilation of the forward pass")
   variables = jax.jit(make, out_shardings=whole)(jax.random.key(config["seed"]), jnp.zeros((1, *shape)))
   clips = put_batch(_random_batch(settings.batch_size, shape, classes), mesh)["video"]
@@ -118,23 +100,14 @@ def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
   return results | _rates(times, settings, macs / 1e9, mesh) | _memory(compiled, mesh)
 
 
-def _built(
-  config: Mapping[str, Any], crops: str, classes: int
-) -> tuple[Settings, Mesh, Any, tuple[int, int, int, int]]:
-  """Settings, mesh, network and the `[T, H, W, C]` of the clips that the section `crops` of a config leaves."""
-  needed = ("seed", "sampler", "transforms", "test", "normalise", "device_transforms", "model", "losses", "blend")
-  missing = [name for name in (*needed, "optimizer", "schedule", "train") if name not in config]
-  if missing:
-    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/default.py")
+def _recipe(config: Mapping[str, Any], crops: str, classes: int) -> Recipe:
+  """The recipe of a config, for the clips that its section `crops` leaves."""
+  recipe = make_recipe(config, [str(number) for number in range(classes)])
   parts = config[crops] if crops == "transforms" else [config[crops]]
   sizes = [part["size"] for part in parts if "size" in part]
   if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
     raise ConfigError(f"config.{crops} sets no size in pixels, the side of the clips: see configs/default.py")
-  settings: Settings = build({"make": "vidjax.recipe.Settings", **config["train"]})
-  mesh = make_mesh(settings.devices)
-  check_batch_size(settings.batch_size, mesh, settings.accumulate)
-  network = build(config["model"], num_classes=classes)
-  return settings, mesh, network, (build(config["sampler"]).clip_length, sizes[-1], sizes[-1], 3)
+  return dataclasses.replace(recipe, clip_shape=(recipe.sampler.clip_length, sizes[-1], sizes[-1], 3))
 
 
 def _random_batch(size: int, shape: tuple[int, int, int, int], classes: int) -> dict[str, np.ndarray]:
@@ -156,14 +129,14 @@ def _compile(jitted: Any, *args: Any) -> tuple[Any, Results]:
   return compiled, {"trace and lower s": middle - start, "compile s": end - middle}
 
 
-def _cost(network: Any, step: Callable, args: tuple[State, Batch, Any], settings: Settings, shape: Any) -> Results:
-  state = args[0]
+def _cost(recipe: Recipe, trainer: Trainer, batch: Batch) -> Results:
+  state, clip = trainer.layout, jax.ShapeDtypeStruct((1, *recipe.clip_shape), jnp.float32)
   variables = {"params": state.params, "batch_stats": state.batch_stats}
-  clip = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+  macs = count_macs(trainer.step, state, batch, trainer.key) / recipe.settings.batch_size
   return {
     "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
-    "forward GMAC per clip": count_macs(lambda v, x: forward(network, v, x, False)[0], variables, clip) / 1e9,
-    "training GMAC per clip": count_macs(step, *args) / settings.batch_size / 1e9,
+    "forward GMAC per clip": count_macs(lambda v, x: forward(recipe.network, v, x, False)[0], variables, clip) / 1e9,
+    "training GMAC per clip": macs / 1e9,
   }
 
 
@@ -194,7 +167,7 @@ def _memory(compiled: Any, mesh: Mesh) -> Results:
 
 
 def _fed_by_loader(
-  config: Mapping[str, Any], step: Callable, state: State, batch: Batch, key: jax.Array, mesh: Mesh, plan: Plan
+  config: Mapping[str, Any], trainer: Trainer, step: Callable, state: State, batch: Batch, plan: Plan
 ) -> Results:
   """The training loop without log and checkpoints, in turn with as many steps on one batch: the cost of its data."""
   try:
@@ -211,8 +184,8 @@ def _fed_by_loader(
       before = time.perf_counter()
       host = next(batches) if fed else None
       waited += time.perf_counter() - before
-      here = batch if host is None else put_batch({name: host[name] for name in DEVICE_KEYS}, mesh)
-      state, metrics = step(state, here, key)
+      here = batch if host is None else put_batch({name: host[name] for name in trainer.reads}, trainer.mesh)
+      state, metrics = step(state, here, trainer.key)
       jax.block_until_ready(pending)  # one step behind, as in vidjax.train.loop
       pending = metrics
     jax.block_until_ready(state)

@@ -128,7 +128,7 @@ def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -
     skip_damaged=options.skip_damaged,
     labelled=run.dataset.has_labels(split) or options.submission is None,
   )
-  scorer = make_scorer(run.network, run.normalise, mesh, run.dtype)
+  scorer = make_scorer(run.recipe, mesh)
   variables = jax.device_put(run.variables, NamedSharding(mesh, PartitionSpec()))
   console = Console(stderr=True)
   batches = track(

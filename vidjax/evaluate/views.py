@@ -16,6 +16,7 @@ from vidjax.apply.forward import forward
 from vidjax.apply.processes import in_step
 from vidjax.apply.sharding import batch_sharding
 from vidjax.errors import InputError, MissingOutput
+from vidjax.recipe import Recipe
 from vidjax.types import Batch, Objective, Tree
 
 Scorer = Callable[..., tuple[np.ndarray, Mapping[str, float]]]
@@ -43,20 +44,12 @@ class Scores:
   losses: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-def make_scorer(
-  network: nn.Module,
-  normalise: Callable[[jax.Array], jax.Array],
-  mesh: Mesh,
-  dtype: Any = jnp.float32,
-  objectives: Sequence[Objective] = (),
-) -> Scorer:
+def make_scorer(recipe: Recipe, mesh: Mesh, objectives: Sequence[Objective] = ()) -> Scorer:
   """The function that scores clips, the batch split over the mesh; compiled once for every number of clips.
 
   Args:
-    network: called as `(clips, train)`, returns an Output.
-    normalise: uint8 clips to the floats the network was trained on.
+    recipe: whose network, normalisation, precision and task are used.
     mesh: from `make_mesh`; clips are padded to a multiple of its devices.
-    dtype: of the computation.
     objectives: losses to measure, too.
 
   Returns:
@@ -65,9 +58,10 @@ def make_scorer(
   devices, sharding = mesh.local_mesh.size, batch_sharding(mesh)
 
   def score(variables: Mapping[str, Tree], batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
-    output, _ = forward(network, variables, normalise(jnp.asarray(batch["video"])), False, dtype=dtype)
+    clips = recipe.normalise(jnp.asarray(batch["video"]))
+    output, _ = forward(recipe.network, variables, clips, False, dtype=recipe.dtype)
     losses = {name: loss for objective in objectives for name, loss in objective(output, batch).items()}
-    return jax.nn.softmax(output.logits), losses | {COUNT: jnp.sum(jnp.asarray(batch["mask"]))}
+    return recipe.task.answer(output), losses | {COUNT: jnp.sum(jnp.asarray(batch["mask"]))}
 
   score = jax.jit(score, out_shardings=(sharding, NamedSharding(mesh, PartitionSpec())))
 

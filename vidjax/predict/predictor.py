@@ -60,13 +60,13 @@ def make_predictor(
 
   @jax.jit
   def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array]:
-    output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.dtype)
-    return jax.nn.softmax(output.logits), output.features
+    output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.recipe.dtype)
+    return run.recipe.task.answer(output), output.features
 
   sample = sample_flow if run.flow else sample_file
 
   def predict(file: str) -> Prediction:
-    numbers, video = sample(file, lambda count, times: run.sampler.test(count, clips, times), short_side)
+    numbers, video = sample(file, lambda count, times: run.recipe.sampler.test(count, clips, times), short_side)
     views = test_crops(video)
     batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
     scores, features = (np.concatenate(parts).mean(axis=0) for parts in zip(*batches, strict=True))

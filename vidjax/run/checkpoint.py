@@ -20,8 +20,6 @@ from vidjax.errors import InputError
 from vidjax.run.transfer import check_shapes, shapes
 from vidjax.types import State, Tree
 
-METRIC = "top1"
-
 
 class Checkpoints:
   """The `checkpoints/` folder of a run, for the processes that train it.
@@ -29,12 +27,19 @@ class Checkpoints:
   Each checkpoint holds `state` (a State), `data` (the loader's position) and `config`; half-written ones are ignored.
   """
 
-  def __init__(self, workdir: str | pathlib.Path, keep_best: int = 1):
-    """Opens or creates `workdir/checkpoints`, where the last and the `keep_best` best by validation top-1 are kept."""
+  def __init__(self, workdir: str | pathlib.Path, keep_best: int = 1, metric: str = "top1"):
+    """Opens or creates `workdir/checkpoints`, where the last and the best are kept.
 
-    def metric(metrics: Mapping[str, float]) -> float:
-      return metrics[METRIC]
+    Args:
+      workdir: the run's folder.
+      keep_best: how many of the best.
+      metric: the number of a validation that chooses them.
+    """
 
+    def best(metrics: Mapping[str, float]) -> float:
+      return metrics[metric]
+
+    self._metric = metric
     self._saving: int | None = None
     if jax.process_index() == 0:
       _clean(_folder(workdir))
@@ -44,13 +49,13 @@ class Checkpoints:
     keep = checkpoint_managers.AnyPreservationPolicy(
       [
         checkpoint_managers.LatestN(1),
-        checkpoint_managers.BestN(get_metric_fn=metric, n=keep_best, keep_checkpoints_without_metrics=False),
+        checkpoint_managers.BestN(get_metric_fn=best, n=keep_best, keep_checkpoints_without_metrics=False),
       ]
     )
     self._manager = ocp.CheckpointManager(
       _folder(workdir),
       options=ocp.CheckpointManagerOptions(
-        best_fn=metric,
+        best_fn=best,
         preservation_policy=keep,
         async_options=ocp.options.AsyncOptions(post_finalization_callback=self._digest),
       ),
@@ -90,7 +95,7 @@ class Checkpoints:
           data=ocp.args.JsonSave({"next_batch": next_batch}),
           config=ocp.args.JsonSave(dict(config)),
         ),
-        metrics=None if metrics is None else {METRIC: float(metrics[METRIC])},
+        metrics=None if metrics is None else {self._metric: float(metrics[self._metric])},
       )
 
   def _digest(self) -> None:
@@ -110,7 +115,7 @@ class Checkpoints:
       partial = pathlib.Path(self._manager.directory) / str(step) / ".metrics"
       shutil.rmtree(partial, ignore_errors=True)
       partial.mkdir()
-      (partial / "metrics").write_text(json.dumps({METRIC: float(metrics[METRIC])}))
+      (partial / "metrics").write_text(json.dumps({self._metric: float(metrics[self._metric])}))
       partial.rename(partial.with_name("metrics"))
       digests.write(partial.parent, digests.of_files(partial.parent, _files(partial.parent)))
     if jax.process_count() > 1:
@@ -224,7 +229,7 @@ def _metrics(folder: pathlib.Path) -> float | None:
   if not (folder / "metrics" / "metrics").exists():
     return None
   _verify(folder, "metrics/metrics")
-  return float(json.loads((folder / "metrics" / "metrics").read_text())[METRIC])
+  return float(json.loads((folder / "metrics" / "metrics").read_text()).popitem()[1])
 
 
 def _files(folder: pathlib.Path) -> list[str]:

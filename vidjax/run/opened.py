@@ -14,15 +14,14 @@ import numpy as np
 
 from vidjax import trust
 from vidjax.apply.device_augment import Normalise
-from vidjax.build import build
 from vidjax.data import class_words, identity
 from vidjax.data.augment import Flip, TestCrops
-from vidjax.data.batches import Sampler, Transform
+from vidjax.data.batches import Transform
 from vidjax.data.dataset import Dataset, open_dataset
 from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
-from vidjax.recipe import DataSettings, Settings, check_sections, section
+from vidjax.recipe import DataSettings, check_sections, data_of, make_recipe, make_views
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.folder import Contents, read_folder
 from vidjax.run.transfer import check_shapes, shapes
@@ -34,17 +33,13 @@ class Run:
 
   Attributes:
     config: plain nested dicts.
-    settings: the `train` section.
+    recipe: what it describes, built.
     data: the `data` section.
     flow: whether clips are of stored flow images.
     class_names: K names in the order of the labels.
-    network: built for K classes.
-    sampler: chooses frames.
     transforms: of the clips of the training, without those that would change a label.
     notes: sentences about what was left out, for the user.
     test_crops: cuts the views of evaluation.
-    normalise: uint8 clips to normalised floats, on the device.
-    dtype: of the computation.
     trained_data: name of the data set of the training, `data.name` unless `open_run` was given another.
     workdir: the run's folder, where it has one.
     variables: `{"params", "batch_stats"}`, where a checkpoint was opened.
@@ -55,8 +50,7 @@ class Run:
     """Builds everything but the data; `class_names` are those of the data set unless given."""
     check_sections(config)
     self.config = config
-    self.settings: Settings = section(config, "train", "vidjax.recipe.Settings")
-    self.data: DataSettings = section(config, "data", "vidjax.recipe.DataSettings")
+    self.data: DataSettings = data_of(config)
     self.flow = self.data.stream == "flow"
     if self.flow and self._changes_colours():
       raise ConfigError(
@@ -64,15 +58,10 @@ class Run:
       )
     self._dataset: Dataset | None = None
     self.class_names = class_names or self.dataset.class_names
-    self.network: nn.Module = build(config["model"], num_classes=len(self.class_names))
-    self.sampler: Sampler = build(config["sampler"])
-    self.transforms, self.notes = self._fit_to_classes(build(config["transforms"]))
-    test = build(config["test"])
-    if not isinstance(test, TestCrops):
-      raise ConfigError(f"config.test.make={config['test']['make']!r}: must be vidjax.data.augment.TestCrops")
+    self.recipe = make_recipe(config, self.class_names)
+    transforms, test = make_views(config)
+    self.transforms, self.notes = self._fit_to_classes(transforms)
     self.test_crops = dataclasses.replace(test, flow=self.flow)
-    self.normalise: Normalise = build(config["normalise"])
-    self.dtype = jnp.dtype(self.settings.dtype)
     self.trained_data = self.data.name
     self.workdir: pathlib.Path | None = None
     self.variables: Mapping[str, Tree] = {}
@@ -191,9 +180,19 @@ class Run:
       )
 
   @property
+  def network(self) -> nn.Module:
+    """Built for K classes."""
+    return self.recipe.network
+
+  @property
+  def normalise(self) -> Normalise:
+    """Uint8 clips to normalised floats, on the device."""
+    return self.recipe.normalise
+
+  @property
   def clip_shape(self) -> tuple[int, int, int, int]:
     """`[T, H, W, C]` of a clip as the network sees it."""
-    return self.sampler.clip_length, self.test_crops.size, self.test_crops.size, 3
+    return self.recipe.clip_shape
 
   def train_loader(self, batch_size: int) -> TrainLoader:
     """Batches of the training split, this process's share."""
@@ -214,7 +213,7 @@ class Run:
     source = self.dataset.source(split)
     return train_loader(
       source,
-      self.sampler,
+      self.recipe.sampler,
       self.transforms,
       batch_size,
       seed,
@@ -248,7 +247,7 @@ class Run:
     self.labels_here()
     return eval_loader(
       self.dataset.source(split or self.data.validation_split),
-      self.sampler,
+      self.recipe.sampler,
       self.crops(crops),
       batch_size,
       clips=clips,

@@ -12,18 +12,15 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from vidjax.apply.processes import gather_rows
 from vidjax.apply.sharding import put_batch
 from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, InputError, TrainingStopped
-from vidjax.recipe import Settings
+from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import Checkpoints
 from vidjax.train.log import MetricsLog, Progress
-from vidjax.types import Batch, State
-
-DEVICE_KEYS = ("video", "label", "mask")
-"""What a train step needs of a batch; the rest stays on the host."""
+from vidjax.train.trainer import Trainer
+from vidjax.types import State
 
 
 class Loader(Protocol):
@@ -55,86 +52,111 @@ class Validation(NamedTuple):
   pictures: Mapping[str, np.ndarray] = {}
 
 
+class Step(NamedTuple):
+  """A step of training that was given to the device.
+
+  Attributes:
+    number: updates done with it, from 1.
+    state: behind it; valid until the next step is asked for, which donates its arrays.
+    metrics: named numbers, which may still be computing.
+    batch: on the host.
+    waited: seconds the loader took for it.
+  """
+
+  number: int
+  state: State
+  metrics: Mapping[str, jax.Array]
+  batch: Mapping[str, np.ndarray]
+  waited: float
+
+
+def steps(trainer: Trainer, state: State, loader: Loader) -> Generator[Step, None, None]:
+  """Trains from the step of a state to the last one, step by step; close it to stop the loader.
+
+  Args:
+    trainer: from `make_trainer`.
+    state: fresh (`trainer.init()`) or restored; its arrays are donated.
+    loader: of training batches; batch i is that of step i + 1.
+  """
+  start = int(state.step)
+  with contextlib.closing(loader.batches(start)) as batches:
+    for number in range(start + 1, trainer.total + 1):
+      before = time.perf_counter()
+      host = next(batches)
+      waited = time.perf_counter() - before
+      batch = put_batch({name: host[name] for name in trainer.reads}, trainer.mesh)
+      state, metrics = trainer.step(state, batch, trainer.key)
+      yield Step(number, state, metrics, host, waited)
+
+
 def fit(
+  trainer: Trainer,
   state: State,
-  train_step: Callable[[State, Batch, jax.Array], tuple[State, Mapping[str, jax.Array]]],
   loader: Loader,
-  settings: Settings,
+  recipe: Recipe,
   *,
-  key: jax.Array,
-  mesh: Mesh,
   checkpoints: Checkpoints,
   log: MetricsLog,
-  config: Mapping[str, Any],
-  schedule: Callable[[int], Any],
   evaluate: Callable[[State], Validation],
-  show_batch: Callable[[Batch, Mapping[str, np.ndarray]], None] | None = None,
+  show_batch: Callable[[Mapping[str, np.ndarray]], None] | None = None,
 ) -> State:
-  """Trains from the step of `state` to the last one.
+  """Runs `steps` with log, validation and checkpoints.
 
   A run that was stopped when its state was due for validation is validated first.
 
   Args:
+    trainer: from `make_trainer`.
     state: fresh or restored; its arrays are donated to the train step.
-    train_step: jitted, `(state, batch, key) -> (state, metrics)`.
-    loader: of training batches; batch i is the one of step i.
-    settings: lengths and intervals.
-    key: the base key, folded by the step.
-    mesh: the batches are split over it.
+    loader: of training batches.
+    recipe: whose settings say when to validate, to save and to log; its config is stored in every checkpoint.
     checkpoints: where the state goes.
     log: where the numbers go.
-    config: stored in every checkpoint.
-    schedule: step -> learning rate, for the log.
     evaluate: validates a state; its numbers are logged under "validation/".
-    show_batch: called with the first batch, on the device and on the host.
+    show_batch: called with the first batch on the host.
 
   Raises:
     TrainingStopped: after SIGTERM, once the state is saved; or at a loss that is not finite, with nothing saved since.
   """
-  start, total = int(state.step), round(settings.epochs * loader.batches_per_epoch)
-  chief = jax.process_index() == 0
-  pending: tuple[int, Mapping[str, jax.Array], Mapping[str, np.ndarray]] | None = None
-  numbers: dict[str, float] = {}
+  settings, per_epoch = recipe.settings, loader.batches_per_epoch
+  start, total = int(state.step), trainer.total
+  pending: Step | None = None
   with (
     _Termination() as terminated,
-    Progress(total, start, chief) as progress,
-    contextlib.closing(loader.batches(start)) as batches,
+    Progress(total, start, jax.process_index() == 0) as progress,
+    contextlib.closing(steps(trainer, state, loader)) as running,
   ):
 
-    def judge(step: int) -> Mapping[str, float]:
+    def judge(state: State, step: int) -> Mapping[str, float]:
       validation, pictures = evaluate(state)
       log.write(step, {f"validation/{name}": float(value) for name, value in validation.items()})
       for name, picture in pictures.items():
         log.picture(step, name, picture)
       shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
-      progress.say(f"epoch {step / loader.batches_per_epoch:.4g}  validation  {shown}")
+      progress.say(f"epoch {step / per_epoch:.4g}  validation  {shown}")
       return validation
 
-    if start and settings.validates(start, loader.batches_per_epoch) and not checkpoints.judged(start):
-      checkpoints.judge(start, judge(start))
+    if start and settings.validates(start, per_epoch) and not checkpoints.judged(start):
+      checkpoints.judge(start, judge(state, start))
     waited, since, since_step = 0.0, time.perf_counter(), start
-    for step in range(start + 1, total + 1):
-      before = time.perf_counter()
-      host = next(batches)
-      waited += time.perf_counter() - before
-      batch = put_batch({name: host[name] for name in DEVICE_KEYS}, mesh)
+    for one in running:
+      step, state = one.number, one.state
+      waited += one.waited
       if step == start + 1 and show_batch is not None:
-        show_batch(batch, host)
-      state, metrics = train_step(state, batch, key)
+        show_batch(one.batch)
       if pending is not None:
-        _read(*pending, loader)  # one step behind, so that the device always has work
-      pending = (step, metrics, {name: host[name] for name in ("index", "mask")})
+        _read(pending, loader)  # one step behind, so that the device always has work
+      pending = one._replace(state=None, batch={name: one.batch[name] for name in ("index", "mask")})
 
       stop = terminated(step)
-      validate = settings.validates(step, loader.batches_per_epoch)
+      validate = settings.validates(step, per_epoch)
       checkpoint = validate or stop or (settings.checkpoint_every and step % settings.checkpoint_every == 0)
       if step % settings.log_every == 0 or step == total or step == start + 1 or checkpoint:
-        numbers = _read(*pending, loader)
-        numbers["batch_crc32"] = _fingerprint(pending[2])
+        numbers = _read(pending, loader)
+        numbers["batch_crc32"] = _fingerprint(pending.batch)
         pending = None
         now = time.perf_counter()
-        numbers["epoch"] = step / loader.batches_per_epoch
-        numbers["learning_rate"] = float(schedule(step - 1))
+        numbers["epoch"] = step / per_epoch
+        numbers["learning_rate"] = float(np.asarray(trainer.schedule(step - 1)))
         if step == start + 1:
           speed = f"compiled and done in {now - since:.0f} s"
         else:
@@ -142,7 +164,7 @@ def fit(
           numbers["data_wait"] = waited / (now - since)
           speed = f"{numbers['clips_per_second']:.0f} clips/s  data wait {numbers['data_wait']:.0%}"
         log.write(step, numbers)
-        short = "  ".join(f"{name} {numbers[name]:.3g}" for name in ("loss", "top1"))
+        short = "  ".join(f"{name} {numbers[name]:.3g}" for name in ("loss", recipe.task.metric) if name in numbers)
         progress.note(step, f"{short}  {speed}")
         waited, since, since_step = 0.0, now, step
       progress.step(step)
@@ -150,18 +172,18 @@ def fit(
       validation = None
       if validate and not stop:
         try:
-          validation = judge(step)
+          validation = judge(state, step)
         except InputError:  # a record that cannot be read costs no step
-          checkpoints.save(state, step, config, None)
+          checkpoints.save(state, step, recipe.config, None)
           checkpoints.close()
           raise
       if checkpoint:
-        checkpoints.save(state, step, config, validation)
+        checkpoints.save(state, step, recipe.config, validation)
         waited, since, since_step = 0.0, time.perf_counter(), step
       if stop:
         checkpoints.close()
         raise TrainingStopped(
-          f"stopped by {stop} after step {step} of {total}; saved: the same command goes on", EXIT_TERMINATED
+          f"stopped by {stop} after step {step} of {total}; saved: the same command resumes it", EXIT_TERMINATED
         )
   return state
 
@@ -172,16 +194,14 @@ def _fingerprint(batch: Mapping[str, np.ndarray]) -> int:
   return zlib.crc32(np.concatenate([index[mask], index[~mask]]).astype(np.int32).tobytes())
 
 
-def _read(
-  step: int, metrics: Mapping[str, jax.Array], batch: Mapping[str, np.ndarray], loader: Loader
-) -> dict[str, float]:
+def _read(step: Step, loader: Loader) -> dict[str, float]:
   """Waits for a step and returns its numbers; raises TrainingStopped where a loss is not finite."""
-  numbers = {name: float(value) for name, value in metrics.items()}
+  numbers = {name: float(value) for name, value in step.metrics.items()}
   for name, value in numbers.items():
     if name.startswith(("loss", "gradient_norm")) and not math.isfinite(value):
       raise TrainingStopped(
-        f"{name} is {value} at step {step}, on the videos {', '.join(loader.names(batch))}; the last checkpoint is"
-        " unharmed. Look at these videos, lower schedule.learning_rate or set optimizer.clip_norm",
+        f"{name} is {value} at step {step.number}, on the videos {', '.join(loader.names(step.batch))}; the last"
+        " checkpoint is unharmed. Look at these videos, lower schedule.learning_rate or set optimizer.clip_norm",
         EXIT_NOT_FINITE,
       )
   return numbers

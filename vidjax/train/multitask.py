@@ -26,15 +26,38 @@ Losses = dict[str, jax.Array]
 Result = tuple[Tree, dict[str, jax.Array]]
 Weight = float | Callable[[jax.Array], jax.Array] | Scale
 Prefix = str | Sequence[str] | None
+Rule = Callable[..., Any]
+"""See `make_blend`."""
 
 
-def over(blend: Blend, total_steps: int) -> Blend:
-  """The blend of a training of so many steps: a schedule's scale, or the length of a phase, follows from it."""
-  try:  # what has `init` remembers something, and is given it
-    inspect.signature(blend).bind(*("losses", "pullback", "step", "memory")[: 4 if hasattr(blend, "init") else 3])
+def over(rule: Rule, total_steps: int) -> Rule:
+  """The rule of a training of that many steps: a schedule's scale, or the length of a phase, follows from it."""
+  return rule.over(total_steps) if hasattr(rule, "over") else rule  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def make_blend(rule: Rule, total_steps: int) -> Blend:
+  """The blend of a training of that many steps by a rule of this module, or any other one.
+
+  Args:
+    rule: `(losses, pullback, step) -> (gradient, what to log)`. One that has `init()` is called with what it remembers
+      as a fourth argument, and returns that anew as a third value. It may have `linear`, `freezes` and `over`.
+    total_steps: updates of the training.
+
+  Raises:
+    ConfigError: it cannot be called so.
+  """
+  remembers = hasattr(rule, "init")
+  try:
+    inspect.signature(rule).bind(*("losses", "pullback", "step", "memory")[: 4 if remembers else 3])
   except TypeError as error:
-    raise ConfigError(f"config.blend makes {blend!r}: must be a blend, such as {__name__}.Weighted") from error
-  return blend.over(total_steps) if hasattr(blend, "over") else blend  # pyright: ignore[reportFunctionMemberAccess]
+    raise ConfigError(f"config.blend makes {rule!r}: must be a blend, such as {__name__}.Weighted") from error
+  rule = over(rule, total_steps)
+
+  def update(losses: Losses, pullback: Pullback, step: jax.Array, memory: Tree) -> tuple[Tree, Losses, Tree]:
+    return rule(losses, pullback, step, memory) if remembers else (*rule(losses, pullback, step), None)
+
+  flags = {name: getattr(rule, name, False) for name in ("linear", "freezes")}
+  return Blend(getattr(rule, "init", lambda: None), update, **flags)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +86,7 @@ class Weighted:
     return Weighted(weights)
 
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
-    """See `types.Blend`; logs `loss` (the weighted sum) and, for more than one loss, every weight."""
+    """See `make_blend`; logs `loss` (the weighted sum) and, for more than one loss, every weight."""
     _check_names("blend weights name", self.weights, losses)
     if any(isinstance(weight, Scale) for weight in self.weights.values()):
       raise ConfigError("a blend with a Scale needs the number of steps: multitask.over(blend, total_steps)")
@@ -91,7 +114,7 @@ class MGDA:
   normalise: aggregate.Normalise = "none"
 
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
-    """See `types.Blend`; logs the weights on the shared parameters, and `loss`, the sum by these weights."""
+    """See `make_blend`; logs the weights on the shared parameters, and `loss`, the sum by these weights."""
     values = jnp.stack(list(losses.values()))
     return _by_gram(losses, pullback, self.shared, lambda gram: aggregate.mgda_weights(gram, self.normalise, values))
 
@@ -109,7 +132,7 @@ class PCGrad:
   seed: int = 0
 
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
-    """See `types.Blend`; logs what each gradient weighs in the result, and `loss`, the sum by these weights."""
+    """See `make_blend`; logs what each gradient weighs in the result, and `loss`, the sum by these weights."""
     key = jax.random.fold_in(jax.random.key(self.seed), step)
     return _by_gram(losses, pullback, self.shared, lambda gram: aggregate.pcgrad_weights(gram, key))
 
@@ -127,7 +150,7 @@ class CAGrad:
   c: float = 0.5
 
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
-    """See `types.Blend`; logs what each gradient weighs in the result, and `loss`, the sum by these weights."""
+    """See `make_blend`; logs what each gradient weighs in the result, and `loss`, the sum by these weights."""
     return _by_gram(losses, pullback, self.shared, lambda gram: aggregate.cagrad_weights(gram, self.c))
 
 
@@ -162,7 +185,7 @@ class Uncertainty:
   def __call__(
     self, losses: Losses, pullback: Pullback, step: jax.Array, memory: Losses
   ) -> tuple[Tree, dict[str, jax.Array], Losses]:
-    """See `types.Blend`; logs `loss` (the weighted sum, without the terms s / 2) and every weight."""
+    """See `make_blend`; logs `loss` (the weighted sum, without the terms s / 2) and every weight."""
     if set(memory) != set(losses):
       raise ConfigError(f"Uncertainty.losses are {', '.join(self.losses)}, but the losses are {', '.join(losses)}")
     weights = {name: jnp.exp(-s) * (0.5 if name in self.regression else 1.0) for name, s in memory.items()}
@@ -202,7 +225,7 @@ class Separate:
     return self if self.steps is not None else dataclasses.replace(self, steps=round(self.share * total_steps))
 
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
-    """See `types.Blend`; logs the weights, 1 or 0, and `loss`, the sum by these weights."""
+    """See `make_blend`; logs the weights, 1 or 0, and `loss`, the sum by these weights."""
     _check_names("Separate.first names", [self.first], losses)
     if self.steps is None:
       raise ConfigError(

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
@@ -113,15 +113,6 @@ def make_optimizer(
   else:
     raise ConfigError(f"optimizer kind {kind!r}: must be sgd, adamw or adadelta")
 
-  def per_parameter(value):
-    """Scales each update by `value` of its group; the groups are found by path at trace time."""
-
-    def update(updates, state, params=None):
-      groups_of = multipliers(updates, groups)
-      return jax.tree.map(lambda group, u: value(group) * u, groups_of, updates), state
-
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
-
   def add_decay():
     def update(updates, state, params=None):
       groups_of = multipliers(params, groups)
@@ -137,11 +128,56 @@ def make_optimizer(
 
   decay = [add_decay()] if weight_decay else []
   return optax.chain(
-    per_parameter(lambda group: 1.0 if group.rate else 0.0),
+    _per_parameter(groups, lambda group: 1.0 if group.rate else 0.0),
     *([optax.clip_by_global_norm(clip_norm)] if clip_norm else []),
     *([] if kind == "adamw" else decay),
     direction,
     *(decay if kind == "adamw" else []),
-    per_parameter(lambda group: group.rate),
+    _per_parameter(groups, lambda group: group.rate),
     optax.scale_by_learning_rate(schedule),
   )
+
+
+def around(
+  make: Callable[..., optax.GradientTransformation],
+  *,
+  takes_mask: bool,
+  groups: Sequence[Group] = (BIAS_AND_BN,),
+  clip_norm: float | None = None,
+) -> optax.GradientTransformation:
+  """Any optimizer of optax with the groups and the clipping of `make_optimizer`.
+
+  Args:
+    make: makes it; called with `mask`, the parameters that decay, where it takes one.
+    takes_mask: whether it does.
+    groups: the first that matches a parameter rules it; `decay` is 0 or 1.
+    clip_norm: largest global norm of the gradient.
+
+  Raises:
+    ConfigError: a group's decay is neither 0 nor 1.
+  """
+  odd = [group.match for group in groups if group.decay not in (0, 1)]
+  if odd:
+    raise ConfigError(f"optimizer group {odd[0]!r}: optax decays a parameter or not, so decay must be 0 or 1")
+  if clip_norm is not None and not clip_norm > 0:
+    raise ConfigError(f"optimizer clip_norm={clip_norm}: must be positive, or None for no clipping")
+
+  def decays(params: Tree) -> Tree:
+    return jax.tree.map(lambda group: bool(group.decay and group.rate), multipliers(params, groups))
+
+  return optax.chain(
+    _per_parameter(groups, lambda group: 1.0 if group.rate else 0.0),
+    *([optax.clip_by_global_norm(clip_norm)] if clip_norm else []),
+    make(mask=decays) if takes_mask else make(),
+    _per_parameter(groups, lambda group: group.rate),
+  )
+
+
+def _per_parameter(groups: Sequence[Group], value: Callable[[Group], float]) -> optax.GradientTransformation:
+  """Scales each update by `value` of its group; the groups are found by path at trace time."""
+
+  def update(updates, state, params=None):
+    groups_of = multipliers(updates, groups)
+    return jax.tree.map(lambda group, u: value(group) * u, groups_of, updates), state
+
+  return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

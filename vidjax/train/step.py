@@ -11,25 +11,24 @@ import optax
 from vidjax.apply.forward import forward
 from vidjax.errors import ConfigError
 from vidjax.train.aggregate import hold_still
-from vidjax.types import Batch, Blend, Objective, Pullback, State, Tree
+from vidjax.types import Batch, Blend, Objective, Output, Pullback, State, Task, Tree
 
 Prepare = Callable[[Batch, jax.Array], Batch]
 """(batch of uint8 clips, key) -> batch of normalised float clips, mixed and jittered where asked for."""
 
 
+Measure = Callable[[Output, Batch], Mapping[str, jax.Array]]
+
+
 def make_prepare(
   transforms: Sequence[Callable[[Batch, jax.Array], Batch]],
   normalise: Callable[[jax.Array], jax.Array],
-  num_classes: int,
+  task: Task,
 ) -> Prepare:
-  """What happens to a training batch on the device: uint8 to [0, 1], the transforms in turn, normalisation.
-
-  The batch gains `target` `[B, K]`, one-hot labels that a transform may mix.
-  """
+  """What happens to a training batch on the device: uint8 to [0, 1], the task's part, the transforms, normalisation."""
 
   def prepare(batch: Batch, key: jax.Array) -> Batch:
-    target = jax.nn.one_hot(batch["label"], num_classes)
-    batch = {**batch, "video": jnp.asarray(batch["video"], jnp.float32) / 255, "target": target}
+    batch = task.prepare({**batch, "video": jnp.asarray(batch["video"], jnp.float32) / 255})
     for i, transform in enumerate(transforms):
       batch = transform(batch, jax.random.fold_in(key, i))
     return {**batch, "video": normalise(jnp.asarray(batch["video"]))}
@@ -49,7 +48,7 @@ def init_state(
   variables = network.init(key, jnp.zeros((1, *clip_shape)), False)
   params, stats = variables["params"], variables.get("batch_stats", {})
   average = {"params": params, "batch_stats": stats} if ema else None
-  memory = blend.init() if hasattr(blend, "init") else None  # pyright: ignore
+  memory = blend.init() if blend else None
   return State(jnp.zeros((), jnp.int32), params, stats, optimizer.init(params), average, memory)
 
 
@@ -59,6 +58,7 @@ def make_train_step(
   blend: Blend,
   optimizer: optax.GradientTransformation,
   prepare: Prepare,
+  measure: Measure,
   *,
   dtype: Any = jnp.float32,
   ema_decay: float | None = None,
@@ -69,10 +69,21 @@ def make_train_step(
   The base key is folded by the step, so a step depends on nothing but its state, its batch and the seed. With
   `accumulate=k` the batch is cut into k parts that run one after another; losses, each loss's gradient and metrics are
   their mean, and batch statistics are those of each part.
+
+  Args:
+    network: as of `forward`.
+    objectives: the losses.
+    blend: turns their gradients into one.
+    optimizer: of that gradient.
+    prepare: from `make_prepare`.
+    measure: `types.Task.measure`, whose numbers are logged.
+    dtype: of the computation.
+    ema_decay: of the averaged parameters, or None.
+    accumulate: parts of a batch.
   """
   if not objectives:
     raise ConfigError("config.losses is empty: name at least one, as configs/default.py does")
-  if getattr(blend, "freezes", False):
+  if blend.freezes:
     optimizer = hold_still(optimizer)
 
   def differentiate(params: Tree, stats: Tree, batch: Batch, key: jax.Array):
@@ -88,10 +99,10 @@ def make_train_step(
         if twice := sorted(set(named) & set(losses)):
           raise ConfigError(f"two of config.losses are named {', '.join(twice)}: set `name` of one to another")
         losses |= named
-      hits = jnp.argmax(output.logits, -1) == batch["label"]
-      return losses, (new_stats, jnp.mean(hits, where=batch["mask"]))
+      numbers = {name: jnp.mean(x, where=batch["mask"]) for name, x in measure(output, batch).items()}
+      return losses, (new_stats, numbers)
 
-    losses, tangents, (new_stats, top1) = jax.linearize(named_losses, params, has_aux=True)
+    losses, tangents, (new_stats, numbers) = jax.linearize(named_losses, params, has_aux=True)
 
     def pullback(cotangents: Mapping[str, jax.Array]) -> Tree:
       # As jax.vjp's, but it transposes no more of the network than the losses it is asked for depend on.
@@ -102,23 +113,21 @@ def make_train_step(
       cotangents = {name: jnp.asarray(x, losses[name].dtype) for name, x in cotangents.items()}
       return jax.linear_transpose(chosen, params)(cotangents)[0]
 
-    return losses, pullback, new_stats, top1
+    return losses, pullback, new_stats, numbers
 
   def blended(losses: dict[str, jax.Array], pullback: Pullback, state: State):
     """Gradient, what to log, and what the blend remembers now."""
-    if hasattr(blend, "init"):
-      return blend(losses, pullback, state.step, state.blend)
-    return (*blend(losses, pullback, state.step), None)
+    return blend.update(losses, pullback, state.step, state.blend)
 
   def accumulated(state: State, batch: Batch, key: jax.Array):
-    """Losses, the blend's results, statistics and top-1 of a batch in parts."""
-    each_part = getattr(blend, "linear", False)
+    """Losses, the blend's results, statistics and the task's numbers of a batch in parts."""
+    each_part = blend.linear
 
     def one(stats: Tree, part: tuple[Batch, jax.Array]):
-      losses, pullback, stats, top1 = differentiate(state.params, stats, *part)
+      losses, pullback, stats, numbers = differentiate(state.params, stats, *part)
       if each_part:
-        return stats, (losses, blended(losses, pullback, state), top1)
-      return stats, (losses, {name: pullback({name: jnp.ones(())}) for name in losses}, top1)
+        return stats, (losses, blended(losses, pullback, state), numbers)
+      return stats, (losses, {name: pullback({name: jnp.ones(())}) for name in losses}, numbers)
 
     def add(carry: tuple[Tree, Tree], part: tuple[Batch, jax.Array]):
       stats, new = one(carry[0], part)
@@ -130,7 +139,7 @@ def make_train_step(
     shapes = jax.eval_shape(lambda: one(state.batch_stats, jax.tree.map(lambda x: x[0], parts))[1])
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     (stats, sums), _ = jax.lax.scan(add, (state.batch_stats, zeros), parts)
-    losses, results, top1 = jax.tree.map(lambda x: x / accumulate, sums)
+    losses, results, numbers = jax.tree.map(lambda x: x / accumulate, sums)
     if not each_part:
       rows: dict[str, Tree] = results
 
@@ -141,16 +150,16 @@ def make_train_step(
         )
 
       results = blended(losses, pullback, state)
-    return losses, results, stats, top1
+    return losses, results, stats, numbers
 
   def train_step(state: State, batch: Batch, base_key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
     key = jax.random.fold_in(base_key, state.step)
     if accumulate == 1:
-      losses, pullback, stats, top1 = differentiate(state.params, state.batch_stats, batch, key)
+      losses, pullback, stats, numbers = differentiate(state.params, state.batch_stats, batch, key)
       grads, notes, memory = blended(losses, pullback, state)
     else:
-      losses, (grads, notes, memory), stats, top1 = accumulated(state, batch, key)
-    metrics = {**{f"loss/{name}": value for name, value in losses.items()}, **notes, "top1": top1}
+      losses, (grads, notes, memory), stats, numbers = accumulated(state, batch, key)
+    metrics = {**{f"loss/{name}": value for name, value in losses.items()}, **notes, **numbers}
     metrics["gradient_norm"] = optax.tree.norm(grads)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)

@@ -1,6 +1,7 @@
 """Training a config describes, from its data to the report of the best checkpoint."""
 
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import json
@@ -12,16 +13,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+from jax.sharding import Mesh
 
 from vidjax.apply import processes
 from vidjax.apply.processes import tell
-from vidjax.apply.sharding import batch_sharding, check_batch_size, make_mesh, state_sharding
-from vidjax.build import build
+from vidjax.apply.sharding import check_batch_size, make_mesh
 from vidjax.console import copied_to
 from vidjax.data import identity
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluate import Options, evaluate
+from vidjax.recipe import Recipe, make_schedule
 from vidjax.run.checkpoint import Checkpoints, has_checkpoint, latest_step, load_variables
 from vidjax.run.folder import check_same, flatten, make_folder, read_folder, write_config, write_folder
 from vidjax.run.opened import Run
@@ -30,9 +32,8 @@ from vidjax.train.loop import fit
 from vidjax.train.multitask import over
 from vidjax.train.optimizer import multipliers
 from vidjax.train.start import check_init, start_from
-from vidjax.train.step import init_state, make_prepare, make_train_step
+from vidjax.train.trainer import make_trainer
 from vidjax.train.validation import make_validation, show_batch
-from vidjax.types import State
 
 
 def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False) -> None:
@@ -47,71 +48,48 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
   """
   with processes.together():
     run = Run(config)
-    settings = run.settings
-    mesh = make_mesh(settings.devices)
-    check_batch_size(settings.batch_size, mesh, settings.accumulate)
-    if run.data.unlabelled:
-      check_batch_size(run.data.unlabelled, mesh, settings.accumulate, "data.unlabelled")
-    loader = run.training_loader(settings.batch_size)
+    recipe, data = run.recipe, run.data
+    if data.unlabelled:
+      mesh = make_mesh(recipe.settings.devices)
+      check_batch_size(data.unlabelled, mesh, recipe.settings.accumulate, "data.unlabelled")
+    loader = run.training_loader(recipe.settings.batch_size)
     check_validation_split(run)
   processes.check_agreement(flatten(config), [run.class_names, run.contents])
-  total = count_steps(settings.epochs, loader.batches_per_epoch)
-  schedule = build(config["schedule"], epochs=settings.epochs)(loader.batches_per_epoch)
-  optimizer = build(config["optimizer"], schedule=schedule)
-  prepare = make_prepare(build(config["device_transforms"]), run.normalise, len(run.class_names))
-  blend = over(build(config["blend"]), total)
-
   check_init(config["init"])
-  init_key, train_key = jax.random.split(jax.random.key(config["seed"]))
-  make = functools.partial(
-    init_state, run.network, run.clip_shape, optimizer, ema=settings.ema_decay is not None, blend=blend
-  )
-  abstract = jax.eval_shape(make, key=init_key)
-  sharding = state_sharding(abstract, mesh, settings.fsdp)
-  layout = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, sharding)
-  train_step = jit_train_step(run, blend, optimizer, prepare, sharding, mesh)
+  trainer = make_trainer(recipe, loader.batches_per_epoch)
   with contextlib.ExitStack() as stack:
     with processes.together():
       stack.enter_context(sole_user(workdir))
-      longer = lengthened(workdir, config, loader.batches_per_epoch, extend)
+      longer = lengthened(workdir, recipe, loader.batches_per_epoch, extend)
       claim_folder(workdir, run, longer)
     if jax.process_index() == 0:
       stack.enter_context(copied_to(workdir / "train.log"))
       if longer:  # now that no other process reads it
         write_config(workdir, config)
-    describe(run, abstract.params, len(loader.source), mesh)
-    with contextlib.closing(Checkpoints(workdir, settings.keep_best)) as checkpoints:
+    describe(run, trainer.layout.params, len(loader.source), trainer.mesh)
+    metric, keep = recipe.task.metric, recipe.settings.keep_best
+    with contextlib.closing(Checkpoints(workdir, keep, metric)) as checkpoints:
       if checkpoints.latest_step is not None:
-        state, done = checkpoints.restore(layout)
-        tell(f"{workdir} goes on after step {done} of {total}" if done < total else f"{workdir} is finished")
+        state, done = checkpoints.restore(trainer.layout)
+        resumed = f"is resumed after step {done} of {trainer.total}"
+        tell(f"{workdir} {resumed if done < trainer.total else 'is finished'}")
       else:
-        state, done = jax.jit(make, out_shardings=sharding)(key=init_key), 0
+        state, done = trainer.init(), 0
         if config["init"]["workdir"] or config["init"]["weights"]:
-          state = start_from(state, run, sharding, workdir)
-      if done < total or not checkpoints.judged(done):
+          state = start_from(state, recipe, trainer.layout, workdir)
+      if done < trainer.total or not checkpoints.judged(done):
         with MetricsLog(workdir, done, jax.process_index() == 0) as log:
           fit(
+            trainer,
             state,
-            train_step,
             loader,
-            settings,
-            key=train_key,
-            mesh=mesh,
+            recipe,
             checkpoints=checkpoints,
             log=log,
-            config=config,
-            schedule=schedule,
-            evaluate=make_validation(run, mesh),
-            show_batch=None if done else functools.partial(show_batch, workdir, log, run, prepare, train_key),
+            evaluate=make_validation(run, trainer.mesh),
+            show_batch=None if done else functools.partial(show_batch, workdir, log, run, trainer),
           )
-    report(workdir, run, mesh)
-
-
-def count_steps(epochs: float, batches_per_epoch: int) -> int:
-  """Steps of the whole training, at least one."""
-  if not 0.5 < epochs * batches_per_epoch < 2**31:
-    raise InputError(f"train.epochs={epochs} of {batches_per_epoch} batches each: there must be 1 to 2**31 - 1 steps")
-  return round(epochs * batches_per_epoch)
+    report(workdir, run, trainer.mesh)
 
 
 def check_validation_split(run: Run) -> None:
@@ -127,29 +105,11 @@ def check_validation_split(run: Run) -> None:
       f" {run.data.train_split} says nothing about other videos)"
     )
   run.check_labels(run.data.train_split)
-  run.eval_loader(batch_size=run.settings.batch_size)
+  run.eval_loader(batch_size=run.recipe.settings.batch_size)
 
 
-def jit_train_step(run: Run, blend: Any, optimizer: Any, prepare: Any, sharding: State, mesh: Mesh) -> Any:
-  """The train step of a run, `(state, batch, key) -> (state, metrics)`, compiled for the devices of a mesh."""
-  step = make_train_step(
-    run.network,
-    build(run.config["losses"]),
-    blend,
-    optimizer,
-    prepare,
-    dtype=run.dtype,
-    ema_decay=run.settings.ema_decay,
-    accumulate=run.settings.accumulate,
-  )
-  whole = NamedSharding(mesh, PartitionSpec())
-  return jax.jit(
-    step, in_shardings=(sharding, batch_sharding(mesh), whole), out_shardings=(sharding, whole), donate_argnums=0
-  )
-
-
-def lengthened(workdir: pathlib.Path, config: Mapping[str, Any], batches_per_epoch: int, extend: bool) -> bool:
-  """Whether `train.epochs` is larger than it was in this folder, and may be.
+def lengthened(workdir: pathlib.Path, recipe: Recipe, batches_per_epoch: int, extend: bool) -> bool:
+  """Whether the training is longer than it was in this folder, and may be.
 
   Raises:
     InputError: the learning rate or the losses' weights of the steps already done would have been others, and not
@@ -159,22 +119,22 @@ def lengthened(workdir: pathlib.Path, config: Mapping[str, Any], batches_per_epo
   if done is None:
     return False
   before, _ = read_folder(workdir)
-  lengths = before["train"]["epochs"], config["train"]["epochs"]
-  if not lengths[0] < lengths[1]:
+  length = {name: before["train"].get(name) for name in ("epochs", "steps")}
+  lengths = dataclasses.replace(recipe.settings, **length), recipe.settings
+  totals = [settings.total(batches_per_epoch) for settings in lengths]
+  if not totals[0] < totals[1]:
     return False
-  rates = [build(config["schedule"], epochs=epochs)(batches_per_epoch) for epochs in lengths]
-  blends = [over(build(config["blend"]), count_steps(epochs, batches_per_epoch)) for epochs in lengths]
+  rates = [make_schedule(recipe.config, settings, batches_per_epoch) for settings in lengths]
+  rules = [over(recipe.rule, total) for total in totals]
   past, past_longer = (jax.vmap(lambda step, rate=rate: jnp.asarray(rate(step)))(jnp.arange(done)) for rate in rates)
-  old, new = (float(rate(done)) for rate in rates)
-  if not extend and not (jnp.array_equal(past, past_longer) and blends[0] == blends[1]):
+  old, new = (float(np.asarray(rate(done))) for rate in rates)
+  if not extend and not (jnp.array_equal(past, past_longer) and rules[0] == rules[1]):
     raise InputError(
-      f"{workdir} was trained for {lengths[0]:g} epochs, on which its learning rate or blend depends: add --extend to"
-      f" go on after step {done} as a training of {lengths[1]:g} epochs does there (rate {new:.3g}, where it was"
+      f"{workdir} was trained for {totals[0]} steps, on which its learning rate or blend depends: add --extend to"
+      f" continue after step {done} as a training of {totals[1]} steps does there (rate {new:.3g}, where it was"
       f" {old:.3g}), or start a new run from it with --config.init.workdir={workdir}"
     )
-  tell(
-    f"{workdir} is trained for {lengths[1]:g} epochs, not {lengths[0]:g}: learning rate {new:.3g} from step {done} on"
-  )
+  tell(f"{workdir} is trained for {totals[1]} steps, not {totals[0]}: learning rate {new:.3g} from step {done} on")
   return True
 
 
@@ -190,7 +150,7 @@ def claim_folder(workdir: pathlib.Path, run: Run, longer: bool = False) -> None:
     InputError: another config was trained in the folder, or the data set has changed since.
   """
   if has_checkpoint(workdir):
-    check_same(workdir, run.config, run.class_names, run.contents, ("train.epochs",) if longer else ())
+    check_same(workdir, run.config, run.class_names, run.contents, ("train.epochs", "train.steps") if longer else ())
     before = identity.read(workdir)
   else:
     before = identity.read(run.config["init"]["workdir"]) if run.config["init"]["workdir"] else {}
@@ -234,7 +194,7 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
   for note in run.notes:
     tell(note)
   tell(f"{size:,} parameters on {mesh.size} {jax.devices()[0].platform} device(s)")
-  groups = build(run.config["optimizer"].get("groups", ()))
+  groups = run.recipe.groups()
   counts: dict[str, int] = {}
   for group, x in zip(jax.tree.leaves(multipliers(params, groups)), jax.tree.leaves(params), strict=True):
     name = f"{group.match or 'all others'}: learning rate x{group.rate:g}, weight decay x{group.decay:g}"
