@@ -15,7 +15,7 @@ from vidjax.data.flow import to_pixels
 from vidjax.data.read_film import Storage
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import ConfigError, InputError
-from vidjax.evaluate.evaluate import Options, evaluate
+from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.predict.predictor import make_predictor
 from vidjax.prepare.folder import prepare_folder
 from vidjax.recipe import DataSettings

@@ -21,7 +21,7 @@ DATA_STACK = [
   "tensorflow_datasets",
 ]  # flax itself needs rich
 CONTRACTS = {"vidjax.types", "vidjax.build", "vidjax.errors", "vidjax.recipe"}
-READ_DATA = {"vidjax.run.opened", "vidjax.evaluate.evaluate", "vidjax.train.train", "vidjax.train.validation"}
+READ_DATA = {"vidjax.run.opened", "vidjax.evaluate.evaluation", "vidjax.train.training", "vidjax.train.validation"}
 """What opens data sets, outside the rooms of data."""
 
 IMPORT = """

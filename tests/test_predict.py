@@ -17,8 +17,7 @@ from vidjax.apply.sharding import make_mesh
 from vidjax.data import schema, video_file, write
 from vidjax.data.sample_film import sample_file
 from vidjax.errors import InputError
-from vidjax.evaluate.evaluate import Options, evaluate
-from vidjax.predict.__main__ import best
+from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.predict.predictor import explain, make_predictor, stored_short_side
 
 
@@ -43,7 +42,7 @@ def test_a_file_of_the_split_gets_the_score_of_evaluation(run, data, views):
     np.testing.assert_allclose(prediction.scores, expected[i], atol=2e-6)
     assert prediction.clip.shape == (4, 16, 16, 3)
     assert prediction.features.shape == (8,)
-    assert [row["class"] for row in best(prediction, CLASSES)] == [CLASSES[k] for k in np.argsort(-expected[i])[:5]]
+    assert [name for name, _ in prediction.best()] == [CLASSES[k] for k in np.argsort(-expected[i])[:5]]
 
 
 def test_frames_are_those_of_sequential_decoding(tmp_path):

@@ -2,16 +2,18 @@
 
 import contextlib
 import errno
+import importlib.util
 import io
 import json
 import logging as standard_logging
 import os
+import pathlib
 import re
 import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from absl import flags
@@ -206,3 +208,30 @@ def define_crop() -> None:
   flags.DEFINE_integer(
     "short_side", None, "Frames are resized to it before that crop (default: the run's config.test.short_side).", 1
   )
+
+
+def plain_config(config: Any) -> dict[str, Any]:
+  """A config as plain nested dicts.
+
+  Args:
+    config: a ConfigDict, nested dicts, or "FILE.py[:argument]" as `--config` takes it.
+
+  Raises:
+    ConfigError: there is no such file, or it holds no config.
+  """
+  if isinstance(config, str):
+    path, _, argument = config.partition(":")
+    name = f"vidjax_config_{pathlib.Path(path).stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not pathlib.Path(path).is_file():
+      raise ConfigError(f"there is no config {path} in {os.getcwd()}: name it by its path, as configs/quickstart.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(pathlib.Path.cwd()))  # as `python -m` does: configs import each other
+    try:
+      spec.loader.exec_module(module)
+    finally:
+      sys.path.pop(0)
+    config = module.get_config(*([argument] if argument else []))
+  if isinstance(config, Mapping):
+    return json.loads(json.dumps(config))
+  return read_config(config)

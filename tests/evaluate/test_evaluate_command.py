@@ -16,7 +16,7 @@ from tests.tiny_run import CLASSES, VIDEOS, make_run, write_data
 from tests.xla import xla_flags
 from vidjax.apply.sharding import make_mesh
 from vidjax.errors import ConfigError, InputError
-from vidjax.evaluate.evaluate import Options, evaluate, parse_views
+from vidjax.evaluate.evaluation import Options, evaluate, parse_views
 from vidjax.predict.predictor import make_predictor
 from vidjax.run.checkpoint import Checkpoints
 from vidjax.run.folder import write_folder

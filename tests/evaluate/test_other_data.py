@@ -13,7 +13,7 @@ from vidjax.apply.sharding import make_mesh
 from vidjax.data import identity
 from vidjax.errors import InputError
 from vidjax.evaluate.__main__ import show
-from vidjax.evaluate.evaluate import Options, evaluate
+from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.prepare.folder import prepare_folder
 from vidjax.run.opened import open_run
 

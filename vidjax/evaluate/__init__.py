@@ -1,1 +1,5 @@
 """Scores, metrics and reports."""
+
+from vidjax.lazy import lazily
+
+__getattr__ = lazily(__name__, {"evaluate": "vidjax.evaluate.evaluation"})

@@ -14,7 +14,7 @@ from vidjax.apply.sharding import make_mesh
 from vidjax.command import define_crop, run_main
 from vidjax.console import say
 from vidjax.errors import InputError
-from vidjax.evaluate.evaluate import Options, evaluate, parse_views
+from vidjax.evaluate.evaluation import Options, evaluate, parse_views
 from vidjax.run.opened import open_run
 
 

@@ -7,7 +7,6 @@ to keep the sampled ones, so the memory does not grow with its length.
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from absl import flags
@@ -16,17 +15,11 @@ from vidjax.analyse.pictures import ENDINGS, explain_paths
 from vidjax.command import define_crop, run_main
 from vidjax.console import say, say_json
 from vidjax.errors import EXIT_BAD_INPUT, InputError
-from vidjax.evaluate.evaluate import parse_views
+from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.predictor import SHORT_SIDE, Prediction, explain, make_predictor, stored_short_side
 from vidjax.run.opened import open_run
 
 TOP = 5
-
-
-def best(prediction: Prediction, class_names: list[str]) -> list[dict[str, Any]]:
-  """The TOP likeliest classes and their scores, likeliest first."""
-  order = np.argsort(-prediction.scores, kind="stable")[:TOP]
-  return [{"class": class_names[label], "score": float(prediction.scores[label])} for label in order]
 
 
 def define_flags() -> None:
@@ -87,8 +80,8 @@ def main(argv: list[str]) -> None:
     done.append(prediction)
     if not values.json:
       say(file)
-      for row in best(prediction, run.class_names):
-        say(f"  {row['score']:6.1%}  {row['class']}")
+      for name, score in prediction.best(TOP):
+        say(f"  {score:6.1%}  {name}")
     if path:
       explain(run, prediction, path)
       say(f"wrote {path}", error=values.json)
@@ -103,7 +96,8 @@ def main(argv: list[str]) -> None:
       )
     say(f"wrote {features}", error=values.json)
   if values.json:
-    say_json([{"file": p.file, "top5": best(p, run.class_names)} for p in done])
+    rows = [{"file": p.file, "top5": [{"class": name, "score": score} for name, score in p.best(TOP)]} for p in done]
+    say_json(rows)
   if len(done) < len(files):
     say(f"{len(done)} of {len(files)} files could be read", error=True)
     raise SystemExit(EXIT_BAD_INPUT)

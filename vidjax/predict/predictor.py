@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,7 @@ class Prediction:
     features: float32 `[D]`, the mean features over the views.
     clip: uint8 `[T, H, W, 3]`, the middle view; of flow images where the run reads those.
     frames: int `[T]`, 0-based numbers of its frames in the video.
+    class_names: K names in the order of the scores.
   """
 
   file: str
@@ -39,12 +41,18 @@ class Prediction:
   features: np.ndarray
   clip: np.ndarray
   frames: np.ndarray
+  class_names: tuple[str, ...] = ()
+
+  def best(self, count: int = 5) -> list[tuple[str, float]]:
+    """The likeliest classes and their scores, likeliest first."""
+    order = np.argsort(-self.scores, kind="stable")[:count].tolist()
+    return [(self.class_names[label], float(self.scores[label])) for label in order]
 
 
 def make_predictor(
   run: Run, clips: int = 1, crops: int = 1, short_side: int | None = None
-) -> Callable[[str], Prediction]:
-  """The function that predicts one file.
+) -> Callable[[Any], Prediction]:
+  """The function that predicts one film.
 
   Args:
     run: with its variables.
@@ -53,7 +61,7 @@ def make_predictor(
     short_side: to which larger frames are shrunk before they are cropped (default: `stored_short_side`).
 
   Returns:
-    path -> Prediction; it raises InputError naming the file where that is broken.
+    path, or uint8 RGB frames `[N, H, W, 3]` -> Prediction; it raises InputError naming the file where that is broken.
   """
   test_crops = run.crops(crops)
   short_side = short_side or stored_short_side(run) or SHORT_SIDE
@@ -65,15 +73,25 @@ def make_predictor(
 
   sample = sample_flow if run.flow else sample_file
 
-  def predict(file: str) -> Prediction:
-    numbers, video = sample(file, lambda count, times: run.recipe.sampler.test(count, clips, times), short_side)
+  def predict(video: str | os.PathLike | np.ndarray) -> Prediction:
+    if isinstance(video, np.ndarray):
+      file = f"frames {list(video.shape)}"
+      if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != np.uint8 or not len(video):
+        raise InputError(f"{file} of {video.dtype}: give uint8 RGB frames [N, H, W, 3]")
+      if run.flow:
+        raise InputError("this network reads optical flow: give the path of a film")
+      numbers = run.recipe.sampler.test(len(video), clips, None)
+      video = video[numbers]
+    else:
+      file = os.fspath(video)
+      numbers, video = sample(file, lambda count, times: run.recipe.sampler.test(count, clips, times), short_side)
     views = test_crops(video)
     batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
     scores, features = (np.concatenate(parts).mean(axis=0) for parts in zip(*batches, strict=True))
     if not np.isfinite(scores).all():
       raise InputError(f"{file}: the network's scores are not finite: choose another --checkpoint")
     clip, crop = clips // 2, {1: 0, 3: 1, 5: 4, 10: 4}[crops]
-    return Prediction(file, scores, features, views[clip * crops + crop], numbers[clip])
+    return Prediction(file, scores, features, views[clip * crops + crop], numbers[clip], tuple(run.class_names))
 
   return predict
 

@@ -13,7 +13,7 @@ from vidjax.apply import processes
 from vidjax.apply.processes import tell
 from vidjax.command import define_config, read_config, run_main
 from vidjax.errors import InputError
-from vidjax.train.train import train
+from vidjax.train.training import train
 
 CONFIG = define_config()
 WORKDIR = flags.DEFINE_string(

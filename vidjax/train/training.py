@@ -22,7 +22,7 @@ from vidjax.apply.sharding import check_batch_size, make_mesh
 from vidjax.console import copied_to
 from vidjax.data import identity
 from vidjax.errors import InputError
-from vidjax.evaluate.evaluate import Options, evaluate
+from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.recipe import Recipe, make_schedule
 from vidjax.run.checkpoint import Checkpoints, has_checkpoint, latest_step, load_variables
 from vidjax.run.folder import check_same, flatten, make_folder, read_folder, write_config, write_folder
