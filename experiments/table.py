@@ -81,9 +81,7 @@ def run_rows(rows: Sequence[Row], measure: Measure = top1) -> dict[str, list[dic
 def run(command: Sequence[str]) -> None:
   """Runs a vidjax command; InputError where it fails."""
   if code := subprocess.run([sys.executable, *command], check=False).returncode:
-    raise InputError(
-      f"{' '.join(command)} ended with code {code}: mend what it says above, and this goes on from there"
-    )
+    raise InputError(f"{' '.join(command)} ended with code {code}: mend what it says above, and this resumes there")
 
 
 def write_table(out: pathlib.Path, results: Mapping[str, Sequence[Mapping[str, float]]]) -> str:

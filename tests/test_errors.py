@@ -162,3 +162,12 @@ def test_other_system_errors_are_bugs():
 def test_config_errors_are_type_errors_and_input_errors():
   assert issubclass(ConfigError, TypeError)
   assert issubclass(ConfigError, InputError)
+
+
+@pytest.mark.parametrize("room", ["train", "evaluate", "predict", "prepare", "benchmark", "analyse", "weights"])
+def test_help_lists_the_flags_of_the_command_alone_and_exits_0(room):
+  done = subprocess.run([sys.executable, "-m", f"vidjax.{room}", "--help"], capture_output=True, text=True, timeout=60)
+  assert done.returncode == 0, done.stderr
+  assert ("--config: " in done.stdout) == (room in ("train", "benchmark", "analyse"))
+  assert f"vidjax.{room}" in done.stdout
+  assert all(word not in done.stdout for word in ("grain", "orbax", "logtostderr"))

@@ -119,6 +119,8 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
   standard_logging.getLogger("vidjax").setLevel(standard_logging.WARNING)
 
   def parse(argv: list[str]) -> list[str]:
+    if {"--help", "-h", "-help", "--helpshort"} & set(argv[1:]):
+      show_help()
     with one_line():
       try:
         return flags.FLAGS(argv)
@@ -162,6 +164,18 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
     if not _close_unread():
       raise  # a pipe of the command's own
     raise SystemExit(EXIT_NO_READER) from None
+
+
+def show_help() -> NoReturn:
+  """Prints what the command does and its own flags, `--config` among them."""
+  from absl import flags
+
+  parts = [str(sys.modules["__main__"].__doc__ or "").strip()]
+  for module in sorted(flags.FLAGS.flags_by_module_dict()):
+    if module == sys.argv[0] or module.startswith(("vidjax", "experiments")):  # not those of libraries
+      parts += flags.FLAGS.module_help(module).splitlines()[1:]
+  print("\n".join(parts))  # noqa: T201
+  raise SystemExit(0)
 
 
 def define_config() -> Any:

@@ -216,7 +216,7 @@ def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe
   """
   check_sections(config)
   sampler, size = build(config["sampler"]), config["test"].get("size")
-  if not isinstance(size, int) or size < 1:
+  if not isinstance(size, int):
     raise ConfigError("config.test sets no size in pixels, the side of the clips: see configs/default.py")
   return Recipe(
     config=config,

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from vidjax import prepare
 from vidjax.data.dataset import open_dataset
 from vidjax.data.read_film import Storage
 from vidjax.data.schema import Record
 from vidjax.errors import InputError
+from vidjax.prepare import folder as prepare
 from vidjax.prepare.folder import prepare_folder, summary
 
 

@@ -111,7 +111,7 @@ def test_a_signal_to_one_of_two_saves_and_ends_both(how, command, environment, t
   processes[1].send_signal(how)
   outputs = [process.communicate(timeout=100)[0] for process in processes]
   assert [process.returncode for process in processes] == [75, 75], outputs
-  assert all("saved: the same command goes on" in output for output in outputs)
+  assert all("saved: the same command resumes it" in output for output in outputs)
   assert last_state(tmp_path / "run")[0] >= 3
 
 

@@ -204,7 +204,7 @@ def test_a_run_is_trained_longer_where_its_schedule_allows_it(train, tmp_path):
   )
   train(workdir, *FULL, "--config.train.epochs=1", **config)
   output = train(workdir, *FULL, **config)
-  assert "is trained for 2 epochs, not 1: learning rate 0.1 from step 4 on" in output
+  assert "is trained for 8 steps, not 4: learning rate 0.1 from step 4 on" in output
   train(whole, *FULL, **config)
   assert_bit_equal(last_state(workdir)[1], last_state(whole)[1])
   assert f"{workdir} is finished" in train(workdir, *FULL, **config)  # its config.json is that of the longer one
@@ -216,7 +216,7 @@ def test_a_schedule_that_ends_is_entered_further_on_with_extend(train, tmp_path)
   workdir = tmp_path / "run"
   train(workdir, "--config.train.epochs=1")
   last = train(workdir, code=2).splitlines()[-1]
-  assert "add --extend to go on after step 4 as a training of 2 epochs does there (rate 0.05, where it was 0)" in last
+  assert "add --extend to continue after step 4 as a training of 8 steps does there (rate 0.05, where it was 0)" in last
   assert f"--config.init.workdir={workdir}" in last
   assert json.loads((workdir / "config.json").read_text())["train"]["epochs"] == 1
   train(workdir, "--extend")

@@ -1,4 +1,4 @@
-"""Checkpoints (Orbax): written while training goes on, the last and the best kept, and read back with clear errors."""
+"""Checkpoints (Orbax): written while training runs, the last and the best kept, and read back with clear errors."""
 
 import contextlib
 import errno
@@ -168,7 +168,7 @@ def load_variables(workdir: str | pathlib.Path, checkpoint: str | int = "best") 
       return _load(folder / str(step)), step
     except InputError:
       if step in _complete(folder):
-        raise  # else the training that goes on has deleted it: choose again
+        raise  # else the training that runs has deleted it: choose again
 
 
 def _load(folder: pathlib.Path) -> Mapping[str, Tree]:
@@ -277,7 +277,7 @@ def _writing(folder: Any) -> Iterator[None]:
 
 
 def _full(folder: Any, reason: str) -> InputError:
-  return InputError(f"cannot write to {folder} ({reason}): free some space, and the same command goes on")
+  return InputError(f"cannot write to {folder} ({reason}): free some space, and the same command resumes it")
 
 
 def _choose(folder: pathlib.Path, steps: Sequence[int], checkpoint: str | int) -> int:

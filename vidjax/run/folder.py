@@ -24,7 +24,7 @@ FREE = (
 
 
 FREE += ("train.devices", "train.fsdp", "train.keep_best")
-"""Keys that may change when a run goes on: they change nothing that is computed."""
+"""Keys that may change when a run is resumed: they change nothing that is computed."""
 
 
 def make_folder(workdir: pathlib.Path) -> None:
@@ -99,7 +99,7 @@ def check_same(
   try:
     then = json.loads(path.read_text(encoding="utf-8"))
   except ValueError as error:
-    raise InputError(f"{path} is damaged ({error}): remove it, and the same command goes on") from error
+    raise InputError(f"{path} is damaged ({error}): remove it, and the same command resumes it") from error
   if then != contents:
     raise InputError(
       f"{config['data']['name']} was prepared anew since {workdir} was trained on it (now {contents}, then {then}): "

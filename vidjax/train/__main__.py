@@ -1,4 +1,4 @@
-"""`python -m vidjax.train --config=FILE[:argument] --workdir=DIR [--config.key=value ...]`: trains, or goes on.
+"""`python -m vidjax.train --config=FILE[:argument] --workdir=DIR [--config.key=value ...]`: trains, or resumes.
 
 Exit codes: 0 trained (or found finished), 2 bad input, 3 a loss that is not finite, 75 stopped by SIGTERM with the
 state saved. Several processes: give each `--coordinator=HOST:PORT --num_processes=N --process_id=I`.
@@ -16,9 +16,7 @@ from vidjax.errors import InputError
 from vidjax.train.training import train
 
 CONFIG = define_config()
-WORKDIR = flags.DEFINE_string(
-  "workdir", None, "Folder for checkpoints, metrics and reports; an old one is gone on with."
-)
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder for checkpoints, metrics and reports; an old one is resumed.")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, for training with several processes.")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes train together.")
 EXTEND = flags.DEFINE_bool(

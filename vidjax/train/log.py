@@ -18,7 +18,7 @@ class MetricsLog:
 
   Args:
     workdir: the run's folder.
-    step: where training goes on; lines of later steps, which will come again, are dropped.
+    step: where training resumes; lines of later steps, which will come again, are dropped.
     active: False in all processes but the one that writes.
   """
 
