@@ -14,7 +14,8 @@ How the losses of projection and classification are joined (Table 3.9) follows t
 - `:ssv1-scale`, the scale scheduler: `--config.blend.weights.projection.gamma=0.1`, `.lam=0.1`, and the same of
   `classification`;
 - `:ssv1-fixed`, alpha and 1 - alpha: `--config.blend.weights.projection=0.9 --config.blend.weights.classification=0.1`;
-- `:ssv1-separate`, one after the other: `--config.blend.share=0.3`, the part of the training that is the projection's.
+- `:ssv1-separate`, one after the other, in two phases: the projection alone, then the network behind it, which stays as
+  it is (`--config.phases[0].train.epochs=10.`).
 """
 
 from ml_collections import ConfigDict
@@ -28,6 +29,7 @@ RECIPES = {  # segments, frames of each, learning rate, batch, epochs, weight de
   "x3d_ssv1": (16, 3, 0.12, 256, 50.0, 4e-4, 0.8),
 }
 MULTITASK = "vidjax.train.multitask."
+REST = ("backbone", "classifier")
 SCALE = {"make": "vidjax.train.schedules.Scale", "gamma": 0.2, "lam": 0.3, "rest": False}
 BLENDS = {
   "mgda": {"make": f"{MULTITASK}MGDA", "shared": "representation", "normalise": "none"},
@@ -36,7 +38,7 @@ BLENDS = {
     "weights": {"projection": SCALE, "classification": {**SCALE, "rest": True}},
   },
   "fixed": {"make": f"{MULTITASK}Weighted", "weights": {"projection": 0.5, "classification": 0.5}},
-  "separate": {"make": f"{MULTITASK}Separate", "first": "projection", "shared": "representation", "share": 0.5},
+  "separate": {"make": f"{MULTITASK}Weighted", "weights": {}},
 }
 
 
@@ -59,6 +61,11 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
     {"make": "vidjax.losses.projection.Projection", "error": "enopr"},
   )
   c.blend = BLENDS[blend or "mgda"]
+  if blend == "separate":
+    c.phases = (
+      {"name": "projection", "losses": c.losses[1:], "train": {"epochs": c.train.epochs, "frozen": REST}},
+      {"name": "network", "losses": c.losses[:1], "train": {"frozen": ("representation",)}},
+    )
   return c
 
 

@@ -13,6 +13,7 @@ from absl import flags
 
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.run.folder import run_folder
 
 Measure = Callable[[pathlib.Path], Mapping[str, float]]
 """A run's folder -> named numbers, the columns of the table."""
@@ -35,7 +36,7 @@ class Row:
 
 def top1(folder: pathlib.Path, report: str = "validation") -> dict[str, float]:
   """The accuracy in a report of a run, in per cent; after training there is that of the best checkpoint."""
-  return {"top-1 %": 100 * json.loads((folder / "evaluation" / f"{report}.json").read_text())["top1"]}
+  return {"top-1 %": 100 * json.loads((run_folder(folder) / "evaluation" / f"{report}.json").read_text())["top1"]}
 
 
 def last_mean(folder: pathlib.Path, key: str, count: int = 5) -> float:

@@ -24,6 +24,7 @@ MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule
 
 
 PLAIN = ("data", "init", "train")
+OPTIONAL = ("phases",)
 
 
 LISTS = ("transforms", "device_transforms", "losses")
@@ -95,6 +96,9 @@ class Settings:
   Attributes:
     epochs: passes over the training split; the learning-rate schedules are given in the same epochs.
     steps: length in steps in place of epochs, or None.
+    frozen: path prefixes of parameters that stay as they are, their running statistics included. BatchNorm still
+      normalises by the batch there, unless the backbone's `frozen_bn` says otherwise.
+    stop: ends the training early: called with the list of all validations so far, each a mapping of its numbers.
     batch_size: clips in a batch over all devices and processes.
     accumulate: parts a batch is cut into where it does not fit the memory at once.
     dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
@@ -119,6 +123,8 @@ class Settings:
   keep_best: int = 1
   log_every: int = 10
   steps: int | None = None
+  frozen: tuple[str, ...] = ()
+  stop: Callable[[Sequence[Mapping[str, float]]], bool] | None = None
 
   def __post_init__(self):
     positive = ("epochs", "batch_size", "accumulate", "evaluate_every", "log_every", "keep_best")
@@ -279,7 +285,7 @@ def make_optimizer(config: Mapping[str, Any], schedule: optax.Schedule) -> optax
 def check_sections(config: Mapping[str, Any]) -> None:
   """Raises ConfigError unless the config has every section and no other, and lists where lists are wanted."""
   for name in config:
-    if name not in SECTIONS:
+    if name not in (*SECTIONS, *OPTIONAL):
       raise ConfigError(f"config has no section {name!r}{nearest(name, SECTIONS)}")
   missing = [name for name in SECTIONS if name not in config]
   if missing:

@@ -23,7 +23,13 @@ KNOWN = (
   "vidjax.layers.",
 )
 KNOWN += ("vidjax.data.sampling.", "vidjax.data.augment.", "vidjax.data.rand_augment.", "vidjax.apply.device_augment.")
-KNOWN += ("vidjax.train.multitask.", "vidjax.train.aggregate.", "vidjax.train.optimizer.", "vidjax.train.schedules.")
+KNOWN += (
+  "vidjax.train.multitask.",
+  "vidjax.train.aggregate.",
+  "vidjax.train.optimizer.",
+  "vidjax.train.schedules.",
+  "vidjax.train.stop.",
+)
 KNOWN += ("vidjax.recipe.DataSettings", "vidjax.recipe.Settings", "flax.linen.", "jax.nn.", "jax.numpy.", "optax.")
 HARMFUL = ("jax.numpy.save", "jax.numpy.savez", "jax.numpy.load", "jax.numpy.fromfile")
 

@@ -93,13 +93,11 @@ class Blend(NamedTuple):
     update: `(losses, pullback, step, memory) -> (gradient, named scalars to log, new memory)`.
     linear: its weights do not depend on losses or gradients, so that with `accumulate` it is called for each part of
       the batch. Others are called once, with the mean gradient of each loss over the parts.
-    freezes: a parameter whose gradient it makes zero throughout stays as it is in this step.
   """
 
   init: Callable[[], Tree]
   update: Callable[[dict[str, jax.Array], Pullback, jax.Array, Tree], tuple[Tree, dict[str, jax.Array], Tree]]
   linear: bool = False
-  freezes: bool = False
 
 
 class Task(Protocol):

@@ -216,20 +216,6 @@ def test_the_dtype_of_the_gradients_stays():
   assert {x.dtype for x in jax.tree.leaves(updates)} == {jnp.dtype(jnp.bfloat16)}
 
 
-def test_a_parameter_without_gradient_stays():
-  """Neither momentum nor decay moves it, and it goes on when it gets one."""
-  params = {"a": jnp.ones(2), "b": jnp.ones(2)}
-  optimizer = aggregate.hold_still(optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.5, momentum=0.9)))
-  state = optimizer.init(params)
-  gradient = {"a": jnp.array([1.0, 0.0]), "b": jnp.ones(2)}
-  _, state = optimizer.update(gradient, state, params)
-  updates, state = optimizer.update({**gradient, "b": jnp.zeros(2)}, state, params)
-  np.testing.assert_array_equal(updates["b"], [0, 0])
-  np.testing.assert_allclose(updates["a"], -0.5 * np.array([1.9 * 1.1, 1.9 * 0.1]), rtol=1e-6)
-  assert jax.tree.structure(state) == jax.tree.structure(optimizer.init(params))
-  assert (optimizer.update(gradient, state, params)[0]["b"] != 0).all()
-
-
 @pytest.mark.parametrize(
   ("call", "message"),
   [

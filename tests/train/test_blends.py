@@ -19,7 +19,7 @@ from vidjax.losses.classification import CrossEntropy
 from vidjax.run.checkpoint import Checkpoints
 from vidjax.tasks.classification import Classification
 from vidjax.train import aggregate
-from vidjax.train.multitask import MGDA, CAGrad, PCGrad, Separate, Uncertainty, Weighted, make_blend, over
+from vidjax.train.multitask import MGDA, CAGrad, PCGrad, Uncertainty, Weighted, make_blend, over
 from vidjax.train.schedules import Scale
 from vidjax.train.step import init_state, make_train_step
 from vidjax.types import Output
@@ -125,10 +125,6 @@ def test_weights_fixed_scheduled_or_learned_cost_one_backward_pass(blend):
   assert macs(blend, 64) == macs(Weighted(), 64, objectives=[CrossEntropy()])
 
 
-def test_separate_costs_one_backward_pass():
-  assert macs(Separate("projection", SHARED, steps=3), 64) <= macs(Weighted(), 64)
-
-
 BLENDS = {
   "weighted": Weighted({"projection": 0.3}),
   "mgda": MGDA(SHARED),
@@ -136,7 +132,6 @@ BLENDS = {
   "pcgrad": PCGrad(SHARED),
   "cagrad": CAGrad(SHARED),
   "uncertainty": Uncertainty(("projection", "classification"), ("projection",)),
-  "separate": Separate("projection", SHARED, steps=1),
 }
 blends = pytest.mark.parametrize("blend", BLENDS.values(), ids=BLENDS)
 
@@ -235,23 +230,6 @@ def test_what_the_blend_remembers_survives_a_checkpoint(tmp_path):
   assert_trees_close(step(restored, batch_of(4, CLIP, 1), KEY), step(state, batch_of(4, CLIP, 1), KEY), 0)
 
 
-def test_separate_trains_one_part_after_the_other():
-  """Neither decay nor momentum moves the part whose turn it is not."""
-  optimizer = optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.1, momentum=0.9))
-  state, step = start(over(Separate("projection", SHARED, share=0.5), total_steps=4), optimizer)
-  for number in range(4):
-    batch = batch_of(4, CLIP, number)
-    grads = task_gradients(state.params, batch)
-    new, metrics = step(state, batch, KEY)
-    early = number < 2
-    assert (metrics["weight/projection"], metrics["weight/classification"]) == (early, not early)
-    moved = {name: not np.array_equal(flat(new.params[name]), flat(state.params[name])) for name in state.params}
-    assert moved == {SHARED: early, "backbone": not early, "classifier": not early}
-    wanted = grads["projection"][SHARED] if early else {k: v for k, v in grads["classification"].items() if k != SHARED}
-    np.testing.assert_allclose(metrics["gradient_norm"], np.linalg.norm(flat(wanted)), rtol=1e-4)
-    state = new
-
-
 def test_a_config_describes_a_blend_and_the_scale_scheduler():
   scale = {"make": "vidjax.train.schedules.Scale", "gamma": 0.2, "lam": 0.3}
   weights = {"projection": scale, "classification": {**scale, "rest": True}}
@@ -271,8 +249,6 @@ def test_a_config_describes_a_blend_and_the_scale_scheduler():
     (MGDA("representatio"), "shared names representatio, but no parameter.*backbone, classifier, representation"),
     (PCGrad(("backbone", "head")), "shared names head"),
     (CAGrad(()), "shared is empty"),
-    (Separate("enopr", SHARED, steps=1), "first names enopr, but the losses are classification, projection"),
-    (Separate("projection", "rep", steps=1), "shared names rep"),
     (Uncertainty(("projection",)), "losses are projection, but the losses are classification, projection"),
     (MGDA(SHARED, "max"), "normalise='max'"),  # pyright: ignore
   ],
@@ -289,7 +265,7 @@ def test_one_loss_alone_cannot_be_combined(blend):
     step(state, batch_of(4, CLIP), KEY)
 
 
-@pytest.mark.parametrize("rule", [Separate("a", SHARED), Weighted({"a": Scale()})])
+@pytest.mark.parametrize("rule", [Weighted({"a": Scale()})])
 def test_a_rule_called_by_itself_asks_for_the_number_of_steps(rule):
   with pytest.raises(ConfigError, match="needs the number of steps"):
     rule({"a": jnp.ones(())}, lambda cotangents: cotangents, jnp.zeros(()))
@@ -298,10 +274,6 @@ def test_a_rule_called_by_itself_asks_for_the_number_of_steps(rule):
 def test_bad_arguments():
   with pytest.raises(ConfigError, match="regression names depth"):
     Uncertainty(("a", "b"), regression=("depth",)).init()
-  with pytest.raises(ConfigError, match="share=2"):
-    over(Separate("a", SHARED, share=2), 10)
-  with pytest.raises(ConfigError, match=r"steps=-3\).*steps be 0 or more"):
-    over(Separate("a", SHARED, steps=-3), 10)
   for rate in (-1.0, math.nan):
     with pytest.raises(ConfigError, match=r"Uncertainty\(learning_rate=.*must be a number from 0 on"):
       Uncertainty(("a", "b"), learning_rate=rate)

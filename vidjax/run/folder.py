@@ -27,6 +27,36 @@ FREE += ("train.devices", "train.fsdp", "train.keep_best")
 """Keys that may change when a run is resumed: they change nothing that is computed."""
 
 
+PHASES = "phases.json"
+"""In the folder of a training in phases: the names of their folders."""
+
+
+def read_phases(workdir: pathlib.Path) -> list[str]:
+  """The folders of the phases that were trained in a folder, in their order; none where it is a run's own.
+
+  Raises:
+    InputError: the list is damaged.
+  """
+  path = workdir / PHASES
+  if not path.is_file():
+    return []
+  try:
+    names = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+      raise ValueError("it holds something else")
+    return names
+  except ValueError as error:
+    raise InputError(
+      f"{path} is damaged ({error}): put it back as it was, or train again in a new --workdir"
+    ) from error
+
+
+def run_folder(workdir: str | pathlib.Path) -> pathlib.Path:
+  """The folder of a run: of a training in phases, that of the last one."""
+  workdir = pathlib.Path(workdir)
+  return workdir / read_phases(workdir)[-1] if read_phases(workdir) else workdir
+
+
 def make_folder(workdir: pathlib.Path) -> None:
   """Makes a run's folder; raises InputError where there can be none."""
   if workdir.is_file():
@@ -84,6 +114,7 @@ def check_same(
   """Raises InputError naming in what a config, `free` keys aside, or a data set differs from that of the training."""
   before, names_before = read_folder(workdir)
   chosen = {"data.stream": "video", "sampler.by": "frame"}  # older runs could not choose
+  chosen |= dict.fromkeys(("train.steps", "train.stop"))
   old, new = (chosen | flatten(given) for given in (before, config))
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith((*FREE, *free))]
   if names_before != class_names:

@@ -4,10 +4,14 @@ from typing import Any
 
 RENAMED = {"vidjax.train.device_augment.": "vidjax.apply.device_augment."}
 """Start of a dotted path -> what it is now."""
+SEPARATE = "vidjax.train.multitask.Separate"
+"""Two phases in one run, which are two runs now: such a run can be evaluated, and not resumed."""
 
 
 def updated(config: Any) -> Any:
   """A config, or a part of one, with the present dotted paths."""
+  if isinstance(config, dict) and config.get("make") == SEPARATE:
+    return {"make": "vidjax.train.multitask.Weighted", "weights": {}}
   if isinstance(config, dict):
     return {key: _path(value) if key == "make" else updated(value) for key, value in config.items()}
   if isinstance(config, list):

@@ -23,7 +23,7 @@ from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
 from vidjax.recipe import DataSettings, check_sections, data_of, make_recipe, make_views
 from vidjax.run.checkpoint import load_variables
-from vidjax.run.folder import Contents, read_folder
+from vidjax.run.folder import Contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes
 from vidjax.types import Tree
 
@@ -277,7 +277,7 @@ def open_run(
   """Opens a run's folder with the variables of one of its checkpoints.
 
   Args:
-    workdir: the folder.
+    workdir: the folder; of a training in phases, its last phase is opened.
     checkpoint: "best", "last" or a step.
     data_dir: where the data sets lie now, if not where they lay in training.
     data: another data set than that of the training, of the same classes or some of them.
@@ -285,7 +285,7 @@ def open_run(
     short_side: to which frames are resized before that crop, in place of the config's.
     trusted: lets the config make anything, see `vidjax.trust`.
   """
-  workdir = pathlib.Path(workdir)
+  workdir = run_folder(workdir)
   config, class_names = read_folder(workdir)
   trust.check(config, workdir / "config.json", trusted)
   check_sections(config)

@@ -51,20 +51,6 @@ def cagrad(shared: Shared = None, c: float = 0.5) -> aggregating.Aggregator:
   return _aggregator(lambda gram, losses, count: cagrad_weights(gram, c), shared)
 
 
-def hold_still(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-  """The optimizer, save that a parameter whose gradient is zero throughout stays: no decay or momentum moves it.
-
-  The state is the optimizer's own.
-  """
-  inner = optax.with_extra_args_support(optimizer)
-
-  def update(updates: Tree, state: Tree, params: Tree | None = None, **extra: Any) -> tuple[Tree, Tree]:
-    new, state = inner.update(updates, state, params, **extra)
-    return jax.tree.map(lambda g, u: jnp.where(jnp.any(g != 0), u, jnp.zeros_like(u)), updates, new), state
-
-  return optax.GradientTransformationExtraArgs(inner.init, update)
-
-
 def gram_matrix(rows: Sequence[Tree], shared: Shared = None) -> jax.Array:
   """Inner products `[n, n]` of n gradients on the shared parameters, summed in at least float32."""
   leaves, mask = _flat(rows, shared)

@@ -62,6 +62,15 @@ class MetricsLog:
       self._board.close()
 
 
+def read_history(workdir: pathlib.Path, step: int) -> list[dict[str, float]]:
+  """The numbers of every validation of a run up to a step, by their names, the first one first."""
+  path, name = workdir / "metrics.jsonl", "validation/"
+  lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if path.is_file() else []
+  found = [json.loads(line) for line in lines if _kept(line, step)]
+  validations = [{key.removeprefix(name): x for key, x in line.items() if key.startswith(name)} for line in found]
+  return [numbers for numbers in validations if numbers]
+
+
 def _kept(line: str, step: int) -> bool:
   """Whether a line of metrics.jsonl is whole and of a step up to this one (a killed run may leave half a line)."""
   try:

@@ -97,6 +97,7 @@ def fit(
   *,
   checkpoints: Checkpoints,
   log: MetricsLog,
+  history: list[dict[str, float]],
   evaluate: Callable[[State], Validation],
   show_batch: Callable[[Mapping[str, np.ndarray]], None] | None = None,
 ) -> State:
@@ -111,6 +112,7 @@ def fit(
     recipe: whose settings say when to validate, to save and to log; its config is stored in every checkpoint.
     checkpoints: where the state goes.
     log: where the numbers go.
+    history: the validations so far, for `train.stop`; those to come are added.
     evaluate: validates a state; its numbers are logged under "validation/".
     show_batch: called with the first batch on the host.
 
@@ -131,6 +133,7 @@ def fit(
       log.write(step, {f"validation/{name}": float(value) for name, value in validation.items()})
       for name, picture in pictures.items():
         log.picture(step, name, picture)
+      history.append({name: float(value) for name, value in validation.items()})
       shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
       progress.say(f"epoch {step / per_epoch:.4g}  validation  {shown}")
       return validation
@@ -180,6 +183,9 @@ def fit(
       if checkpoint:
         checkpoints.save(state, step, recipe.config, validation)
         waited, since, since_step = 0.0, time.perf_counter(), step
+      if validation is not None and settings.stop is not None and settings.stop(history):
+        progress.say(f"train.stop: {settings.stop} ends the training after step {step} of {total}")
+        break
       if stop:
         checkpoints.close()
         raise TrainingStopped(

@@ -40,7 +40,7 @@ def make_blend(rule: Rule, total_steps: int) -> Blend:
 
   Args:
     rule: `(losses, pullback, step) -> (gradient, what to log)`. One that has `init()` is called with what it remembers
-      as a fourth argument, and returns that anew as a third value. It may have `linear`, `freezes` and `over`.
+      as a fourth argument, and returns that anew as a third value. It may have `linear` and `over`.
     total_steps: updates of the training.
 
   Raises:
@@ -56,8 +56,7 @@ def make_blend(rule: Rule, total_steps: int) -> Blend:
   def update(losses: Losses, pullback: Pullback, step: jax.Array, memory: Tree) -> tuple[Tree, Losses, Tree]:
     return rule(losses, pullback, step, memory) if remembers else (*rule(losses, pullback, step), None)
 
-  flags = {name: getattr(rule, name, False) for name in ("linear", "freezes")}
-  return Blend(getattr(rule, "init", lambda: None), update, **flags)
+  return Blend(getattr(rule, "init", lambda: None), update, getattr(rule, "linear", False))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,56 +191,6 @@ class Uncertainty:
     slopes = {name: 0.5 - weights[name] * losses[name] for name in memory}
     learned = {name: jnp.clip(s - self.learning_rate * slopes[name], -10, 10) for name, s in memory.items()}
     return pullback(weights), _notes(losses, weights), learned
-
-
-@dataclasses.dataclass(frozen=True)
-class Separate:
-  """One after the other: the shared parameters learn one loss, then stay as they are while the rest learns the others.
-
-  Nothing moves the parameters whose turn it is not, decay and momentum included (`aggregate.hold_still`); running
-  statistics of normalisation follow the data in both phases.
-
-  Attributes:
-    first: the loss of the first phase.
-    shared: path prefixes of the parameters it trains.
-    share: length of the first phase, as a share of the training.
-    steps: the same in steps, where it shall not follow from `share`.
-  """
-
-  first: str
-  shared: str | Sequence[str]
-  share: float = 0.5
-  steps: int | None = None
-
-  linear: ClassVar[bool] = True
-  freezes: ClassVar[bool] = True
-
-  def over(self, total_steps: int) -> "Separate":
-    """With `steps`, for a training of so many steps."""
-    if not 0 <= self.share <= 1 or (self.steps or 0) < 0:
-      raise ConfigError(
-        f"Separate(share={self.share}, steps={self.steps}): share must lie between 0 and 1, steps be 0 or more"
-      )
-    return self if self.steps is not None else dataclasses.replace(self, steps=round(self.share * total_steps))
-
-  def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
-    """See `make_blend`; logs the weights, 1 or 0, and `loss`, the sum by these weights."""
-    _check_names("Separate.first names", [self.first], losses)
-    if self.steps is None:
-      raise ConfigError(
-        "Separate needs the number of steps: multitask.over(blend, total_steps), or Separate(steps=...)"
-      )
-    early = step < self.steps
-    weights = {name: jnp.asarray(early == (name == self.first), jnp.float32) for name in losses}
-
-    def phase(names: Sequence[str], shared: bool) -> Tree:
-      gradient = pullback({name: jnp.ones(()) for name in names})
-      mask = _mask(self.shared, gradient)
-      return jax.tree.map(lambda g, m: g if m == shared else jnp.zeros_like(g), gradient, mask)
-
-    rest = [name for name in losses if name != self.first]
-    gradient = jax.lax.cond(early, lambda: phase([self.first], True), lambda: phase(rest, False))
-    return gradient, _notes(losses, weights)
 
 
 def _by_gram(losses: Losses, pullback: Pullback, shared: Prefix, weigh: Callable[[jax.Array], jax.Array]) -> Result:

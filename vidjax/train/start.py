@@ -3,48 +3,76 @@
 import dataclasses
 import pathlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import traverse_util
 
 from vidjax.apply.processes import tell
 from vidjax.errors import InputError
 from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.class_rows import class_axes, match_classes
-from vidjax.run.folder import read_folder
-from vidjax.run.transfer import transfer
+from vidjax.run.folder import read_folder, run_folder
+from vidjax.run.transfer import transfer, under
 from vidjax.types import State
 from vidjax.weights.load import ReleasedSettings, load_weights
+
+SOURCES = ("workdir", "weights", "phase")
+"""Keys of `init` that name what to start from."""
+
+
+def starts_anew(init: Mapping[str, Any]) -> bool:
+  """Whether a run starts from nothing."""
+  return not any(init.get(source) for source in SOURCES)
+
+
+def sources(init: Mapping[str, Any], workdir: pathlib.Path) -> list[pathlib.Path]:
+  """The folders of the runs that a run in `workdir` starts from."""
+  phase = init.get("phase")
+  if phase:
+    return [workdir.parent / name for name in (phase.values() if isinstance(phase, Mapping) else [phase])]
+  return [run_folder(init["workdir"])] if init["workdir"] else []
 
 
 def check_init(init: Mapping[str, Any]) -> None:
   """Raises InputError where `init` starts from two things, or says how to start from none."""
-  if init["workdir"] and init["weights"]:
-    raise InputError(
-      f"init.workdir={init['workdir']} and init.weights={init['weights']}: a run starts from one of them"
-    )
-  for key, sources in (("new", ("workdir", "weights")), ("unused", ("weights",))):
-    if init[key] and not any(init[source] for source in sources):
-      wanted = " or ".join(f"init.{source}" for source in sources)
-      raise InputError(f"init.{key}={init[key]} goes with a checkpoint to start from: set {wanted}, or leave it out")
+  given = [f"init.{source}={init[source]}" for source in SOURCES if init.get(source)]
+  if len(given) > 1:
+    raise InputError(f"{' and '.join(given)}: a run starts from one of them")
+  for key in ("new", "unused"):
+    if init[key] and not given:
+      raise InputError(
+        f"init.{key}={init[key]} goes with a checkpoint to start from: set init.workdir or init.weights, or leave it"
+        " out"
+      )
 
 
 def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Path) -> State:
   """A fresh state with the parameters and statistics of another run or checkpoint, those under `init.new` excepted."""
   init, variables = recipe.config["init"], {"params": state.params, "batch_stats": state.batch_stats}
   report_path = workdir / "weights_report.txt"
-  if init["workdir"]:
-    source, step = load_variables(init["workdir"], "best")
+  if isinstance(init.get("phase"), Mapping):
+    fresh: dict[str, Any] = traverse_util.flatten_dict(variables, sep="/")
+    source = fresh | _subtrees(init["phase"], init["unused"], fresh, workdir)
+    variables, taken = transfer(variables, traverse_util.unflatten_dict(source, sep="/"))
+    words = ", ".join(f"{prefix} of {phase}" for prefix, phase in init["phase"].items())
+    tell(f"starting from {words}; {report_path}")
+    if jax.process_index() == 0:
+      report_path.write_text("\n".join([f"{words}; the rest is new", *taken]) + "\n", encoding="utf-8")
+  elif init["workdir"] or init.get("phase"):
+    (origin,) = sources(init, workdir)
+    source, step = load_variables(origin, "best")
+    source = _without(source, init["unused"])
     axes = class_axes(recipe.network_of, recipe.clip_shape, len(recipe.class_names))
-    there = read_folder(pathlib.Path(init["workdir"]))[1]
+    there = read_folder(origin)[1]
     source, words = match_classes(source, axes, there, recipe.class_names, init["new"])
     variables, taken = transfer(variables, source, init["new"])
-    tell(f"{init['workdir']}, step {step}: {'; '.join(filter(None, [taken[0], words]))}; {report_path}")
+    tell(f"{origin}, step {step}: {'; '.join(filter(None, [taken[0], words]))}; {report_path}")
     if jax.process_index() == 0:
-      report_path.write_text("\n".join([f"{init['workdir']}, step {step}", words, *taken]) + "\n", encoding="utf-8")
+      report_path.write_text("\n".join([f"{origin}, step {step}", words, *taken]) + "\n", encoding="utf-8")
   else:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore", ReleasedSettings)  # said in the command's own way
@@ -62,3 +90,27 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
     return state
   average = {"params": state.params, "batch_stats": state.batch_stats}
   return dataclasses.replace(state, ema=jax.tree.map(jnp.copy, average))  # the train step donates either for itself
+
+
+def _subtrees(
+  phases: Mapping[str, str], unused: Sequence[str], fresh: Mapping[str, Any], workdir: pathlib.Path
+) -> dict[str, Any]:
+  """The arrays under each prefix, of the phase it names: its subtree of that name, or all of it where it has none."""
+  found: dict[str, Any] = {}
+  for prefix, phase in phases.items():
+    variables = _without(load_variables(workdir.parent / phase, "best")[0], unused)
+    flat: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
+    inside = {path: x for path, x in flat.items() if under(path.partition("/")[2], prefix)}
+    whole = {f"{path.partition('/')[0]}/{prefix}/{path.partition('/')[2]}": x for path, x in flat.items()}
+    found |= inside or whole
+    missing = [path for path in fresh if under(path.partition("/")[2], prefix) and path not in found]
+    if missing:
+      raise InputError(f"init.phase: the phase {phase} has nothing for {missing[0]}, and {len(missing)} such arrays")
+  return found
+
+
+def _without(variables: Mapping[str, Any], prefixes: Sequence[str]) -> dict[str, Any]:
+  """Variables but for those under the prefixes of `init.unused`."""
+  flat: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
+  kept = {path: x for path, x in flat.items() if not any(under(path.partition("/")[2], one) for one in prefixes)}
+  return {"batch_stats": {}, **traverse_util.unflatten_dict(kept, sep="/")}

@@ -7,10 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from flax import traverse_util
 
 from vidjax.apply.forward import forward
 from vidjax.errors import ConfigError
-from vidjax.train.aggregate import hold_still
 from vidjax.types import Batch, Blend, Objective, Output, Pullback, State, Task, Tree
 
 Prepare = Callable[[Batch, jax.Array], Batch]
@@ -63,6 +63,7 @@ def make_train_step(
   dtype: Any = jnp.float32,
   ema_decay: float | None = None,
   accumulate: int = 1,
+  frozen: Sequence[str] = (),
 ) -> Callable[[State, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]:
   """The function `(state, batch, base key) -> (state, metrics)` of one optimizer update, to be jitted by the caller.
 
@@ -80,18 +81,21 @@ def make_train_step(
     dtype: of the computation.
     ema_decay: of the averaged parameters, or None.
     accumulate: parts of a batch.
+    frozen: path prefixes of parameters and running statistics that stay as they are.
+
+  Raises:
+    ConfigError: there is no objective, or a prefix matches no parameter (when the step is traced).
   """
   if not objectives:
     raise ConfigError("config.losses is empty: name at least one, as configs/default.py does")
-  if blend.freezes:
-    optimizer = hold_still(optimizer)
 
   def differentiate(params: Tree, stats: Tree, batch: Batch, key: jax.Array):
     prepare_key, dropout_key = jax.random.split(key)
     batch = prepare(batch, prepare_key)
 
     def named_losses(params: Tree):
-      variables = {"params": params, "batch_stats": stats}
+      held = jax.tree.map(lambda x, stays: jax.lax.stop_gradient(x) if stays else x, params, below(params, frozen))
+      variables = {"params": held, "batch_stats": stats}
       output, new_stats = forward(network, variables, batch["video"], True, {"dropout": dropout_key}, dtype)
       losses: dict[str, jax.Array] = {}
       for objective in objectives:
@@ -100,7 +104,7 @@ def make_train_step(
           raise ConfigError(f"two of config.losses are named {', '.join(twice)}: set `name` of one to another")
         losses |= named
       numbers = {name: jnp.mean(x, where=batch["mask"]) for name, x in measure(output, batch).items()}
-      return losses, (new_stats, numbers)
+      return losses, (_hold(frozen, stats, new_stats), numbers)
 
     losses, tangents, (new_stats, numbers) = jax.linearize(named_losses, params, has_aux=True)
 
@@ -153,6 +157,7 @@ def make_train_step(
     return losses, results, stats, numbers
 
   def train_step(state: State, batch: Batch, base_key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+    check_prefixes(frozen, state.params)
     key = jax.random.fold_in(base_key, state.step)
     if accumulate == 1:
       losses, pullback, stats, numbers = differentiate(state.params, state.batch_stats, batch, key)
@@ -162,7 +167,7 @@ def make_train_step(
     metrics = {**{f"loss/{name}": value for name, value in losses.items()}, **notes, **numbers}
     metrics["gradient_norm"] = optax.tree.norm(grads)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params = _hold(frozen, state.params, optax.apply_updates(state.params, updates))
     ema = state.ema
     if ema_decay is not None:
       if ema is None:
@@ -171,3 +176,23 @@ def make_train_step(
     return State(state.step + 1, params, stats, opt_state, ema, memory), metrics
 
   return train_step
+
+
+def below(tree: Tree, prefixes: Sequence[str]) -> Tree:
+  """True for every array of a tree of dicts whose path is a prefix or below one."""
+  flat = traverse_util.flatten_dict(tree, sep="/")
+  found = {path: any(path == one or path.startswith(f"{one.rstrip('/')}/") for one in prefixes) for path in flat}
+  return traverse_util.unflatten_dict(found, sep="/")
+
+
+def _hold(prefixes: Sequence[str], old: Tree, new: Tree) -> Tree:
+  return jax.tree.map(lambda stays, a, b: a if stays else b, below(old, prefixes), old, new) if prefixes else new
+
+
+def check_prefixes(prefixes: Sequence[str], params: Tree) -> None:
+  """Raises a ConfigError that names the prefixes of `train.frozen` that match no parameter."""
+  flat = traverse_util.flatten_dict(params, sep="/")
+  idle = [one for one in prefixes if not any(path == one or path.startswith(f"{one.rstrip('/')}/") for path in flat)]
+  if idle:
+    starts = ", ".join(sorted({path.split("/")[0] for path in flat}))
+    raise ConfigError(f"train.frozen names {', '.join(idle)}, but no parameter starts so; they start with {starts}")

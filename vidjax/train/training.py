@@ -27,11 +27,11 @@ from vidjax.recipe import Recipe, make_schedule
 from vidjax.run.checkpoint import Checkpoints, has_checkpoint, latest_step, load_variables
 from vidjax.run.folder import check_same, flatten, make_folder, read_folder, write_config, write_folder
 from vidjax.run.opened import Run
-from vidjax.train.log import MetricsLog
+from vidjax.train.log import MetricsLog, read_history
 from vidjax.train.loop import fit
 from vidjax.train.multitask import over
 from vidjax.train.optimizer import multipliers
-from vidjax.train.start import check_init, start_from
+from vidjax.train.start import check_init, sources, start_from, starts_anew
 from vidjax.train.trainer import make_trainer
 from vidjax.train.validation import make_validation, show_batch
 
@@ -62,6 +62,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
       stack.enter_context(sole_user(workdir))
       longer = lengthened(workdir, recipe, loader.batches_per_epoch, extend)
       claim_folder(workdir, run, longer)
+      history = read_history(workdir, latest_step(workdir) or 0)
     if jax.process_index() == 0:
       stack.enter_context(copied_to(workdir / "train.log"))
       if longer:  # now that no other process reads it
@@ -71,13 +72,14 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
     with contextlib.closing(Checkpoints(workdir, keep, metric)) as checkpoints:
       if checkpoints.latest_step is not None:
         state, done = checkpoints.restore(trainer.layout)
-        resumed = f"is resumed after step {done} of {trainer.total}"
-        tell(f"{workdir} {resumed if done < trainer.total else 'is finished'}")
+        stop = recipe.settings.stop
+        finished = done >= trainer.total or (stop is not None and checkpoints.judged(done) and stop(history))
+        tell(f"{workdir} {'is finished' if finished else f'is resumed after step {done} of {trainer.total}'}")
       else:
-        state, done = trainer.init(), 0
-        if config["init"]["workdir"] or config["init"]["weights"]:
+        state, done, finished = trainer.init(), 0, False
+        if not starts_anew(config["init"]):
           state = start_from(state, recipe, trainer.layout, workdir)
-      if done < trainer.total or not checkpoints.judged(done):
+      if not finished or not checkpoints.judged(done):
         with MetricsLog(workdir, done, jax.process_index() == 0) as log:
           fit(
             trainer,
@@ -86,6 +88,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
             recipe,
             checkpoints=checkpoints,
             log=log,
+            history=history,
             evaluate=make_validation(run, trainer.mesh),
             show_batch=None if done else functools.partial(show_batch, workdir, log, run, trainer),
           )
@@ -153,7 +156,9 @@ def claim_folder(workdir: pathlib.Path, run: Run, longer: bool = False) -> None:
     check_same(workdir, run.config, run.class_names, run.contents, ("train.epochs", "train.steps") if longer else ())
     before = identity.read(workdir)
   else:
-    before = identity.read(run.config["init"]["workdir"]) if run.config["init"]["workdir"] else {}
+    before = {}
+    for source in sources(run.config["init"], workdir):
+      before = identity.join(before, identity.read(source) or {})
     if jax.process_index() == 0:
       write_folder(workdir, run.config, run.class_names, run.contents)
   trained = identity.join(before or {}, run.trained_on)

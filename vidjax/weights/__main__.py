@@ -15,6 +15,7 @@ from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.run.checkpoint import load_variables
+from vidjax.run.folder import run_folder
 from vidjax.types import Tree
 from vidjax.weights.export import export
 from vidjax.weights.read import read_tensors
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> None:
       out = pathlib.Path(values.out)
       if out.suffix != ".safetensors" or out.exists():
         raise InputError(f"--out={out} {'exists: choose another file' if out.exists() else 'must end in .safetensors'}")
-      variables, step = load_variables(values.workdir, values.checkpoint)
+      variables, step = load_variables(run_folder(values.workdir), values.checkpoint)
       tensors = export(without(variables, values.without), out)
       own = [name for name in tensors if "/" in name]
       say(f"{out}: {len(tensors)} tensors of step {step}, {len(own)} of them under vidjax's own paths")

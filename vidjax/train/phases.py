@@ -1,0 +1,109 @@
+"""Training in phases: each is a run of its own, in a folder of its own, that starts from another one.
+
+`config.phases = ({"name": "first", ...}, {"name": "second", ...})`: the other keys of a phase are changes to the
+config. A mapping is changed key by key, and a section with another `make` replaces the old one. A phase starts from the
+one before it, unless `init.phase` names another, maps subtrees of the network to phases, or is "" for none.
+"""
+
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from vidjax.apply import processes
+from vidjax.apply.processes import tell
+from vidjax.errors import ConfigError, InputError
+from vidjax.recipe import SECTIONS
+from vidjax.run.checkpoint import latest_step
+from vidjax.run.folder import PHASES, make_folder, read_phases
+from vidjax.train.training import train
+
+
+def train_phases(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False) -> None:
+  """Trains the phases of a config one after the other, each in `workdir/<number>_<name>`.
+
+  Phases that are finished are passed over as a finished run is, so that the same command resumes where it stopped.
+
+  Args:
+    config: plain nested dicts, with `phases`.
+    workdir: the folder of all phases.
+    extend: see `train`.
+
+  Raises:
+    InputError: other phases were trained in this folder, or one is missing that a later one started from.
+  """
+  phases = expand(config)
+  with processes.together():
+    make_folder(workdir)
+    before = read_phases(workdir)
+    if before and before != list(phases):
+      raise InputError(
+        f"{workdir} was trained in the phases {', '.join(before)}, and these are {', '.join(phases)}: choose another"
+        " --workdir"
+      )
+    begun = [name for name in phases if latest_step(workdir / name) is not None]
+    missing = [name for name in list(phases)[: len(begun)] if name not in begun]
+    if missing:
+      raise InputError(
+        f"{workdir / missing[0]} has no checkpoint, but {workdir / begun[-1]} was trained after it: put it back, or"
+        " choose another --workdir"
+      )
+  if jax.process_index() == 0 and not before:
+    partial = workdir / f".{PHASES}"
+    partial.write_text(json.dumps(list(phases)) + "\n", encoding="utf-8")
+    partial.rename(workdir / PHASES)
+  for number, (name, phase) in enumerate(phases.items(), start=1):
+    tell(f"phase {number} of {len(phases)}: {workdir / name}")
+    train(phase, workdir / name, extend)
+
+
+def expand(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+  """Folder -> config of every phase, in their order.
+
+  Raises:
+    ConfigError: a phase has no name of its own, or changes what is no section.
+  """
+  base = {key: value for key, value in config.items() if key != "phases"}
+  folders: dict[str, str] = {}
+  for number, phase in enumerate(config["phases"], start=1):
+    name = phase.get("name") if isinstance(phase, Mapping) else None
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, re.ASCII) or name in folders:
+      raise ConfigError(f"config.phases[{number - 1}]: name={name!r} must be letters, digits, - and _, and used once")
+    odd = [key for key in phase if key not in (*SECTIONS, "name")]
+    if odd:
+      raise ConfigError(f"config.phases[{number - 1}] ({name}) changes {odd[0]!r}, which is no section of a config")
+    folders[name] = f"{number}_{name}"
+  expanded: dict[str, dict[str, Any]] = {}
+  before = ""
+  for phase in config["phases"]:
+    changed = override(base, {key: value for key, value in phase.items() if key != "name"})
+    start = phase.get("init", {}).get("phase", before)
+    changed["init"] = {**changed["init"], "phase": _folders(start, folders, list(expanded), phase["name"])}
+    if start and (changed["init"]["workdir"] or changed["init"]["weights"]):
+      changed["init"] |= {"workdir": "", "weights": None}  # of the first phase
+    expanded[folders[phase["name"]]] = changed
+    before = phase["name"]
+  return expanded
+
+
+def _folders(start: Any, folders: Mapping[str, str], earlier: list[str], name: str) -> Any:
+  """The phases to start from by their folders."""
+  wanted = list(start.values()) if isinstance(start, Mapping) else [start] if start else []
+  for one in wanted:
+    if folders.get(one) not in earlier:
+      have = ", ".join(folder.partition("_")[2] for folder in earlier) or "none"
+      raise ConfigError(f"phase {name!r}: init.phase={one!r} is no earlier phase; there is {have}")
+  if isinstance(start, Mapping):
+    return {prefix: folders[one] for prefix, one in start.items()}
+  return folders[start] if start else ""
+
+
+def override(config: Any, changes: Any) -> Any:
+  """A config with changes: mappings key by key, those with another `make` and everything else in place of the old."""
+  both = isinstance(config, Mapping) and isinstance(changes, Mapping)
+  if not both or changes.get("make", config.get("make")) != config.get("make"):
+    return changes
+  return {**config, **{key: override(config.get(key), value) for key, value in changes.items()}}

@@ -1,0 +1,35 @@
+"""Rules that end a training early: called with all validations so far."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from vidjax.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class NoGain:
+  """Stops when the best of the last validations is no better than the best before them.
+
+  Attributes:
+    metric: the number of a validation, such as "top1" or "loss/classification".
+    patience: how many validations may pass without a gain.
+    least: a gain is more than this.
+    lower: a lower number is better, as of a loss.
+  """
+
+  metric: str = "top1"
+  patience: int = 3
+  least: float = 0.0
+  lower: bool = False
+
+  def __post_init__(self):
+    if self.patience < 1 or self.least < 0:
+      raise ConfigError(f"NoGain(patience={self.patience}, least={self.least}): from 1 on, and from 0 on")
+
+  def __call__(self, history: Sequence[Mapping[str, float]]) -> bool:
+    """Whether to stop; ConfigError where the validations have no such number."""
+    if history and self.metric not in history[-1]:
+      raise ConfigError(f"NoGain(metric={self.metric!r}): a validation has {', '.join(history[-1])}")
+    numbers = [(-1 if self.lower else 1) * one[self.metric] for one in history]
+    before, recent = numbers[: -self.patience], numbers[-self.patience :]
+    return bool(before) and max(recent) <= max(before) + self.least
