@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 import functools
 import json
 
@@ -9,6 +10,7 @@ import optax
 import pytest
 from flax.traverse_util import flatten_dict
 
+from vidjax import recipe
 from vidjax.backbones.resnet import ResNet
 from vidjax.errors import ConfigError
 from vidjax.networks.recognizer import Recognizer
@@ -175,3 +177,40 @@ def test_bad_arguments_are_named():
     Group("bias", rate=-1.0)
   with pytest.raises(ConfigError, match=r"beta2=1.5.*from 0 to below 1"):
     make_optimizer(lambda step: 0.1, "adamw", beta2=1.5)
+
+
+def test_any_optimizer_of_optax_gets_groups_and_clipping():
+  """AdamW by its own name and by ours: the same updates, a frozen parameter and one without decay among them."""
+  groups = [{"make": "vidjax.train.optimizer.Group", "match": "frozen", "rate": 0.0}]
+  groups += [{"make": "vidjax.train.optimizer.Group", "match": "bias", "rate": 2.0, "decay": 0.0}]
+  params = {"a": {"kernel": jnp.arange(4.0), "bias": jnp.ones(2)}, "frozen": {"kernel": jnp.ones(3)}}
+  ours = {"make": "vidjax.train.optimizer.make_optimizer", "kind": "adamw", "weight_decay": 0.1}
+  theirs = {"make": "optax.adamw", "weight_decay": 0.1, "b1": 0.9}
+  results = []
+  for config in (ours, theirs):
+    optimizer = recipe.make_optimizer({**config, "clip_norm": 0.5, "groups": groups}, lambda step: 0.1)
+    state, found = optimizer.init(params), params
+    for step in range(3):
+      gradient = jax.tree.map(lambda x, step=step: jnp.cos(x + step), found)
+      updates, state = optimizer.update(gradient, state, found)
+      found = optax.apply_updates(found, updates)
+    results.append(found)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), *results)
+  np.testing.assert_array_equal(results[1]["frozen"]["kernel"], 1)
+  lion = recipe.make_optimizer({"make": "optax.lion"}, lambda step: 0.1)
+  assert lion.update(params, lion.init(params), params)[0]["a"]["kernel"].shape == (4,)
+  with pytest.raises(ConfigError, match="takes no 'b3'"):
+    recipe.make_optimizer({"make": "optax.adamw", "b3": 0.1}, lambda step: 0.1)
+  with pytest.raises(ConfigError, match="decay must be 0 or 1"):
+    recipe.make_optimizer({**theirs, "groups": [{**groups[0], "decay": 5.0}]}, lambda step: 0.1)
+
+
+def test_any_schedule_of_optax_counts_steps():
+  settings = recipe.Settings(epochs=2.0, batch_size=4)
+  config = {"schedule": {"make": "optax.linear_schedule", "init_value": 1.0, "end_value": 0.0, "transition_steps": 10}}
+  rate = recipe.make_schedule(config, settings, 100)
+  assert float(rate(5)) == 0.5
+  cosine = {"schedule": {"make": "vidjax.train.schedules.cosine", "learning_rate": 1.0}}
+  for length, total in ((settings, 200), (dataclasses.replace(settings, steps=40), 40)):
+    assert length.total(100) == total
+    assert float(recipe.make_schedule(cosine, length, 100)(total // 2)) == pytest.approx(0.5)
