@@ -13,7 +13,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import av.filter
@@ -37,6 +37,8 @@ LISTS = ("concat", "hls", "applehttp", "dash", "webm_dash_manifest", "imf", "sdp
 """FFmpeg's formats whose files name other files or addresses, which it would open, or are programs."""
 _NO_FILE = 1
 """FFmpeg's flag of formats that open what they read themselves: devices, network streams, numbered pictures."""
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""PyAV 18 refuses titles that are no UTF-8 unless told; from 19 on it reads all."""
 _ASPECTS = (1 / 8, 8)
 """Widths of a pixel in heights; what lies outside is a damaged header."""
 _SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -236,7 +238,7 @@ def _open(
   try:  # "file:" keeps FFmpeg from reading a name with a colon as an address
     source = io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}"
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(_formats())}
-    container = av.open(source, "r", metadata_errors="replace", options=options)
+    container = av.open(source, "r", options=options, **_LENIENT)
   except PermissionError:
     raise InputError(f"{name} may not be read: permission denied") from None
   except (FFmpegError, UnicodeDecodeError) as error:
