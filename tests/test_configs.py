@@ -3,6 +3,8 @@
 import importlib
 import json
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -173,3 +175,12 @@ def test_bqn_samples_kinetics_densely():
 def test_trains_one_step_through_the_real_command(config, flags, without, train, tmp_path):
   output = train(tmp_path / "run", *flags, "--config.train.epochs=0.25", config=config, without=without)
   assert "best checkpoint (step 1)" in output
+
+
+def test_a_config_imports_what_lies_beside_it(tmp_path):
+  (tmp_path / "neighbour_of_mine.py").write_text("from configs import quickstart\nget_config = quickstart.get_config\n")
+  (tmp_path / "mine.py").write_text("from neighbour_of_mine import get_config\n")
+  line = [sys.executable, "-m", "vidjax.analyse", "cost", f"--config={tmp_path / 'mine.py'}:tsn", "--classes=3"]
+  done = subprocess.run(line, capture_output=True, text=True, timeout=100, cwd=ROOT)
+  assert done.returncode == 0, done.stderr
+  assert "Recognizer" in done.stdout

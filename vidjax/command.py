@@ -192,6 +192,9 @@ def define_config() -> Any:
   read = parser.parse
 
   def parse(path: str) -> Any:
+    folder = str(pathlib.Path(path.partition(":")[0]).absolute().parent)
+    if folder not in sys.path:  # behind all others: a config imports what lies beside it
+      sys.path.append(folder)
     try:
       return _with_config_dicts(read(path))
     except (TypeError, ValueError) as error:  # ml_collections wraps these, in the text of a traceback

@@ -21,18 +21,12 @@ if TYPE_CHECKING:  # the data stack, which the machine of a benchmark may lack
   from vidjax.data.batches import Sampler, Transform
 
 MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule")
-
-
 PLAIN = ("data", "init", "train")
 OPTIONAL = ("phases",)
-
-
 LISTS = ("transforms", "device_transforms", "losses")
-
-
+BIAS_AND_BN = {"make": "vidjax.train.optimizer.Group", "match": "/(bias|scale)$", "decay": 0.0}
+"""The groups of an optimizer that names none."""
 SECTIONS = ("seed", *MADE, *PLAIN, *LISTS)
-
-
 ROOMS = {
   "vidjax.data.sampling.": "sampler",
   "vidjax.data.augment.": "transforms",
@@ -203,7 +197,7 @@ class Recipe:
 
   def groups(self) -> Sequence[Any]:
     """The optimizer's groups of parameters."""
-    return build(self.config["optimizer"].get("groups", ()))
+    return build(self.config["optimizer"].get("groups", (BIAS_AND_BN,)))
 
   def network_of(self, num_classes: int) -> nn.Module:
     """The network for another number of classes."""

@@ -1,6 +1,7 @@
 """Evaluation of trained runs on a split: scores, averaged over several runs, and the report."""
 
 import dataclasses
+import functools
 import pathlib
 import re
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidjax.data.loader import video_id
 from vidjax.data.schema import NO_LABEL, Record
 from vidjax.errors import InputError
 from vidjax.evaluate.metrics import confusion, summarize, worst_pairs
@@ -139,7 +141,8 @@ def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -
     disable=not (progress and console.is_terminal),
     transient=True,
   )
-  scores = score_split(scorer, variables, batches, options.views_per_batch or train_batch)
+  name = functools.partial(video_id, run.dataset.source(split))
+  scores = score_split(scorer, variables, batches, options.views_per_batch or train_batch, name)
   labels = np.append(run.labels_here(), NO_LABEL)[scores.label]  # NO_LABEL is -1, the last
   return dataclasses.replace(scores, label=labels), dict(loader.damaged)
 
