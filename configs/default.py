@@ -40,6 +40,7 @@ def get_config() -> ConfigDict:
   c.normalise = {"make": "vidjax.apply.device_augment.Normalise", **IMAGENET}
   c.device_transforms = ()  # on the device: colour and mixing, see vidjax.apply.device_augment
 
+  c.task = {"make": "vidjax.tasks.classification.Classification", "metric": "top1"}  # what is learnt, and which is best
   c.model = ConfigDict()
   c.model.make = "vidjax.networks.recognizer.Recognizer"
   c.model.backbone = {"make": "vidjax.backbones.resnet.ResNet", "depth": 50, "inserts": (), "frozen_bn": "none"}

@@ -13,7 +13,6 @@ import optax
 from vidjax.apply.device_augment import BatchTransform, Normalise
 from vidjax.build import build, locate, nearest
 from vidjax.errors import ConfigError, InputError
-from vidjax.tasks.classification import Classification
 from vidjax.types import Objective, Task
 
 if TYPE_CHECKING:  # the data stack, which the machine of a benchmark may lack
@@ -22,7 +21,8 @@ if TYPE_CHECKING:  # the data stack, which the machine of a benchmark may lack
 
 MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule")
 PLAIN = ("data", "init", "train")
-OPTIONAL = ("phases",)
+OPTIONAL = ("phases", "task")
+CLASSIFICATION = "vidjax.tasks.classification.Classification"
 LISTS = ("transforms", "device_transforms", "losses")
 BIAS_AND_BN = {"make": "vidjax.train.optimizer.Group", "match": "/(bias|scale)$", "decay": 0.0}
 """The groups of an optimizer that names none."""
@@ -39,6 +39,7 @@ ROOMS = {
   "vidjax.train.multitask.": "blend",
   "vidjax.train.optimizer.make_optimizer": "optimizer",
   "vidjax.train.schedules.": "schedule",
+  "vidjax.tasks.": "task",
 }
 """Where vidjax keeps what a section makes; of several that fit the longest counts."""
 
@@ -223,7 +224,7 @@ def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe
     class_names=class_names,
     settings=settings_of(config),
     data=data_of(config),
-    task=Classification(len(class_names)),
+    task=build({"make": CLASSIFICATION, **dict(config.get("task", {}))}, num_classes=len(class_names)),
     network=build(config["model"], num_classes=len(class_names)),
     sampler=sampler,
     clip_shape=(sampler.clip_length, size, size, 3),
@@ -294,6 +295,9 @@ def check_sections(config: Mapping[str, Any]) -> None:
     parts = config[name]
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Mapping) and "make" in part for part in parts):
       raise ConfigError(f"config.{name}={parts!r}: must be a tuple of mappings with the key 'make'")
+  if not isinstance(config.get("task", {}), Mapping):
+    raise ConfigError(f"config.task={config['task']!r}: must be a mapping, as in configs/default.py")
+  _check_room("task", config.get("task", {}).get("make", CLASSIFICATION))
   for name in (*MADE, *LISTS):
     for part in config[name] if name in LISTS else (config[name],):
       _check_room(name, part["make"])

@@ -30,7 +30,15 @@ KNOWN += (
   "vidjax.train.schedules.",
   "vidjax.train.stop.",
 )
-KNOWN += ("vidjax.recipe.DataSettings", "vidjax.recipe.Settings", "flax.linen.", "jax.nn.", "jax.numpy.", "optax.")
+KNOWN += (
+  "vidjax.tasks.",
+  "vidjax.recipe.DataSettings",
+  "vidjax.recipe.Settings",
+  "flax.linen.",
+  "jax.nn.",
+  "jax.numpy.",
+  "optax.",
+)
 HARMFUL = ("jax.numpy.save", "jax.numpy.savez", "jax.numpy.load", "jax.numpy.fromfile")
 
 

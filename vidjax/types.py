@@ -105,7 +105,7 @@ class Task(Protocol):
 
   Attributes:
     targets: what else of a batch goes to the device beside the clips.
-    metric: the number of a validation that chooses the best checkpoint, higher is better.
+    metric: the number of a validation that chooses the best checkpoint. Higher is better, lower with "-" before it.
   """
 
   @property

@@ -226,6 +226,19 @@ def test_a_schedule_that_ends_is_entered_further_on_with_extend(train, tmp_path)
   assert "is finished" in train(workdir)
 
 
+def test_the_task_says_which_checkpoint_is_best(train, tmp_path):
+  train(tmp_path / "run", "--config.task.metric=-loss/classification")
+  saved = {path.parts[-3]: json.loads(path.read_text()) for path in tmp_path.glob("run/checkpoints/*/metrics/metrics")}
+  losses = {str(line["step"]): line for line in metrics(tmp_path / "run") if "validation/top1" in line}
+  assert saved
+  for step, found in saved.items():
+    assert found == {"-loss/classification": -losses[step]["validation/loss/classification"]}
+  best = max(losses, key=lambda step: -losses[step]["validation/loss/classification"])
+  assert load_variables(tmp_path / "run", "best")[1] == int(best)
+  last = train(tmp_path / "other", "--config.task.metric=map", code=2).splitlines()[-1]
+  assert "task.metric='map': a validation has top1, top5, mean_class, loss/classification" in last
+
+
 def test_other_number_of_devices_same_numbers(uninterrupted, train, tmp_path):
   runs = {}
   for devices, fsdp in ((1, False), (4, False), (4, True)):

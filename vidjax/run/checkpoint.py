@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
 from vidjax import digests
-from vidjax.errors import InputError
+from vidjax.errors import ConfigError, InputError
 from vidjax.run.transfer import check_shapes, shapes
 from vidjax.types import State, Tree
 
@@ -33,7 +33,7 @@ class Checkpoints:
     Args:
       workdir: the run's folder.
       keep_best: how many of the best.
-      metric: the number of a validation that chooses them.
+      metric: the number of a validation that chooses them, see `types.Task`.
     """
 
     def best(metrics: Mapping[str, float]) -> float:
@@ -95,7 +95,7 @@ class Checkpoints:
           data=ocp.args.JsonSave({"next_batch": next_batch}),
           config=ocp.args.JsonSave(dict(config)),
         ),
-        metrics=None if metrics is None else {self._metric: float(metrics[self._metric])},
+        metrics=None if metrics is None else {self._metric: self._score(metrics)},
       )
 
   def _digest(self) -> None:
@@ -104,6 +104,13 @@ class Checkpoints:
       return
     (folder,) = pathlib.Path(self._manager.directory).glob(f"{self._saving}.orbax-checkpoint-tmp*")
     digests.write(folder, digests.of_files(folder, _files(folder)))
+
+  def _score(self, metrics: Mapping[str, float]) -> float:
+    """The number by which the best is chosen, higher is better."""
+    name = self._metric.removeprefix("-")
+    if name not in metrics:
+      raise ConfigError(f"task.metric={self._metric!r}: a validation has {', '.join(metrics)}")
+    return float(metrics[name]) * (-1 if name != self._metric else 1)
 
   def judged(self, step: int) -> bool:
     """Whether a checkpoint has its validation metrics."""
@@ -115,7 +122,7 @@ class Checkpoints:
       partial = pathlib.Path(self._manager.directory) / str(step) / ".metrics"
       shutil.rmtree(partial, ignore_errors=True)
       partial.mkdir()
-      (partial / "metrics").write_text(json.dumps({self._metric: float(metrics[self._metric])}))
+      (partial / "metrics").write_text(json.dumps({self._metric: self._score(metrics)}))
       partial.rename(partial.with_name("metrics"))
       digests.write(partial.parent, digests.of_files(partial.parent, _files(partial.parent)))
     if jax.process_count() > 1:

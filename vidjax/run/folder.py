@@ -7,6 +7,7 @@ from typing import Any
 
 from vidjax import digests, trust
 from vidjax.errors import InputError
+from vidjax.recipe import CLASSIFICATION
 from vidjax.run.older import updated
 
 Contents = dict[str, dict[str, Any]]
@@ -115,6 +116,7 @@ def check_same(
   before, names_before = read_folder(workdir)
   chosen = {"data.stream": "video", "sampler.by": "frame"}  # older runs could not choose
   chosen |= dict.fromkeys(("train.steps", "train.stop"))
+  chosen |= {"task.make": CLASSIFICATION, "task.metric": "top1"}
   old, new = (chosen | flatten(given) for given in (before, config))
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith((*FREE, *free))]
   if names_before != class_names:

@@ -15,7 +15,7 @@ class Classification:
   Attributes:
     num_classes: K.
     targets: see `types.Task`.
-    metric: see `types.Task`.
+    metric: see `types.Task`: "top1", "top5", "mean_class", or "-loss/NAME", the lowest mean of a loss.
   """
 
   num_classes: int
