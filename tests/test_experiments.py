@@ -32,7 +32,8 @@ def test_rows_name_configs_and_keys_that_exist(module):
       *parents, last = key.split(".")
       part = config
       for parent in parents:
-        part = part[parent]
+        name, _, index = parent.partition("[")
+        part = part[name][int(index.rstrip("]"))] if index else part[name]
       assert last in part
       assert value
 

@@ -56,6 +56,9 @@ def one_line() -> Iterator[None]:
   except Terminated:
     _stop("stopped by SIGTERM; nothing half-made is left", EXIT_SIGTERM)
   except KeyboardInterrupt:
+    if "jax" in sys.modules and not os.environ.get("VIDJAX_TRACEBACK"):  # XLA may compile: unwinding would crash it
+      say("error: interrupted", error=True)
+      os._exit(EXIT_INTERRUPTED)
     _stop("interrupted", EXIT_INTERRUPTED)
   except OSError as error:
     remedies = {

@@ -204,7 +204,7 @@ def test_a_run_is_trained_longer_where_its_schedule_allows_it(train, tmp_path):
   )
   train(workdir, *FULL, "--config.train.epochs=1", **config)
   output = train(workdir, *FULL, **config)
-  assert "is trained for 8 steps, not 4: learning rate 0.1 from step 4 on" in output
+  assert "is trained longer, for 8 steps" in output
   train(whole, *FULL, **config)
   assert_bit_equal(last_state(workdir)[1], last_state(whole)[1])
   assert f"{workdir} is finished" in train(workdir, *FULL, **config)  # its config.json is that of the longer one

@@ -6,6 +6,7 @@ ends, and never imports the parent's `__main__`, so that scripts and notebooks n
 
 import collections
 import concurrent.futures
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -113,6 +114,7 @@ class _Process:
   """A process and the connection to it."""
 
   def __init__(self):
+    self._ending, self._ended = threading.Lock(), False
     self.connection, theirs = multiprocessing.Pipe()
     life, self._life = os.pipe()  # closes when this process ends, which ends that one
     command = [sys.executable, "-c", _START, str(theirs.fileno()), str(life), *sys.path]
@@ -138,13 +140,16 @@ class _Process:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
   def kill(self) -> None:
-    """Ends the process."""
+    """Ends the process; of several threads that ask for it the first one does."""
+    with self._ending:
+      if self._ended:
+        return
+      self._ended = True
     self._process.kill()
-    self._process.communicate()
+    with contextlib.suppress(ValueError, OSError):  # another thread reads what it sent last
+      self._process.communicate()
     self.connection.close()
-    if self._life >= 0:
-      os.close(self._life)
-      self._life = -1
+    os.close(self._life)
 
 
 def serve(pipe: int, life: int) -> None:

@@ -13,6 +13,8 @@ from vidjax.analyse.confusion import save_confusion
 from vidjax.evaluate.metrics import confusion, worst_pairs
 from vidjax.evaluate.views import Scores
 
+_TEXT: Any = {"encoding": "utf-8", "errors": "backslashreplace"}  # names of files may be no text
+
 
 def write_report(
   folder: str | os.PathLike,
@@ -67,7 +69,7 @@ def write_report(
   metrics = {key: value for key, value in summary.items() if key != "per_class"}
   worst = worst_pairs(matrix, class_names)
   document = {"split": split, **metrics, **extra, "worst_confused": worst, "command": command}
-  document_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+  document_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", **_TEXT)
   return paths
 
 
@@ -99,7 +101,7 @@ def write_submission(
     }
     for name, row, own in zip(video_ids, order, scores, strict=True)
   ]
-  path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+  path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", **_TEXT)
 
 
 def _class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:
@@ -122,5 +124,5 @@ def _cell(text: str) -> str:
 
 
 def _write_csv(path: pathlib.Path, rows: Iterable[Iterable[Any]]) -> None:
-  with path.open("w", newline="", encoding="utf-8") as file:
+  with path.open("w", newline="", **_TEXT) as file:
     csv.writer(file, lineterminator="\n").writerows(rows)

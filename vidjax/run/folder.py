@@ -78,10 +78,24 @@ def write_folder(
   write_config(workdir, config)
 
 
+def read_contents(workdir: pathlib.Path) -> Contents | None:
+  """What `write_folder` wrote of the data set, None where that is not there; raises InputError where it is damaged."""
+  path = workdir / "data.json"
+  if not path.is_file():
+    return None
+  try:
+    digest = (digests.read(workdir) or {}).get(path.name)
+    digests.check(workdir, {path.name: digest} if digest else {})
+    return json.loads(path.read_text(encoding="utf-8"))
+  except ValueError as error:
+    raise InputError(f"{path} is damaged ({error}): remove it, and the same command resumes it") from error
+
+
 def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
   """Writes `config.json` and the digests beside it; a kill between the two leaves a config without a digest."""
   trust.remember(config)
-  partial, names = workdir / ".config.json", digests.of_files(workdir, ["class_names.txt"])
+  beside = [name for name in ("class_names.txt", "data.json") if (workdir / name).is_file()]
+  partial, names = workdir / ".config.json", digests.of_files(workdir, beside)
   partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
   digests.write(workdir, names)
   partial.rename(workdir / "config.json")  # at once: a folder with a config is complete
@@ -93,7 +107,8 @@ def read_folder(workdir: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
   if not (workdir / "config.json").is_file():
     raise InputError(f"{workdir} is not a run's folder (no config.json): name the --workdir of a training run")
   try:
-    digests.check(workdir, digests.read(workdir) or {})
+    found = digests.read(workdir) or {}
+    digests.check(workdir, {name: digest for name, digest in found.items() if name != "data.json"})  # may be removed
     config = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
     class_names = (workdir / "class_names.txt").read_text(encoding="utf-8").splitlines()
     if not isinstance(config, dict) or not class_names:
@@ -126,14 +141,8 @@ def check_same(
     more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
     shown = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} here" for key in changed[:5])
     raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
-  path = workdir / "data.json"
-  if not contents or not path.is_file():
-    return
-  try:
-    then = json.loads(path.read_text(encoding="utf-8"))
-  except ValueError as error:
-    raise InputError(f"{path} is damaged ({error}): remove it, and the same command resumes it") from error
-  if then != contents:
+  path, then = workdir / "data.json", read_contents(workdir)
+  if contents and then is not None and then != contents:
     raise InputError(
       f"{config['data']['name']} was prepared anew since {workdir} was trained on it (now {contents}, then {then}): "
       f"prepare it as it was, choose another --workdir, or remove {path} to go on regardless"

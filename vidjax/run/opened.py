@@ -1,7 +1,6 @@
 """A run: what a config describes, built; and the folder of a run, opened again for evaluation or prediction."""
 
 import dataclasses
-import json
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
 from vidjax.recipe import DataSettings, check_sections, data_of, make_recipe, make_views
 from vidjax.run.checkpoint import load_variables
-from vidjax.run.folder import Contents, read_folder, run_folder
+from vidjax.run.folder import Contents, read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes
 from vidjax.types import Tree
 
@@ -136,7 +135,7 @@ class Run:
 
   def overlap(self, split: str) -> str:
     """A sentence where videos of a split are ones the run was trained on, or where that cannot be told; else ""."""
-    trained, path = identity.read(self.workdir or ""), (self.workdir or pathlib.Path()) / "data.json"
+    trained = identity.read(self.workdir or "")
     films = self.dataset.films(split)
     shared = identity.overlap(trained or {}, self.data.name, films)
     if shared:
@@ -148,7 +147,7 @@ class Run:
       return ""
     if split == self.data.train_split and not films:
       return f"{self.workdir} was trained on split {split!r}: the accuracy says nothing about other videos"
-    then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not (trained and films) else {}
+    then = read_contents(self.workdir or pathlib.Path()) if not (trained and films) else None
     if then and then != self.contents:
       return (
         f"{self.data.name} was prepared again since {self.workdir} was trained on it, and not with the same videos in"

@@ -180,6 +180,7 @@ def fit(
           checkpoints.save(state, step, recipe.config, None)
           checkpoints.close()
           raise
+        stop = terminated.alone()  # the validation took long
       if checkpoint:
         checkpoints.save(state, step, recipe.config, validation)
         waited, since, since_step = 0.0, time.perf_counter(), step
@@ -232,6 +233,10 @@ class _Termination:
 
       return (self._noted or "SIGTERM") if multihost_utils.reached_preemption_sync_point(step) else ""
     return self._noted
+
+  def alone(self) -> str:
+    """The name of the signal that has asked the only process to stop; several ask each other at the next step."""
+    return "" if self._several else self._noted
 
   def __enter__(self) -> "_Termination":
     if self._main:  # of several processes JAX's own handler of SIGTERM tells the others

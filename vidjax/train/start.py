@@ -112,5 +112,10 @@ def _subtrees(
 def _without(variables: Mapping[str, Any], prefixes: Sequence[str]) -> dict[str, Any]:
   """Variables but for those under the prefixes of `init.unused`."""
   flat: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
-  kept = {path: x for path, x in flat.items() if not any(under(path.partition("/")[2], one) for one in prefixes)}
+  names = {path: path.partition("/")[2] for path in flat}
+  idle = [one for one in prefixes if not any(under(name, one) for name in names.values())]
+  if idle:
+    starts = ", ".join(sorted({name.partition("/")[0] for name in names.values()}))
+    raise InputError(f"init.unused names {', '.join(idle)}, but no array there starts so; they start with {starts}")
+  kept = {path: x for path, x in flat.items() if not any(under(names[path], one) for one in prefixes)}
   return {"batch_stats": {}, **traverse_util.unflatten_dict(kept, sep="/")}

@@ -60,12 +60,15 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
   with contextlib.ExitStack() as stack:
     with processes.together():
       stack.enter_context(sole_user(workdir))
+      if jax.process_index() == 0:
+        stack.enter_context(copied_to(workdir / "train.log"))
+      check_shared(workdir)
       longer = lengthened(workdir, recipe, loader.batches_per_epoch, extend)
       claim_folder(workdir, run, longer)
       history = read_history(workdir, latest_step(workdir) or 0)
-    if jax.process_index() == 0:
-      stack.enter_context(copied_to(workdir / "train.log"))
-      if longer:  # now that no other process reads it
+    if longer:  # now that no other process reads it
+      tell(f"{workdir} is trained longer, for {trainer.total} steps")
+      if jax.process_index() == 0:
         write_config(workdir, config)
     describe(run, trainer.layout.params, len(loader.source), trainer.mesh)
     metric, keep = recipe.task.metric, recipe.settings.keep_best
@@ -93,6 +96,15 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
             show_batch=None if done else functools.partial(show_batch, workdir, log, run, trainer),
           )
     report(workdir, run, trainer.mesh)
+
+
+def check_shared(workdir: pathlib.Path) -> None:
+  """Raises an InputError, in all processes, where they do not see the same checkpoints in the workdir."""
+  seen = processes.gather(str(latest_step(workdir)))
+  if len(set(seen)) > 1:
+    raise InputError(
+      f"{workdir}: the processes see different last checkpoints ({', '.join(seen)}): share one --workdir"
+    )
 
 
 def check_validation_split(run: Run) -> None:
@@ -137,7 +149,6 @@ def lengthened(workdir: pathlib.Path, recipe: Recipe, batches_per_epoch: int, ex
       f" continue after step {done} as a training of {totals[1]} steps does there (rate {new:.3g}, where it was"
       f" {old:.3g}), or start a new run from it with --config.init.workdir={workdir}"
     )
-  tell(f"{workdir} is trained for {totals[1]} steps, not {totals[0]}: learning rate {new:.3g} from step {done} on")
   return True
 
 
