@@ -235,7 +235,7 @@ CASES = (
     ("init.new=['classifier'] goes with a checkpoint", "set init.workdir or init.weights"),
     config("c.init.new = ('classifier',)")),
   Case("leaving over tensors of a run", FILE + " --config.init.workdir={run}",
-    ("init.unused names fc", "start so; they start with"), config("c.init.unused = ('fc',)")),
+    ("init.unused names fc", "starts so; they start with"), config("c.init.unused = ('fc',)")),
   Case("evaluation at no epoch", TRAIN + " --config.train.evaluate_every=inf", ("train.evaluate_every=inf",)),
   Case("a config that is not there, and a value", "train --config=configs/no.py --config.seed=1 --workdir={tmp}",
     ("No such file or directory: 'configs/no.py'", "run from the repository root")),
