@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
   c.data.num_processes = 0  # in place of threads, for large frames on many cores
   c.data.max_damaged = 0.01  # share of damaged training records that stops the run
   c.data.skip_damaged = False  # validate without damaged records, in place of an error
-  c.data.memory_mb = 1024  # a training split of at most so many MB is held in memory once read
+  c.data.memory_mb = 1024  # a training split of at most that many MB is held in memory once read
 
   c.sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": 8, "frames_per_segment": 1}
   c.sampler.by = "frame"  # or "time": segments of one length in seconds, where a film's frame rate varies

@@ -213,7 +213,7 @@ CASES = (
     ("another config", "schedule.learning_rate: 0.1 there, 0.5 here", "another --workdir")),
   Case("workdir of another model", AGAIN.replace("(8,8,8,8)", "(8,8,8,16)"),
     ("another config", "model.backbone.widths[3]")),
-  Case("data set prepared again", AGAIN, ("folder/tiny was prepared anew", "data.json to go on regardless"),
+  Case("data set prepared again", AGAIN, ("folder/tiny was prepared again", "data.json to go on regardless"),
     prepared_again),
   Case("damaged data.json", AGAIN, ("data.json is damaged", "remove it"), file("run/data.json", b"\xff\xfe")),
   Case("module as a sampler", TRAIN + " --config.sampler.make=vidjax.data.sampling",

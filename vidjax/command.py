@@ -173,11 +173,12 @@ def show_help() -> NoReturn:
   """Prints what the command does and its own flags, `--config` among them."""
   from absl import flags
 
-  parts = [str(sys.modules["__main__"].__doc__ or "").strip()]
+  lines = str(sys.modules["__main__"].__doc__ or "").strip().splitlines()
   for module in sorted(flags.FLAGS.flags_by_module_dict()):
     if module == sys.argv[0] or module.startswith(("vidjax", "experiments")):  # not those of libraries
-      parts += flags.FLAGS.module_help(module).splitlines()[1:]
-  print("\n".join(parts))  # noqa: T201
+      lines += flags.FLAGS.module_help(module).splitlines()[1:]
+  for line in lines:
+    say(line)
   raise SystemExit(0)
 
 

@@ -30,7 +30,7 @@ def say(text: str, error: bool = False) -> None:
 def say_json(value: Any) -> None:
   """Prints a value as JSON on stdout."""
   text = json.dumps(value, indent=2, ensure_ascii=False)
-  print("".join(x if x.isprintable() or x == "\n" else json.dumps(x)[1:-1] for x in text), flush=True)  # noqa: T201
+  print("".join(x if x.isprintable() or x == "\n" else json.dumps(x)[1:-1] for x in text), flush=True)
 
 
 def note(text: str) -> None:

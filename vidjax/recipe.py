@@ -60,7 +60,7 @@ class DataSettings:
     num_processes: worker processes in place of the threads.
     max_damaged: share of damaged training records that stops the run.
     skip_damaged: validate without damaged records, in place of an error.
-    memory_mb: a training split of at most so many MB is held in memory once read (in each worker process).
+    memory_mb: a training split of at most that many MB is held in memory once read (in each worker process).
   """
 
   name: str

@@ -109,10 +109,14 @@ class Task(Protocol):
   """
 
   @property
-  def targets(self) -> tuple[str, ...]: ...  # noqa: D102
+  def targets(self) -> tuple[str, ...]:
+    """See above."""
+    ...
 
   @property
-  def metric(self) -> str: ...  # noqa: D102
+  def metric(self) -> str:
+    """See above."""
+    ...
 
   def prepare(self, batch: Batch) -> Batch:
     """The batch with what the losses compare with, on the device, before clips are mixed."""

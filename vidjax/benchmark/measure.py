@@ -59,7 +59,7 @@ def say(part: str) -> None:
 
 @contextlib.contextmanager
 def still_alive(seconds: float = 30) -> Iterator[None]:
-  """Says on stderr every so many seconds that the block still runs."""
+  """Says on stderr, at intervals of that many seconds, that the block still runs."""
   over, start = threading.Event(), time.monotonic()
 
   def tell() -> None:

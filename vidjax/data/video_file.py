@@ -38,7 +38,7 @@ LISTS = ("concat", "hls", "applehttp", "dash", "webm_dash_manifest", "imf", "sdp
 _NO_FILE = 1
 """FFmpeg's flag of formats that open what they read themselves: devices, network streams, numbered pictures."""
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""PyAV 18 refuses titles that are no UTF-8 unless told; from 19 on it reads all."""
+"""PyAV 18 refuses titles that are not UTF-8, without this option. PyAV 19 reads them, and has no such option."""
 _ASPECTS = (1 / 8, 8)
 """Widths of a pixel in heights; what lies outside is a damaged header."""
 _SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT

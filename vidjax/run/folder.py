@@ -144,7 +144,7 @@ def check_same(
   path, then = workdir / "data.json", read_contents(workdir)
   if contents and then is not None and then != contents:
     raise InputError(
-      f"{config['data']['name']} was prepared anew since {workdir} was trained on it (now {contents}, then {then}): "
+      f"{config['data']['name']} was prepared again since {workdir} was trained on it (now {contents}, then {then}): "
       f"prepare it as it was, choose another --workdir, or remove {path} to go on regardless"
     )
 

@@ -41,7 +41,9 @@ def transfer(
   saved = {path: np.shape(x) for path, x in found.items()}
   wanted = {path: np.shape(x) for path, x in ours.items() if not stays_new(path)}
   anew = (*new, *_misfits(saved, wanted))
-  check_shapes(saved, wanted, "the checkpoint to start from", f'; to start these anew add --config.init.new="{anew}"')
+  check_shapes(
+    saved, wanted, "the checkpoint to start from", f'; to start these with fresh values add --config.init.new="{anew}"'
+  )
   fresh = [path for path in ours if path not in found]
   numbers = sum(np.size(x) for x in found.values())
   report = [f"{len(found)} arrays of {numbers:,} numbers taken, {len(fresh)} new"]

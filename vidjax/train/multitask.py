@@ -40,7 +40,7 @@ def make_blend(rule: Rule, total_steps: int) -> Blend:
 
   Args:
     rule: `(losses, pullback, step) -> (gradient, what to log)`. One that has `init()` is called with what it remembers
-      as a fourth argument, and returns that anew as a third value. It may have `linear` and `over`.
+      as a fourth argument, and returns what it remembers now as a third value. It may have `linear` and `over`.
     total_steps: updates of the training.
 
   Raises:
