@@ -19,7 +19,6 @@ def get_config() -> ConfigDict:
   c.data = ConfigDict()
   c.data.name = "folder/NAME"  # "synthetic_actions/order", "folder/NAME": see vidjax.data.dataset.open_dataset
   c.data.dir = "data"  # where data sets are stored
-  c.data.stream = "video"  # or "flow": the images that `prepare folder --flow` stores, as in configs/two_stream.py:flow
   c.data.train_split = "train"
   c.data.validation_split = "validation"
   c.data.unlabelled = 0  # clips added to each batch without their labels, as in configs/ttsn.py
@@ -30,6 +29,7 @@ def get_config() -> ConfigDict:
   c.data.skip_damaged = False  # validate without damaged records, in place of an error
   c.data.memory_mb = 1024  # a training split of at most that many MB is held in memory once read
 
+  c.stream = {"make": "vidjax.data.streams.Frames"}  # what clips are made of: frames, stored flow, both, features
   c.sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": 8, "frames_per_segment": 1}
   c.sampler.by = "frame"  # or "time": segments of one length in seconds, where a film's frame rate varies
   c.transforms = (  # on the host, in this order, each clip by itself

@@ -28,7 +28,7 @@ def get_config(arg: str = "tsm") -> ConfigDict:
 
 def _flow(arg: str) -> ConfigDict:
   c = folder.get_config("mini" if arg == "mini_flow" else "resnet50")
-  c.data.stream = "flow"
+  c.stream = {"make": "vidjax.data.streams.Flow"}
   c.sampler.frames_per_segment = FLOWS
   c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.5,) * 3, "std": (0.5,) * 3}
   c.model.representation = {"make": "vidjax.inputs.stored_flow.StoredFlow", "frames": FLOWS}

@@ -184,7 +184,7 @@ CASES = (
   Case("transform as a loss", TRAIN + " --config.losses[0].make=vidjax.data.augment.Flip",
     ("config.losses", "Flip belongs to config.transforms")),
   Case("plug-in as a schedule", TRAIN + " --config.schedule.make=vidjax.plugins.tsm.TSM",
-    ("config.schedule", "TSM does not belong there; choose from vidjax.train.schedules")),
+    ("config.schedule", "TSM does not belong there; use one such as vidjax.train.schedules.cosine")),
   Case("clips of different sizes", FILE.replace("--config.transforms[0].size=16", ""), ("different sizes", "crop"),
     config("c.transforms = ()")),
   # Data sets

@@ -13,7 +13,8 @@ import pytest
 from configs import bqn, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
 from vidjax.build import build
-from vidjax.recipe import check_sections, data_of, settings_of
+from vidjax.recipe import data_of, settings_of
+from vidjax.sections import check_sections
 from vidjax.train.optimizer import TSN_GROUPS, multipliers
 
 VARIANTS = {

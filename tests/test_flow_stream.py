@@ -18,7 +18,6 @@ from vidjax.errors import ConfigError, InputError
 from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.predict.predictor import make_predictor
 from vidjax.prepare.folder import prepare_folder
-from vidjax.recipe import DataSettings
 from vidjax.run.folder import check_same, write_folder
 from vidjax.run.opened import Run
 
@@ -89,7 +88,7 @@ def test_clips_are_of_flow_images_and_mirrored_motion_turns(data):
       images = stored[int(index) % FILMS].decode_flow(numbers)
       plain = crop_and_resize(images, (0, 0, *images.shape[1:3]), 16)
       turned.append(not np.array_equal(video, plain))
-      np.testing.assert_array_equal(video, flip_frames(plain, flow=True) if turned[-1] else plain)
+      np.testing.assert_array_equal(video, flip_frames(plain, (0,)) if turned[-1] else plain)
   batches.close()
   assert 0 < sum(turned) < 16
 
@@ -136,7 +135,7 @@ def test_records_without_flow_are_damaged(frames, flow, words):
 def test_what_does_not_fit_flow_is_refused_at_once(data, tiny_data):
   config = flow_config(data)
   config["data"] |= {"name": "folder/tiny", "dir": str(tiny_data)}
-  with pytest.raises(InputError, match=r"folder/tiny holds no flow, which .*prepare folder --flow stores$"):
+  with pytest.raises(InputError, match=r"=Flow: folder/tiny holds no flow, which .*prepare folder --flow stores$"):
     Run(config)
   for place, part in (
     ("device_transforms", "apply.device_augment.ColorJitter"),
@@ -144,17 +143,20 @@ def test_what_does_not_fit_flow_is_refused_at_once(data, tiny_data):
   ):
     config = flow_config(data)
     config[place] = (*config[place], {"make": f"vidjax.{part}"})
-    with pytest.raises(ConfigError, match=rf"data\.stream=flow: {part.split('.')[-1]} would change the motion"):
+    with pytest.raises(ConfigError, match=rf"stream\.make=Flow gives no colour, which {part.split('.')[-1]} needs"):
       Run(config)
-  with pytest.raises(ConfigError, match=r"data\.stream='optical' is neither 'video' nor 'flow'"):
-    DataSettings("folder/flow", stream="optical")
 
 
 def test_runs_from_before_the_choice_go_on(data, tmp_path):
   config = config_of(folder.get_config("mini"), data)
-  older = {**config, "data": {key: value for key, value in config["data"].items() if key != "stream"}}
-  write_folder(tmp_path / "run", older, ["a", "b"])
-  check_same(tmp_path / "run", config, ["a", "b"])
-  config["data"]["stream"] = "flow"
-  with pytest.raises(InputError, match=r"data\.stream: video there, flow here"):
-    check_same(tmp_path / "run", config, ["a", "b"])
+  flow = config | {"stream": {"make": "vidjax.data.streams.Flow"}}
+  older = {key: value for key, value in config.items() if key != "stream"}
+  for name, data, now, other in (
+    ("oldest", {}, config, flow),
+    ("frames", {"stream": "video"}, config, flow),
+    ("flow", {"stream": "flow"}, flow, config),
+  ):
+    write_folder(tmp_path / name, older | {"data": config["data"] | data}, ["a", "b"])
+    check_same(tmp_path / name, now, ["a", "b"])
+    with pytest.raises(InputError, match=r"stream\.make: vidjax\.data\.streams\.\w+ there"):
+      check_same(tmp_path / name, other, ["a", "b"])

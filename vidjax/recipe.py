@@ -7,41 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import optax
 
-from vidjax.apply.device_augment import BatchTransform, Normalise
-from vidjax.build import build, locate, nearest
+from vidjax.apply.device_augment import BatchTransform
+from vidjax.build import build, locate
 from vidjax.errors import ConfigError, InputError
-from vidjax.types import Objective, Task
+from vidjax.sections import DEFAULTS, check_places, check_sections
+from vidjax.types import Array, Objective, Sampler, Stream, Task
 
 if TYPE_CHECKING:  # the data stack, which the machine of a benchmark may lack
-  from vidjax.data.augment import TestCrops
-  from vidjax.data.batches import Sampler, Transform
+  from vidjax.data.batches import Transform, Views
 
-MADE = ("sampler", "test", "normalise", "model", "blend", "optimizer", "schedule")
-PLAIN = ("data", "init", "train")
-OPTIONAL = ("phases", "task")
-CLASSIFICATION = "vidjax.tasks.classification.Classification"
-LISTS = ("transforms", "device_transforms", "losses")
 BIAS_AND_BN = {"make": "vidjax.train.optimizer.Group", "match": "/(bias|scale)$", "decay": 0.0}
 """The groups of an optimizer that names none."""
-SECTIONS = ("seed", *MADE, *PLAIN, *LISTS)
-ROOMS = {
-  "vidjax.data.sampling.": "sampler",
-  "vidjax.data.augment.": "transforms",
-  "vidjax.data.rand_augment.RandAugment": "transforms",
-  "vidjax.data.augment.TestCrops": "test",
-  "vidjax.apply.device_augment.": "device_transforms",
-  "vidjax.apply.device_augment.Normalise": "normalise",
-  "vidjax.networks.": "model",
-  "vidjax.losses.": "losses",
-  "vidjax.train.multitask.": "blend",
-  "vidjax.train.optimizer.make_optimizer": "optimizer",
-  "vidjax.train.schedules.": "schedule",
-  "vidjax.tasks.": "task",
-}
-"""Where vidjax keeps what a section makes; of several that fit the longest counts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +31,6 @@ class DataSettings:
   Attributes:
     name: as `open_dataset` takes it.
     dir: folder of all data sets.
-    stream: "video" makes clips of frames; "flow" of the stored flow images, one fewer, for `vidjax.inputs.stored_flow`.
     train_split: the split to train on.
     validation_split: the split to validate on.
     unlabelled: clips added to each training batch without their labels, for losses that need none.
@@ -65,7 +44,6 @@ class DataSettings:
 
   name: str
   dir: str = "data"
-  stream: str = "video"
   train_split: str = "train"
   validation_split: str = "validation"
   unlabelled: int = 0
@@ -80,8 +58,6 @@ class DataSettings:
     for name in ("unlabelled", "num_threads", "num_processes", "max_damaged", "memory_mb"):
       if not getattr(self, name) >= 0:
         raise ConfigError(f"data.{name}={getattr(self, name)}: must not be negative")
-    if self.stream not in ("video", "flow"):
-      raise ConfigError(f"data.stream={self.stream!r} is neither 'video' nor 'flow'")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,10 +137,11 @@ class Recipe:
     settings: the `train` section.
     data: the `data` section.
     task: what is learnt.
+    stream: what clips are made of.
     network: built for K classes.
     sampler: chooses frames.
-    clip_shape: `[T, H, W, C]` of a clip as the network sees it.
-    normalise: uint8 clips to normalised floats, on the device.
+    clip_shape: `[T, H, W, C]` or `[T, F]`, of a clip as the network sees it.
+    normalise: clips to normalised floats, on the device.
     device_transforms: of training batches, on the device.
     objectives: the losses.
     rule: of the blend, see `train.multitask.make_blend`.
@@ -175,10 +152,11 @@ class Recipe:
   settings: Settings
   data: DataSettings
   task: Task
+  stream: Stream
   network: nn.Module
-  sampler: "Sampler"
-  clip_shape: tuple[int, int, int, int]
-  normalise: Normalise
+  sampler: Sampler
+  clip_shape: tuple[int, ...]
+  normalise: Callable[[Array], jax.Array]
   device_transforms: Sequence[BatchTransform]
   objectives: Sequence[Objective]
   rule: Callable[..., Any]
@@ -216,33 +194,52 @@ def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe
     ConfigError: a section or a key is missing, misspelt, of another type or in the wrong place.
   """
   check_sections(config)
-  sampler, size = build(config["sampler"]), config["test"].get("size")
-  if not isinstance(size, int):
+  task, stream = (_optional(config, name, num_classes=len(class_names)) for name in ("task", "stream"))
+  sampler, device_transforms = build(config["sampler"]), build(config["device_transforms"])
+  check_needs(device_transforms, stream, task)
+  size = config["test"].get("size")
+  if not isinstance(size, int) and "pixels" in stream.gives:
     raise ConfigError("config.test sets no size in pixels, the side of the clips: see configs/default.py")
   return Recipe(
     config=config,
     class_names=class_names,
     settings=settings_of(config),
     data=data_of(config),
-    task=build({"make": CLASSIFICATION, **dict(config.get("task", {}))}, num_classes=len(class_names)),
+    task=task,
+    stream=stream,
     network=build(config["model"], num_classes=len(class_names)),
     sampler=sampler,
-    clip_shape=(sampler.clip_length, size, size, 3),
+    clip_shape=stream.clip_shape(sampler.clip_length, size),
     normalise=build(config["normalise"]),
-    device_transforms=build(config["device_transforms"]),
+    device_transforms=device_transforms,
     objectives=build(config["losses"]),
     rule=build(config["blend"]),
   )
 
 
-def make_views(config: Mapping[str, Any]) -> "tuple[Sequence[Transform], TestCrops]":
-  """The transforms of training clips on the host, and the crops of evaluation."""
-  from vidjax.data.augment import TestCrops
-
-  transforms, test = build(config["transforms"]), build(config["test"])
-  if not isinstance(test, TestCrops):
-    raise ConfigError(f"config.test.make={config['test']['make']!r}: must be vidjax.data.augment.TestCrops")
+def make_views(recipe: Recipe) -> "tuple[Sequence[Transform], Views]":
+  """The transforms of training clips on the host, and the views of evaluation; needs the data stack."""
+  for name in ("transforms", "test"):
+    check_places(name, recipe.config[name])
+  transforms, test = build(recipe.config["transforms"]), build(recipe.config["test"])
+  check_needs((*transforms, test), recipe.stream, recipe.task)
   return transforms, test
+
+
+def check_needs(parts: Sequence[Any], stream: Stream, task: Task) -> None:
+  """Raises a ConfigError for a transform that needs what the clips of a stream and a task do not have."""
+  for part in parts:
+    lacking = sorted(getattr(part, "needs", frozenset()) - stream.gives - {*task.targets})
+    if lacking:
+      giver = "the task" if lacking == ["label"] else f"stream.make={type(stream).__name__}"
+      raise ConfigError(f"{giver} gives no {' and no '.join(lacking)}, which {type(part).__name__} needs: leave it out")
+
+
+def _optional(config: Mapping[str, Any], name: str, **extra: Any) -> Any:
+  """What a section that a config may leave out makes."""
+  section = {"make": DEFAULTS[name], **dict(config.get(name, {}))}
+  takes = inspect.signature(locate(section["make"])).parameters
+  return build(section, **{key: value for key, value in extra.items() if key in takes})
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -275,44 +272,3 @@ def make_optimizer(config: Mapping[str, Any], schedule: optax.Schedule) -> optax
 
   takes_mask = "mask" in inspect.signature(locate(config["make"])).parameters
   return locate("vidjax.train.optimizer.around")(make, takes_mask=takes_mask, **build(around))
-
-
-def check_sections(config: Mapping[str, Any]) -> None:
-  """Raises ConfigError unless the config has every section and no other, and lists where lists are wanted."""
-  for name in config:
-    if name not in (*SECTIONS, *OPTIONAL):
-      raise ConfigError(f"config has no section {name!r}{nearest(name, SECTIONS)}")
-  missing = [name for name in SECTIONS if name not in config]
-  if missing:
-    raise ConfigError(f"config lacks {', '.join(missing)}: start from configs/default.py")
-  for name in MADE:
-    if not isinstance(config[name], Mapping) or "make" not in config[name]:
-      raise ConfigError(f"config.{name}={config[name]!r}: must be a mapping with the key 'make'")
-  for name in PLAIN:
-    if not isinstance(config[name], Mapping):
-      raise ConfigError(f"config.{name}={config[name]!r}: must be a mapping, as in configs/default.py")
-  for name in LISTS:
-    parts = config[name]
-    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Mapping) and "make" in part for part in parts):
-      raise ConfigError(f"config.{name}={parts!r}: must be a tuple of mappings with the key 'make'")
-  if not isinstance(config.get("task", {}), Mapping):
-    raise ConfigError(f"config.task={config['task']!r}: must be a mapping, as in configs/default.py")
-  _check_room("task", config.get("task", {}).get("make", CLASSIFICATION))
-  for name in (*MADE, *LISTS):
-    for part in config[name] if name in LISTS else (config[name],):
-      _check_room(name, part["make"])
-
-
-def _check_room(section: str, make: Any) -> None:
-  """Raises ConfigError where something of vidjax is made in a section that it does not belong to."""
-  if not str(make).startswith("vidjax."):
-    return
-  homes = [room for room in ROOMS if make.startswith(room)]
-  if not homes:
-    if not callable(locate(make)):  # these and misspelt names have messages of their own
-      return
-    rooms = " or ".join(room.rstrip(".") for room, name in ROOMS.items() if name == section)
-    raise ConfigError(f"config.{section}: {make} does not belong there; choose from {rooms}")
-  home = ROOMS[max(homes, key=len)]
-  if home != section:
-    raise ConfigError(f"config.{section}: {make} belongs to config.{home}")

@@ -22,7 +22,13 @@ KNOWN = (
   "vidjax.losses.",
   "vidjax.layers.",
 )
-KNOWN += ("vidjax.data.sampling.", "vidjax.data.augment.", "vidjax.data.rand_augment.", "vidjax.apply.device_augment.")
+KNOWN += (
+  "vidjax.data.streams.",
+  "vidjax.data.sampling.",
+  "vidjax.data.augment.",
+  "vidjax.data.rand_augment.",
+  "vidjax.apply.device_augment.",
+)
 KNOWN += (
   "vidjax.train.multitask.",
   "vidjax.train.aggregate.",

@@ -3,8 +3,9 @@
 Clips are `[B, T, H, W, C]` everywhere: uint8 on the host, float on the device. The temporal axis is -4.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import flax.struct
 import jax
@@ -19,12 +20,18 @@ Tree: TypeAlias = Any
 Batch: TypeAlias = Mapping[str, Array]
 """What the loader yields, one leading batch axis on every entry.
 
-- `video` uint8 `[B, T, H, W, C]` in training, `[B, V, T, H, W, C]` with V views in evaluation.
-- `label` int32 `[B]`.
+- `video` uint8 `[B, T, H, W, C]` in training, `[B, V, T, H, W, C]` with V views in evaluation; of stored features
+  float32 `[B, T, F]` and `[B, V, T, F]`. The stream says what it is made of.
+- `label` int32 `[B]`; bool `[B, K]` where a video has several.
 - `mask` bool `[B]`: False marks padding, which counts nowhere.
 - `index` int32 `[B]`: position of the record in its split.
 - `frame_index` int32 `[B, T]` or `[B, V, T]`: which frames of the video were read.
 - `damaged` bool `[B]`: the wanted record could not be read; in training another one stands in its place.
+
+Where the task's `targets` name them, and the data set has them:
+
+- `key_frames` bool `[B, T]` or `[B, V, T]`: which of the frames that were read belong to the key moment.
+- `frame_labels` int32 `[B, T]` or `[B, V, T]`: the labels of the frames that were read.
 
 On the device, mixing adds `target` float32 `[B, K]`, the soft labels that replace `label`.
 """
@@ -100,11 +107,47 @@ class Blend(NamedTuple):
   linear: bool = False
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scores:
+  """The answers of a network to the videos of a split, in the order of the split.
+
+  Attributes:
+    index: int `[N]`, position of the record in its split.
+    label: int `[N]`; bool `[N, K]` where a video has several.
+    scores: float32 `[N, ...]`, the task's answers, averaged over the views of each video.
+    losses: mean over the clips of each loss, and of each number that the task measures.
+  """
+
+  index: np.ndarray
+  label: np.ndarray
+  scores: np.ndarray
+  losses: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+class Summary(NamedTuple):
+  """What a task makes of the scores of a split.
+
+  Attributes:
+    numbers: metrics by name. They are logged, and one of them may choose the best checkpoint.
+    details: further entries of the report, such as counts.
+    tables: name -> the rows of a CSV file, a header first.
+    pictures: name -> what draws a picture to a path or an open file.
+    line: the metrics in one line, for people.
+  """
+
+  numbers: Mapping[str, float]
+  details: Mapping[str, Any] = {}
+  tables: Mapping[str, Sequence[Sequence[Any]]] = {}
+  pictures: Mapping[str, Callable[[str | IO[bytes]], None]] = {}
+  line: str = ""
+
+
+@runtime_checkable
 class Task(Protocol):
   """What is learnt: how batches, outputs and answers are read. See `vidjax.tasks`.
 
   Attributes:
-    targets: what else of a batch goes to the device beside the clips.
+    targets: what else of a batch goes to the device beside the clips, such as "label" and "mask".
     metric: the number of a validation that chooses the best checkpoint. Higher is better, lower with "-" before it.
   """
 
@@ -128,4 +171,98 @@ class Task(Protocol):
 
   def answer(self, output: Output) -> jax.Array:
     """What is kept of a view, `[B, ...]`; the answers to a video's views are averaged."""
+    ...
+
+  def summarize(self, scores: Scores, class_names: Sequence[str]) -> Summary:
+    """The metrics of a split, and what the report says and shows of it."""
+    ...
+
+
+@runtime_checkable
+class Sampler(Protocol):
+  """Chooses frame numbers, as in `vidjax.data.sampling`."""
+
+  @property
+  def clip_length(self) -> int:
+    """Frames in a clip, T."""
+    ...
+
+  def train(self, num_frames: int, rng: np.random.Generator, times: np.ndarray | None = None, /) -> np.ndarray:
+    """Frame numbers `[T]` of a random clip; `times` `[num_frames]` are the seconds of all frames, where known."""
+    ...
+
+  def test(self, num_frames: int, clips: int = 1, times: np.ndarray | None = None, /) -> np.ndarray:
+    """Frame numbers `[clips, T]` of the test clips."""
+    ...
+
+
+class Film(Protocol):
+  """One video as a stream shows it: `num_frames` places of which a sampler chooses some.
+
+  Attributes:
+    num_frames: how many.
+    times: float64 `[num_frames]`, seconds of each from the first, or None.
+  """
+
+  @property
+  def num_frames(self) -> int:
+    """See above."""
+    ...
+
+  @property
+  def times(self) -> np.ndarray | None:
+    """See above."""
+    ...
+
+  def decode(self, numbers: np.ndarray, /) -> np.ndarray:
+    """What the clip holds at these places, `[len(numbers), ...]`; raises DamagedRecord."""
+    ...
+
+
+@runtime_checkable
+class Stream(Protocol):
+  """What a clip is made of: frames, optical flow, both, or stored features. See `vidjax.data.streams`.
+
+  Attributes:
+    gives: what transforms may rely on: "pixels" (clips `[T, H, W, C]`), "colour" (RGB).
+    signed: the channels that a mirror turns into their opposite, such as the horizontal motion of flow.
+    dtype: of the clips on the host.
+  """
+
+  @property
+  def gives(self) -> frozenset[str]:
+    """See above."""
+    ...
+
+  @property
+  def signed(self) -> tuple[int, ...]:
+    """See above."""
+    ...
+
+  @property
+  def dtype(self) -> type:
+    """See above."""
+    ...
+
+  def clip_shape(self, frames: int, size: int) -> tuple[int, ...]:
+    """The shape of a clip of T frames, `[T, H, W, C]` with sides of `size` pixels, or `[T, F]`."""
+    ...
+
+  def check(self, name: str, holds: Mapping[str, Any]) -> None:
+    """Raises an InputError with the remedy where a data set cannot be read so.
+
+    Args:
+      name: of the data set.
+      holds: the names of what its records hold, each with its shape.
+    """
+    ...
+
+  def of(self, record: Any) -> Film:
+    """The film of a `vidjax.data.schema.Record`; raises DamagedRecord."""
+    ...
+
+  def read_file(
+    self, file: str, choose: Callable[[int, np.ndarray], np.ndarray], short_side: int | None
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a video file: the numbers `[..., T]` that `choose(num_frames, times)` names, and what is there."""
     ...

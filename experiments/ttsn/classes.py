@@ -15,9 +15,9 @@ from vidjax.analyse.pictures import check_picture_path
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
-from vidjax.evaluate.metrics import confusion
-from vidjax.evaluate.views import Scores
 from vidjax.run.folder import read_folder
+from vidjax.tasks.metrics import confusion
+from vidjax.types import Scores
 
 
 def read_confusion(folder: pathlib.Path, split: str) -> tuple[np.ndarray, list[str]]:

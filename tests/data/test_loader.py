@@ -15,6 +15,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from vidjax.data.augment import Flip, MultiScaleCrop, TestCrops
 from vidjax.data.loader import eval_loader, train_loader
+from vidjax.data.records import Records
 from vidjax.data.sampling import Dense, UniformSegments
 from vidjax.data.schema import encode_frames
 from vidjax.errors import InputError
@@ -48,7 +49,9 @@ def take(loader, count: int, start: int = 0) -> list[dict[str, np.ndarray]]:
 
 def small_loader(source, batch_size=4, seed=7, **options):
   transforms = (MultiScaleCrop(12), Flip(swap=((0, 1),)))
-  return train_loader(source, UniformSegments(4), transforms, batch_size, seed, **{"num_threads": 2, **options})
+  keep = options.pop("keep_records", False)
+  given = Records(source, keep=keep)
+  return train_loader(given, UniformSegments(4), transforms, batch_size, seed, **{"num_threads": 2, **options})
 
 
 def assert_same(batches, others):
@@ -84,7 +87,7 @@ def test_records_kept_in_memory_give_the_same_batches_and_are_read_once():
 
 
 def test_batches_hold_what_they_say():
-  batch = take(train_loader(records(8), UniformSegments(4), (), 4, 0), 1)[0]
+  batch = take(train_loader(Records(records(8)), UniformSegments(4), (), 4, 0), 1)[0]
   shapes = {key: (value.shape, value.dtype) for key, value in batch.items()}
   assert shapes == {
     "video": ((4, 4, 16, 16, 3), np.uint8),
@@ -122,7 +125,7 @@ def test_decodes_only_the_sampled_frames(monkeypatch):
   decoded = []
   decode = simplejpeg.decode_jpeg
   monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *args, **named: decoded.append(1) or decode(*args, **named))
-  take(train_loader([record(0, 40)] * 8, Dense(4, 2), (), 8, 0, num_threads=0), 1)
+  take(train_loader(Records([record(0, 40)] * 8), Dense(4, 2), (), 8, 0, num_threads=0), 1)
   assert len(decoded) == 8 * 4
 
 
@@ -134,7 +137,7 @@ def test_damaged_records_are_replaced_flagged_and_logged_once(caplog):
   assert sorted(index for index, _ in rows) == sorted(list(range(10)) * 4)
   assert {index for index, flag in rows if flag} == {4, 5}
   assert all(batch["mask"].all() for batch in batches)
-  plain = take(train_loader(records(10, damaged=(4, 5)), UniformSegments(4), (), 10, 0, max_damaged=0.2), 1)[0]
+  plain = take(train_loader(Records(records(10, damaged=(4, 5))), UniformSegments(4), (), 10, 0, max_damaged=0.2), 1)[0]
   standing_in = np.where(np.isin(plain["index"], (4, 5)), 6, plain["index"])
   np.testing.assert_array_equal(plain["label"], standing_in % LABELS)
   messages = [r.getMessage() for r in caplog.records if "training record" in r.getMessage()]
@@ -152,7 +155,7 @@ def test_too_many_damaged_records_stop_training():
 def test_transforms_must_leave_one_size():
   source = [record(0, size=(16, 16)), record(1, size=(16, 20))]
   with pytest.raises(InputError, match="different sizes"):
-    take(train_loader(source, UniformSegments(2), (), 2, 0), 1)
+    take(train_loader(Records(source), UniformSegments(2), (), 2, 0), 1)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,7 @@ def test_refuses_sizes_that_do_not_fit(options, message):
 def test_evaluation_sees_every_record_once():
   source = records(10)
   crops = TestCrops(8, 10, crops=3)
-  loader = eval_loader(source, UniformSegments(4), crops, 4, clips=2)
+  loader = eval_loader(Records(source), UniformSegments(4), crops, 4, clips=2)
   batches = list(loader.batches())
   assert loader.num_batches == len(batches) == 3
   assert batches[0]["video"].shape == (4, 6, 4, 8, 8, 3)
@@ -191,9 +194,11 @@ def test_evaluation_sees_every_record_once():
 
 
 def test_evaluation_is_shared_by_processes():
-  expected = list(eval_loader(records(9), UniformSegments(2), TestCrops(8), 4).batches())
+  expected = list(eval_loader(Records(records(9)), UniformSegments(2), TestCrops(8), 4).batches())
   shares = [
-    list(eval_loader(records(9), UniformSegments(2), TestCrops(8), 4, process_index=p, process_count=4).batches())
+    list(
+      eval_loader(Records(records(9)), UniformSegments(2), TestCrops(8), 4, process_index=p, process_count=4).batches()
+    )
     for p in range(4)
   ]
   joined = [{key: np.concatenate([share[key] for share in row]) for key in row[0]} for row in zip(*shares, strict=True)]
@@ -203,8 +208,8 @@ def test_evaluation_is_shared_by_processes():
 def test_damaged_records_in_evaluation():
   source = records(6, damaged=(2,))
   with pytest.raises(InputError, match=r"cannot be parsed.*--skip_damaged"):
-    list(eval_loader(source, UniformSegments(2), TestCrops(8), 4).batches())
-  loader = eval_loader(source, UniformSegments(2), TestCrops(8), 4, skip_damaged=True)
+    list(eval_loader(Records(source), UniformSegments(2), TestCrops(8), 4).batches())
+  loader = eval_loader(Records(source), UniformSegments(2), TestCrops(8), 4, skip_damaged=True)
   batches = list(loader.batches())
   assert list(loader.damaged) == [2]
   assert np.concatenate([batch["mask"] for batch in batches]).tolist() == [
@@ -222,9 +227,9 @@ def test_damaged_records_in_evaluation():
 
 def test_refuses_an_empty_split_and_no_clips():
   with pytest.raises(InputError, match="no records"):
-    eval_loader([], UniformSegments(2), TestCrops(8), 4)
+    eval_loader(Records([]), UniformSegments(2), TestCrops(8), 4)
   with pytest.raises(InputError, match="clips=0"):
-    eval_loader(records(1), UniformSegments(2), TestCrops(8), 4, clips=0)
+    eval_loader(Records(records(1)), UniformSegments(2), TestCrops(8), 4, clips=0)
 
 
 def test_closing_stops_the_threads():

@@ -13,6 +13,7 @@ from vidjax.data.augment import TestCrops
 from vidjax.data.dataset import open_dataset
 from vidjax.data.loader import eval_loader
 from vidjax.data.read_film import Shot, Storage, cut, frame_times, rate_varies
+from vidjax.data.records import Records
 from vidjax.data.sampling import UniformSegments
 from vidjax.prepare.folder import prepare_folder
 
@@ -83,7 +84,7 @@ def test_times_are_stored_and_sampled_by(tmp_path, encoding):
   drawn = np.stack([sampler.train(22, np.random.default_rng(i), record.times) for i in range(200)])
   assert np.mean(drawn >= 16) == pytest.approx(5.3 / 7.3, abs=0.06)  # so much of the time lies in the slow part
   dataset = open_dataset("folder/mine", str(tmp_path))
-  (batch,) = eval_loader(dataset.source("train"), sampler, TestCrops(16, 16), 1, num_threads=0).batches()
+  (batch,) = eval_loader(Records(dataset.source("train")), sampler, TestCrops(16, 16), 1, num_threads=0).batches()
   np.testing.assert_array_equal(batch["frame_index"], [[chosen]])
 
 

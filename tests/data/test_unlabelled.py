@@ -5,6 +5,7 @@ import pytest
 
 from tests.data.test_loader import record
 from vidjax.data.loader import train_loader
+from vidjax.data.records import Records
 from vidjax.data.sampling import UniformSegments
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError
@@ -12,7 +13,7 @@ from vidjax.run.opened import Run
 
 
 def loader(label, count, size):
-  return train_loader([record(label, 20)] * count, UniformSegments(2), (), size, 0, num_threads=0)
+  return train_loader(Records([record(label, 20)] * count), UniformSegments(2), (), size, 0, num_threads=0)
 
 
 def test_further_clips_come_behind_without_label_and_mask():

@@ -6,9 +6,10 @@ import json
 import cv2
 import numpy as np
 
-from vidjax.evaluate.metrics import confusion, summarize
 from vidjax.evaluate.report import write_report
-from vidjax.evaluate.views import Scores
+from vidjax.tasks.classification import Classification
+from vidjax.tasks.metrics import confusion
+from vidjax.types import Scores
 
 NAMES = ["slide, left", "spin $x$", "größer", "never seen"]
 SCORES = Scores(
@@ -19,9 +20,9 @@ SCORES = Scores(
 
 
 def test_report(tmp_path):
-  summary = summarize(SCORES, NAMES)
+  summary = Classification(4).summarize(SCORES, NAMES)
   ids = ["a", "b", "c", "e", "ü"]
-  paths = write_report(tmp_path / "evaluation", "validation", summary, SCORES, NAMES, "command", {"records": 6}, ids)
+  paths = write_report(tmp_path / "evaluation", "validation", summary, SCORES, "command", {"records": 6}, ids)
   path = paths[0]
   assert path == tmp_path / "evaluation" / "validation.json"
   assert sorted(paths) == sorted(path.parent.iterdir())
@@ -47,7 +48,7 @@ def test_report(tmp_path):
   np.testing.assert_array_equal(np.array([row[1:] for row in rows], int), confusion(SCORES))
 
   names = ["=1+1", "-2", "@x", "plain"]
-  write_report(tmp_path / "formulas", "test", summary, SCORES, names, "command", {})
+  write_report(tmp_path / "formulas", "test", Classification(4).summarize(SCORES, names), SCORES, "command", {})
   header, *_ = csv.reader((tmp_path / "formulas" / "test_confusion.csv").read_text("utf-8").splitlines())
   assert header[1:] == ["'=1+1", "'-2", "'@x", "plain"]
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from vidjax.apply.sharding import make_mesh
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.errors import InputError
-from vidjax.evaluate.metrics import summarize
-from vidjax.evaluate.views import Scores, average, make_scorer, measurable, score_split
+from vidjax.evaluate.views import average, make_scorer, measurable, score_split
 from vidjax.losses.classification import CrossEntropy
 from vidjax.losses.projection import Projection
 from vidjax.networks.recognizer import Recognizer
 from vidjax.tasks.classification import Classification
+from vidjax.tasks.metrics import summarize
+from vidjax.types import Scores
 
 VIDEOS, VIEWS, CLASSES = 13, 3, 6
 NAMES = [f"class {k}" for k in range(CLASSES)]
@@ -101,13 +102,15 @@ def test_losses_are_means_over_the_videos_that_count(network, variables, split, 
   video, label = (np.delete(x, (2, 12), axis=0) for x in split)
   logits = np.stack([network.apply(variables, normalise(jnp.asarray(views)), False).logits for views in video])
   expected = optax.softmax_cross_entropy_with_integer_labels(logits, np.repeat(label[:, None], VIEWS, axis=1)).mean()
-  assert losses["classification"] == pytest.approx(float(expected), rel=1e-5)
-  assert set(losses) == {"classification", "smooth"}
-  assert losses["smooth"] != losses["classification"]
+  assert losses["loss/classification"] == pytest.approx(float(expected), rel=1e-5)
+  assert set(losses) == {"loss/classification", "loss/smooth", "top1"}
+  assert losses["loss/smooth"] != losses["loss/classification"]
 
 
 def test_losses_that_only_training_has_are_told_apart(network):
-  judged, left_out = measurable(network, (2, 16, 16, 3), [Projection(), CrossEntropy()])
+  asked = recipe(network)
+  asked.clip_shape, asked.objectives = (2, 16, 16, 3), [Projection(), CrossEntropy()]
+  judged, left_out = measurable(asked, {"label": np.zeros(2, np.int32), "mask": np.ones(2, bool)})
   assert (judged, left_out) == ([CrossEntropy()], [Projection()])
 
 
@@ -131,8 +134,8 @@ def test_bfloat16_stays_close_and_sums_to_one(network, variables, split):
 def test_every_video_once_in_the_order_of_the_split(videos, batch_size, at_once, views):
   """With a scorer that reads the score off the pixels and batches in any order."""
 
-  def scorer(variables, clips, label, mask):
-    value = clips[:, 0, 0, 0, 0].astype(np.float32)
+  def scorer(variables, batch):
+    value = batch["video"][:, 0, 0, 0, 0].astype(np.float32)
     return np.stack([value, -value], axis=1), {}
 
   padded = -(-videos // batch_size) * batch_size
@@ -149,8 +152,8 @@ def test_every_video_once_in_the_order_of_the_split(videos, batch_size, at_once,
 
 
 def test_what_cannot_be_scored_is_one_clear_error(split):
-  def nan(variables, clips, label, mask):
-    return np.full((len(clips), 2), np.nan, np.float32), {}
+  def nan(variables, batch):
+    return np.full((len(batch["video"]), 2), np.nan, np.float32), {}
 
   with pytest.raises(InputError, match=r"13 videos are not finite \(first: film 0\)"):
     score_split(nan, {}, batches(split, 4), name="film {}".format)

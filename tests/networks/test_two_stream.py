@@ -11,7 +11,7 @@ from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names
 from vidjax.apply.forward import forward
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.errors import ConfigError, InputError
-from vidjax.evaluate.views import Scores, average
+from vidjax.evaluate.views import average
 from vidjax.inputs.flow import Flow
 from vidjax.inputs.one_frame import OneFrame
 from vidjax.inputs.pwtp import PWTP
@@ -20,7 +20,7 @@ from vidjax.losses.classification import CrossEntropy
 from vidjax.losses.projection import Projection
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.two_stream import TwoStream
-from vidjax.types import Output
+from vidjax.types import Output, Scores
 from vidjax.weights.load import load_weights
 
 MINI = MiniResNet(widths=(4, 4, 4, 4))

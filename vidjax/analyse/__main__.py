@@ -95,9 +95,10 @@ def _representations(files: Sequence[str]) -> None:
   normalise, short_side, trained = Normalise(), values.short_side or SHORT_SIDE, {}
   if values.workdir:
     run = open_run(values.workdir, values.checkpoint, trusted=values.trust)
-    if run.flow:
-      raise InputError(f"{values.workdir}: its network reads stored flow, not frames: name another run")
-    normalise, short_side = run.normalise, values.short_side or run.test_crops.short_side
+    if "colour" not in run.recipe.stream.gives:
+      stream = type(run.recipe.stream).__name__
+      raise InputError(f"{values.workdir}: its network reads {stream}, not frames: name another run")
+    normalise, short_side = run.normalise, values.short_side or run.crop_sizes["short_side"]
     trained = trained_inputs(run.network, run.variables)
     if not trained:
       raise InputError(f"{values.workdir}: its network reads plain frames: leave --workdir out, or name another run")

@@ -1,14 +1,16 @@
 """Augmentation of whole batches on the device, inside jit.
 
-A transform maps a batch (`types.Batch`, video `[B, T, H, W, C]`) and a key to a batch. Transforms run before
-normalisation, on values in [0, 1]: uint8 is scaled by 1 / 255, float is taken as it is. All frames of a clip share the
-parameters. Mixing pairs clip i with clip B - 1 - i (the order of a batch is random already) and mixes the soft labels
-`target` float32 `[B, K]`, which `vidjax.train.step.make_prepare` provides.
+A transform maps a batch (`types.Batch`, video `[B, T, H, W, C]`) and a key to a batch. Its `needs` name what it relies
+on: "pixels", "colour" (RGB) or "label". Transforms run before normalisation, on values in [0, 1]: uint8 is scaled by
+1 / 255, float is taken as it is. All frames of a clip share the parameters.
+
+Mixing pairs clip i with clip B - 1 - i (the order of a batch is random already) and mixes the soft labels `target`
+float32 `[B, K]`, which `vidjax.train.step.make_prepare` provides.
 """
 
 import dataclasses
 import math
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +57,15 @@ class Normalise:
 
 
 @dataclasses.dataclass(frozen=True)
+class AsStored:
+  """Leaves values as they are, as for features."""
+
+  def __call__(self, video: Array) -> jax.Array:
+    """Any values to float32."""
+    return to_unit(video)
+
+
+@dataclasses.dataclass(frozen=True)
 class Mixup:
   """Blends each clip and its label with another clip's (Zhang et al., 2018); one weight per batch.
 
@@ -65,6 +76,8 @@ class Mixup:
 
   alpha: float = 0.2
   probability: float = 1.0
+
+  needs: ClassVar[frozenset[str]] = frozenset({"label"})
 
   def __post_init__(self):
     _check_mixing(self)
@@ -88,6 +101,8 @@ class CutMix:
 
   alpha: float = 1.0
   probability: float = 1.0
+
+  needs: ClassVar[frozenset[str]] = frozenset({"label", "pixels"})
 
   def __post_init__(self):
     _check_mixing(self)
@@ -120,6 +135,11 @@ class OneOf:
     if not self.transforms:
       raise ConfigError("OneOf(transforms=()): give it some to choose from")
 
+  @property
+  def needs(self) -> frozenset[str]:
+    """What any of them relies on."""
+    return frozenset().union(*(getattr(transform, "needs", ()) for transform in self.transforms))
+
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Draws a transform and applies it."""
     choice_key, key = jax.random.split(key)
@@ -142,6 +162,8 @@ class ColorJitter:
   contrast: float = 0.4
   saturation: float = 0.4
   hue: float = 0.1
+
+  needs: ClassVar[frozenset[str]] = frozenset({"pixels", "colour"})
 
   def __post_init__(self):
     if min(self.brightness, self.contrast, self.saturation, self.hue) < 0:
@@ -180,6 +202,8 @@ class RandomErasing:
   area: tuple[float, float] = (0.02, 1 / 3)
   aspect: tuple[float, float] = (0.3, 3.3)
   color: tuple[float, ...] = IMAGENET_MEAN
+
+  needs: ClassVar[frozenset[str]] = frozenset({"pixels"})
 
   def __post_init__(self):
     ranges = 0 < self.area[0] <= self.area[1] <= 1 and 0 < self.aspect[0] <= self.aspect[1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vidjax.benchmark.measure import Spread, say
+from vidjax.types import Film, Stream
 
 Task = Callable[[], object]
 """Decodes one frame of a JPEG record, or the frames of a record that holds the original file."""
@@ -50,7 +51,7 @@ def measure_data(config: Mapping[str, Any], steps: int, warmup: int, runs: int) 
         taken = [(batch["index"], batch["frame_index"]) for batch in itertools.islice(batches, steps)]
       clips = sum(len(index) for index, _ in taken)
       loading.append(clock.times / clips)
-      tasks = [_tasks(loader.source, *batch, run.flow) for batch in taken]
+      tasks = [_tasks(loader.source, *batch, run.recipe.stream) for batch in taken]
       decoding.append(_decode(tasks, workers) / clips)
   (wall, cpu), (bare_wall, bare_cpu) = np.transpose(loading), np.transpose(decoding)
   results = {
@@ -82,7 +83,7 @@ class _Clock:
     self.times = np.array([time.perf_counter(), time.process_time()]) - self._start
 
 
-def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray, flow: bool = False) -> list[Task]:
+def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray, stream: Stream) -> list[Task]:
   """What one batch has to decode: each distinct frame once."""
   import simplejpeg
 
@@ -91,18 +92,17 @@ def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray, flow: bool =
   def jpeg(content: bytes) -> Task:
     return lambda: simplejpeg.decode_jpeg(content)
 
-  def film(record: Record, frames: np.ndarray) -> Task:
-    return lambda: record.decode(frames)
+  def whole(film: Film, frames: np.ndarray) -> Task:
+    return lambda: film.decode(frames)
 
   tasks: list[Task] = []
   for number, frames in zip(index.tolist(), frame_index, strict=True):
     with contextlib.suppress(DamagedRecord):  # the loader took another one in its place
-      record = Record.parse(source[number])
-      record = record.of_flow() if flow else record
-      if record.encoded is None:
-        tasks += [jpeg(record.frames[frame]) for frame in np.unique(frames)]
+      film = stream.of(Record.parse(source[number]))
+      if isinstance(film, Record) and film.encoded is None:
+        tasks += [jpeg(film.frames[frame]) for frame in np.unique(frames)]
       else:
-        tasks.append(film(record, frames))
+        tasks.append(whole(film, frames))
   return tasks
 
 

@@ -103,14 +103,16 @@ def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
 def _recipe(config: Mapping[str, Any], crops: str, classes: int) -> Recipe:
   """The recipe of a config, for the clips that its section `crops` leaves."""
   recipe = make_recipe(config, [str(number) for number in range(classes)])
+  if "pixels" not in recipe.stream.gives:
+    return recipe
   parts = config[crops] if crops == "transforms" else [config[crops]]
   sizes = [part["size"] for part in parts if "size" in part]
   if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
     raise ConfigError(f"config.{crops} sets no size in pixels, the side of the clips: see configs/default.py")
-  return dataclasses.replace(recipe, clip_shape=(recipe.sampler.clip_length, sizes[-1], sizes[-1], 3))
+  return dataclasses.replace(recipe, clip_shape=recipe.stream.clip_shape(recipe.sampler.clip_length, sizes[-1]))
 
 
-def _random_batch(size: int, shape: tuple[int, int, int, int], classes: int) -> dict[str, np.ndarray]:
+def _random_batch(size: int, shape: tuple[int, ...], classes: int) -> dict[str, np.ndarray]:
   rng = np.random.default_rng(0)
   return {
     "video": rng.integers(256, size=(size, *shape), dtype=np.uint8),

@@ -1,14 +1,18 @@
 """Spatial transforms of uint8 clips on the host: all frames of a clip share the parameters.
 
-A transform maps `{"video": uint8 [T, H, W, 3], "label": int}` and a random generator to such a clip. Where released
-code crops first (MultiScaleCrop, RandomResizedCrop), only what is seen is resized. Where it resizes the short side
-first, so does this: small frames are enlarged and the crop is an exact cut, which a box in the stored frame could only
-round. Resizing is bilinear, or averages over areas where a side shrinks to half or less (five times slower).
+A transform maps `{"video": uint8 [T, H, W, C], "label": int or bool [K]}` and a random generator to such a clip. Its
+`needs` name what it relies on: "pixels", "colour" (RGB) or "label"; a stream that does not give that refuses it at
+launch.
+
+Where released code crops first (MultiScaleCrop, RandomResizedCrop), only what is seen is resized. Where it resizes the
+short side first, so does this: small frames are enlarged and the crop is an exact cut, which a box in the stored frame
+could only round. Resizing is bilinear, or averages over areas where a side shrinks to half or less (five times slower).
 """
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -16,18 +20,19 @@ import numpy as np
 from vidjax.errors import ConfigError
 
 Clip = dict[str, Any]
+PIXELS: frozenset[str] = frozenset({"pixels"})
 
 
 def crop_and_resize(video: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
   """Cuts the box (top, left, height, width) out of every frame and resizes it to a square.
 
   Args:
-    video: uint8 `[T, H, W, 3]`.
+    video: uint8 `[T, H, W, C]`.
     box: in pixels, inside the frame.
     size: side of the result.
 
   Returns:
-    uint8 `[T, size, size, 3]`; a view where nothing is resized.
+    uint8 `[T, size, size, C]`; a view where nothing is resized.
   """
   top, left, height, width = box
   crops = video[:, top : top + height, left : left + width]
@@ -40,11 +45,11 @@ def scale_short_side(video: np.ndarray, short_side: int) -> np.ndarray:
   """Resizes frames to a short side of this length, aspect kept (torchvision's Resize, the GroupScale of TSM's code).
 
   Args:
-    video: uint8 `[T, H, W, 3]`.
+    video: uint8 `[T, H, W, C]`.
     short_side: in pixels; smaller frames are enlarged.
 
   Returns:
-    uint8 `[T, H', W', 3]`, the longer side rounded down; the same array where nothing is resized.
+    uint8 `[T, H', W', C]`, the longer side rounded down; the same array where nothing is resized.
   """
   height, width = video.shape[1:3]
   short = min(height, width)
@@ -61,13 +66,18 @@ def random_box(
   return top, left, crop_height, crop_width
 
 
-def flip_frames(video: np.ndarray, flow: bool = False) -> np.ndarray:
-  """Mirrors a clip `[T, H, W, 3]` left to right; of flow images the motion, too: u (red) changes its sign."""
+def flip_frames(video: np.ndarray, signed: Sequence[int] = ()) -> np.ndarray:
+  """Mirrors a clip uint8 `[T, H, W, C]` left to right.
+
+  Args:
+    video: the clip.
+    signed: channels that hold a motion to the right, 0 to 255, which becomes one to the left (`types.Stream`).
+  """
   mirrored = np.empty_like(video)
   for image, out in zip(video, mirrored, strict=True):
     cv2.flip(image, 1, out)
-  if flow:
-    mirrored[..., 0] = 255 - mirrored[..., 0]
+  for channel in signed:
+    mirrored[..., channel] = 255 - mirrored[..., channel]
   return mirrored
 
 
@@ -86,6 +96,8 @@ class MultiScaleCrop:
   scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)
   max_distort: int = 1
   fixed_offsets: bool = True
+
+  needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
     _check_size(self)
@@ -135,6 +147,8 @@ class RandomResizedCrop:
   area: tuple[float, float] = (0.08, 1.0)
   aspect: tuple[float, float] = (3 / 4, 4 / 3)
 
+  needs: ClassVar[frozenset[str]] = PIXELS
+
   def __post_init__(self):
     _check_size(self)
     if not 0 < self.area[0] <= self.area[1] <= 1 or not 0 < self.aspect[0] <= self.aspect[1]:
@@ -171,6 +185,8 @@ class ScaleJitterCrop:
   size: int
   short_sides: tuple[int, int] = (256, 320)
 
+  needs: ClassVar[frozenset[str]] = PIXELS
+
   def __post_init__(self):
     _check_size(self)
     if len(self.short_sides) != 2 or not self.size <= self.short_sides[0] <= self.short_sides[1]:
@@ -198,6 +214,8 @@ class CenterCrop:
   size: int
   short_side: int | None = None
 
+  needs: ClassVar[frozenset[str]] = PIXELS
+
   def __post_init__(self):
     _check_size(self)
     _check_short_side(self)
@@ -219,6 +237,8 @@ class Resize:
   """
 
   size: int
+
+  needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
     _check_size(self)
@@ -242,13 +262,15 @@ class Flip:
     swap: pairs of class names such as ("left to right", "right to left"), or of labels; for Something-Something V1
       ((86, 87), (93, 94), (166, 167)). A run turns names into labels.
     whatever_names: flip although class names tell left from right.
-    flow: the clips are of flow images; `vidjax.run.opened.Run` sets it where `data.stream` says so.
+    signed: as in `flip_frames`; a run sets it as its stream says.
   """
 
   probability: float = 0.5
   swap: tuple[tuple[int | str, int | str], ...] = ()
   whatever_names: bool = False
-  flow: bool = False
+  signed: tuple[int, ...] = ()
+
+  needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
     if not 0 <= self.probability <= 1:
@@ -261,13 +283,17 @@ class Flip:
     if rng.random() >= self.probability:
       return clip
     mirrored = dict(self.swap) | {b: a for a, b in self.swap}
-    video = flip_frames(clip["video"], self.flow)
-    return {**clip, "video": video, "label": mirrored.get(clip["label"], clip["label"])}
+    video, label = flip_frames(clip["video"], self.signed), clip["label"]
+    if isinstance(label, np.ndarray):  # of several classes
+      label = label[np.array([mirrored.get(k, k) for k in range(len(label))])]
+    else:
+      label = mirrored.get(label, label)
+    return {**clip, "video": video, "label": label}
 
 
 @dataclasses.dataclass(frozen=True)
 class TestCrops:
-  """Square views of frames for tests: `[..., T, H, W, 3]` -> uint8 `[views, T, size, size, 3]`.
+  """Square views of frames for tests: `[..., T, H, W, C]` -> uint8 `[views, T, size, size, C]`.
 
   Leading axes are clips; views go clip by clip and within a clip crop by crop.
 
@@ -279,7 +305,7 @@ class TestCrops:
       those and their mirror images (not where left and right tell classes apart). Several stand at whole quarters of
       the spare pixels, so that the last ends up to 3 before the edge (GroupFullResSample and GroupOverSample of TSM's
       code; it spreads its 3 over the width of upright frames, too).
-    flow: as in `Flip`.
+    signed: as in `Flip`.
   """
 
   __test__ = False
@@ -287,7 +313,9 @@ class TestCrops:
   size: int
   short_side: int | None = None
   crops: int = 1
-  flow: bool = False
+  signed: tuple[int, ...] = ()
+
+  needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
     _check_size(self)
@@ -309,8 +337,26 @@ class TestCrops:
     views = []
     for clip in frames.reshape(-1, video.shape[-4], *frames.shape[1:]):
       cut = [crop_and_resize(clip, (top, left, self.size, self.size), self.size) for top, left in places]
-      views += cut + ([flip_frames(view, self.flow) for view in cut] if self.crops == 10 else [])
+      views += cut + ([flip_frames(view, self.signed) for view in cut] if self.crops == 10 else [])
     return np.stack(views)
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeClip:
+  """One view for tests, the clip as it is: `[..., T, F]` -> `[views, T, F]`, for streams without pixels."""
+
+  crops: int = 1
+  size: ClassVar[int] = 1
+  short_side: ClassVar[None] = None
+  needs: ClassVar[frozenset[str]] = frozenset()
+
+  def __post_init__(self):
+    if self.crops != 1:
+      raise ConfigError(f"WholeClip: crops={self.crops} of clips without pixels: take 1")
+
+  def __call__(self, video: np.ndarray) -> np.ndarray:
+    """Joins the leading axes."""
+    return video.reshape(-1, *video.shape[-2:])
 
 
 def _check_size(transform: Any) -> None:
@@ -333,9 +379,9 @@ def _centre(height: int, width: int, side: int) -> tuple[int, int]:
 
 
 def _resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-  """Frames `[T, H, W, 3]` at another size, uint8 `[T, height, width, 3]`."""
+  """Frames `[T, H, W, C]` at another size, uint8 `[T, height, width, C]`."""
   interpolation = cv2.INTER_AREA if 2 * min(height, width) <= min(frames.shape[1:3]) else cv2.INTER_LINEAR
-  resized = np.empty((len(frames), height, width, 3), np.uint8)
+  resized = np.empty((len(frames), height, width, frames.shape[-1]), np.uint8)
   for frame, out in zip(frames, resized, strict=True):
     cv2.resize(frame, (width, height), out, interpolation=interpolation)
   return resized

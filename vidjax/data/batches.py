@@ -11,40 +11,39 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vidjax.data.augment import TestCrops
-from vidjax.data.schema import DamagedRecord, Record
+from vidjax.data.records import Records
+from vidjax.data.schema import DamagedRecord
 from vidjax.errors import InputError
+from vidjax.types import Sampler
 
 MAX_DAMAGED_IN_A_ROW = 100
 
 
-class Source(Protocol):
-  """Random access to serialised records."""
-
-  def __len__(self) -> int: ...
-
-  def __getitem__(self, index: int, /) -> bytes: ...
+Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
+"""Maps a clip {"video": uint8 [T, H, W, C], "label": int or bool [K]}, as in `vidjax.data.augment`."""
 
 
-class Sampler(Protocol):
-  """Chooses frame numbers, as in `vidjax.data.sampling`."""
+class Views(Protocol):
+  """Cuts the views of a test, as `vidjax.data.augment.TestCrops`.
+
+  Attributes:
+    crops: views of a clip.
+    size: side of a view in pixels.
+  """
 
   @property
-  def clip_length(self) -> int:
-    """Frames in a clip, T."""
+  def crops(self) -> int:
+    """See above."""
     ...
 
-  def train(self, num_frames: int, rng: np.random.Generator, times: np.ndarray | None = None, /) -> np.ndarray:
-    """Frame numbers `[T]` of a random clip; `times` `[num_frames]` are the seconds of all frames, where known."""
+  @property
+  def size(self) -> int:
+    """See above."""
     ...
 
-  def test(self, num_frames: int, clips: int = 1, times: np.ndarray | None = None, /) -> np.ndarray:
-    """Frame numbers `[clips, T]` of the test clips."""
+  def __call__(self, video: np.ndarray, /) -> np.ndarray:
+    """`[..., T, H, W, C]` -> `[views, T, size, size, C]`."""
     ...
-
-
-Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
-"""Maps a clip {"video": uint8 [T, H, W, 3], "label": int}, as in `vidjax.data.augment`."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -55,7 +54,7 @@ class TrainingBatches:
   48 x 48 pixels.
   """
 
-  records: "Records"
+  records: Records
   sampler: Sampler
   transforms: tuple[Transform, ...]
   batch_size: int
@@ -88,9 +87,9 @@ class TrainingBatches:
     damage = ""
     for number in range(wanted, wanted + min(length, MAX_DAMAGED_IN_A_ROW)):
       try:
-        record = self.records[number % length]
-        frames = self.sampler.train(record.num_frames, rng, record.times)
-        clip = {"video": record.decode(frames), "label": record.label}
+        record, film = self.records[number % length]
+        frames = self.sampler.train(film.num_frames, rng, film.times)
+        clip = {"video": film.decode(frames), "label": self.records.label(record)}
         break
       except DamagedRecord as error:
         damage = damage or str(error)
@@ -98,7 +97,7 @@ class TrainingBatches:
       raise InputError(f"no readable record in {self.records.source} from number {wanted} on: {damage}")
     for transform in self.transforms:
       clip = transform(clip, rng)
-    return _sample(clip["video"], clip["label"], wanted, frames, damage)
+    return _sample(clip["video"], clip["label"], wanted, frames, damage) | self.records.of_frames(record, frames)
 
 
 @functools.lru_cache(maxsize=4)
@@ -110,9 +109,9 @@ def _permutation(num_records: int, seed: int, epoch: int) -> np.ndarray:
 class EvalBatches:
   """Number of a batch of the padded split -> this process's share of it, as `TrainingBatches`."""
 
-  records: "Records"
+  records: Records
   sampler: Sampler
-  crops: TestCrops
+  crops: Views
   batch_size: int
   first: int
   share: int
@@ -129,64 +128,31 @@ class EvalBatches:
     damage = ""
     if index < len(self.records):
       try:
-        record = self.records[index]
-        frames = self.sampler.test(record.num_frames, self.clips, record.times)
-        video = record.decode(frames.reshape(-1))
+        record, film = self.records[index]
+        frames = self.sampler.test(film.num_frames, self.clips, film.times)
+        video = film.decode(frames.reshape(-1))
       except DamagedRecord as error:
         damage = str(error)
       else:
         views = self.crops(video.reshape(*frames.shape, *video.shape[1:]))
-        return _sample(views, record.label, index, np.repeat(frames, self.crops.crops, 0))
-    shape = (self.clips * self.crops.crops, self.sampler.clip_length)
-    nothing = np.zeros((*shape, self.crops.size, self.crops.size, 3), np.uint8)
-    return _sample(nothing, 0, index if damage else 0, np.zeros(shape), damage, mask=False)
-
-
-class Records:
-  """The parsed records of a source.
-
-  Attributes:
-    source: of the serialised records.
-    keep: whether every record is held in memory once it is read; a pickle leaves them out.
-  """
-
-  def __init__(self, source: Source, num_classes: int | None, keep: bool = False, flow: bool = False):
-    self.source = source
-    self._num_classes = num_classes
-    self.keep = keep
-    self._flow = flow
-    self._kept: dict[int, Record] = {}
-
-  def __len__(self) -> int:
-    return len(self.source)
-
-  def __getitem__(self, index: int) -> Record:
-    kept = self._kept.get(index)
-    if kept is not None:
-      return kept
-    record = Record.parse(self.source[index])
-    if self._num_classes is not None and not 0 <= record.label < self._num_classes:
-      raise DamagedRecord(
-        f"the record of {record.video_id} has the label {record.label}, but there are {self._num_classes} classes: "
-        "prepare the data set again"
-      )
-    if self._flow:
-      record = record.of_flow()
-    if self.keep:
-      record = self._kept[index] = record.plain()
-    return record
-
-  def __reduce__(self) -> tuple[type["Records"], tuple[Any, ...]]:
-    return Records, (self.source, self._num_classes, self.keep, self._flow)
+        frames = np.repeat(frames, self.crops.crops, 0)
+        return _sample(views, self.records.label(record), index, frames) | self.records.of_frames(record, frames)
+    stream, views = self.records.stream, self.clips * self.crops.crops
+    frames = np.zeros((views, self.sampler.clip_length), np.int64)
+    nothing = np.zeros((views, *stream.clip_shape(frames.shape[1], self.crops.size)), stream.dtype)
+    label = self.records.label(None)
+    return _sample(nothing, label, index if damage else 0, frames, damage, mask=False) | self.records.of_frames(
+      None, frames
+    )
 
 
 def _sample(
-  video: np.ndarray, label: int, index: int, frames: np.ndarray, damage: str = "", mask: bool = True
+  video: np.ndarray, label: int | np.ndarray, index: int, frames: np.ndarray, damage: str = "", mask: bool = True
 ) -> dict[str, Any]:
   return {"video": video, "label": label, "mask": mask, "index": index, "frame_index": frames, "damage": damage}
 
 
-_TYPES = {"label": np.int32, "mask": np.bool_, "index": np.int32, "frame_index": np.int32}
+_TYPES = {"mask": np.bool_, "index": np.int32, "frame_index": np.int32}
 
 
 def _stack(samples: Iterable[dict[str, Any]], count: int) -> dict[str, Any]:
@@ -198,13 +164,14 @@ def _stack(samples: Iterable[dict[str, Any]], count: int) -> dict[str, Any]:
   for row, sample in enumerate(samples):
     clip = sample.pop("video")
     if not row:
-      video = np.empty((count, *clip.shape), np.uint8)
+      video = np.empty((count, *clip.shape), clip.dtype)
     if clip.shape != video.shape[1:]:
       sizes = f"{video.shape[1:]} and {clip.shape}"
       raise InputError(f"the transforms leave clips of different sizes, such as {sizes}: end them with a crop")
     video[row] = clip
     rest.append(sample)
-  batch = {key: np.array([sample[key] for sample in rest], kind) for key, kind in _TYPES.items()}
+  batch = {key: np.array([sample[key] for sample in rest], _TYPES.get(key)) for key in rest[0] if key != "damage"}
+  batch["label"] = batch["label"].astype(np.int32 if batch["label"].ndim == 1 else np.bool_)
   damaged = np.array([sample["damage"] != "" for sample in rest])
   damage = {sample["index"]: sample["damage"] for sample in rest if sample["damage"]}
   return {"video": video, **batch, "damaged": damaged, "damage": damage}

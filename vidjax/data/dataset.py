@@ -93,7 +93,7 @@ class Dataset:
     class_names: name of every label, in their order.
     splits: number of records of every split.
     shards: path and number of records of the files of every split.
-    has_flow: whether its records hold optical flow.
+    holds: the names of what its records hold, each with its shape.
     digests: SHA-256 of what every split holds; empty where it was prepared before there were any.
     report: the report.json of its preparation, None for a data set without one.
   """
@@ -102,7 +102,7 @@ class Dataset:
   class_names: list[str]
   splits: dict[str, int]
   shards: dict[str, tuple[tuple[str, int], ...]] = dataclasses.field(repr=False)
-  has_flow: bool = False
+  holds: dict[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)
   digests: dict[str, str] = dataclasses.field(default_factory=dict)
   report: pathlib.Path | None = dataclasses.field(default=None, repr=False)
 
@@ -122,7 +122,7 @@ class Dataset:
   def has_labels(self, split: str) -> bool:
     """Whether the videos of a split have labels; preparation gives all of them one or none."""
     try:
-      return Record.parse(self.source(split)[0]).label != NO_LABEL
+      return "labels" in self.holds or Record.parse(self.source(split)[0]).label != NO_LABEL
     except DamagedRecord:
       return True
 
@@ -179,14 +179,17 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   except Exception as error:  # whatever TFDS or the parsers it uses raise on a damaged description
     raise InputError(f"{folder} is no readable TFDS data set ({error}): remove it and prepare {name} again") from error
   keys = set(features)
-  if not {"label", "video_id", "num_frames", "fps"} <= keys or not keys & {"video", "encoded"}:
+  labelled = "label" in keys or "labels" in keys
+  if not labelled or not {"video_id", "num_frames", "fps"} <= keys or not keys & {"video", "encoded", "features"}:
     raise InputError(f"{folder} does not follow the vidjax record schema (see vidjax.data.schema)")
   gone = [path for shards in splits.values() for path, _ in shards if not pathlib.Path(path).is_file()]
   if gone:
     raise InputError(f"{gone[0]} is missing: remove {folder} and prepare {name} again")
   lengths = {split: sum(length for _, length in shards) for split, shards in splits.items()}
   report = next((path for path in (folder / REPORT, folder.parent / REPORT) if path.is_file()), None)
-  return Dataset(name, list(features["label"].names), lengths, splits, "flow" in keys, found, report)
+  holds = {key: tuple(feature.shape or ()) for key, feature in features.items()}
+  classes = features["label"] if "label" in keys else features["labels"].feature
+  return Dataset(name, list(classes.names), lengths, splits, holds, found, report)
 
 
 def _check_features(described: Any) -> None:

@@ -19,10 +19,11 @@ import cv2
 import grain
 import numpy as np
 
-from vidjax.data.augment import TestCrops
-from vidjax.data.batches import EvalBatches, Records, Sampler, Source, TrainingBatches, Transform
+from vidjax.data.batches import EvalBatches, TrainingBatches, Transform, Views
+from vidjax.data.records import Records, Source
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
+from vidjax.types import Sampler
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class TrainLoader:
 
 
 def train_loader(
-  source: Source,
+  records: Records,
   sampler: Sampler,
   transforms: Sequence[Transform],
   batch_size: int,
@@ -86,14 +87,11 @@ def train_loader(
   process_index: int = 0,
   process_count: int = 1,
   max_damaged: float = 0.01,
-  num_classes: int | None = None,
-  keep_records: bool = False,
-  flow: bool = False,
 ) -> TrainLoader:
   """Makes the loader of training batches.
 
   Args:
-    source: the records of the split.
+    records: of the split.
     sampler: draws the frames of a clip.
     transforms: applied in turn to each clip; the last must leave clips of one size.
     batch_size: records in a batch over all processes.
@@ -104,9 +102,6 @@ def train_loader(
       batch, and the shares in the order of the processes are the batch that one process alone would read.
     process_count: number of processes that train together.
     max_damaged: share of the records that may be damaged before training stops.
-    num_classes: a record with a label outside 0 to `num_classes - 1` counts as damaged (default: not checked).
-    keep_records: hold the serialised records in memory from their first reading on, in every worker process.
-    flow: make clips of the stored flow images in place of the frames; a record without them counts as damaged.
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -114,14 +109,13 @@ def train_loader(
   share = _share(batch_size, process_index, process_count)
   if not 0 <= seed < 2**32:
     raise InputError(f"seed={seed} is outside 0 to 2**32 - 1")
-  if len(source) < batch_size:
-    raise InputError(f"{len(source)} training records do not fill a batch of {batch_size}: lower train.batch_size")
+  if len(records) < batch_size:
+    raise InputError(f"{len(records)} training records do not fill a batch of {batch_size}: lower train.batch_size")
   first = process_index * share
-  records = Records(source, num_classes, keep_records, flow)
   batches = TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed)
   dataset = grain.MapDataset.source(batches)
   threads = _default_threads() if num_threads is None else num_threads
-  return TrainLoader(dataset, source, len(source) // batch_size, threads, num_processes, max_damaged)
+  return TrainLoader(dataset, records.source, len(records) // batch_size, threads, num_processes, max_damaged)
 
 
 class EvalLoader:
@@ -142,7 +136,7 @@ class EvalLoader:
     self._skip_damaged = skip_damaged
 
   def batches(self) -> Iterator[dict[str, np.ndarray]]:
-    """Yields `types.Batch` with views: video `[B, V, T, H, W, 3]`, clip by clip and within it crop by crop.
+    """Yields `types.Batch` with views: video `[B, V, T, H, W, C]`, clip by clip and within it crop by crop.
 
     Every record comes once. `mask` is False on the padding of the last batch and on damaged records.
 
@@ -161,9 +155,9 @@ class EvalLoader:
 
 
 def eval_loader(
-  source: Source,
+  records: Records,
   sampler: Sampler,
-  crops: TestCrops,
+  crops: Views,
   batch_size: int,
   *,
   clips: int = 1,
@@ -171,13 +165,11 @@ def eval_loader(
   process_index: int = 0,
   process_count: int = 1,
   skip_damaged: bool = False,
-  num_classes: int | None = None,
-  flow: bool = False,
 ) -> EvalLoader:
   """Makes the loader of one pass over a split, in its order.
 
   Args:
-    source: the records of the split.
+    records: of the split.
     sampler: chooses the frames of each clip.
     crops: cuts each clip into spatial views.
     batch_size: records in a batch over all processes; the last batch is padded.
@@ -186,8 +178,6 @@ def eval_loader(
     process_index: number of this process among `process_count`, which share every batch as in training.
     process_count: number of processes that evaluate together.
     skip_damaged: leave damaged records out (`mask` False) in place of an error.
-    num_classes: as in `train_loader`.
-    flow: as in `train_loader`.
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -195,13 +185,12 @@ def eval_loader(
   share = _share(batch_size, process_index, process_count)
   if clips < 1:
     raise InputError(f"clips={clips}: evaluation needs at least one clip of each video")
-  if not len(source):
+  if not len(records):
     raise InputError("there are no records to evaluate: choose another split")
   first = process_index * share
-  records = Records(source, num_classes, flow=flow)
   batches = EvalBatches(records, sampler, crops, batch_size, first, share, clips)
   dataset = grain.MapDataset.source(batches)
-  return EvalLoader(dataset, len(source), _default_threads() if num_threads is None else num_threads, skip_damaged)
+  return EvalLoader(dataset, len(records), _default_threads() if num_threads is None else num_threads, skip_damaged)
 
 
 def video_id(source: Source, index: int) -> str:

@@ -5,6 +5,7 @@ Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ class RandAugment:
 
   num_ops: int = 2
   magnitude: float = 9
+
+  needs: ClassVar[frozenset[str]] = frozenset({"pixels", "colour"})
 
   def __post_init__(self):
     if self.num_ops < 0 or not 0 <= self.magnitude <= 30:

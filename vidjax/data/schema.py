@@ -1,7 +1,8 @@
 """One record schema for every data set, written by TFDS without TensorFlow and read frame by frame.
 
-A record holds the frames of one video as JPEG bytes (`video`), or the bytes of the original file (`encoded`), with its
-`label`, `video_id`, `num_frames` and `fps`. Reading parses the serialised record and decodes the wanted frames only.
+A record holds the frames of one video as JPEG bytes (`video`), the bytes of the original file (`encoded`), or features
+of a backbone (`features`), with its `label` or several `labels`, `video_id`, `num_frames` and `fps`. Reading parses the
+serialised record and decodes the wanted frames only.
 """
 
 import dataclasses
@@ -26,11 +27,12 @@ DESCRIBED = "/files"
 """There, beside the splits: the SHA-256 of the files that describe the data set."""
 KINDS = {"video_id": bytes, "label": int, "num_frames": int, "fps": float, "video": bytes, "encoded": bytes}
 KINDS |= {"short_side": int, "flow": bytes, "key_frames": int, "frame_labels": int, "times": float}
+KINDS |= {"labels": int, "features": float}
 """What the values of a record are."""
 
 
 NO_LABEL = -1
-"""The label of a video of a test split whose labels are not known."""
+"""The label of a video of a test split whose labels are not known, and of one that has `labels`."""
 
 
 class DamagedRecord(InputError):
@@ -38,32 +40,38 @@ class DamagedRecord(InputError):
 
 
 def features(
-  class_names: Sequence[str], optional: Iterable[str] = (), encoding: str = "jpeg"
+  class_names: Sequence[str], optional: Iterable[str] = (), encoding: str = "jpeg", width: int = 0
 ) -> "tfds.features.FeaturesDict":
   """The TFDS features of a data set.
 
   Args:
     class_names: names of the labels, in their order.
     optional: any of "flow" (one JPEG for each frame but the last, see `vidjax.data.flow`), "key_frames" (the frame
-      numbers of the key moment), "frame_labels" (one integer per frame) and "times" (seconds of every frame from the
-      first).
-    encoding: "jpeg" stores frames; "video" stores the file as it is, and the short side that frames are decoded to.
+      numbers of the key moment), "frame_labels" (one integer per frame), "times" (seconds of every frame from the
+      first) and "labels" (the classes of a video, any number of them, in place of its `label`).
+    encoding: "jpeg" stores frames; "video" stores the file as it is, and the short side that frames are decoded to;
+      "features" stores float32 features.
+    width: numbers of each feature.
   """
   import tensorflow_datasets as tfds
 
   jpegs = tfds.features.Sequence(tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"))
   integers = tfds.features.Sequence(np.int64)
   seconds = tfds.features.Sequence(np.float32)
+  classes = tfds.features.ClassLabel(names=list(class_names))
   extras = {"flow": jpegs, "key_frames": integers, "frame_labels": integers, "times": seconds}
+  extras["labels"] = tfds.features.Sequence(classes)
   integer = tfds.features.Scalar(np.int64)
   pixels = {
     "jpeg": {"video": jpegs},
     "video": {"encoded": tfds.features.Tensor(shape=(), dtype=np.object_), "short_side": integer},
+    "features": {"features": tfds.features.Tensor(shape=(None, width), dtype=np.float32)},
   }
+  optional = list(optional)
   return tfds.features.FeaturesDict(
     {
       **pixels[encoding],
-      "label": tfds.features.ClassLabel(names=list(class_names)),
+      **({} if "labels" in optional else {"label": classes}),
       "video_id": tfds.features.Text(),
       "num_frames": integer,
       "fps": tfds.features.Scalar(np.float32),
@@ -84,16 +92,18 @@ class Record:
 
   Attributes:
     label: index into the class names, or `NO_LABEL`.
+    labels: int64, indices into the class names of a video that may have several, or None.
     video_id: unique within the data set.
     num_frames: frames of the video.
     fps: frames per second.
-    frames: JPEG bytes of every frame; empty where `encoded` holds the original file.
+    frames: JPEG bytes of every frame; empty where `encoded` holds the original file, or `features` stand for them.
     encoded: bytes of the original file, or None.
     short_side: length the short side of frames decoded from `encoded` has at most, or None.
     flow: the JPEG bytes of every optical flow image, or None.
     key_frames: int64 `[K]` frame numbers of the key moment, or None.
     frame_labels: int64 `[num_frames]`, or None.
     times: float64 `[num_frames]`, seconds of every frame from the first, or None.
+    features: float32 `[num_frames, F]`, or None.
   """
 
   label: int
@@ -107,6 +117,8 @@ class Record:
   key_frames: np.ndarray | None = None
   frame_labels: np.ndarray | None = None
   times: np.ndarray | None = None
+  labels: np.ndarray | None = None
+  features: np.ndarray | None = None
 
   @classmethod
   def parse(cls, raw: bytes) -> "Record":
@@ -127,12 +139,13 @@ class Record:
       raise DamagedRecord(
         f"the record of {video_id} holds another kind of {', '.join(wrong)}: prepare the data set again"
       )
-    missing = [name for name in ("label", "video_id", "num_frames", "fps") if not found.get(name)]
-    missing += [] if found.get("video") or found.get("encoded") else ["video"]
+    missing = [] if found.get("label") or "labels" in found else ["label"]
+    missing += [name for name in ("video_id", "num_frames", "fps") if not found.get(name)]
+    missing += [] if any(found.get(name) for name in ("video", "encoded", "features")) else ["video"]
     if missing:
       raise DamagedRecord(f"the record of {video_id} lacks {', '.join(missing)}: prepare the data set again")
     record = cls(
-      label=found["label"][0],
+      label=found["label"][0] if "labels" not in found else NO_LABEL,
       video_id=video_id,
       num_frames=found["num_frames"][0],
       fps=found["fps"][0],
@@ -143,20 +156,22 @@ class Record:
       key_frames=_integers(found, "key_frames"),
       frame_labels=_integers(found, "frame_labels"),
       times=np.array(found["times"], np.float64) if found.get("times") else None,
+      labels=_integers(found, "labels"),
+      features=_features(found),
     )
     if record.num_frames < 1:
       raise DamagedRecord(f"the record of {video_id} is of {record.num_frames} frames: prepare the data set again")
     if record.times is not None and len(record.times) != record.num_frames:
       raise DamagedRecord(f"the record of {video_id} holds {len(record.times)} of {record.num_frames} times")
+    if record.features is not None and len(record.features) == record.num_frames:
+      return record
     if record.encoded is None and len(record.frames) != record.num_frames:
       raise DamagedRecord(f"the record of {video_id} holds {len(record.frames)} of {record.num_frames} frames")
     return record
 
   def plain(self) -> "Record":
-    """This record with its times alone of the optional features, for keeping: it holds its frames' memory."""
-    frames = tuple(self.frames) if self.encoded is None else ()
-    head = (self.label, self.video_id, self.num_frames, self.fps)
-    return Record(*head, frames, self.encoded, self.short_side, times=self.times)
+    """This record without its flow, for keeping: it holds its frames' memory."""
+    return dataclasses.replace(self, frames=tuple(self.frames), flow=None)
 
   def of_flow(self) -> "Record":
     """This record with its flow images in place of its frames, one fewer of them, and their times.
@@ -169,8 +184,9 @@ class Record:
       raise DamagedRecord(f"{self.video_id} has {self.num_frames} frame, and flow takes two")
     if len(images) != self.num_frames - 1:
       raise DamagedRecord(f"the record of {self.video_id} holds {len(images)} of {self.num_frames - 1} flow images")
-    times = None if self.times is None else self.times[:-1]
-    return Record(self.label, self.video_id, len(images), self.fps, images, times=times)
+    times, own = (None if values is None else values[:-1] for values in (self.times, self.frame_labels))
+    changed = {"num_frames": len(images), "frames": images, "encoded": None, "short_side": None, "flow": None}
+    return dataclasses.replace(self, **changed, times=times, frame_labels=own)
 
   def decode(self, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """Decodes the frames of these 0-based numbers, each distinct one once.
@@ -236,18 +252,21 @@ class Record:
     raise DamagedRecord(f"frame {wanted[len(images)]} of {self.video_id} cannot be decoded: prepare the data set again")
 
 
-def example(label: int | str, video_id: str, fps: float, num_frames: int, **rest: Any) -> dict[str, Any]:
+def example(
+  label: int | str | Sequence[int | str], video_id: str, fps: float, num_frames: int, **rest: Any
+) -> dict[str, Any]:
   """An example as TFDS writes it.
 
   Args:
-    label: index or name of the class; "" becomes `NO_LABEL`.
+    label: index or name of the class; "" becomes `NO_LABEL`; a list of several becomes `labels`.
     video_id: unique within the data set.
     fps: frames per second.
     num_frames: frames of the video.
-    **rest: `video` (JPEG bytes of every frame), or `encoded` and `short_side`; and the optional features.
+    **rest: `video` (JPEG bytes of every frame), or `encoded` and `short_side`, or `features`; and the optional
+      features.
   """
-  label = NO_LABEL if label == "" else label
-  return {"label": label, "video_id": video_id, "num_frames": num_frames, "fps": fps, **rest}
+  own = {"label": NO_LABEL if label == "" else label} if isinstance(label, (int, str)) else {"labels": list(label)}
+  return {**own, "video_id": video_id, "num_frames": num_frames, "fps": fps, **rest}
 
 
 @functools.cache
@@ -256,6 +275,16 @@ def _example_message() -> Any:
 
   messages: Any = tf_example_pb2
   return messages.Example
+
+
+def _features(found: Mapping[str, Any]) -> np.ndarray | None:
+  count = found["num_frames"][0]
+  values = np.array(found.get("features", ()), np.float32)
+  if not len(values):
+    return None
+  if count < 1 or len(values) % count:
+    raise DamagedRecord(f"a record holds {len(values)} numbers for {count} features: prepare the data set again")
+  return values.reshape(count, -1)
 
 
 def _integers(found: Mapping[str, Any], name: str) -> np.ndarray | None:

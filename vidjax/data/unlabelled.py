@@ -6,8 +6,8 @@ from collections.abc import Generator, Mapping
 
 import numpy as np
 
-from vidjax.data.batches import Source
 from vidjax.data.loader import TrainLoader
+from vidjax.data.records import Source
 
 
 @dataclasses.dataclass(frozen=True)

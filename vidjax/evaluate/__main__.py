@@ -64,22 +64,22 @@ def main(argv: list[str]) -> None:
 
 def show(result: dict[str, Any], views: str) -> None:
   """Prints the numbers of an evaluation."""
-  if "top1" not in result:
+  if "line" not in result:
     say(f"{result['videos']} of {result['records']} videos, which have no labels, {views} views")
     return
   for warning in result["warnings"]:
     say(f"warning: {warning}", error=True)
-  classes, scored = result["classes"], result["classes_with_videos"]
-  some = f"{scored} of {classes} classes" if scored < classes else f"{classes} classes"
-  say(f"{result['videos']} of {result['records']} videos, {some}, {views} views")
-  crops = {f"{run['size']} pixels of a short side of {run['short_side']}" for run in result["runs"]}
-  say(f"test crops: {', '.join(sorted(crops))}")
+  classes = result.get("classes")
+  scored = result.get("classes_with_videos", classes)
+  some = "" if classes is None else f", {scored} of {classes} classes" if scored < classes else f", {classes} classes"
+  say(f"{result['videos']} of {result['records']} videos{some}, {views} views")
+  crops = {f"{run['size']} pixels of a short side of {run['short_side']}" for run in result["runs"] if "size" in run}
+  if crops:
+    say(f"test crops: {', '.join(sorted(crops))}")
   for run in result["runs"] if len(result["runs"]) > 1 else ():
-    say(f"{run['workdir']} (step {run['step']}): top-1 {run['top1']:.2%}")
-  text = f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  mean class accuracy {result['mean_class']:.2%}"
-  over = f" (scored among all {classes} classes; the mean is over the {scored} that have videos)"
-  say(text + (over if scored < classes else ""))
-  for pair in result["worst_confused"][:5]:
+    say(f"{run['workdir']} (step {run['step']}): {run['line']}")
+  say(result["line"])
+  for pair in result.get("worst_confused", ())[:5]:
     say(f"  {pair['true']!r} taken for {pair['predicted']!r}: {pair['videos']} ({pair['share']:.0%} of the class)")
 
 

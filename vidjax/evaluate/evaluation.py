@@ -14,10 +14,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vidjax.data.loader import video_id
 from vidjax.data.schema import NO_LABEL, Record
 from vidjax.errors import InputError
-from vidjax.evaluate.metrics import confusion, summarize, worst_pairs
 from vidjax.evaluate.report import write_report, write_submission
-from vidjax.evaluate.views import Scores, average, make_scorer, score_split
+from vidjax.evaluate.views import average, make_scorer, score_split
 from vidjax.run.opened import Run
+from vidjax.types import Scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +54,9 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     progress: show a bar on stderr.
 
   Returns:
-    The summary of `metrics.summarize` with `report` (path of the JSON file), `files` (the paths of all that was
-    written), `records` of the split, `skipped` (of them damaged), `warnings` and `worst_confused`. Of a split without
-    labels `videos`, `records`, `skipped` and `files` alone.
+    The numbers and details of the task's summary and its `line`, with `report` (path of the JSON file), `files` (the
+    paths of all that was written), `records` of the split, `skipped` (of them damaged) and `warnings`. Of a split
+    without labels `videos`, `records`, `skipped` and `files` alone.
 
   Raises:
     InputError: the runs are not about the same data set, videos and classes, or a record is damaged.
@@ -81,13 +81,14 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     ids = own_ids
   scores = average(members)
   files = []
+  task = first.recipe.task
   if options.submission:
     write_submission(options.submission, ids, scores.scores, first.class_names)
     files.append(options.submission)
-  if not first.dataset.has_labels(split):
+  if "label" in task.targets and not first.dataset.has_labels(split):
     skipped = {str(index): reason for index, reason in damaged.items()}
     return {"videos": len(ids), "records": first.dataset.splits[split], "skipped": skipped, "files": files}
-  summary = summarize(scores, first.class_names)
+  summary = task.summarize(scores, first.class_names)
   extra = {
     "records": first.dataset.splits[split],
     "skipped": {str(index): reason for index, reason in damaged.items()},
@@ -98,9 +99,9 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
       {
         "workdir": str(run.workdir),
         "step": run.step,
-        "top1": summarize(member, run.class_names)["top1"],
-        "size": run.test_crops.size,
-        "short_side": run.test_crops.short_side or run.test_crops.size,
+        **run.recipe.task.summarize(member, run.class_names).numbers,
+        "line": run.recipe.task.summarize(member, run.class_names).line,
+        **run.crop_sizes,
       }
       for run, member in zip(runs, members, strict=True)
     ],
@@ -109,10 +110,9 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
   if first.data.name != first.trained_data:
     name = f"{first.data.name.replace('/', '_')}_{name}"
   folder = pathlib.Path(first.workdir or ".") / "evaluation"
-  files += write_report(folder, name, summary, scores, first.class_names, command, {"step": first.step, **extra}, ids)
-  worst = worst_pairs(confusion(scores), first.class_names)
-  report = folder / f"{name}.json"
-  return {**summary, **extra, "report": report, "files": files, "worst_confused": worst}
+  files += write_report(folder, name, summary, scores, command, {"step": first.step, **extra}, ids)
+  found = {**summary.numbers, **summary.details, "line": summary.line}
+  return {**found, **extra, "report": folder / f"{name}.json", "files": files}
 
 
 def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -> tuple[Scores, dict[int, str]]:
@@ -142,9 +142,20 @@ def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -
     transient=True,
   )
   name = functools.partial(video_id, run.dataset.source(split))
-  scores = score_split(scorer, variables, batches, options.views_per_batch or train_batch, name)
-  labels = np.append(run.labels_here(), NO_LABEL)[scores.label]  # NO_LABEL is -1, the last
-  return dataclasses.replace(scores, label=labels), dict(loader.damaged)
+  scores = score_split(
+    scorer, variables, batches, options.views_per_batch or train_batch, run.recipe.task.targets, name
+  )
+  return dataclasses.replace(scores, label=_by_name(run, scores.label)), dict(loader.damaged)
+
+
+def _by_name(run: Run, label: np.ndarray) -> np.ndarray:
+  """The labels of a data set as the run numbers its classes."""
+  here = run.labels_here()
+  if label.ndim == 1:
+    return np.append(here, NO_LABEL)[label]  # NO_LABEL is -1, the last
+  several = np.zeros((len(label), len(run.class_names)), bool)
+  several[:, here] = label
+  return several
 
 
 def parse_views(text: str) -> tuple[int, int]:

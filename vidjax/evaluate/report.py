@@ -1,4 +1,4 @@
-"""Files of an evaluation: metrics as JSON, a CSV by class, the confusion matrix as CSV and picture, the scores."""
+"""Files of an evaluation: metrics as JSON, the task's tables as CSV and its pictures, the scores."""
 
 import csv
 import json
@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vidjax.analyse.confusion import save_confusion
-from vidjax.evaluate.metrics import confusion, worst_pairs
-from vidjax.evaluate.views import Scores
+from vidjax.types import Scores, Summary
 
 _TEXT: Any = {"encoding": "utf-8", "errors": "backslashreplace"}  # names of files may be no text
 
@@ -19,26 +17,23 @@ _TEXT: Any = {"encoding": "utf-8", "errors": "backslashreplace"}  # names of fil
 def write_report(
   folder: str | os.PathLike,
   split: str,
-  summary: Mapping[str, Any],
+  summary: Summary,
   scores: Scores,
-  class_names: Sequence[str],
   command: str,
   extra: Mapping[str, Any],
   video_ids: Sequence[str] = (),
 ) -> list[pathlib.Path]:
   """Writes the report of one split into `folder`, which is made where it is missing.
 
-  - `<split>.json`: the summary without `per_class`, the worst confused pairs, `extra` and the command.
-  - `<split>_classes.csv`: accuracy of every class, the least accurate first, and what it is taken for most often.
-  - `<split>_confusion.csv`, `<split>_confusion.png`: row the true class, column the predicted one.
+  - `<split>.json`: the summary's numbers and details, `extra` and the command.
+  - `<split>_NAME.csv`, `<split>_NAME.png`: the summary's tables and pictures.
   - `<split>_scores.npz`: index, label, scores, video_id (empty where unknown).
 
   Args:
     folder: such as `workdir/evaluation`.
     split: names the files.
-    summary: from `metrics.summarize`.
+    summary: from `types.Task.summarize`.
     scores: what the summary is about.
-    class_names: in the order of the labels.
     command: the command line that made the report.
     extra: further entries of the JSON file.
     video_ids: of the scores' rows.
@@ -48,28 +43,23 @@ def write_report(
   """
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
-  endings = (".json", "_classes.csv", "_confusion.csv", "_confusion.png", "_scores.npz")
-  paths = [folder / f"{split}{ending}" for ending in endings]
-  document_path, classes_path, confusion_path, picture_path, scores_path = paths
-  matrix = confusion(scores)
-  cells = [_cell(name) for name in class_names]
-  _write_csv(classes_path, _class_rows(matrix, cells))
-  _write_csv(
-    confusion_path, [["true \\ predicted", *cells], *([name, *row] for name, row in zip(cells, matrix, strict=True))]
-  )
-  title = f"{split}: top-1 {summary['top1']:.1%} of {summary['videos']} videos"
-  save_confusion(picture_path, matrix, class_names, title)
+  paths = [folder / f"{split}.json"]
+  for name, rows in summary.tables.items():
+    paths.append(folder / f"{split}_{name}.csv")
+    _write_csv(paths[-1], ([_cell(cell) for cell in row] for row in rows))
+  for name, draw in summary.pictures.items():
+    paths.append(folder / f"{split}_{name}.png")
+    draw(str(paths[-1]))
+  paths.append(folder / f"{split}_scores.npz")
   np.savez_compressed(
-    scores_path,
+    paths[-1],
     index=scores.index,
     label=scores.label,
     scores=scores.scores,
     video_id=np.asarray(video_ids, np.str_),
   )
-  metrics = {key: value for key, value in summary.items() if key != "per_class"}
-  worst = worst_pairs(matrix, class_names)
-  document = {"split": split, **metrics, **extra, "worst_confused": worst, "command": command}
-  document_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", **_TEXT)
+  document = {"split": split, **summary.numbers, **summary.details, **extra, "command": command}
+  paths[0].write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", **_TEXT)
   return paths
 
 
@@ -104,23 +94,10 @@ def write_submission(
   path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", **_TEXT)
 
 
-def _class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:
-  """Header and one row for each class."""
-  rows: list[list[Any]] = []
-  for label, name in enumerate(class_names):
-    videos, correct = int(matrix[label].sum()), int(matrix[label, label])
-    mistakes = matrix[label] * (np.arange(len(matrix)) != label)
-    worst = int(mistakes.argmax())
-    accuracy = f"{correct / videos:.4f}" if videos else ""
-    taken_for = [class_names[worst], int(mistakes[worst])] if mistakes.any() else ["", 0]
-    rows.append([label, name, videos, correct, accuracy, *taken_for])
-  rows.sort(key=lambda row: float(row[4] or 2))
-  return [["label", "class", "videos", "correct", "accuracy", "most_confused_with", "videos_confused"], *rows]
-
-
-def _cell(text: str) -> str:
+def _cell(value: Any) -> Any:
   """A name as a cell: a spreadsheet would run one that begins as a formula does, so that gets an apostrophe."""
-  return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+  formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+  return f"'{value}" if formula else value
 
 
 def _write_csv(path: pathlib.Path, rows: Iterable[Iterable[Any]]) -> None:

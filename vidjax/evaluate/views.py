@@ -1,11 +1,10 @@
-"""Scores of a split: softmax scores of every view, averaged for each video, each video once."""
+"""Scores of a split: the task's answers to every view, averaged for each video, each video once."""
 
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,33 +14,17 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vidjax.apply.forward import forward
 from vidjax.apply.processes import in_step
 from vidjax.apply.sharding import batch_sharding
+from vidjax.data.records import FRAMEWISE
 from vidjax.errors import InputError, MissingOutput
 from vidjax.recipe import Recipe
-from vidjax.types import Batch, Objective, Tree
+from vidjax.types import Batch, Objective, Scores, Tree
 
 Scorer = Callable[..., tuple[np.ndarray, Mapping[str, float]]]
-"""(variables, uint8 clips `[N, T, H, W, C]`, label `[N]`, mask `[N]`) -> softmax scores `[N, K]`, the mean of each loss
-over the clips of all processes whose mask is True, and under COUNT their number."""
+"""(variables, batch of clips `[N, ...]` with the task's targets) -> answers `[N, ...]`, the mean of each loss over the
+clips of all processes whose mask is True, and under COUNT their number."""
 
 COUNT = ""
 """The name of the number of clips among the losses."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Scores:
-  """Scores of the videos of a split, in the order of the split.
-
-  Attributes:
-    index: int `[N]`, position of the record in its split.
-    label: int `[N]`.
-    scores: float32 `[N, K]`, rows add up to 1.
-    losses: mean of each loss that was asked for over the videos.
-  """
-
-  index: np.ndarray
-  label: np.ndarray
-  scores: np.ndarray
-  losses: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def make_scorer(recipe: Recipe, mesh: Mesh, objectives: Sequence[Objective] = ()) -> Scorer:
@@ -58,39 +41,45 @@ def make_scorer(recipe: Recipe, mesh: Mesh, objectives: Sequence[Objective] = ()
   devices, sharding = mesh.local_mesh.size, batch_sharding(mesh)
 
   def score(variables: Mapping[str, Tree], batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
-    clips = recipe.normalise(jnp.asarray(batch["video"]))
-    output, _ = forward(recipe.network, variables, clips, False, dtype=recipe.dtype)
-    losses = {name: loss for objective in objectives for name, loss in objective(output, batch).items()}
+    batch = {**batch, "video": recipe.normalise(jnp.asarray(batch["video"]))}
+    output, _ = forward(recipe.network, variables, batch["video"], False, dtype=recipe.dtype)
+    losses: dict[str, jax.Array] = {}
+    if objectives:
+      batch = recipe.task.prepare(batch)
+      losses = {f"loss/{name}": loss for objective in objectives for name, loss in objective(output, batch).items()}
+      measured = recipe.task.measure(output, batch)
+      losses |= {name: jnp.mean(x, where=jnp.asarray(batch["mask"])) for name, x in measured.items()}
     return recipe.task.answer(output), losses | {COUNT: jnp.sum(jnp.asarray(batch["mask"]))}
 
   score = jax.jit(score, out_shardings=(sharding, NamedSharding(mesh, PartitionSpec())))
 
-  def scorer(
-    variables: Mapping[str, Tree], clips: np.ndarray, label: np.ndarray, mask: np.ndarray
-  ) -> tuple[np.ndarray, Mapping[str, float]]:
-    padded = {"video": clips, "label": label, "mask": mask}
-    padded = {name: _pad(x, -(-len(clips) // devices) * devices) for name, x in padded.items()}
-    batch = {name: jax.make_array_from_process_local_data(sharding, x) for name, x in padded.items()}
-    scores, losses = score(variables, batch)
+  def scorer(variables: Mapping[str, Tree], batch: Batch) -> tuple[np.ndarray, Mapping[str, float]]:
+    clips = len(batch["video"])
+    padded = {name: _pad(np.asarray(x), -(-clips // devices) * devices) for name, x in batch.items()}
+    placed = {name: jax.make_array_from_process_local_data(sharding, x) for name, x in padded.items()}
+    scores, losses = score(variables, placed)
     parts = sorted(scores.addressable_shards, key=lambda shard: shard.index[0].start or 0)
-    scores = np.concatenate([np.asarray(part.data) for part in parts])[: len(clips)]
+    scores = np.concatenate([np.asarray(part.data) for part in parts])[:clips]
     return scores, {name: float(loss) for name, loss in losses.items()}
 
   return scorer
 
 
-def measurable(
-  network: nn.Module, clip_shape: Sequence[int], objectives: Sequence[Objective]
-) -> tuple[list[Objective], list[Objective]]:
-  """The objectives that can be measured in evaluation, and those that read what a network has in training alone."""
+def measurable(recipe: Recipe, batch: Batch) -> tuple[list[Objective], list[Objective]]:
+  """The losses that can be measured in evaluation, and those that read what a network has in training alone.
+
+  Args:
+    recipe: whose losses.
+    batch: two clips and their targets, of any values.
+  """
 
   def measure(objective: Objective) -> Any:
-    clips, ones = jnp.zeros((2, *clip_shape)), jnp.ones(2)
-    output, _ = forward(network, network.init(jax.random.key(0), clips[:1], False), clips, False)
-    return objective(output, {"video": clips, "label": ones.astype(int), "mask": ones.astype(bool)})
+    clips = jnp.zeros((2, *recipe.clip_shape))
+    variables = recipe.network.init(jax.random.key(0), clips[:1], False)
+    return objective(forward(recipe.network, variables, clips, False)[0], recipe.task.prepare(batch))
 
   found: tuple[list[Objective], list[Objective]] = ([], [])
-  for objective in objectives:
+  for objective in recipe.objectives:
     try:
       jax.eval_shape(functools.partial(measure, objective))
       found[0].append(objective)
@@ -102,7 +91,7 @@ def measurable(
 def _score_views(
   scorer: Scorer, variables: Mapping[str, Tree], batch: Batch, at_once: int | None, totals: dict[str, float]
 ) -> np.ndarray:
-  """Scores `[N, K]` of the clips `[N, ...]` of a batch, `at_once` of them at a time (all where None).
+  """Answers `[N, ...]` to the clips `[N, ...]` of a batch, `at_once` of them at a time (all where None).
 
   Adds the losses to `totals`, each times the number of its clips.
   """
@@ -110,9 +99,9 @@ def _score_views(
   size = min(at_once or count, count)
   rows = []
   for start in range(0, count, size):
-    part = [np.asarray(batch[name])[start : start + size] for name in ("video", "label", "mask")]
-    scores, losses = scorer(variables, *(_pad(x, size) for x in part))
-    rows.append(scores[: len(part[0])])
+    part = {name: np.asarray(x)[start : start + size] for name, x in batch.items()}
+    scores, losses = scorer(variables, {name: _pad(x, size) for name, x in part.items()})
+    rows.append(scores[: len(part["video"])])
     clips = losses.get(COUNT, 0)
     for name, loss in losses.items() if clips else ():
       totals[name] = totals.get(name, 0.0) + (loss * clips if name != COUNT else clips)
@@ -124,16 +113,18 @@ def score_split(
   variables: Mapping[str, Tree],
   batches: Iterable[Batch],
   views_per_batch: int | None = None,
+  targets: Sequence[str] = ("label", "mask"),
   name: Callable[[int], str] = "record {}".format,
 ) -> Scores:
-  """Scores every video of an evaluation loader: the mean softmax score over its views.
+  """Scores every video of an evaluation loader: the mean answer over its views.
 
   Padding and damaged records (`mask` False) are dropped. Several processes gather their shares: each gets all scores.
 
   Args:
     scorer: from `make_scorer`.
     variables: `{"params", "batch_stats"}`.
-    batches: evaluation batches, `video` is `[B, V, T, H, W, C]`.
+    batches: evaluation batches, `video` is `[B, V, T, H, W, C]` or `[B, V, T, F]`.
+    targets: what else of a batch the scorer reads.
     views_per_batch: views that go through the network at once, which bounds the memory (default: all of a batch).
     name: what an error calls the video of a record.
 
@@ -146,10 +137,13 @@ def score_split(
   totals: dict[str, float] = {}
   for batch in in_step(batches):
     videos, views = batch["video"].shape[:2]
-    clips = {"video": np.asarray(batch["video"]).reshape(videos * views, *batch["video"].shape[2:])}
-    clips |= {key: np.repeat(batch[key], views) for key in ("label", "mask")}
+    clips = {"mask": np.repeat(batch["mask"], views)}
+    for key in ("video", *targets):
+      x = np.asarray(batch[key])
+      of_views = key in ("video", *FRAMEWISE)
+      clips[key] = x.reshape(videos * views, *x.shape[2:]) if of_views else np.repeat(x, views, axis=0)
     scores = _score_views(scorer, variables, clips, views_per_batch, totals)
-    scores = scores.reshape(videos, views, -1).mean(axis=1)
+    scores = scores.reshape(videos, views, *scores.shape[1:]).mean(axis=1)
     rows.append({"scores": scores} | {key: np.asarray(batch[key]) for key in ("index", "label", "mask")})
   joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {"mask": np.zeros(0, bool)}
   if jax.process_count() > 1:
@@ -161,7 +155,7 @@ def score_split(
   clips = totals.pop(COUNT, 1)
   losses = {name: total / clips for name, total in totals.items()}
   result = Scores(joined["index"][keep], joined["label"][keep], joined["scores"][keep], losses)
-  broken = result.index[~np.isfinite(result.scores).all(axis=1)]
+  broken = result.index[~np.isfinite(result.scores).all(axis=tuple(range(1, result.scores.ndim)))]
   if len(broken):
     raise InputError(
       f"the network's scores of {len(broken)} videos are not finite (first: {name(int(broken[0]))}): "

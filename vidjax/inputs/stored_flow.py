@@ -12,7 +12,7 @@ from vidjax.inputs.checks import split
 class StoredFlow(nn.Module):
   """Stacks stored flow images of each segment: `[B, S frames, H, W, 3] -> [B, S, H, W, 2 frames]`.
 
-  It reads what `data.stream="flow"` makes clips of: red is u, green is v, and 0 to 255 are -20 to 20 pixels. Under
+  It reads the clips of `vidjax.data.streams.Flow`: red is u, green is v, and 0 to 255 are -20 to 20 pixels. Under
   `Normalise` with mean and std .5 the result is that of `vidjax.inputs.flow.Flow(frames + 1)`, in [-1, 1], but for the
   8 bits and the JPEG it was stored in, without its cost. It has no parameters.
 

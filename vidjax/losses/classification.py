@@ -1,13 +1,14 @@
-"""Cross-entropy of the clip's class scores, or of those of a part of the network."""
+"""Cross-entropy of the clip's class scores, or of those of a part of the network: of one class, or of each."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from vidjax.errors import ConfigError
-from vidjax.types import Batch, Output
+from vidjax.types import Array, Batch, Output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +34,43 @@ class CrossEntropy:
     """Reads `label` `[B]`, or `target` `[B, K]` where mixing has written one, and `mask` `[B]`."""
     logits = (output.logits if self.of is None else output.take(self.of)).astype(jnp.float32)
     target = batch["target"] if "target" in batch else jax.nn.one_hot(batch["label"], logits.shape[-1])
-    if target.shape != logits.shape:
-      raise ConfigError(
-        f"CrossEntropy(name={self.name!r}, of={self.of!r}) reads scores {logits.shape} for targets {target.shape}: "
-        "name scores of whole clips, and leave the network's num_classes to the data"
-      )
+    _check_shapes(self, logits, target)
     target = optax.smooth_labels(jnp.asarray(target), self.label_smoothing)
     losses = optax.softmax_cross_entropy(logits, target)
     return {self.name: jnp.mean(losses, where=jnp.asarray(batch["mask"]))}
+
+
+@dataclasses.dataclass(frozen=True)
+class BinaryCrossEntropy:
+  """Sigmoid cross-entropy of each class, averaged over classes and over the clips that count (`tasks.multilabel`).
+
+  Attributes:
+    positive_weight: times the loss of the classes that a video has, for sets in which it has few of many.
+    name: as in `CrossEntropy`.
+    of: as in `CrossEntropy`.
+  """
+
+  positive_weight: float = 1.0
+  name: str = "classification"
+  of: str | None = None
+
+  def __post_init__(self):
+    if not 0 < self.positive_weight < math.inf:
+      raise ConfigError(f"BinaryCrossEntropy(positive_weight={self.positive_weight}): must be positive")
+
+  def __call__(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
+    """Reads `target` `[B, K]`, from 0 to 1, and `mask` `[B]`."""
+    logits = (output.logits if self.of is None else output.take(self.of)).astype(jnp.float32)
+    target = jnp.asarray(batch["target"])
+    _check_shapes(self, logits, target)
+    weights = 1 + (self.positive_weight - 1) * target
+    losses = (weights * optax.sigmoid_binary_cross_entropy(logits, target)).mean(-1)
+    return {self.name: jnp.mean(losses, where=jnp.asarray(batch["mask"]))}
+
+
+def _check_shapes(loss: CrossEntropy | BinaryCrossEntropy, logits: jax.Array, target: Array) -> None:
+  if target.shape != logits.shape:
+    raise ConfigError(
+      f"{type(loss).__name__}(name={loss.name!r}, of={loss.of!r}) reads scores {logits.shape} for targets"
+      f" {target.shape}: name scores of whole clips, and leave the network's num_classes to the data"
+    )

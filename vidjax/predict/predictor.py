@@ -14,10 +14,10 @@ import numpy as np
 from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names, to_pixels
 from vidjax.analyse.pictures import save_explanation
 from vidjax.apply.forward import forward
-from vidjax.data.sample_film import sample_file, sample_flow
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
 from vidjax.run.opened import Run
+from vidjax.types import Sampler
 
 SHORT_SIDE = 256
 """To which frames are shrunk where the run's data set is not there to ask: the default of `vidjax.prepare`."""
@@ -29,9 +29,9 @@ class Prediction:
 
   Attributes:
     file: its path.
-    scores: float32 `[K]`, the mean softmax score over the views.
+    scores: float32 `[K]`, the task's mean answer over the views.
     features: float32 `[D]`, the mean features over the views.
-    clip: uint8 `[T, H, W, 3]`, the middle view; of flow images where the run reads those.
+    clip: uint8 `[T, H, W, C]`, the middle view, of what the run's stream reads.
     frames: int `[T]`, 0-based numbers of its frames in the video.
     class_names: K names in the order of the scores.
   """
@@ -71,20 +71,22 @@ def make_predictor(
     output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.recipe.dtype)
     return run.recipe.task.answer(output), output.features
 
-  sample = sample_flow if run.flow else sample_file
+  stream = run.recipe.stream
 
   def predict(video: str | os.PathLike | np.ndarray) -> Prediction:
     if isinstance(video, np.ndarray):
       file = f"frames {list(video.shape)}"
       if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != np.uint8 or not len(video):
         raise InputError(f"{file} of {video.dtype}: give uint8 RGB frames [N, H, W, 3]")
-      if run.flow:
-        raise InputError("this network reads optical flow: give the path of a film")
+      if "colour" not in stream.gives:
+        raise InputError(f"this network reads {type(stream).__name__}, not frames alone: give the path of a film")
       numbers = run.recipe.sampler.test(len(video), clips, None)
       video = video[numbers]
     else:
       file = os.fspath(video)
-      numbers, video = sample(file, lambda count, times: run.recipe.sampler.test(count, clips, times), short_side)
+      numbers, video = stream.read_file(
+        file, lambda count, times: run.recipe.sampler.test(count, clips, times), short_side
+      )
     views = test_crops(video)
     batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
     scores, features = (np.concatenate(parts).mean(axis=0) for parts in zip(*batches, strict=True))
@@ -94,6 +96,10 @@ def make_predictor(
     return Prediction(file, scores, features, views[clip * crops + crop], numbers[clip], tuple(run.class_names))
 
   return predict
+
+
+def _choose(sampler: Sampler, clips: int, num_frames: int, times: np.ndarray) -> np.ndarray:
+  return sampler.test(num_frames, clips, times)
 
 
 def stored_short_side(run: Run) -> int | None:

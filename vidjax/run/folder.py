@@ -7,8 +7,8 @@ from typing import Any
 
 from vidjax import digests, trust
 from vidjax.errors import InputError
-from vidjax.recipe import CLASSIFICATION
 from vidjax.run.older import updated
+from vidjax.sections import DEFAULTS
 
 Contents = dict[str, dict[str, Any]]
 """Split -> {"records", "sha256"} of a data set."""
@@ -129,9 +129,9 @@ def check_same(
 ) -> None:
   """Raises InputError naming in what a config, `free` keys aside, or a data set differs from that of the training."""
   before, names_before = read_folder(workdir)
-  chosen = {"data.stream": "video", "sampler.by": "frame"}  # older runs could not choose
+  chosen = {"stream.make": DEFAULTS["stream"], "sampler.by": "frame"}  # older runs could not choose
   chosen |= dict.fromkeys(("train.steps", "train.stop"))
-  chosen |= {"task.make": CLASSIFICATION, "task.metric": "top1"}
+  chosen |= {"task.make": DEFAULTS["task"], "task.metric": "top1"}
   old, new = (chosen | flatten(given) for given in (before, config))
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith((*FREE, *free))]
   if names_before != class_names:

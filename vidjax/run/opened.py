@@ -2,8 +2,7 @@
 
 import dataclasses
 import pathlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -12,19 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidjax import trust
-from vidjax.apply.device_augment import Normalise
 from vidjax.data import class_words, identity
 from vidjax.data.augment import Flip, TestCrops
-from vidjax.data.batches import Transform
+from vidjax.data.batches import Transform, Views
 from vidjax.data.dataset import Dataset, open_dataset
 from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
+from vidjax.data.records import FRAMEWISE, Records
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
-from vidjax.recipe import DataSettings, check_sections, data_of, make_recipe, make_views
+from vidjax.recipe import DataSettings, Recipe, data_of, make_recipe, make_views
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.folder import Contents, read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes
-from vidjax.types import Tree
+from vidjax.sections import check_sections
+from vidjax.types import Array, Batch, Tree
 
 
 class Run:
@@ -34,7 +34,6 @@ class Run:
     config: plain nested dicts.
     recipe: what it describes, built.
     data: the `data` section.
-    flow: whether clips are of stored flow images.
     class_names: K names in the order of the labels.
     transforms: of the clips of the training, without those that would change a label.
     notes: sentences about what was left out, for the user.
@@ -50,17 +49,14 @@ class Run:
     check_sections(config)
     self.config = config
     self.data: DataSettings = data_of(config)
-    self.flow = self.data.stream == "flow"
-    if self.flow and self._changes_colours():
-      raise ConfigError(
-        f"data.stream=flow: {self._changes_colours()} would change the motion in flow images: leave it out"
-      )
     self._dataset: Dataset | None = None
-    self.class_names = class_names or self.dataset.class_names
-    self.recipe = make_recipe(config, self.class_names)
-    transforms, test = make_views(config)
+    self.class_names = class_names or self._open().class_names
+    self.recipe: Recipe = make_recipe(config, self.class_names)
+    if self._dataset is not None:
+      self._check_dataset(self._dataset)
+    transforms, test = make_views(self.recipe)
     self.transforms, self.notes = self._fit_to_classes(transforms)
-    self.test_crops = dataclasses.replace(test, flow=self.flow)
+    self.test_crops: Views = self._signed(test)
     self.trained_data = self.data.name
     self.workdir: pathlib.Path | None = None
     self.variables: Mapping[str, Tree] = {}
@@ -83,20 +79,30 @@ class Run:
           "\"(('A','B'),)\" flips and exchanges the labels A and B; .whatever_names=True flips all the same"
         )
       else:
-        fitted.append(dataclasses.replace(part, swap=swap, flow=self.flow))
+        fitted.append(self._signed(dataclasses.replace(part, swap=swap)))
     coloured = class_words.coloured(self.class_names)
-    if coloured and self._changes_colours():
-      notes.append(
-        f"warning: {self._changes_colours()} changes colours, and class names differ in them ({_some(coloured)})"
-      )
+    changing = self._that_need("colour", transforms)
+    if coloured and changing:
+      notes.append(f"warning: {changing} changes colours, and class names differ in them ({_some(coloured)})")
     return fitted, notes
 
-  def _changes_colours(self) -> str:
-    """The first transform of the config that changes colours, "" without one."""
-    found = re.search("RandAugment|ColorJitter", str((self.config["transforms"], self.config["device_transforms"])))
+  def _that_need(self, what: str, transforms: Sequence[Any]) -> str:
+    """The name of the first transform, of these or those on the device, that needs something; "" without one."""
+    parts = (*transforms, *self.recipe.device_transforms)
+    found = [type(part).__name__ for part in parts if what in getattr(part, "needs", ())]
     return found[0] if found else ""
 
-  def crops(self, count: int) -> TestCrops:
+  def _signed(self, part: Any) -> Any:
+    """A transform that mirrors, told which channels of the stream are signed."""
+    return dataclasses.replace(part, signed=self.recipe.stream.signed) if hasattr(part, "signed") else part
+
+  @property
+  def crop_sizes(self) -> dict[str, int]:
+    """`size` and `short_side` of the test crops; empty for clips without pixels."""
+    test = self.test_crops
+    return {"size": test.size, "short_side": test.short_side or test.size} if isinstance(test, TestCrops) else {}
+
+  def crops(self, count: int) -> Views:
     """The crops of a test with `count` views of each clip.
 
     Raises:
@@ -107,19 +113,38 @@ class Run:
       raise InputError(
         f"10 crops hold 5 mirrored ones, and class names tell left from right ({_some(directed)}): take 5"
       )
-    return dataclasses.replace(self.test_crops, crops=count)
+    views: Any = self.test_crops
+    return dataclasses.replace(views, crops=count)
 
   @property
   def dataset(self) -> Dataset:
     """The data set, opened (synthetic ones: made) on first use."""
     if self._dataset is None:
-      dataset = open_dataset(self.data.name, self.data.dir)
-      if self.flow and not dataset.has_flow:
-        raise InputError(
-          f"data.stream=flow: {self.data.name} holds no flow, which python -m vidjax.prepare folder --flow stores"
-        )
-      self._dataset = dataset
+      self._check_dataset(self._open())
+    return self._open()
+
+  def _open(self) -> Dataset:
+    if self._dataset is None:
+      self._dataset = open_dataset(self.data.name, self.data.dir)
     return self._dataset
+
+  def _check_dataset(self, dataset: Dataset) -> None:
+    """Raises an InputError where the data set lacks what the stream or the task reads."""
+    self.recipe.stream.check(self.data.name, dataset.holds)
+    lacking = [name for name in self.recipe.task.targets if name in FRAMEWISE and name not in dataset.holds]
+    if lacking:
+      raise InputError(
+        f"{self.data.name} holds no {lacking[0]}, which {type(self.recipe.task).__name__} asks for: choose another data"
+        " set or task"
+      )
+
+  def blank(self, clips: int) -> Batch:
+    """Zeros in place of the task's targets of that many clips."""
+    several = "labels" in self.dataset.holds
+    shapes: dict[str, tuple[int, ...]] = {name: (clips, self.clip_shape[0]) for name in FRAMEWISE}
+    shapes |= {"label": (clips, len(self.class_names))} if several else {}
+    kinds = {"mask": bool, "key_frames": bool} | ({"label": bool} if several else {})
+    return {x: np.zeros(shapes.get(x, (clips,)), kinds.get(x, np.int32)) for x in self.recipe.task.targets}
 
   @property
   def contents(self) -> Contents:
@@ -184,13 +209,13 @@ class Run:
     return self.recipe.network
 
   @property
-  def normalise(self) -> Normalise:
-    """Uint8 clips to normalised floats, on the device."""
+  def normalise(self) -> Callable[[Array], jax.Array]:
+    """Clips to normalised floats, on the device."""
     return self.recipe.normalise
 
   @property
-  def clip_shape(self) -> tuple[int, int, int, int]:
-    """`[T, H, W, C]` of a clip as the network sees it."""
+  def clip_shape(self) -> tuple[int, ...]:
+    """`[T, H, W, C]` or `[T, F]`, of a clip as the network sees it."""
     return self.recipe.clip_shape
 
   def train_loader(self, batch_size: int) -> TrainLoader:
@@ -202,16 +227,17 @@ class Run:
     labelled = self.train_loader(batch_size)
     if not self.data.unlabelled:
       return labelled
-    mixing = [part["make"] for part in self.config["device_transforms"] if part["make"].endswith(("Mixup", "CutMix"))]
+    mixing = self._that_need("label", ())
     if mixing:
-      raise ConfigError(f"data.unlabelled={self.data.unlabelled}: {mixing[0]} would mix in clips without a label")
+      raise ConfigError(f"data.unlabelled={self.data.unlabelled}: {mixing} would mix in clips without a label")
     seed = (self.config["seed"] + 1) % 2**32  # another order than that of the same records with their labels
     return WithUnlabelled(labelled, self._train_loader(self.data.unlabelled_split, self.data.unlabelled, seed, False))
 
   def _train_loader(self, split: str, batch_size: int, seed: int, labelled: bool = True) -> TrainLoader:
     source = self.dataset.source(split)
+    keep = source.num_bytes <= 1e6 * self.data.memory_mb
     return train_loader(
-      source,
+      self._records(split, labelled, keep),
       self.recipe.sampler,
       self.transforms,
       batch_size,
@@ -219,11 +245,19 @@ class Run:
       num_threads=self.data.num_threads,
       num_processes=self.data.num_processes,
       max_damaged=self.data.max_damaged,
-      num_classes=len(self.class_names) if labelled else None,
-      keep_records=source.num_bytes <= 1e6 * self.data.memory_mb,
-      flow=self.flow,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
+    )
+
+  def _records(self, split: str, labelled: bool, keep: bool = False) -> Records:
+    return Records(
+      self.dataset.source(split),
+      self.recipe.stream,
+      num_classes=len(self.dataset.class_names),
+      several="labels" in self.dataset.holds,
+      labelled=labelled and "label" in self.recipe.task.targets,
+      wanted=self.recipe.task.targets,
+      keep=keep,
     )
 
   def eval_loader(
@@ -241,11 +275,11 @@ class Run:
     Labels are those of the data set, see `labels_here`. Raises InputError where the data set has classes that the run
     does not know, or is not there, or the split has no labels unless `labelled` is False.
     """
-    if labelled:
+    if labelled and "label" in self.recipe.task.targets:
       self.check_labels(split or self.data.validation_split)
     self.labels_here()
     return eval_loader(
-      self.dataset.source(split or self.data.validation_split),
+      self._records(split or self.data.validation_split, labelled),
       self.recipe.sampler,
       self.crops(crops),
       batch_size,
@@ -254,8 +288,6 @@ class Run:
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       skip_damaged=skip_damaged,
-      num_classes=len(self.dataset.class_names) if labelled else None,
-      flow=self.flow,
     )
 
 
@@ -300,7 +332,7 @@ def open_run(
   fresh = jax.eval_shape(lambda: run.network.init(jax.random.key(0), jnp.zeros((1, *run.clip_shape)), False))
   wanted = {"params": fresh["params"], "batch_stats": fresh.get("batch_stats", {})}
   remedy = f"; config.json or class_names.txt in {workdir} is not that of the training: put it back"
-  if run.test_crops.size != trained_size:
+  if run.test_crops.size != trained_size and trained_size is not None:
     remedy = f"; its parameters depend on the size of the crops: leave out size={size}, it has {trained_size}"
   check_shapes(shapes(run.variables), shapes(wanted), f"the checkpoint of step {run.step}", remedy)
   return run

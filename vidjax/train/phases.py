@@ -16,9 +16,9 @@ import jax
 from vidjax.apply import processes
 from vidjax.apply.processes import tell
 from vidjax.errors import ConfigError, InputError
-from vidjax.recipe import SECTIONS
 from vidjax.run.checkpoint import latest_step
 from vidjax.run.folder import PHASES, make_folder, read_phases
+from vidjax.sections import DEFAULTS, SECTIONS
 from vidjax.train.training import train
 
 
@@ -72,7 +72,7 @@ def expand(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     name = phase.get("name") if isinstance(phase, Mapping) else None
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, re.ASCII) or name in folders:
       raise ConfigError(f"config.phases[{number - 1}]: name={name!r} must be letters, digits, - and _, and used once")
-    odd = [key for key in phase if key not in (*SECTIONS, "name")]
+    odd = [key for key in phase if key not in (*SECTIONS, *DEFAULTS, "name")]
     if odd:
       raise ConfigError(f"config.phases[{number - 1}] ({name}) changes {odd[0]!r}, which is no section of a config")
     folders[name] = f"{number}_{name}"

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
+from vidjax.apply.device_augment import to_unit
 from vidjax.apply.forward import forward
 from vidjax.errors import ConfigError
 from vidjax.types import Batch, Blend, Objective, Output, Pullback, State, Task, Tree
@@ -28,7 +29,7 @@ def make_prepare(
   """What happens to a training batch on the device: uint8 to [0, 1], the task's part, the transforms, normalisation."""
 
   def prepare(batch: Batch, key: jax.Array) -> Batch:
-    batch = task.prepare({**batch, "video": jnp.asarray(batch["video"], jnp.float32) / 255})
+    batch = task.prepare({**batch, "video": to_unit(jnp.asarray(batch["video"]))})
     for i, transform in enumerate(transforms):
       batch = transform(batch, jax.random.fold_in(key, i))
     return {**batch, "video": normalise(jnp.asarray(batch["video"]))}
@@ -44,7 +45,7 @@ def init_state(
   ema: bool,
   blend: Blend | None = None,
 ) -> State:
-  """A fresh State for clips of `clip_shape` `[T, H, W, C]`; call it under `jax.jit` with the shardings wanted."""
+  """A fresh State for clips of `clip_shape`, without the batch; call it under `jax.jit` with the shardings wanted."""
   variables = network.init(key, jnp.zeros((1, *clip_shape)), False)
   params, stats = variables["params"], variables.get("batch_stats", {})
   average = {"params": params, "batch_stats": stats} if ema else None

@@ -119,7 +119,8 @@ def check_validation_split(run: Run) -> None:
       f"{run.data.name} has no split {split!r} to validate on; it has {', '.join(splits)}: {remedy} (accuracy on"
       f" {run.data.train_split} says nothing about other videos)"
     )
-  run.check_labels(run.data.train_split)
+  if "label" in run.recipe.task.targets:
+    run.check_labels(run.data.train_split)
   run.eval_loader(batch_size=run.recipe.settings.batch_size)
 
 
@@ -229,4 +230,4 @@ def report(workdir: pathlib.Path, run: Run, mesh: Mesh) -> None:
       return
   options = Options(skip_damaged=run.data.skip_damaged)
   summary = evaluate([run], options, mesh, shlex.join(sys.orig_argv), progress=False)
-  tell(f"best checkpoint (step {run.step}): top-1 {summary['top1']:.2%}, top-5 {summary['top5']:.2%}; {path}")
+  tell(f"best checkpoint (step {run.step}): {summary['line']}; {path}")

@@ -10,11 +10,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vidjax.analyse.confusion import save_confusion
 from vidjax.analyse.pictures import save_batch
+from vidjax.apply.device_augment import Normalise
 from vidjax.apply.processes import tell
 from vidjax.data.loader import video_id
-from vidjax.evaluate.metrics import confusion, summarize
 from vidjax.evaluate.views import make_scorer, measurable, score_split
 from vidjax.run.opened import Run
 from vidjax.train.log import MetricsLog
@@ -25,7 +24,8 @@ from vidjax.types import State
 
 def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Validation]:
   """The function that measures a state on the validation split."""
-  objectives, left_out = measurable(run.network, run.clip_shape, run.recipe.objectives)
+  task = run.recipe.task
+  objectives, left_out = measurable(run.recipe, run.blank(2))
   for objective in left_out:
     tell(
       f"{type(objective).__name__}, which reads what the network has in training alone, is not measured in validation"
@@ -36,16 +36,17 @@ def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Validation]:
   def validate(state: State) -> Validation:
     variables = state.ema or {"params": state.params, "batch_stats": state.batch_stats}
     loader = run.eval_loader(batch_size=run.recipe.settings.batch_size, skip_damaged=run.data.skip_damaged)
-    scores = score_split(scorer, variables, loader.batches(), name=functools.partial(video_id, source))
-    summary = summarize(scores, run.class_names)
-    numbers = {name: summary[name] for name in ("top1", "top5", "mean_class")}
-    numbers |= {f"loss/{name}": loss for name, loss in scores.losses.items()}
+    name = functools.partial(video_id, source)
+    scores = score_split(scorer, variables, loader.batches(), targets=task.targets, name=name)
+    summary = task.summarize(scores, run.class_names)
+    numbers = {**scores.losses, **summary.numbers}
     numbers |= {"damaged": len(loader.damaged)} if loader.damaged else {}
-    if jax.process_index() > 0:
-      return Validation(numbers)
-    picture = io.BytesIO()
-    save_confusion(picture, confusion(scores), run.class_names, f"top-1 {summary['top1']:.1%}")
-    return Validation(numbers, {"confusion": to_array(picture)})
+    pictures = {}
+    for name, draw in summary.pictures.items() if jax.process_index() == 0 else ():
+      picture = io.BytesIO()
+      draw(picture)
+      pictures[name] = to_array(picture)
+    return Validation(numbers, pictures)
 
   return validate
 
@@ -54,12 +55,18 @@ def show_batch(
   workdir: pathlib.Path, log: MetricsLog, run: Run, trainer: Trainer, batch: Mapping[str, np.ndarray]
 ) -> None:
   """Writes `batch.png`, and to TensorBoard: the first clips of a batch as the network sees them."""
-  if jax.process_index() == 0:
+  if jax.process_index() == 0 and "pixels" in run.recipe.stream.gives and isinstance(run.normalise, Normalise):
     clips = jax.jit(trainer.prepare)({name: batch[name][:8] for name in trainer.reads}, trainer.key)["video"]
-    titles = [run.class_names[label] for label in batch["label"][:8]]
-    save_batch(workdir / "batch.png", np.asarray(clips), titles, run.normalise.mean, run.normalise.std)
+    titles = [", ".join(run.class_names[k] for k in _classes(label)) for label in batch["label"][:8]]
+    shown = np.asarray(clips)[..., :3]
+    save_batch(workdir / "batch.png", shown, titles, run.normalise.mean[:3], run.normalise.std[:3])
     with (workdir / "batch.png").open("rb") as picture:
       log.picture(1, "batch", to_array(picture))
+
+
+def _classes(label: np.ndarray) -> list[int]:
+  """The numbers of the classes of a label, none where it is not known."""
+  return np.flatnonzero(label).tolist() if np.ndim(label) else [int(label)] if label >= 0 else []
 
 
 def to_array(picture: BinaryIO) -> np.ndarray:

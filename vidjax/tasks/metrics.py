@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vidjax.errors import InputError
-from vidjax.evaluate.views import Scores
+from vidjax.types import Scores
 
 
 def summarize(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
@@ -70,3 +70,23 @@ def worst_pairs(matrix: np.ndarray, class_names: Sequence[str], limit: int = 10)
     if true != predicted
   ]
   return sorted(pairs, key=lambda pair: (-pair["videos"], -pair["share"]))[:limit]
+
+
+def class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:
+  """A table's header and one row for each class, the least accurate first."""
+  rows: list[list[Any]] = []
+  for label, name in enumerate(class_names):
+    videos, correct = int(matrix[label].sum()), int(matrix[label, label])
+    mistakes = matrix[label] * (np.arange(len(matrix)) != label)
+    worst = int(mistakes.argmax())
+    accuracy = f"{correct / videos:.4f}" if videos else ""
+    taken_for = [class_names[worst], int(mistakes[worst])] if mistakes.any() else ["", 0]
+    rows.append([label, name, videos, correct, accuracy, *taken_for])
+  rows.sort(key=lambda row: float(row[4] or 2))
+  return [["label", "class", "videos", "correct", "accuracy", "most_confused_with", "videos_confused"], *rows]
+
+
+def confusion_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:
+  """The confusion matrix as a table: rows are true classes, columns predicted ones."""
+  rows = ([name, *row] for name, row in zip(class_names, matrix.tolist(), strict=True))
+  return [["true \\ predicted", *class_names], *rows]

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidjax.errors import InputError
-from vidjax.evaluate.metrics import confusion, summarize, worst_pairs
-from vidjax.evaluate.views import Scores
+from vidjax.tasks.metrics import confusion, summarize, worst_pairs
+from vidjax.types import Scores
 
 
 def make(label, scores):
