@@ -5,6 +5,9 @@ segment and the five TV-L1 flows of its six frames (the RGB+Flow of thesis Table
 1:1.5 (TSN, which averages before the softmax: --config.model.fusion=logits). The rest is that of `configs/folder.py`.
 `:mini` is the quickstart's network on `synthetic_actions/order`, RGB differences in the second stream.
 
+Together, on stored frames and flow (`prepare folder --flow`): `:both` is `:tsm` without the cost of the flow, and
+`:mini_both` the same at the size of `configs/folder.py:mini`.
+
 Apart: `:flow` is the motion stream alone, five flows of each segment as `python -m vidjax.prepare folder --flow` stores
 them, and `configs/folder.py` the RGB stream; `:mini_flow` is `:flow` at the size of `configs/folder.py:mini`. Then:
 
@@ -15,7 +18,7 @@ from ml_collections import ConfigDict
 
 from configs import folder, quickstart
 
-ARGS = ("tsm", "mini", "flow", "mini_flow")
+ARGS = ("tsm", "mini", "both", "mini_both", "flow", "mini_flow")
 FLOWS = 5  # of a segment
 
 
@@ -23,6 +26,8 @@ def get_config(arg: str = "tsm") -> ConfigDict:
   """`arg`: one of ARGS."""
   if arg not in ARGS:
     raise ValueError(f"configs/two_stream.py:{arg}: choose {', '.join(ARGS)}")
+  if arg.endswith("both"):
+    return _both(arg)
   return _flow(arg) if arg.endswith("flow") else _together(arg)
 
 
@@ -35,6 +40,18 @@ def _flow(arg: str) -> ConfigDict:
   return c
 
 
+def _both(arg: str) -> ConfigDict:
+  c = folder.get_config("mini" if arg == "mini_both" else "resnet50")
+  c.stream = {"make": "vidjax.data.streams.FramesAndFlow"}
+  c.sampler.frames_per_segment = FLOWS
+  c.normalise.mean, c.normalise.std = (*c.normalise.mean, 0.5, 0.5), (*c.normalise.std, 0.5, 0.5)
+  channels, series = "vidjax.inputs.channels.Channels", "vidjax.inputs.series.Series"
+  frame = {"make": "vidjax.inputs.one_frame.OneFrame", "frames": FLOWS}
+  still = {"make": series, "modules": ({"make": channels, "first": 0, "count": 3}, frame)}
+  flow = {"make": "vidjax.inputs.stored_flow.StoredFlow", "frames": FLOWS}
+  return _streams(c, still, {"make": series, "modules": ({"make": channels, "first": 3, "count": 2}, flow)})
+
+
 def _together(arg: str) -> ConfigDict:
   c = quickstart.get_config() if arg == "mini" else folder.get_config()
   frames = 3 if arg == "mini" else FLOWS + 1
@@ -42,9 +59,14 @@ def _together(arg: str) -> ConfigDict:
   if arg == "mini":
     motion = {"make": "vidjax.inputs.rgb_difference.RGBDifference", "frames": frames}
   still = {"make": "vidjax.inputs.one_frame.OneFrame", "frames": frames}
+  c.sampler.frames_per_segment = frames
+  return _streams(c, still, motion)
+
+
+def _streams(c: ConfigDict, still: dict, motion: dict) -> ConfigDict:
+  """A network for each of two inputs, with a loss each."""
   streams = tuple(ConfigDict({**c.model.to_dict(), "representation": x}) for x in (still, motion))
   c.model = {"make": "vidjax.networks.two_stream.TwoStream", "streams": streams, "weights": (1.0, 1.5)}
   loss = "vidjax.losses.classification.CrossEntropy"
   c.losses = tuple({"make": loss, "of": f"{name}_logits", "name": name} for name in ("spatial", "temporal"))
-  c.sampler.frames_per_segment = frames
   return c

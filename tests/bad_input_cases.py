@@ -108,7 +108,7 @@ CASES = (
   Case("no normalisation", FILE, ("config.normalise=None: must be a mapping with the key 'make'",),
     config("c.normalise = None")),
   Case("no init section", FILE, ("config.init=None: must be a mapping",), config("c.init = None")),
-  Case("test crops of another kind", FILE, ("config.test.make='argparse.Namespace': must be", "TestCrops"),
+  Case("test crops of another kind", FILE, ("config.test: argparse.Namespace does not belong there", "TestCrops"),
     config("c.test.make = 'argparse.Namespace'")),
   Case("dropout of everything", TRAIN + " --config.model.dropout=1", ("dropout=1.0", "below 1")),
   Case("deviation of zero", TRAIN + " --config.normalise.std=(0.,1.,1.)", ("std=(0.0, 1.0, 1.0)", "positive")),

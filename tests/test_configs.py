@@ -13,8 +13,8 @@ import pytest
 from configs import bqn, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
 from vidjax.build import build
-from vidjax.recipe import data_of, settings_of
-from vidjax.sections import check_sections
+from vidjax.recipe import data_of, make_optimizer, settings_of
+from vidjax.sections import DEFAULTS, check_sections
 from vidjax.train.optimizer import TSN_GROUPS, multipliers
 
 VARIANTS = {
@@ -22,9 +22,11 @@ VARIANTS = {
   "inputs": tuple(inputs.INPUTS),
   "dan": ("ssv1", "kinetics400", "x3d", "x3d_ssv1", "mini", "mini-scale", "mini-fixed", "mini-separate"),
   "folder": ("resnet50", "finetune", "mini"),
+  "multilabel": ("resnet50", "finetune", "mini"),
+  "probe": ("linear", "mlp"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no2", "rgb-no3", "rgb-no4", "rgb-no5", "flow", "flow-64", "mini"),
-  "two_stream": ("tsm", "mini", "flow", "mini_flow"),
+  "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),
   "tdrl": ("ssv1", "ssv2,frames=16,tm=tsm,enhance=mem,td=none", "kinetics400,enhance=pem_after,td=before", "mini"),
   "ttsn": ("hmdb51", "ucf101", "ssv1", "ssv1_tdn", "mini", "mini_ett", "mini_tss"),
   "x3d": ("xs", "s", "m", "l"),
@@ -47,12 +49,12 @@ def test_builds_and_forms_an_output(name):
   settings = settings_of(config)
   data_of(config)
   schedule = build(config["schedule"], epochs=settings.epochs)(10)
-  build(config["optimizer"], schedule=schedule)
+  make_optimizer(config["optimizer"], schedule)
   for part in ("sampler", "transforms", "test", "normalise", "device_transforms", "losses", "blend"):
     build(config[part])
   network = build(config["model"], num_classes=5)
-  size = config["test"]["size"]
-  clips = jnp.zeros((1, build(config["sampler"]).clip_length, size, size, 3))
+  stream = build({"make": DEFAULTS["stream"], **config.get("stream", {})})
+  clips = jnp.zeros((1, *stream.clip_shape(build(config["sampler"]).clip_length, config["test"].get("size"))))
   output = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), clips, False))[0]
   assert output.logits.shape == (1, 5)
 
@@ -159,6 +161,11 @@ def test_bqn_samples_kinetics_densely():
     ("configs/tesnet.py:mini", (), "num_segments"),
     ("configs/two_stream.py:mini", ("--config.model.streams[0].backbone.widths=(8,8,8,8)",), "widths"),
     ("configs/two_stream.py:mini_flow", ("--config.data.name=folder/tiny_flow",), "nothing"),
+    (
+      "configs/two_stream.py:mini_both",
+      ("--config.data.name=folder/tiny_flow", "--config.model.streams[0].backbone.widths=(8,8,8,8)"),
+      "widths",
+    ),
     (
       "configs/ttsn.py:mini",
       ("--config.model.tss_width=8", "--config.data.unlabelled=2", "--config.losses[1].unlabelled=True"),

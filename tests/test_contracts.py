@@ -69,6 +69,8 @@ FROZEN = {"FrozenTVNet"}
 """Classes whose parameters no training may change."""
 CLIPS = {"plugins": (2, 3, 6, 5, 16), "inputs": (2, 3, 32, 32, 3), "backbones": (2, 3, 32, 32, 3)}
 CLIPS["networks"] = CLIPS["inputs"]
+FEATURES = {"Probe": (2, 3, 16)}
+"""What classes read that take features, not clips."""
 SIZES = {"inception_resnet.Stem": 75, "inception_resnet.InceptionResNetV2": 75}
 """Pixels a class needs beyond those of CLIPS."""
 
@@ -116,7 +118,7 @@ def make(cls: type[nn.Module], **more) -> nn.Module:
 
 def clip_of(cls: type[nn.Module], **axes: int) -> jax.Array:
   """A random clip for the room the class lives in; `frames` overrides the number of frames (or of segments)."""
-  batch, frames, *rest = CLIPS[cls.__module__.split(".")[1]]
+  batch, frames, *rest = FEATURES.get(cls.__name__, CLIPS[cls.__module__.split(".")[1]])
   segment = getattr(cls, "frames_per_segment", 1)
   size = SIZES.get(f"{cls.__module__.split('.')[-1]}.{cls.__name__}")
   rest = [size, size, rest[-1]] if size else rest

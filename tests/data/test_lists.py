@@ -125,7 +125,7 @@ def test_something_somethings_own_files(tmp_path):
     (
       "a.csv",
       "path,sort\na.mp4,run\n",
-      r"line 2: no column is called label \(or class, class_name.*are path, sort: name them",
+      r"line 2: no column is called label \(or labels, class, class_name.*are path, sort: name them",
     ),
     ("a.csv", "label,where\nrun,a.mp4\n", r"line 2: no column is called path"),
     ("a.json", '[{"path": "a"}', "is not JSON"),

@@ -85,7 +85,7 @@ def test_bad_files_are_refused_and_listed(videos, tmp_path, make_video):
   assert report["kept"][0].keys() == {
     *(
       "split",
-      "label",
+      "labels",
       "group",
       "file",
       "clips",

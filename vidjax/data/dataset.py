@@ -15,6 +15,8 @@ from vidjax.data.schema import DESCRIBED, DIGESTS, NO_LABEL, DamagedRecord, Reco
 from vidjax.digests import check
 from vidjax.errors import InputError
 
+BACKBONE = "backbone.json"
+"""The file of a data set of features with the SHA-256 of the backbone that made them."""
 REPORT = "report.json"
 """The file of a data set with what became of every file."""
 
@@ -96,6 +98,7 @@ class Dataset:
     holds: the names of what its records hold, each with its shape.
     digests: SHA-256 of what every split holds; empty where it was prepared before there were any.
     report: the report.json of its preparation, None for a data set without one.
+    backbone: SHA-256 of the backbone that made its features, "" for a data set of frames.
   """
 
   name: str
@@ -105,6 +108,7 @@ class Dataset:
   holds: dict[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)
   digests: dict[str, str] = dataclasses.field(default_factory=dict)
   report: pathlib.Path | None = dataclasses.field(default=None, repr=False)
+  backbone: str = ""
 
   def films(self, split: str) -> dict[str, str]:
     """The files a split was made of: name -> SHA-256, "" where it was prepared before that was stored.
@@ -189,7 +193,9 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   report = next((path for path in (folder / REPORT, folder.parent / REPORT) if path.is_file()), None)
   holds = {key: tuple(feature.shape or ()) for key, feature in features.items()}
   classes = features["label"] if "label" in keys else features["labels"].feature
-  return Dataset(name, list(classes.names), lengths, splits, holds, found, report)
+  made = folder / BACKBONE
+  backbone = json.loads(made.read_text(encoding="utf-8"))["sha256"] if made.is_file() else ""
+  return Dataset(name, list(classes.names), lengths, splits, holds, found, report, backbone)
 
 
 def _check_features(described: Any) -> None:

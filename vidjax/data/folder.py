@@ -28,7 +28,8 @@ class Film:
   Attributes:
     path: where it lies.
     name: its path as the folder or the list gives it, the stem of its video ids.
-    label: name of its class, "" in a split without labels.
+    label: name of its class, "" in a split without labels; the rarest of its classes where it may have several.
+    labels: names of all of them, None where it has one.
     split: name of its split, "" where none is given.
     line: the line of a list that names it, as "list.csv, line 3"; "" in a folder.
     copy_of: name of the first film whose file has the same bytes, "" for that one and for all others.
@@ -42,6 +43,12 @@ class Film:
   line: str = ""
   copy_of: str = ""
   group: str = ""
+  labels: tuple[str, ...] | None = None
+
+  @property
+  def classes(self) -> tuple[str, ...]:
+    """The names of its classes, ("",) where they are not known."""
+    return (self.label,) if self.labels is None else self.labels
 
   def __str__(self) -> str:
     """What messages call it."""
@@ -96,8 +103,9 @@ def find_films(
   if not films:
     raise InputError(f"{where} names no video")
   _check_labels(films)
-  if class_names and not {film.label for film in films} - {""} <= set(class_names.values()):
-    films = [dataclasses.replace(film, label=_numbered(film, class_names)) for film in films]
+  if class_names and not {name for film in films for name in film.classes} - {""} <= set(class_names.values()):
+    films = [_with_names(film, class_names) for film in films]
+  films = _with_rarest(films)
   films = _find_copies(sorted(films, key=lambda film: (film.label, _hash(film.name))), readable)
   films = _group(films, pattern)
   sizes = collections.Counter((film.label, film.group) for film in films)
@@ -105,7 +113,7 @@ def find_films(
   warnings = _check_splits(films, fractions, where)
   if not any(film.split for film in films) and not pattern:
     warnings += _warn_of_cuts(films)
-  names = list((class_names or {}).values()) or classes.order({film.label for film in films} - {""})
+  names = list((class_names or {}).values()) or classes.order({name for film in films for name in film.classes} - {""})
   if not names:
     raise InputError(
       f"{where} gives no video a label: name the classes of the run that will score them in --classes=FILE"
@@ -136,7 +144,9 @@ def _collect(
       )
     notes += [listing.note] if listing.note else []
     for row in listing.rows:
-      films.append(Film(path.parent / row.path, row.path, row.label, row.split or split, row.line, group=row.group))
+      place = path.parent / row.path
+      own = {"group": row.group, "labels": row.labels}
+      films.append(Film(place, row.path, row.label, row.split or split, row.line, **own))
   return films, [], notes
 
 
@@ -229,33 +239,58 @@ def _files_below(folder: pathlib.Path, above: frozenset[str] = frozenset()) -> I
       yield from _files_below(path, above)
 
 
+def _with_rarest(films: Sequence[Film]) -> list[Film]:
+  """The films, those of several classes with the rarest of them as their label, by which they are divided."""
+  counts = collections.Counter(name for film in films for name in film.classes)
+  return [
+    film
+    if not film.labels
+    else dataclasses.replace(film, label=min(film.labels, key=lambda name: (counts[name], name)))
+    for film in films
+  ]
+
+
 def _check_labels(films: Sequence[Film]) -> None:
   first: dict[str, Film] = {}
-  spellings: dict[str, Film] = {}
+  spellings: dict[str, tuple[str, Film]] = {}
+  kinds = {film.labels is None: film for film in films}
+  if len(kinds) > 1:
+    raise InputError(
+      f"{kinds[True]} has one label and {kinds[False]} a list of labels: give all videos the same column"
+    )
   for film in films:
-    if not film.label and film.split != "test":
+    if film.labels is None and not film.label and film.split != "test":
       raise InputError(f"{film} has an empty label: only videos of the split test may be without one")
-    if film.label and (film.label.splitlines() != [film.label] or "\0" in film.label):
-      raise InputError(f"{film} has the label {film.label!r}: use one line of text")
-    if film.label.encode(errors="replace").decode() != film.label:
-      raise InputError(f"{film} has the label {film.label!r}, which is not UTF-8 text: give the class another name")
+    for label in film.classes:
+      if label and (label.splitlines() != [label] or "\0" in label):
+        raise InputError(f"{film} has the label {label!r}: use one line of text")
+      if label.encode(errors="replace").decode() != label:
+        raise InputError(f"{film} has the label {label!r}, which is not UTF-8 text: give the class another name")
     other = first.setdefault(os.path.abspath(film.path), film)
     if other is not film:
       raise InputError(f"{film} is named twice, first as {other}: remove one of the two")
-    other = spellings.setdefault(unicodedata.normalize("NFKC", film.label).casefold(), film)
-    if other.label != film.label:
-      raise InputError(
-        f"labels {other.label!r} and {film.label!r} differ in case or Unicode form only ({other}; {film}): unite them"
-      )
+    for label in film.classes:
+      known, other = spellings.setdefault(unicodedata.normalize("NFKC", label).casefold(), (label, film))
+      if known != label:
+        raise InputError(
+          f"labels {known!r} and {label!r} differ in case or Unicode form only ({other}; {film}): unite them"
+        )
   tests = [film for film in films if film.split == "test"]
-  bare = [film for film in tests if not film.label]
+  bare = [film for film in tests if film.labels is None and not film.label]
   if 0 < len(bare) < len(tests):
     raise InputError(f"{bare[0]} has no label, and other videos of the split test have: give all of them one, or none")
 
 
-def _numbered(film: Film, class_names: Mapping[str, str]) -> str:
-  """The class name of a film whose label is its number."""
-  label = class_names.get(film.label, film.label)
+def _with_names(film: Film, class_names: Mapping[str, str]) -> Film:
+  """The film with class names in place of their numbers."""
+  if film.labels is None:
+    return dataclasses.replace(film, label=_numbered(film, film.label, class_names))
+  return dataclasses.replace(film, labels=tuple(_numbered(film, label, class_names) for label in film.labels))
+
+
+def _numbered(film: Film, label: str, class_names: Mapping[str, str]) -> str:
+  """The class name of a label that may be its number."""
+  label = class_names.get(label, label)
   if label and label not in class_names.values():
     first, *_, last = [*class_names, *class_names]
     raise InputError(
@@ -277,7 +312,7 @@ def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
   originals: dict[str, str] = {}
   clashes = []
   for first, *others in equal.values():
-    other = [film for film in others if film.label != first.label]
+    other = [film for film in others if {*film.classes} != {*first.classes}]
     if other and not readable(first.path):
       continue  # each is refused by itself
     clashes += [f"{first} and {film} are the same file" for film in other]
@@ -328,7 +363,7 @@ def _check_splits(films: Sequence[Film], fractions: Mapping[str, float] | None, 
   if fractions and not bare:
     raise InputError(f"{where} comes with splits of its own: leave --split out")
   if not bare:
-    pairs = {(film.split, film.label) for film in films}
+    pairs = {(film.split, label) for film in films for label in film.classes or ("",)}
     check_classes(pairs, {label for _, label in pairs}, f"{where} gives")  # what it warns of is told when all is read
     return _warn_of_shared(films)
   splits = fractions or DEFAULT_FRACTIONS

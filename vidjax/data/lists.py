@@ -1,6 +1,7 @@
 """Annotation lists: which videos a CSV, text or JSON file names, as vidjax and other tools write them.
 
 Text has one video a line: path, label and optionally split and group, separated by commas, semicolons, tabs or spaces.
+A column `labels` in place of `label` gives a video any number of classes, "run; jump" or in JSON a list.
 A header line may name the columns, in any order and beside others. JSON is an array of objects, one object a line, or a
 mapping of ids to objects (Kinetics). Ids without an ending, as Kinetics and Something-Something have them, find the
 file of that name below the list's folder.
@@ -25,13 +26,24 @@ ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 COLUMNS = ("path", "label", "split", "group")
 _NAMES = {
   "path": ["path", "filepath", "file_path", "video_path", "clip_path", "relative_path", "filename", "file_name"],
-  "label": ["label", "class", "class_name", "category", "action", "action_name", "label_name", "activity", "template"],
+  "label": [
+    "label",
+    "labels",
+    "class",
+    "class_name",
+    "category",
+    "action",
+    "action_name",
+    "label_name",
+    "activity",
+    "template",
+  ],
   "split": ["split", "subset", "set", "partition"],
   "group": ["group", "group_id"],
 }
 _NAMES["path"] += ["file", "video_file", "video", "video_name", "clip", "clip_name", "name", "video_id"]
 _NAMES["path"] += ["youtube_id", "id"]
-_NAMES["label"] += ["label_id", "class_id"]
+_NAMES["label"] += ["template", "label_id", "class_id"]
 """What other tools call our columns; the first that a list has counts."""
 _TIMES = ("time_start", "time_end", "start_time", "end_time", "start", "end", "start_frame", "end_frame", "segment")
 _LIKE_A_SPLIT = ("fold", "is_train", "is_test", "train", "test", "phase", "usage", "mode")
@@ -48,6 +60,7 @@ class Row:
   Attributes:
     path: relative to the list's folder, with "/".
     label: name of its class.
+    labels: names of its classes where it may have several, None where it has one.
     split: name of its split.
     group: of videos that stay in one split.
     line: where it says so, as "list.csv, line 3".
@@ -58,6 +71,7 @@ class Row:
   split: str
   group: str
   line: str
+  labels: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +116,9 @@ def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) ->
   for line, values in found:
     values = {re.sub(r"[\s-]+", "_", str(key).strip().casefold()): value for key, value in values.items()}
     columns = _columns(line, values)
-    cells = {role: _cell(line, name, values[name]) for role, name in columns.items()}
+    several = columns.get("label") == "labels"
+    labels = _labels(line, values["labels"]) if several else None
+    cells = {role: _cell(line, name, values[name]) for role, name in columns.items() if name != "labels"}
     label = cells.get("label", "")
     if values.keys() >= _SOMETHING and columns.get("label") == "template":
       label = re.sub(r"\[(.*?)\]", r"\1", label)
@@ -112,7 +128,7 @@ def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) ->
     if not re.fullmatch(r"([a-z]\w*)?", split.casefold(), re.ASCII) and not known_split(split):
       raise InputError(f"{line}: {split!r} is no split name: use letters, digits and '_'")
     name = _found(path, line, name, values, files) if columns["path"] in ("youtube_id", "video_id", "id") else name
-    rows.append(Row(name, label, known_split(split) or split.casefold(), cells.get("group", ""), line))
+    rows.append(Row(name, label, known_split(split) or split.casefold(), cells.get("group", ""), line, labels))
     note = note or _note(path, columns, values)
   split_like = [name for _, values in found[:1] for name in values if str(name).casefold() in _LIKE_A_SPLIT]
   if split_like and not any(row.split for row in rows):
@@ -123,7 +139,7 @@ def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) ->
 def _note(path: pathlib.Path, columns: Mapping[str, str], values: Mapping[str, Any]) -> str:
   """Which columns are read as what, and which are not used; "" where they are called as ours and all are used."""
   unused = [name for name in values if name and name not in columns.values()]
-  if any(role != name for role, name in columns.items()):
+  if any(name not in (role, "labels") for role, name in columns.items()):
     read = ", ".join(f"{name!r} as the {role}" for role, name in columns.items())
     return f"{path}: column {read}" + (f"; not used: {', '.join(unused)}" if unused else "")
   return f"{path}: columns not used: {', '.join(unused)}" if unused else ""
@@ -151,13 +167,23 @@ def _columns(line: str, values: Mapping[str, Any]) -> dict[str, str]:
   return columns
 
 
+def _labels(line: str, value: Any) -> tuple[str, ...]:
+  """The classes of a video, none of them twice; a cell of text has ";" or "|" between them."""
+  parts = value if isinstance(value, (list, tuple)) else re.split(r"[;|]", "" if value is None else str(value))
+  names = [_cell(line, "label", part) for part in parts]
+  if isinstance(value, (list, tuple)) and not all(names):
+    raise InputError(f"{line}: labels is {value}: leave the empty one out")
+  return tuple(dict.fromkeys(name for name in names if name))
+
+
 def _cell(line: str, name: str, value: Any) -> str:
   """The text of a value; InputError for what is never a name."""
   if value is None:
     return ""
   text = str(value).strip()
   if isinstance(value, (list, tuple, dict)) or re.match(r"\[\s*(['\"\d]|\])", text):
-    raise InputError(f"{line}: {name} is {text[:60]}, and a video has one: give it one {name}")
+    several = ", or call the column labels, where a video may have several" if name in _NAMES["label"] else ""
+    raise InputError(f"{line}: {name} is {text[:60]}, and a video has one: give it one {name}{several}")
   if isinstance(value, (bool, float)) or (name in _NAMES["label"] and re.fullmatch(r"[-+]?\d+\.\d*(e\d+)?", text)):
     raise InputError(
       f"{line}: {name} is {text}: give a name or a whole number (pandas writes 1.0 for 1 where a cell is empty)"

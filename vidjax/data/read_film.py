@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +85,7 @@ def read(
     InputError: the film is refused; what was written is then void.
   """
   name = film.name.encode("utf-8", "backslashreplace").decode()
+  label = film.label if film.labels is None else film.labels
   _check_listed(film, name)
   info = video_file.probe(film.path, name)
   frames = video_file.read(film.path, storage.short_side, name=name, max_corrupt=storage.max_corrupt, threads=threads)
@@ -93,14 +94,14 @@ def read(
   if storage.encoding == "video":
     shots = list(shots)
     extra = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
-    write(_example(film.label, name, shots, info.fps, storage, extra))
+    write(_example(label, name, shots, info.fps, storage, extra))
     return seen.kept(1, info)
   if not storage.clip_seconds:
-    write(_example(film.label, name, list(shots), info.fps, storage))
+    write(_example(label, name, list(shots), info.fps, storage))
     return seen.kept(1, info)
   number = -1
   for number, clip in enumerate(cut(shots, storage.clip_seconds, 2 if storage.flow else 1)):
-    write(_example(film.label, f"{name}#{number:04d}", clip, info.fps, storage))
+    write(_example(label, f"{name}#{number:04d}", clip, info.fps, storage))
   return seen.kept(number + 1, info)
 
 
@@ -115,7 +116,12 @@ def _check_listed(film: folder.Film, name: str) -> None:
 
 
 def _example(
-  label: str, video_id: str, shots: list[Shot], fps: float, storage: Storage, extra: Mapping[str, Any] | None = None
+  label: str | Sequence[str],
+  video_id: str,
+  shots: list[Shot],
+  fps: float,
+  storage: Storage,
+  extra: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
   """The example of a clip, its rate the average of its own times."""
   count = len(shots)

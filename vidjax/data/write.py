@@ -31,6 +31,7 @@ def write_records(
   class_names: Iterable[str],
   optional: Iterable[str] = (),
   encoding: str = "jpeg",
+  width: int = 0,
 ) -> None:
   """Writes (split, example) pairs in their order; `tfds.builder_from_directory(folder)` reads them.
 
@@ -44,7 +45,8 @@ def write_records(
     examples: see `vidjax.data.schema.example`.
     class_names: see `vidjax.data.schema.features`, as the next two.
     optional: names of the optional features.
-    encoding: "jpeg" or "video".
+    encoding: "jpeg", "video" or "features".
+    width: numbers of each feature.
 
   Raises:
     InputError: the disk is full.
@@ -56,7 +58,7 @@ def write_records(
 
   dataset, _, config = name.partition("/")
   identity = DatasetIdentity(dataset, tfds.core.Version(VERSION), str(folder), module_name=__name__, config_name=config)
-  features: Any = schema.features(list(class_names), optional, encoding)
+  features: Any = schema.features(list(class_names), optional, encoding, width)
   info = tfds.core.DatasetInfo(builder=identity, features=features)
   info.set_file_format("array_record")
   serializer = ExampleSerializer(features.get_serialized_info())

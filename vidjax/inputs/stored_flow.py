@@ -14,7 +14,8 @@ class StoredFlow(nn.Module):
 
   It reads the clips of `vidjax.data.streams.Flow`: red is u, green is v, and 0 to 255 are -20 to 20 pixels. Under
   `Normalise` with mean and std .5 the result is that of `vidjax.inputs.flow.Flow(frames + 1)`, in [-1, 1], but for the
-  8 bits and the JPEG it was stored in, without its cost. It has no parameters.
+  8 bits and the JPEG it was stored in, without its cost. Of clips of frames and flow, `Channels(3, 2)` before it takes
+  the flow. It has no parameters.
 
   Attributes:
     frames: flow images of a segment; 5 make the 10 channels of the thesis.
@@ -25,7 +26,7 @@ class StoredFlow(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns u and v of the first image, u and v of the next, ...; raises InputError where the clip does not fit."""
     segments = split(self, x, self.frames, fewest=1)
-    if x.shape[-1] != 3:
-      raise InputError(f"StoredFlow at {place(self)} takes flow images of 3 channels, got the shape {x.shape}")
+    if x.shape[-1] not in (2, 3):
+      raise InputError(f"StoredFlow at {place(self)} takes flow images of 2 or 3 channels, got the shape {x.shape}")
     stacked = jnp.moveaxis(segments[..., :2], -4, -2)
     return stacked.reshape(*stacked.shape[:-2], 2 * self.frames)

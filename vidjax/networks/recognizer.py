@@ -31,7 +31,10 @@ class Recognizer(nn.Module):
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
-    """Clips `[B, T, H, W, C]`, float, to `Output`; `aux["frame_logits"]` is `[B, T', K]`, with consensus "logits"."""
+    """Clips `[B, T, H, W, C]`, float, to `Output`.
+
+    `aux["frame_features"]` is `[B, T', D]`, and with consensus "logits" `aux["frame_logits"]` `[B, T', K]`.
+    """
     check_clip(self, clips)
     if not 0 <= self.dropout < 1:
       raise ConfigError(f"Recognizer(dropout={self.dropout}): must lie from 0 to below 1")
@@ -40,11 +43,12 @@ class Recognizer(nn.Module):
     if not self.is_initializing():  # Grad-CAM's place to take the gradient; adds no variable
       feature_map = self.perturb("feature_map", feature_map)
     self.sow("intermediates", "feature_map", feature_map)
+    aux = {"frame_features": pool(feature_map, "logits")}
     features = pool(feature_map, self.consensus)
     if self.hidden is not None:
       features = nn.relu(hidden_layer(self.hidden, "hidden")(features))
     x = nn.Dropout(self.dropout, deterministic=not train)(features)
     logits = classifier(self.num_classes, "classifier")(x)
     if self.consensus == "logits":
-      return Output(logits.mean(axis=1), features.mean(axis=1), {"frame_logits": logits})
-    return Output(logits, features)
+      return Output(logits.mean(axis=1), features.mean(axis=1), {**aux, "frame_logits": logits})
+    return Output(logits, features, aux)

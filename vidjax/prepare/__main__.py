@@ -1,16 +1,22 @@
-"""Prepares videos for training: `python -m vidjax.prepare folder --videos=DIR --name=NAME`.
+"""Prepares data sets: videos for training, or features of a trained network.
 
-Checks every file by decoding it whole, stores its frames, and lists what was kept, what was refused and why in
-report.txt and report.json of the data set.
+  python -m vidjax.prepare folder --videos=DIR --name=NAME
+  python -m vidjax.prepare features --workdir=RUN --name=NAME [--data=OTHER] [--per=segment|frame|window]
+  python -m vidjax.prepare features --config=FILE --weights=FILE --data=NAME --name=NEW
+
+`folder` checks every file by decoding it whole, stores its frames, and lists what was kept, what was refused and why in
+report.txt and report.json of the data set. `features` runs a network once over a data set and stores what it makes of
+each video as features/NAME; stopped, the same command resumes it.
 """
 
 import os
 import pathlib
+import sys
 
 from absl import flags
 
 from vidjax.build import nearest
-from vidjax.command import run_main
+from vidjax.command import plain_config, run_main
 from vidjax.console import say
 from vidjax.data import classes
 from vidjax.data.read_film import Storage
@@ -18,20 +24,28 @@ from vidjax.data.splits import parse_fractions
 from vidjax.errors import InputError
 from vidjax.prepare.folder import prepare_folder, summary
 
-USAGE = "python -m vidjax.prepare folder --videos=DIR --name=NAME"
+USAGE = {
+  "folder": "python -m vidjax.prepare folder --videos=DIR --name=NAME",
+  "features": "python -m vidjax.prepare features --workdir=RUN --name=NAME",
+}
 
 
 def main(argv: list[str]) -> None:
   """The command; see --help."""
-  values = flags.FLAGS
-  if argv[1:] != ["folder"]:
-    wrong = f"unexpected argument {argv[2]!r}; " if argv[1:2] == ["folder"] else ""
-    if argv[1:] and not wrong:
-      wrong = f"cannot prepare {argv[1]!r}{nearest(argv[1], ['folder'])}; "
-    raise InputError(f"{wrong}usage: {USAGE}")
-  for flag in ("videos", "name"):
-    if not values[flag].value:
-      raise InputError(f"--{flag} is missing: {USAGE}")
+  given = argv[1:]
+  if len(given) != 1 or given[0] not in USAGE:
+    wrong = f"unexpected argument {given[1]!r}; " if given and given[0] in USAGE else ""
+    if given and not wrong:
+      wrong = f"cannot prepare {given[0]!r}{nearest(given[0], USAGE)}; "
+    raise InputError(f"{wrong}usage: {' or '.join(USAGE.values())}")
+  for flag in ("videos", "name") if given == ["folder"] else ("name",):
+    if not flags.FLAGS[flag].value:
+      raise InputError(f"--{flag} is missing: {USAGE[given[0]]}")
+  (folder if given == ["folder"] else features)(flags.FLAGS)
+
+
+def folder(values: flags.FlagValues) -> None:
+  """Videos in folders or lists."""
   paths = [pathlib.Path(path) for path in values.videos]
   report = prepare_folder(
     paths[0] if len(paths) == 1 else paths,
@@ -46,8 +60,10 @@ def main(argv: list[str]) -> None:
     overwrite=values.overwrite,
   )
   warnings = [*report.warnings, *report.overlaps]
-  if len({entry["label"] for entry in report.kept}) == 1:
-    warnings.append(f"all videos are of one class, {report.kept[0]['label']!r}: there is nothing to tell apart")
+  found = {tuple(entry["labels"]) for entry in report.kept}
+  if len(found) == 1:
+    classes_there = ", ".join(map(repr, *found)) or "none"
+    warnings.append(f"all videos are of one class, {classes_there}: there is nothing to tell apart")
   for note in report.notes:
     say(note, error=True)
   for warning in warnings:
@@ -58,8 +74,63 @@ def main(argv: list[str]) -> None:
   say(f"see {pathlib.Path(values.data_dir) / 'folder' / values.name / 'report.txt'}")
 
 
+def features(values: flags.FlagValues) -> None:
+  """Features of a trained network over a data set."""
+  from vidjax.apply.sharding import make_mesh
+  from vidjax.predict.model import load_model
+  from vidjax.prepare.features import Settings, prepare_features
+  from vidjax.run.opened import Run, open_run
+
+  if bool(values.workdir) == bool(values.config and values.weights):
+    raise InputError(f"give --workdir=RUN, or --config=FILE and --weights=FILE: {USAGE['features']}")
+  if values.workdir:
+    run = open_run(values.workdir, values.checkpoint, values.data_dir, values.data, trusted=values.trust)
+  else:
+    if not values.data:
+      raise InputError("--data=NAME is missing: name the data set")
+    config = plain_config(values.config)
+    config["data"] |= {"name": values.data, "dir": values.data_dir or config["data"]["dir"]}
+    names = Run(config).class_names
+    run = load_model(config, values.weights, names, new=values.new, unused=values.unused).run
+  report = prepare_features(
+    run,
+    values.name,
+    pathlib.Path(run.data.dir),
+    Settings(values.per, values.stride),
+    mesh=make_mesh(),
+    batch_size=values.batch_size,
+    skip_damaged=values.skip_damaged,
+    overwrite=values.overwrite,
+  )
+  for split, counts in report["splits"].items():
+    damaged = f", {counts['damaged']} damaged videos left out" * bool(counts["damaged"])
+    say(f"{split}: {counts['features']} features of {counts['videos']} videos{damaged}")
+  say(f"features/{values.name}: {report['width']} numbers each (--config.stream.width={report['width']})")
+
+
+def define_feature_flags() -> None:
+  """Defines the flags of `features`."""
+  flags.DEFINE_string("workdir", None, "Folder of the training run whose network is used.")
+  flags.DEFINE_string("checkpoint", "best", "Of that run: best, last or a step.")
+  flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
+  flags.DEFINE_string("config", None, "In place of a run: a config, FILE[:argument], whose network takes --weights.")
+  flags.DEFINE_string("weights", None, "A checkpoint for --config, as vidjax.weights reads them.")
+  flags.DEFINE_multi_string("new", [], "Path prefixes that are not in --weights, such as classifier.")
+  flags.DEFINE_multi_string("unused", [], "Names of tensors in --weights that may be left over.")
+  flags.DEFINE_string("data", None, "The data set (default: that of the training).")
+  flags.DEFINE_string("name", None, "Name of the new data set: it opens as features/NAME.")
+  flags.DEFINE_enum(
+    "per", "segment", ["segment", "frame", "window"], "A feature for each segment of the clip, frame or window."
+  )
+  flags.DEFINE_integer("stride", None, "Frames from one frame or window to the next.", 1)
+  flags.DEFINE_integer("batch_size", None, "Clips that go through the network at once.", 1)
+  flags.DEFINE_string("data_dir", None, "Where the data sets lie, if not where they lay in training.")
+  flags.DEFINE_bool("skip_damaged", False, "Leave damaged records out; the command says how many.")
+  flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
+
+
 def define_flags() -> None:
-  """Defines the flags of the command."""
+  """Defines the flags of `folder`."""
   flags.DEFINE_multi_string(
     "videos", None, "Folder of class folders, or a list of path,label[,split[,group]]; or one list for each split."
   )
@@ -83,5 +154,5 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_flags()
+  define_feature_flags() if "features" in sys.argv[1:] else define_flags()
   run_main(main, arguments=True)

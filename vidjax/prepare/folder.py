@@ -33,7 +33,7 @@ class Report:
   """What became of every file.
 
   Attributes:
-    kept: file, split, label, group, clips and frames of every file that is in the data set, the number of frames its
+    kept: file, split, labels, group, clips and frames of every file that is in the data set, the number of frames its
       header states, the name of the first file with the same bytes ("" where it is the first), and its SHA-256, by
       which a run knows what it was trained on.
     refused: one sentence for every file that is not, with its name and the reason.
@@ -68,7 +68,8 @@ class Report:
     lines += [f"warning: {warning}" for warning in (*self.warnings, *self.overlaps)]
     lines += [f"refused: {reason}" for reason in self.refused]
     for entry in self.kept:
-      lines.append("kept: {file} ({split}, {label}), {frames} frames, clips: {clips}".format_map(entry))
+      label = "; ".join(entry["labels"])
+      lines.append("kept: {file} ({split}, {label}), {frames} frames, clips: {clips}".format(label=label, **entry))
       if entry["stated_frames"] not in (0, entry["frames"]):
         lines[-1] += f"; the header states {entry['stated_frames']} frames"
       lines[-1] += "".join(f"; {remark}" for remark in entry["remarks"])
@@ -150,7 +151,7 @@ def prepare_folder(
     splits = given or list(fractions or DEFAULT_FRACTIONS)
     spools = partial / "spools"
     spools.mkdir()
-    optional = ("times", "flow") if storage.flow else ("times",)
+    optional = ["times", *["flow"] * storage.flow, *["labels"] * any(film.labels is not None for film in found.films)]
     with Workers(timeout, max(1, (os.cpu_count() or 1) // min(workers, len(found.films)))) as processes:
       examples = _examples(found.films, fractions, storage, workers, report, processes, spools)
       write.write_records(records, f"folder/{name}", splits, examples, found.class_names, optional, storage.encoding)
@@ -166,13 +167,14 @@ def prepare_folder(
 
 def _check_kept(report: Report, found: folder.Found, splits: Sequence[str]) -> list[str]:
   """Warnings of what the files that could be read lack; InputError where train lacks a class."""
-  pairs = {(entry["split"], entry["label"]) for entry in report.kept}
+  pairs = {(entry["split"], label) for entry in report.kept for label in entry["labels"] or ("",)}
   empty = [split for split in splits if split not in {split for split, _ in pairs}]
   if "train" in empty:
     raise InputError(f"no file of the split 'train' could be read; the last that was refused: {report.refused[-1]}")
   warnings = [f"the split {split!r} is left out: none of its files could be read" for split in empty]
-  warnings += check_classes(pairs, {film.label for film in found.films}, "the files that could be read give")
-  unused = [name for name in found.class_names if name not in {film.label for film in found.films}]
+  labels = {label for film in found.films for label in film.classes}
+  warnings += check_classes(pairs, labels, "the files that could be read give")
+  unused = [name for name in found.class_names if name not in labels]
   if unused:
     names = ", ".join(map(repr, unused[:5])) + (", ..." if len(unused) > 5 else "")
     warnings.append(f"{len(unused)} of the {len(found.class_names)} classes have no video ({names})")
@@ -228,7 +230,8 @@ def _examples(
         refuse(film.name.rpartition("/")[0], reason)
       else:
         split = film.split or divider.choose(film.label, film.group)
-        entry = {"file": film.name, "split": split, "label": film.label, "group": film.group, **vars(kept)}
+        names = [label for label in film.classes if label]
+        entry = {"file": film.name, "split": split, "labels": names, "group": film.group, **vars(kept)}
         report.kept.append({**entry, "copy_of": film.copy_of, "source": folder.digest_of(film.path).hex()})
         yield from ((split, example) for example in spooled(spool(film)))
       bar.advance(task)
@@ -247,7 +250,7 @@ def summary(report: Report) -> list[str]:
   for entry in report.kept:
     clips[entry["split"]] += entry["clips"]
   counts = ", ".join(f"{count} clips in {split}" for split, count in clips.items())
-  files = collections.Counter(entry["label"] for entry in report.kept if entry["label"])
+  files = collections.Counter(label for entry in report.kept for label in entry["labels"])
   classes = [f"{label} ({count})" for label, count in sorted(files.items())]
   copies = sum(bool(entry["copy_of"]) for entry in report.kept) - len(report.overlaps)
   lines = [f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused", _groups(report)]

@@ -49,6 +49,10 @@ class Run:
     check_sections(config)
     self.config = config
     self.data: DataSettings = data_of(config)
+    self.trained_data = self.data.name
+    self.workdir: pathlib.Path | None = None
+    self.variables: Mapping[str, Tree] = {}
+    self.step = 0
     self._dataset: Dataset | None = None
     self.class_names = class_names or self._open().class_names
     self.recipe: Recipe = make_recipe(config, self.class_names)
@@ -57,10 +61,6 @@ class Run:
     transforms, test = make_views(self.recipe)
     self.transforms, self.notes = self._fit_to_classes(transforms)
     self.test_crops: Views = self._signed(test)
-    self.trained_data = self.data.name
-    self.workdir: pathlib.Path | None = None
-    self.variables: Mapping[str, Tree] = {}
-    self.step = 0
 
   def _fit_to_classes(self, transforms: Sequence[Transform]) -> tuple[list[Transform], list[str]]:
     """The transforms as they suit the class names, and what was done in words."""
@@ -131,6 +131,12 @@ class Run:
   def _check_dataset(self, dataset: Dataset) -> None:
     """Raises an InputError where the data set lacks what the stream or the task reads."""
     self.recipe.stream.check(self.data.name, dataset.holds)
+    then = (read_contents(self.workdir) if dataset.backbone and self.workdir else None) or {}
+    if then.get("/backbone", {}).get("sha256", dataset.backbone) != dataset.backbone:
+      raise InputError(
+        f"the features of {self.data.name} are of another backbone than those {self.workdir} was trained on: choose"
+        " another data set"
+      )
     lacking = [name for name in self.recipe.task.targets if name in FRAMEWISE and name not in dataset.holds]
     if lacking:
       raise InputError(
@@ -150,7 +156,8 @@ class Run:
   def contents(self) -> Contents:
     """What tells the data set from another preparation of it."""
     splits, digests = self.dataset.splits, self.dataset.digests
-    return {split: {"records": records, "sha256": digests.get(split, "")} for split, records in splits.items()}
+    found = {split: {"records": records, "sha256": digests.get(split, "")} for split, records in splits.items()}
+    return found | ({"/backbone": {"sha256": self.dataset.backbone}} if self.dataset.backbone else {})
 
   @property
   def trained_on(self) -> identity.Trained:

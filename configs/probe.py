@@ -1,0 +1,30 @@
+"""Probes on stored features: how good a frozen backbone's features are, by a linear classifier or a small network.
+
+  python -m vidjax.prepare features --workdir=runs/quickstart --name=quickstart
+  python -m vidjax.train --config=configs/probe.py --config.data.name=features/quickstart --config.stream.width=64
+
+`:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512. Numbers are ours: Adam at a rate of .001,
+with which features of any scale train, for 50 epochs.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config(arg: str = "linear") -> ConfigDict:
+  """`arg`: "linear" or "mlp"."""
+  if arg not in ("linear", "mlp"):
+    raise ValueError(f"configs/probe.py:{arg}: choose linear or mlp")
+  c = default.get_config()
+  c.data.name = "features/NAME"
+  c.stream = {"make": "vidjax.data.streams.Features", "width": 512}  # of the features; an error names the right one
+  c.sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": 8, "frames_per_segment": 1}
+  c.transforms = ()
+  c.test = {"make": "vidjax.data.augment.WholeClip"}
+  c.normalise = {"make": "vidjax.apply.device_augment.AsStored"}
+  c.model = ConfigDict({"make": "vidjax.networks.probe.Probe", "dropout": 0.5, "normalise": False})
+  c.model.hidden = 512 if arg == "mlp" else None
+  c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 1e-4})
+  c.schedule.learning_rate = 1e-3
+  return c

@@ -1,0 +1,132 @@
+"""Stored features: those of the network, whatever kills the command; a probe trains on them by the ordinary command."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from tests.tiny_run import VIDEOS, make_run, write_data
+from vidjax.apply.forward import forward
+from vidjax.apply.sharding import make_mesh
+from vidjax.data.dataset import open_dataset
+from vidjax.data.schema import Record
+from vidjax.errors import InputError
+from vidjax.prepare import features
+from vidjax.prepare.features import Settings, prepare_features
+from vidjax.run.opened import open_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  root = tmp_path_factory.mktemp("features")
+  return make_run(root / "run", write_data(root / "data"))
+
+
+def records(data: pathlib.Path, name: str, split: str = "validation") -> list[Record]:
+  source = open_dataset(name, str(data)).source(split)
+  return [Record.parse(source[i]) for i in range(len(source))]
+
+
+@pytest.mark.parametrize(
+  ("settings", "devices"),
+  [(Settings(), 1), (Settings("frame", 2), 2), (Settings("window", 3), 8), (Settings("window"), 1)],
+)
+def test_features_are_those_of_the_network(run, settings, devices, monkeypatch):
+  monkeypatch.setattr(features, "SHARD", 4)
+  monkeypatch.setattr(features, "FRAMES_AT_ONCE", 6)
+  data, name = pathlib.Path(run.data.dir), f"{settings.per}{settings.stride}"
+  report = prepare_features(run, name, data, settings, mesh=make_mesh(devices), batch_size=8)
+  assert report["splits"]["validation"]["videos"] == VIDEOS
+  own, stored = records(data, run.data.name), records(data, f"features/{name}")
+  assert [r.video_id for r in stored] == [r.video_id for r in own]
+  assert [r.label for r in stored] == [r.label for r in own]
+  for before, after in list(zip(own, stored, strict=True))[::5]:
+    clips = settings.clips(run.recipe.sampler, before)
+    assert clips.max() == before.num_frames - 1 or settings.per == "segment"
+    views = np.concatenate([run.test_crops(before.decode(clip)[None]) for clip in clips])
+    output, _ = forward(run.network, run.variables, run.normalise(jnp.asarray(views)), False)
+    expected = output.aux["frame_features"][0] if settings.per == "segment" else output.features
+    np.testing.assert_allclose(after.features, expected, atol=1e-5)
+    assert after.num_frames == len(expected) == len(after.times)
+    assert np.all(np.diff(after.times) >= 0)
+
+
+def test_what_was_begun_is_resumed_and_never_mixed(run, monkeypatch):
+  monkeypatch.setattr(features, "SHARD", 4)
+  data = pathlib.Path(run.data.dir)
+  whole = prepare_features(run, "whole", data, Settings(), mesh=make_mesh(1))
+  score, calls = features._score, []
+
+  def dies(*arguments):
+    calls.append(1)
+    if len(calls) == 3:
+      raise KeyboardInterrupt
+    return score(*arguments)
+
+  monkeypatch.setattr(features, "_score", dies)
+  with pytest.raises(KeyboardInterrupt):
+    prepare_features(run, "cut", data, Settings(), mesh=make_mesh(1))
+  with pytest.raises(InputError, match=r"there is no data set 'features/cut'"):
+    open_dataset("features/cut", str(data))
+  other = make_run(data.parent / "other", data, seed=1)
+  with pytest.raises(InputError, match=r"\.cut\.shards was begun with another backbone, data set or settings"):
+    prepare_features(other, "cut", data, Settings(), mesh=make_mesh(1))
+  assert prepare_features(run, "cut", data, Settings(), mesh=make_mesh(1)) == whole
+  assert len(calls) == 4  # two shards of three were there
+  assert open_dataset("features/cut", str(data)).digests == open_dataset("features/whole", str(data)).digests
+  with pytest.raises(InputError, match=r"features/cut exists in .*: choose another --name, or pass --overwrite"):
+    prepare_features(run, "cut", data, Settings(), mesh=make_mesh(1))
+
+
+def test_bad_settings_are_refused():
+  with pytest.raises(InputError, match=r"--stride=2: .*--per=frame or --per=window alone"):
+    Settings("segment", 2)
+
+
+def test_damaged_records_are_named_or_left_out(tmp_path):
+  run = make_run(tmp_path / "run", write_data(tmp_path / "data", damaged=(3,)))
+  data = tmp_path / "data"
+  with pytest.raises(InputError, match=r"film 3 .*--skip_damaged leaves such records out"):
+    prepare_features(run, "some", data, Settings(), mesh=make_mesh(1))
+  report = prepare_features(run, "some", data, Settings(), mesh=make_mesh(1), skip_damaged=True)
+  assert report["splits"]["validation"] == {"videos": VIDEOS - 1, "features": 4 * (VIDEOS - 1), "damaged": 1}
+  assert "film 3" not in [record.video_id for record in records(data, "features/some")]
+
+
+@pytest.mark.slow
+def test_a_probe_trains_on_them_by_the_ordinary_command(train, environment, tiny_data, tmp_path):
+  train(tmp_path / "run", "--config.train.epochs=1")
+  line = [sys.executable, "-m", "vidjax.prepare", "features", f"--workdir={tmp_path / 'run'}", "--name=probed"]
+  line += [f"--data_dir={tmp_path / 'data'}"]
+  (tmp_path / "data").mkdir()
+  (tmp_path / "data" / "folder").symlink_to(tiny_data / "folder")
+  process = subprocess.Popen(line, env=environment, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+  while not list(tmp_path.glob("data/features/.probed.shards/*.npz")) and process.poll() is None:
+    time.sleep(0.01)
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+  done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr
+  assert "train: 54 features of 18 videos" in done.stdout
+  assert "8 numbers each" in done.stdout
+  probe = ("--config.data.name=features/probed", f"--config.data.dir={tmp_path / 'data'}", "--config.stream.width=8")
+  options = {"config": "configs/probe.py:mlp", "without": "widths|size|short_side"}
+  output = train(tmp_path / "probe", *probe, "--config.train.epochs=2", **options)
+  assert "best checkpoint" in output
+  report = json.loads((tmp_path / "probe" / "evaluation" / "validation.json").read_text())
+  assert report["videos"] == 5
+  assert "is finished" in train(tmp_path / "probe", *probe, "--config.train.epochs=2", **options)
+  output = train(tmp_path / "narrow", *probe[:2], "--config.stream.width=9", code=2, **options)
+  assert "stream.width=9: the features of features/probed have 8 numbers: set it to that" in output
+  output = train(tmp_path / "frames", *probe[:2], code=2)
+  assert "features/probed holds no frames but features" in output
+  with pytest.raises(InputError, match="this network reads stored features, not films"):
+    probed = open_run(tmp_path / "probe")
+    probed.recipe.stream.read_file("film.mp4", lambda *_: np.zeros(1, int), None)

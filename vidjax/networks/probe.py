@@ -1,0 +1,46 @@
+"""A classifier of stored features: a linear probe, or one with a hidden layer."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vidjax.checks import check_fields, place
+from vidjax.errors import ConfigError, InputError
+from vidjax.networks.head import classifier, hidden_layer
+from vidjax.types import Output
+
+
+class Probe(nn.Module):
+  """Averages features `[B, T, F]` over time and classifies the mean.
+
+  Attributes:
+    num_classes: K.
+    hidden: width of a layer with ReLU before the classifier, or None for a linear probe.
+    dropout: share of the features dropped before the classifier.
+    normalise: standardise each feature by the batch, and by running statistics in tests, as linear probes of
+      self-supervised networks do.
+  """
+
+  num_classes: int
+  hidden: int | None = None
+  dropout: float = 0.0
+  normalise: bool = False
+
+  @nn.compact
+  def __call__(self, features: jax.Array, train: bool) -> Output:
+    """Features `[B, T, F]`, float, to `Output`; its `features` `[B, D]` are what the classifier sees."""
+    check_fields(self)
+    if not 0 <= self.dropout < 1:
+      raise ConfigError(f"Probe(dropout={self.dropout}): must lie from 0 to below 1")
+    if features.ndim != 3 or not jnp.issubdtype(features.dtype, jnp.inexact):
+      raise InputError(
+        f"Probe at {place(self)} takes float features [B, T, F], got {features.dtype} of the shape {features.shape}:"
+        " set config.stream to vidjax.data.streams.Features"
+      )
+    x = features.mean(axis=1)
+    if self.normalise:
+      x = nn.BatchNorm(not train, use_bias=False, use_scale=False, name="norm")(x)
+    if self.hidden is not None:
+      x = nn.relu(hidden_layer(self.hidden, "hidden")(x))
+    logits = classifier(self.num_classes, "classifier")(nn.Dropout(self.dropout, deterministic=not train)(x))
+    return Output(logits, x)
