@@ -50,6 +50,7 @@ def get_config() -> ConfigDict:
   c.init.workdir = ""  # of the run whose best parameters to start from (fine-tuning)
   c.init.weights = placeholder(str)  # or another library's checkpoint: a file, or "owner/name[:file]" on the hub
   c.init.new = ()  # path prefixes that keep their fresh values, such as ("classifier",)
+  c.init.start = placeholder(dict)  # {"make": ...}: a function (run, variables, loader) -> variables, such as k-means
   c.init.unused = ()  # names, or prefixes of them, of the tensors in `weights` that may be left over
 
   c.losses = ({"make": "vidjax.losses.classification.CrossEntropy", "label_smoothing": 0.0},)

@@ -172,7 +172,20 @@ class Recipe:
 
   def optimizer(self, schedule: optax.Schedule) -> optax.GradientTransformation:
     """The optimizer of a learning-rate schedule."""
-    return make_optimizer(self.config["optimizer"], schedule)
+    optimizer = make_optimizer(self.config["optimizer"], schedule)
+    return optimizer if self.plateau is None else locate("vidjax.train.plateau.scaled")(optimizer)
+
+  @property
+  def start(self) -> Callable[..., Any] | None:
+    """`init.start`, what changes the variables before the first step, or None."""
+    section = self.config["init"].get("start")
+    return build(section) if section else None
+
+  @property
+  def plateau(self) -> Any:
+    """The `train.plateau.Plateau` by which the rate falls after validations, None for any other schedule."""
+    section = self.config["schedule"]
+    return build(section) if hasattr(locate(section["make"]), "scale") else None
 
   def groups(self) -> Sequence[Any]:
     """The optimizer's groups of parameters."""

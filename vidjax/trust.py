@@ -35,6 +35,7 @@ KNOWN += (
   "vidjax.train.optimizer.",
   "vidjax.train.schedules.",
   "vidjax.train.stop.",
+  "vidjax.train.plateau.",
 )
 KNOWN += (
   "vidjax.tasks.",

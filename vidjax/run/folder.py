@@ -130,7 +130,7 @@ def check_same(
   """Raises InputError naming in what a config, `free` keys aside, or a data set differs from that of the training."""
   before, names_before = read_folder(workdir)
   chosen = {"stream.make": DEFAULTS["stream"], "sampler.by": "frame"}  # older runs could not choose
-  chosen |= dict.fromkeys(("train.steps", "train.stop"))
+  chosen |= dict.fromkeys(("train.steps", "train.stop", "init.start"))
   chosen |= {"task.make": DEFAULTS["task"], "task.metric": "top1"}
   old, new = (chosen | flatten(given) for given in (before, config))
   changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith((*FREE, *free))]

@@ -19,6 +19,7 @@ from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, InputError, Training
 from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import Checkpoints
 from vidjax.train.log import MetricsLog, Progress
+from vidjax.train.plateau import set_factor
 from vidjax.train.trainer import Trainer
 from vidjax.types import State
 
@@ -70,13 +71,16 @@ class Step(NamedTuple):
   waited: float
 
 
-def steps(trainer: Trainer, state: State, loader: Loader) -> Generator[Step, None, None]:
+def steps(
+  trainer: Trainer, state: State, loader: Loader, change: Callable[[State], State] = lambda state: state
+) -> Generator[Step, None, None]:
   """Trains from the step of a state to the last one, step by step; close it to stop the loader.
 
   Args:
     trainer: from `make_trainer`.
     state: fresh (`trainer.init()`) or restored; its arrays are donated.
     loader: of training batches; batch i is that of step i + 1.
+    change: applied to the state before each step.
   """
   start = int(state.step)
   with contextlib.closing(loader.batches(start)) as batches:
@@ -85,7 +89,7 @@ def steps(trainer: Trainer, state: State, loader: Loader) -> Generator[Step, Non
       host = next(batches)
       waited = time.perf_counter() - before
       batch = put_batch({name: host[name] for name in trainer.reads}, trainer.mesh)
-      state, metrics = trainer.step(state, batch, trainer.key)
+      state, metrics = trainer.step(change(state), batch, trainer.key)
       yield Step(number, state, metrics, host, waited)
 
 
@@ -120,12 +124,23 @@ def fit(
     TrainingStopped: after SIGTERM, once the state is saved; or at a loss that is not finite, with nothing saved since.
   """
   settings, per_epoch = recipe.settings, loader.batches_per_epoch
-  start, total = int(state.step), trainer.total
+  start, total, plateau = int(state.step), trainer.total, recipe.plateau
+  factor = 1.0  # of the learning rate, by the validations so far
+  trained_with: float | None = None
   pending: Step | None = None
+
+  def lowered(state: State) -> State:
+    return state if plateau is None or factor == trained_with else set_factor(state, factor)
+
+  def change(state: State) -> State:
+    nonlocal trained_with
+    state, trained_with = lowered(state), factor
+    return state
+
   with (
     _Termination() as terminated,
     Progress(total, start, jax.process_index() == 0) as progress,
-    contextlib.closing(steps(trainer, state, loader)) as running,
+    contextlib.closing(steps(trainer, state, loader, change)) as running,
   ):
 
     def judge(state: State, step: int) -> Mapping[str, float]:
@@ -136,7 +151,14 @@ def fit(
       history.append({name: float(value) for name, value in validation.items()})
       shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.items())
       progress.say(f"epoch {step / per_epoch:.4g}  validation  {shown}")
+      follow()
       return validation
+
+    def follow() -> None:
+      nonlocal factor
+      factor = 1.0 if plateau is None else plateau.scale(history, recipe.task.metric)
+
+    follow()
 
     if start and settings.validates(start, per_epoch) and not checkpoints.judged(start):
       checkpoints.judge(start, judge(state, start))
@@ -159,7 +181,7 @@ def fit(
         pending = None
         now = time.perf_counter()
         numbers["epoch"] = step / per_epoch
-        numbers["learning_rate"] = float(np.asarray(trainer.schedule(step - 1)))
+        numbers["learning_rate"] = float(np.asarray(trainer.schedule(step - 1))) * factor
         if step == start + 1:
           speed = f"compiled and done in {now - since:.0f} s"
         else:
@@ -182,7 +204,7 @@ def fit(
           raise
         stop = terminated.alone()  # the validation took long
       if checkpoint:
-        checkpoints.save(state, step, recipe.config, validation)
+        checkpoints.save(lowered(state), step, recipe.config, validation)
         waited, since, since_step = 0.0, time.perf_counter(), step
       if validation is not None and settings.stop is not None and settings.stop(history):
         progress.say(f"train.stop: {settings.stop} ends the training after step {step} of {total}")

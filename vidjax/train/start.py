@@ -8,7 +8,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
+from jax.experimental import multihost_utils
 
 from vidjax.apply.processes import tell
 from vidjax.errors import InputError
@@ -16,7 +18,8 @@ from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.class_rows import class_axes, match_classes
 from vidjax.run.folder import read_folder, run_folder
-from vidjax.run.transfer import transfer, under
+from vidjax.run.opened import Run
+from vidjax.run.transfer import check_shapes, shapes, transfer, under
 from vidjax.types import State
 from vidjax.weights.load import ReleasedSettings, load_weights
 
@@ -48,6 +51,29 @@ def check_init(init: Mapping[str, Any]) -> None:
         f"init.{key}={init[key]} goes with a checkpoint to start from: set init.workdir or init.weights, or leave it"
         " out"
       )
+
+
+def begin(run: Run, state: State, loader: Any) -> State:
+  """A fresh state after `init.start`, a function (run, variables, loader) -> variables, such as k-means of centres.
+
+  Several processes take what it gives in the first one.
+
+  Raises:
+    InputError: it gives other arrays than the network has.
+  """
+  start = run.recipe.start
+  if start is None:
+    return state
+  name = run.config["init"]["start"]["make"]
+  before = {"params": state.params, "batch_stats": state.batch_stats}
+  after = start(run, before, loader)
+  check_shapes(shapes(after), shapes(before), f"what init.start={name} gives")
+  if jax.process_count() > 1:
+    after = multihost_utils.broadcast_one_to_all(jax.tree.map(np.asarray, after))
+  tell(f"init.start: {name}")
+  after = jax.tree.map(lambda x, old: jax.device_put(jnp.asarray(x, old.dtype), old.sharding), after, before)
+  ema = None if state.ema is None else jax.tree.map(jnp.copy, after)
+  return dataclasses.replace(state, **after, ema=ema)
 
 
 def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Path) -> State:

@@ -31,7 +31,7 @@ from vidjax.train.log import MetricsLog, read_history
 from vidjax.train.loop import fit
 from vidjax.train.multitask import over
 from vidjax.train.optimizer import multipliers
-from vidjax.train.start import check_init, sources, start_from, starts_anew
+from vidjax.train.start import begin, check_init, sources, start_from, starts_anew
 from vidjax.train.trainer import make_trainer
 from vidjax.train.validation import make_validation, show_batch
 
@@ -82,6 +82,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
         state, done, finished = trainer.init(), 0, False
         if not starts_anew(config["init"]):
           state = start_from(state, recipe, trainer.layout, workdir)
+        state = begin(run, state, loader)
       if not finished or not checkpoints.judged(done):
         with MetricsLog(workdir, done, jax.process_index() == 0) as log:
           fit(
