@@ -81,8 +81,10 @@ def _foreign(config: Mapping[str, Any]) -> list[str]:
 
 
 def _made(value: Any) -> Iterator[str]:
-  """Every dotted path a config makes."""
+  """Every dotted path a config makes, and the module that a data set of this name is made by."""
   if isinstance(value, Mapping):
+    name = value.get("data", {}).get("name", "") if isinstance(value.get("data"), Mapping) else ""
+    yield from (f"{family}.prepare" for family in [str(name).partition("/")[0]] if "." in family)
     yield from (str(value["make"]) for _ in range("make" in value))
     value = list(value.values())
   if isinstance(value, (list, tuple)):

@@ -11,6 +11,7 @@ import re
 import threading
 from typing import Any
 
+from vidjax.build import locate
 from vidjax.data.schema import DESCRIBED, DIGESTS, NO_LABEL, DamagedRecord, Record
 from vidjax.digests import check
 from vidjax.errors import InputError
@@ -145,8 +146,10 @@ def open_dataset(name: str, data_dir: str) -> Dataset:
   """Opens a data set, generating synthetic ones on first use.
 
   Args:
-    name: "synthetic_actions/order", "synthetic_actions/scene:SHARE", "folder/NAME" as prepared by
-      `python -m vidjax.prepare folder`, or the folder of any other TFDS data set of our schema under `data_dir`.
+    name: "synthetic_actions/order", "synthetic_actions/scene:SHARE", "folder/NAME" and "features/NAME" as prepared by
+      `python -m vidjax.prepare`, or the folder of any other TFDS data set of our schema under `data_dir`. One with a
+      dot, "my_package.my_source/VARIANT", is a module with `prepare(variant, data_dir) -> folder`, as
+      `vidjax.data.synthetic_actions`, which makes the data set on first use.
     data_dir: where prepared data sets lie.
 
   Raises:
@@ -157,6 +160,8 @@ def open_dataset(name: str, data_dir: str) -> Dataset:
     from vidjax.data import synthetic_actions
 
     return _read(name, synthetic_actions.prepare(variant, data_dir))
+  if "." in family and not family.startswith("."):
+    return _read(name, locate(f"{family}.prepare")(variant, data_dir))
   folder = pathlib.Path(data_dir) / name
   versions = [folder, *folder.glob("*")] if name and not name.startswith((".", "/")) else []
   versions = [version for version in versions if (version / "dataset_info.json").is_file()]
