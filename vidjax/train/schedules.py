@@ -13,8 +13,7 @@ from vidjax.errors import ConfigError
 def cosine(learning_rate: float, epochs: float, warmup_epochs: float = 0, warmup_from: float = 0.1):
   """Linear warm-up from `warmup_from * learning_rate`, then a half cosine down to 0.
 
-  Returns:
-    A function of steps_per_epoch that returns the optax schedule (as do all of this module).
+  Returns a function of steps_per_epoch that returns the optax schedule, as do all functions of this module.
   """
   _check(learning_rate, epochs, warmup_epochs, warmup_from)
 

@@ -1,0 +1,35 @@
+"""README.md and docs/: links, configs and names that exist, and a README that stays short."""
+
+import importlib
+import pathlib
+import pkgutil
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+EXAMPLE = "vidjax.plugins.mine"
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@pages
+def test_every_relative_link_points_at_a_file(page):
+  text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
+  links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"\w+:|#", link)]
+  assert [link for link in links if not (page.parent / link.partition("#")[0]).is_file()] == []
+
+
+@pages
+def test_every_config_and_every_name_exists(page):
+  text = page.read_text()
+  for name, arg in re.findall(r"\bconfigs/(\w+)\.py(?::([\w,=-]+))?", text):
+    importlib.import_module(f"configs.{name}").get_config(*[arg] if arg else [])
+  for name in set(re.findall(r"\b(?:vidjax|experiments)(?:\.[a-zA-Z_]\w*)+", text)):
+    if not name.startswith(EXAMPLE):
+      pkgutil.resolve_name(name)
+
+
+def test_the_readme_is_short():
+  assert len((ROOT / "README.md").read_text().splitlines()) <= 150
