@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -127,6 +128,13 @@ def test_a_probe_trains_on_them_by_the_ordinary_command(train, environment, tiny
   assert "stream.width=9: the features of features/probed have 8 numbers: set it to that" in output
   output = train(tmp_path / "frames", *probe[:2], code=2)
   assert "features/probed holds no frames but features" in output
+  other = open_run(tmp_path / "run", checkpoint="last")
+  other.variables = {**other.variables, "batch_stats": jax.tree.map(jnp.zeros_like, other.variables["batch_stats"])}
+  prepare_features(other, "other", tmp_path / "data", Settings(), mesh=make_mesh(1))
+  line = [sys.executable, "-m", "vidjax.evaluate", f"--workdir={tmp_path / 'probe'}", "--data=features/other"]
+  done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 2
+  assert "the features of features/other are of another backbone than those" in done.stderr
   probed = open_run(tmp_path / "probe")
   with pytest.raises(InputError, match="this network reads stored features, not films"):
     probed.recipe.stream.read_file("film.mp4", lambda *_: np.zeros(1, int), None)

@@ -317,3 +317,30 @@ def test_a_trainer_that_stops_in_the_middle_leaves_nothing_behind(tmp_path):
   # Grain frees shared memory in a thread; where the exit is faster, Python's tracker frees it and says so.
   assert not [line for line in errors.splitlines() if "resource_tracker" not in line]
   assert not any(alive(int(pid)) for pid in output.split())
+
+
+def with_frames(number: int) -> bytes:
+  """A record of 6 frames whose label changes at frame `number`, a key frame."""
+  example = tf_example_pb2.Example.FromString(record(number))
+  feature = example.features.feature
+  feature["frame_labels"].int64_list.value.extend(int(t >= number) for t in range(6))
+  feature["key_frames"].int64_list.value.append(number)
+  return example.SerializeToString()
+
+
+def test_what_is_known_of_frames_reaches_the_batches_that_ask_for_it():
+  wanted = ("label", "mask", "key_frames", "frame_labels")
+  given = Records([with_frames(i) for i in range(1, 6)], wanted=wanted)
+  for batch in (
+    take(train_loader(given, UniformSegments(3), (), 5, 0), 1)[0],
+    *eval_loader(given, UniformSegments(3), TestCrops(8, crops=3), 4, clips=2).batches(),
+  ):
+    frames, mask = batch["frame_index"], batch["mask"]
+    place = (batch["index"] + 1).reshape(-1, *[1] * (frames.ndim - 1))
+    shown = mask.reshape(place.shape)
+    np.testing.assert_array_equal(batch["key_frames"], (frames == place) & shown)
+    np.testing.assert_array_equal(batch["frame_labels"], (frames >= place) & shown)
+  plain = take(train_loader(Records([with_frames(1)] * 2), UniformSegments(3), (), 2, 0), 1)[0]
+  assert not {"key_frames", "frame_labels"} & set(plain)
+  with pytest.raises(InputError, match="clip_0 holds no key_frames, which the task asks for"):
+    take(train_loader(Records([record(0)] * 2, wanted=wanted), UniformSegments(3), (), 2, 0, num_threads=0), 1)
