@@ -1,7 +1,7 @@
 """Probes on stored features: how good a frozen backbone's features are, by a linear classifier or a small network.
 
   python -m vidjax.prepare features --workdir=runs/quickstart --name=quickstart
-  python -m vidjax.train --config=configs/probe.py --config.data.name=features/quickstart --config.stream.width=64
+  python -m vidjax.train --config=configs/probe.py --config.data.name=features/quickstart --config.stream.width=48
 
 `:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512. Numbers are ours: Adam at a rate of .001,
 with which features of any scale train, for 50 epochs.
