@@ -191,12 +191,17 @@ def test_not_a_number_stays_where_it_is():
     (MBPM(stride=2), (1, 4, 16, 16, 3), InputError, "sample 3 and a multiple of 2 more"),
     (MBPM(), (2, 16, 16, 3), InputError, "takes clips"),
     (MBPM(), (1, 3, 4, 16, 3), InputError, "4 x 16 pixels are too few to reflect 4 of them.*at most 7"),
-    (MBPM(kernel=8), (1, 3, 16, 16, 3), ConfigError, "kernel=8.*must be odd"),
+    (MBPM(kernel=8), (1, 3, 16, 16, 3), ConfigError, "kernel=8.*must be an odd int of at least 3"),
     (MBPM(kernel=1), (1, 3, 16, 16, 3), ConfigError, "at least 3"),
     (MBPM(kernel=15), (1, 3, 16, 16, 3), ConfigError, "too little to divide by.*l1"),
-    (Quiet(scale=math.inf), (1, 3, 16, 16, 3), ConfigError, "scale=inf.*at least one pixel"),
-    (MBPM(sigma=0.0), (1, 3, 16, 16, 3), ConfigError, "sigma lie from .001"),
-    (MBPM(sigma=math.inf), (1, 3, 16, 16, 3), ConfigError, "sigma lie from .001"),  # made a kernel of NaN
+    (Quiet(scale=math.inf), (1, 3, 16, 16, 3), ConfigError, "scale=inf.*must be a finite number above 0"),
+    (MBPM(sigma=0.0), (1, 3, 16, 16, 3), ConfigError, "sigma=0.0.*must be a number from 0.001"),
+    (
+      MBPM(sigma=math.inf),
+      (1, 3, 16, 16, 3),
+      ConfigError,
+      "sigma=inf.*must be a number from 0.001",
+    ),  # made a kernel of NaN
     (MBPM(stride=0), (1, 3, 16, 16, 3), ConfigError, "stride=0"),
     (MBPM(normalise="sun"), (1, 3, 16, 16, 3), ConfigError, "sun.*sum, l1"),
     (Quiet(scale=0.01), (1, 3, 16, 16, 3), ConfigError, "0 x 0 pixels"),
