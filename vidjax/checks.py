@@ -142,13 +142,11 @@ def wanted(kind: Any) -> str:
     return f"one of {', '.join(map(str, inner))}" if len(inner) > 1 else repr(*inner)
   if origin in (Union, types.UnionType):
     return " or ".join(map(wanted, inner))
-  if (
-    origin in (tuple, Sequence) and (bounds(inner[0]) or get_origin(inner[0]) is Literal) and len({*inner} - {...}) == 1
-  ):
-    number = "" if origin is Sequence or ... in inner else f" of {len(inner)}"
-    return f"a tuple{number}, each {wanted(inner[0])}"
-  if origin is tuple:
-    return f"tuple[{', '.join('...' if one is ... else wanted(one) for one in inner)}]"
+  if origin in (tuple, Sequence):
+    words = ["..." if one is ... else wanted(one) for one in inner]
+    if set(words) <= {words[0], "..."} and words[0] != inspect.formatannotation(inner[0]):
+      return f"a tuple{'' if origin is Sequence or ... in inner else f' of {len(inner)}'}, each {words[0]}"
+    return f"tuple[{', '.join(words)}]" if origin is tuple else inspect.formatannotation(kind)
   if origin is Callable:
     return "a function"
   return "None" if kind is types.NoneType else inspect.formatannotation(kind)

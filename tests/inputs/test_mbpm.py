@@ -205,7 +205,7 @@ def test_not_a_number_stays_where_it_is():
     (MBPM(stride=0), (1, 3, 16, 16, 3), ConfigError, "stride=0"),
     (MBPM(normalise="sun"), (1, 3, 16, 16, 3), ConfigError, "sun.*sum, l1"),
     (Quiet(scale=0.01), (1, 3, 16, 16, 3), ConfigError, "0 x 0 pixels"),
-    (Quiet(MBPM(stride=1)), (1, 3, 16, 16, 3), ConfigError, "busy.stride be 3"),
+    (Quiet(MBPM(stride=1)), (1, 3, 16, 16, 3), ConfigError, "must be an MBPM of stride 3"),
     (Quiet(form="last"), (1, 3, 16, 16, 3), ConfigError, "last.*complement, first"),
     (Quiet(form="first"), (1, 4, 16, 16, 3), InputError, "multiple of 3 frames"),
     (Quiet(), (16, 16, 3), InputError, "takes clips"),

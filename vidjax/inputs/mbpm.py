@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.bounds import Count, Positive, between, odd
+from vidjax.bounds import Bound, Count, Positive, between, odd
 from vidjax.checks import check_clip, checked, place
 from vidjax.errors import ConfigError, InputError
 from vidjax.ops.depthwise import depthwise_convolution
@@ -132,6 +132,9 @@ class _Kernel(nn.Module):
     return self.param("kernel", lambda _: jnp.asarray(initial))
 
 
+Busy = Annotated[MBPM, Bound("an MBPM of stride 3", lambda module: module.stride == 3)]
+
+
 class Quiet(nn.Module):
   """The complement of the Busy, smaller (Eq. 5.4): `[B,3S,H,W,C] -> [B,S,scale H,scale W,C]`.
 
@@ -144,7 +147,7 @@ class Quiet(nn.Module):
     form: see `quiet`; "first" has no parameters.
   """
 
-  busy: MBPM = MBPM()
+  busy: Busy = MBPM()
   scale: Positive = 0.625
   form: Form = "complement"
   size: Count | None = None
@@ -154,11 +157,8 @@ class Quiet(nn.Module):
     """Returns the Quiet information; raises ConfigError and InputError as MBPM does."""
     check_clip(self, x)
     size = quiet_size(x.shape[-3:-1], self.scale, self.size)
-    if self.busy.stride != 3 or min(size) < 1:
-      raise ConfigError(
-        f"Quiet(scale={self.scale}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of them and one frame of "
-        f"{self.busy.stride}; the scale must leave at least one pixel and busy.stride be 3"
-      )
+    if min(size) < 1:
+      raise ConfigError(f"Quiet(scale={self.scale}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of them")
     return quiet(x, None if self.form == "first" else self.busy(x, train) / self.busy.gain, size, self.form)
 
 

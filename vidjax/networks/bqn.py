@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from vidjax.bounds import Bound, Count, Positive, Rate
 from vidjax.checks import check_clip
 from vidjax.errors import ConfigError, InputError
-from vidjax.inputs.mbpm import MBPM, Form, Kernel, Sigma, quiet, quiet_size
+from vidjax.inputs.mbpm import MBPM, Busy, Form, Kernel, Sigma, quiet, quiet_size
 from vidjax.layers import BatchNorm, Resize, conv
 from vidjax.networks.head import Classes, Consensus, classifier, hidden_layer, pool
 from vidjax.ops.resize import resize_linear
@@ -88,7 +88,7 @@ class BQN(nn.Module):
 
   backbone: nn.Module
   num_classes: Classes
-  mbpm: MBPM = MBPM()
+  mbpm: Busy = MBPM()
   quiet_scale: Positive = 0.625
   quiet_frames: Count | None = None
   quiet_form: Form = "complement"
@@ -132,8 +132,6 @@ class BQN(nn.Module):
         f"BQN(backbone={type(self.backbone).__name__}): takes ResNet, MiniResNet, X3D or MobileNetV2, with inserts "
         "but without modules between the stages (inside)"
       )
-    if self.mbpm.stride != 3:
-      raise ConfigError(f"BQN(mbpm=MBPM(stride={self.mbpm.stride})): the stride must be 3")
     if clips.shape[1] % 3:
       raise InputError(f"BQN makes one frame of three: {clips.shape[1]} frames do not fit; sample a multiple of 3")
 

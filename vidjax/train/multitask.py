@@ -27,7 +27,7 @@ Losses = dict[str, jax.Array]
 Result = tuple[Tree, dict[str, jax.Array]]
 Weight = NonNegative | Callable[[jax.Array], jax.Array] | Scale
 Weights = Annotated[Mapping[str, Weight], Bound("names of losses, each with a number from 0 on or a function")]
-Prefix = str | Sequence[str] | None
+Prefix = Annotated[str | Sequence[str], Bound('one or more starts of paths, such as "representation"', len)] | None
 Rule = Callable[..., Any]
 """See `make_blend`."""
 
@@ -131,6 +131,9 @@ class PCGrad:
   shared: Prefix = None
   seed: int = 0
 
+  def __post_init__(self):
+    check_fields(self)
+
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
     """See `make_blend`; logs what each gradient weighs in the result, and `loss`, the sum by these weights."""
     key = jax.random.fold_in(jax.random.key(self.seed), step)
@@ -212,8 +215,6 @@ def _mask(shared: Prefix, params: Tree) -> Tree:
   if shared is None:
     return jax.tree.map(lambda _: True, params)
   prefixes = [shared] if isinstance(shared, str) else list(shared)
-  if not prefixes:
-    raise ConfigError('blend.shared is empty: name path prefixes, such as "representation", or None for all')
 
   def path(keys: Any) -> str:
     return "/".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in keys)
