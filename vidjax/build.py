@@ -4,13 +4,12 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-import reprlib
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 
-from vidjax.checks import fits, wanted
+from vidjax.checks import annotations, fits, shown, wanted
 from vidjax.errors import ConfigError
 
 
@@ -41,8 +40,8 @@ def build(config: Any, **extra: Any) -> Any:
       number of classes of each stream of a network); an argument the config sets itself wins.
 
   Raises:
-    ConfigError: (a TypeError) nothing of that name, an argument it does not take, or a value of another type than
-      annotated; names the nearest valid one.
+    ConfigError: (a TypeError) nothing of that name, an argument it does not take, or a value that its annotated
+      type and bounds exclude; names the nearest valid one.
   """
   return _build(config, extra, outermost=True)
 
@@ -92,9 +91,9 @@ def check_arguments(target: Any, arguments: Mapping[str, Any], path: str) -> Non
   missing = [name for name in _required(parameters) if name in valid and name not in arguments]
   if missing:
     raise ConfigError(f"{path} needs {', '.join(missing)}, which the config does not set")
-  for key in arguments:
-    if key in parameters and not fits(arguments[key], kind := parameters[key].annotation):
-      raise ConfigError(f"{path}({key}={reprlib.repr(arguments[key])}): must be {wanted(kind)}")
+  for key, kind in annotations(target).items():
+    if key in arguments and key in parameters and not fits(arguments[key], kind):
+      raise ConfigError(f"{path}({shown(key, arguments[key])}): must be {wanted(kind)}")
 
 
 def _required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:

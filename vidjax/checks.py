@@ -1,17 +1,22 @@
 """What modules refuse, in one wording."""
 
 import dataclasses
+import functools
 import inspect
 import reprlib
 import types
-from collections.abc import Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import flax.linen as nn
 import jax
 import numpy as np
 
+from vidjax.bounds import Bound
 from vidjax.errors import ConfigError, InputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def check_clip(module: nn.Module, x: jax.Array) -> None:
@@ -32,29 +37,67 @@ def check_clip(module: nn.Module, x: jax.Array) -> None:
 
 
 def check_fields(made: Any) -> None:
-  """Raises ConfigError where an attribute of a module or another dataclass is not of its annotated type."""
-  where = f" at {place(made)}" if isinstance(made, nn.Module) and made.scope else ""
+  """Raises ConfigError where an attribute of a module or another dataclass is not of its annotated type and bounds."""
+  kinds = annotations(type(made))
   for field in dataclasses.fields(made):
-    value = getattr(made, field.name, field.default)
+    value, kind = getattr(made, field.name, field.default), kinds.get(field.name, field.type)
     given = tuple(value) if isinstance(value, list) else value
-    if field.name not in ("parent", "name") and value is not field.default and not fits(given, field.type):
-      name = f"{type(made).__name__}({field.name}={' '.join(reprlib.repr(value).split())})"
+    if field.name not in ("parent", "name") and value is not field.default and not fits(given, kind):
+      where = f" at {place(made)}" if isinstance(made, nn.Module) and made.scope else ""
       hint = f": write {value.__name__}()" if inspect.isclass(value) else ""
-      raise ConfigError(f"{name}{where}: must be {wanted(field.type)}{hint}")
+      raise ConfigError(f"{type(made).__name__}({shown(field.name, value)}){where}: must be {wanted(kind)}{hint}")
 
 
-def bottleneck(module: Any, x: jax.Array, least: int = 1) -> int:
-  """The hidden width, the channels over `module.reduction`; ConfigError where that is under `least`."""
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+  """The function, which now raises ConfigError for an argument that is not of its annotated type and bounds."""
+  signature = inspect.signature(function)
+
+  @functools.wraps(function)
+  def call(*args: P.args, **kwargs: P.kwargs) -> R:
+    kinds = annotations(function)
+    for name, value in signature.bind(*args, **kwargs).arguments.items():
+      if name in kinds and value is not signature.parameters[name].default and not fits(value, kinds[name]):
+        raise ConfigError(f"{function.__name__}({shown(name, value)}): must be {wanted(kinds[name])}")
+    return function(*args, **kwargs)
+
+  return call
+
+
+@functools.cache
+def annotations(target: Any) -> Mapping[str, Any]:
+  """What a class's fields or a function's parameters are annotated with; strings where a name in one is unknown."""
+  function = target.func if isinstance(target, functools.partial) else target
+  if inspect.isclass(function) and not dataclasses.is_dataclass(function):
+    function = function.__init__
+  try:
+    return get_type_hints(function, include_extras=True)
+  except (NameError, TypeError, AttributeError):
+    return {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
+
+
+def shown(name: str, value: Any) -> str:
+  """An argument as messages show it: one line, cut where it is long."""
+  return f"{name}={' '.join(reprlib.repr(value).split())}"
+
+
+def divided(module: Any, x: jax.Array, divisor: str = "reduction", first: int = 1, least: int = 1) -> int:
+  """The channels over a field of the module, such as a bottleneck's width.
+
+  Args:
+    module: bound, with that field.
+    x: `[..., C]`.
+    divisor: the field's name.
+    first: the smallest divisor, for the message.
+    least: ConfigError where fewer channels are left.
+  """
   check_fields(module)
-  channels = x.shape[-1]
-  hidden = channels // module.reduction if module.reduction > 0 else 0
-  if hidden < least:
-    remedy = f"choose a reduction from 1 to {channels // least}" if channels >= least else f"it takes {least} or more"
-    raise ConfigError(
-      f"{type(module).__name__}(reduction={module.reduction}) at {place(module, x)}: {channels} channels leave "
-      f"{hidden} inside; {remedy}"
-    )
-  return hidden
+  channels, by = x.shape[-1], getattr(module, divisor)
+  if channels < least * by:
+    most = channels // least
+    remedy = f"choose a {divisor} from {first} to {most}" if most >= first else f"it takes {first * least} or more"
+    name = f"{type(module).__name__}({divisor}={by}) at {place(module, x)}"
+    raise ConfigError(f"{name}: {channels} channels leave {channels // by}; {remedy}")
+  return channels // by
 
 
 def place(module: nn.Module, x: jax.Array | None = None) -> str:
@@ -64,8 +107,10 @@ def place(module: nn.Module, x: jax.Array | None = None) -> str:
 
 
 def fits(value: Any, kind: Any) -> bool:
-  """Whether a value is of an annotated type; True also where that cannot be told. Lengths are left to the class."""
+  """Whether a value is of an annotated type and within its bounds; True also where that cannot be told."""
   origin, inner = get_origin(kind), get_args(kind)
+  if origin is Annotated:
+    return fits(value, inner[0]) and all(bound.holds(value) for bound in bounds(kind))
   if origin is Literal:
     return any(fits(value, type(one)) and value == one for one in inner)
   if origin in (Union, types.UnionType):
@@ -74,7 +119,11 @@ def fits(value: Any, kind: Any) -> bool:
     if not isinstance(value, origin) or isinstance(value, str):
       return False
     kinds = inner if origin is tuple and ... not in inner else len(value) * inner[:1]
-    return len(kinds) != len(value) or all(map(fits, value, kinds))
+    return len(kinds) == len(value) and all(map(fits, value, kinds))
+  if origin is Mapping:
+    return hasattr(value, "items") and all(fits(key, inner[0]) and fits(one, inner[1]) for key, one in value.items())
+  if origin is Callable:
+    return callable(value)
   if kind in (int, float):
     numbers = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
     return isinstance(value, numbers) and not isinstance(value, bool)
@@ -85,12 +134,24 @@ def fits(value: Any, kind: Any) -> bool:
 
 
 def wanted(kind: Any) -> str:
-  """An annotated type in words."""
-  if get_origin(kind) is Literal:
-    choices = get_args(kind)
-    return f"one of {', '.join(map(str, choices))}" if len(choices) > 1 else repr(*choices)
-  if get_origin(kind) in (Union, types.UnionType):
-    return " or ".join(map(wanted, get_args(kind)))
-  if get_origin(kind) is tuple:
-    return f"tuple[{', '.join('...' if one is ... else wanted(one) for one in get_args(kind))}]"
+  """An annotated type and its bounds in words."""
+  origin, inner = get_origin(kind), get_args(kind)
+  if origin is Annotated:
+    return " and ".join(bound.words for bound in bounds(kind)) or wanted(inner[0])
+  if origin is Literal:
+    return f"one of {', '.join(map(str, inner))}" if len(inner) > 1 else repr(*inner)
+  if origin in (Union, types.UnionType):
+    return " or ".join(map(wanted, inner))
+  if origin in (tuple, Sequence):
+    words = ["..." if one is ... else wanted(one) for one in inner]
+    if set(words) <= {words[0], "..."} and words[0] != inspect.formatannotation(inner[0]):
+      return f"a tuple{'' if origin is Sequence or ... in inner else f' of {len(inner)}'}, each {words[0]}"
+    return f"tuple[{', '.join(words)}]" if origin is tuple else inspect.formatannotation(kind)
+  if origin is Callable:
+    return "a function"
   return "None" if kind is types.NoneType else inspect.formatannotation(kind)
+
+
+def bounds(kind: Any) -> list[Bound]:
+  """The bounds that a type is annotated with."""
+  return [one for one in getattr(kind, "__metadata__", ()) if isinstance(one, Bound)]

@@ -145,7 +145,7 @@ def test_bqn_of_equal_sizes_costs_what_the_thesis_prints():
 
 
 def test_an_unknown_convention_is_named():
-  with pytest.raises(ValueError, match="convention='flops': must be real or thop"):
+  with pytest.raises(ValueError, match=r"convention='flops'\): must be one of real, thop"):
     module_costs(Recognizer(MiniResNet(), 3), (1, 8, 8, 3), "flops")
 
 

@@ -90,10 +90,10 @@ def test_pixels_that_are_not_normalised_are_refused(name):
 @pytest.mark.parametrize(
   ("module", "words"),
   [
-    (Quiet(MBPM(kernel=8)), "kernel=8.*must be odd"),
-    (Flow(1), r"Flow\(frames=1\) at the top: a segment has at least 2"),
-    (TVNet(1), r"TVNet\(frames=1\) at the top: a segment has at least 2"),
-    (OneFrame(1), r"OneFrame\(frames=1\) at the top: a segment has at least 2"),
+    (Quiet(MBPM(kernel=8)), r"MBPM\(kernel=8\) at busy: must be an odd int of at least 3"),
+    (Flow(1), r"Flow\(frames=1\) at the top: must be an int of at least 2"),
+    (TVNet(1), r"TVNet\(frames=1\) at the top: must be an int of at least 2"),
+    (OneFrame(1), r"OneFrame\(frames=1\) at the top: must be an int of at least 2"),
   ],
 )
 def test_attributes_that_leave_nothing_are_refused(module, words):

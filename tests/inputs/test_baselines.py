@@ -97,14 +97,14 @@ def test_bad_length(module):
     jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((1, 4, 8, 8, 3)), False))
   with pytest.raises(InputError, match="takes clips"):
     jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((3, 8, 8, 3)), False))
-  with pytest.raises(ConfigError, match=r"frames=1.*at least 2 frames"):
+  with pytest.raises(ConfigError, match=r"frames=1\) at the top: must be an int of at least 2"):
     jax.eval_shape(lambda: module.clone(frames=1).init(jax.random.key(0), jnp.zeros((1, 1, 8, 8, 3)), False))
 
 
 @pytest.mark.parametrize(
   ("module", "words"),
   [
-    (PersistentAppearance(3, kernel=4), "kernel=4.*odd kernel"),
+    (PersistentAppearance(3, kernel=4), "kernel=4.*must be an odd int"),
     (PersistentAppearance(3, features=0), "features=0"),
     (DynamicImage(3, "exact"), "exact"),
   ],

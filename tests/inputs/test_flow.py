@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_named():
     Flow(2, bound=0).apply({}, np.zeros((1, 2, 8, 8, 3)), False)
   with pytest.raises(ConfigError, match=r"Flow\(bound=inf\) at the top"):
     Flow(2, bound=np.inf).apply({}, np.zeros((1, 2, 8, 8, 3)), False)
-  with pytest.raises(InputError, match=r"std \(1, 0, 1\) must be positive"):
+  with pytest.raises(InputError, match=r"std=\(1, 0, 1\)\) at the top: must be a tuple, each a finite number above 0"):
     Flow(2, std=(1, 0, 1)).apply({}, np.zeros((1, 2, 8, 8, 3)), False)
   with pytest.raises(InputError, match="warps=0"):
     Flow(2, warps=0).apply({}, np.zeros((1, 2, 8, 8, 3)), False)

@@ -73,7 +73,7 @@ def test_in_a_series_and_before_a_backbone():
 @pytest.mark.parametrize(
   ("modules", "shape", "error", "words"),
   [
-    ((), (1, 6, 8, 8, 3), ConfigError, r"Series at the top has no modules.*Flow\(\), TSP\(\)"),
+    ((), (1, 6, 8, 8, 3), ConfigError, r"Series\(modules=\(\)\) at the top: must be .* one or more.*Flow\(\), TSP\(\)"),
     ((DIFFERENCE,), (1, 4, 8, 8, 3), InputError, r"RGBDifference\(frames=3\) at RGBDifference: 4 frames do not make"),
     ((DIFFERENCE, TSP(3, 1)), (1, 6, 8, 8, 3), InputError, r"TSP\(frames=3\) at TSP: 4 frames do not make whole"),
     ((TSP(2, 1), TSP(2, 1)), (1, 6, 8, 8, 3), InputError, r"TSP\(frames=2\) at TSP_2: 3 frames"),
@@ -91,5 +91,5 @@ def test_the_place_of_a_mistake_leads_through_the_network():
   network = Recognizer(MiniResNet(), 3, Series((DIFFERENCE, TSP(3, 1))))
   with pytest.raises(InputError, match=r"TSP\(frames=3\) at representation/TSP: 4 frames"):
     shapes(network, jnp.zeros((1, 6, 16, 16, 3)))
-  with pytest.raises(ConfigError, match="Series at representation has no modules"):
+  with pytest.raises(ConfigError, match=r"Series\(modules=\(\)\) at representation: must be"):
     shapes(network.clone(representation=Series(())), jnp.zeros((1, 6, 16, 16, 3)))

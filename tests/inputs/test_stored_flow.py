@@ -45,5 +45,5 @@ def test_what_does_not_fit_is_named():
     StoredFlow().apply({}, np.zeros((1, 6, 8, 8, 3)), False)
   with pytest.raises(InputError, match="StoredFlow at the top takes flow images of 3 channels"):
     StoredFlow().apply({}, np.zeros((1, 5, 8, 8, 2)), False)
-  with pytest.raises(ConfigError, match=r"StoredFlow\(frames=0\) at the top: a segment has at least 1 frames"):
+  with pytest.raises(ConfigError, match=r"StoredFlow\(frames=0\) at the top: must be an int of at least 1"):
     StoredFlow(0).apply({}, np.zeros((1, 5, 8, 8, 3)), False)

@@ -181,8 +181,8 @@ def test_not_a_number_stays_in_its_segment():
     (TSP(4, 2), (4, 4, 4, 3), InputError, "takes clips"),
     (TSP(4, 4), (1, 4, 4, 4, 3), ConfigError, "frames=4, rank=4"),
     (TSP(1, 1), (1, 1, 4, 4, 3), ConfigError, r"TSP\(frames=1\)"),
-    (TSP(4, 2, ("sigmoid", "gelu")), (1, 4, 4, 4, 3), ConfigError, "gelu.*tuple.one of sigmoid, tanh"),
-    (TSP(4, 2, ("sigmoid",)), (1, 4, 4, 4, 3), ConfigError, "must be two of"),
+    (TSP(4, 2, ("sigmoid", "gelu")), (1, 4, 4, 4, 3), ConfigError, "gelu.*a tuple of 2, each one of sigmoid, tanh"),
+    (TSP(4, 2, ("sigmoid",)), (1, 4, 4, 4, 3), ConfigError, "must be a tuple of 2, each one of sigmoid"),
   ],
 )
 def test_bad_input(module, shape, error, words):

@@ -109,6 +109,10 @@ def test_features_are_averaged_over_time_and_classified_once():
   assert not output.aux
   with pytest.raises(ConfigError, match=r"consensus='max'\) at the top: must be one of logits, features"):
     Recognizer(MiniResNet(), 3, consensus="max").init(jax.random.key(0), clips, False)  # pyright: ignore
-  for classes, width, message in ((3, 0, "hidden=0 must be 1 or more"), (0, None, "num_classes=0: must be 1 or more")):
+  none, few = (
+    r"hidden=0\) at the top: must be an int of at least 1 or None",
+    r"num_classes=0\).* at least 1; leave it out",
+  )
+  for classes, width, message in ((3, 0, none), (0, None, few)):
     with pytest.raises(ConfigError, match=message):
       Recognizer(MiniResNet(), classes, hidden=width).init(jax.random.key(0), clips, False)

@@ -166,15 +166,19 @@ def test_one_frame_of_every_segment(clips):
 @pytest.mark.parametrize(
   ("module", "error", "message"),
   [
-    (TwoStream((RGB,), 3), ConfigError, "streams must be two networks, got 1"),
-    (TwoStream((RGB, DIFFERENCE), 3, (1.0, -1.0)), ConfigError, r"weights=\(1.0, -1.0\).*not negative"),
+    (TwoStream((RGB,), 3), ConfigError, r"TwoStream\(streams=.* must be a tuple of two networks"),
+    (
+      TwoStream((RGB, DIFFERENCE), 3, (1.0, -1.0)),
+      ConfigError,
+      r"weights=\(1.0, -1.0\)\) at the top: must be two finite numbers from 0 on, not both 0",
+    ),
     (TwoStream((RGB, DIFFERENCE), 3, (0.0, 0.0)), ConfigError, "not both 0"),
     (TwoStream((RGB, DIFFERENCE), 3, fusion="max"), ConfigError, "fusion='max'.*one of softmax, logits"),
     (TwoStream((RGB, DIFFERENCE), 3, (1.0,)), ConfigError, "must be two"),
     (TwoStream((RGB, Recognizer(MINI, 4)), 3), ConfigError, r"temporal stream Recognizer gives.*\(2, 4\).*3 classes"),
     (TwoStream((MINI, RGB), 3), ConfigError, "spatial stream MiniResNet gives no Output"),
     (TwoStream((RGB, Recognizer(MINI, 3, PWTP(4))), 3), InputError, "temporal/representation: 6 frames"),
-    (OneFrame(3, 3), ConfigError, "number must be from 0 to 2"),
+    (OneFrame(3, 3), ConfigError, "number=3.* the number must be under the frames, 2 at most"),
     (OneFrame(4), InputError, "6 frames do not make whole segments of 4"),
   ],
 )

@@ -60,9 +60,9 @@ def test_each_frame_is_an_image():
   [
     (
       {"reduction": 32},
-      r"CBAM\(reduction=32\) at the top on 1x2x4x4x16: 16 channels leave 0 inside; choose a reduction from 1 to 16",
+      r"CBAM\(reduction=32\) at the top on 1x2x4x4x16: 16 channels leave 0; choose a reduction from 1 to 16",
     ),
-    ({"reduction": 4, "kernel": 4}, r"CBAM\(kernel=4\) at the top on 1x2x4x4x16: must be odd and at least 1"),
+    ({"reduction": 4, "kernel": 4}, r"CBAM\(kernel=4\) at the top: must be an odd int of at least 1"),
   ],
 )
 def test_what_does_not_fit_is_named(options, message):

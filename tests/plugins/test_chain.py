@@ -82,5 +82,7 @@ def test_size_of_five_in_a_resnet50():
 
 
 def test_a_chain_of_nothing():
-  with pytest.raises(ConfigError, match="has no modules"):
+  with pytest.raises(
+    ConfigError, match=r"Chain\(modules=\(\)\) at the top: must be a tuple of one or more modules, such as \(SE"
+  ):
     Chain(()).init(jax.random.key(0), CLIP, False)

@@ -100,7 +100,7 @@ def test_positions_are_of_one_size(shape):
   [
     (ETT(tokens="frame"), CLIP.shape, "tokens='frame'.*must be one of frames, spacetime"),
     (ETT(position_sets=2), CLIP.shape, "position_sets=2.*must be one of 0, 1, 3"),
-    (ETT(compression=0), CLIP.shape, "compression=0 must be 1 or more"),
+    (ETT(compression=0), CLIP.shape, r"compression=0\) at the top: must be an int of at least 1"),
     (ETT(), CLIP.shape[1:], "ETT.*takes clips"),
   ],
 )

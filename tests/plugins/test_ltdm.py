@@ -62,7 +62,7 @@ def test_nearest_is_pytorchs():
 def test_bad_input():
   with pytest.raises(InputError, match=r"LTDM.*takes clips"):
     LTDM().init(jax.random.key(0), jnp.zeros((2, 4, 4, 16)), False)
-  with pytest.raises(InputError, match=r"LTDM\(reduction=16\).*8 channels leave 0 inside"):
+  with pytest.raises(InputError, match=r"LTDM\(reduction=16\).*8 channels leave 0; choose a reduction from 1 to 8"):
     LTDM().init(jax.random.key(0), jnp.zeros((2, 3, 4, 4, 8)), False)
 
 

@@ -78,9 +78,12 @@ def test_teinet_has_the_published_parameters(bias, expected):
   assert 30.34e6 <= count <= 30.36e6
 
 
-@pytest.mark.parametrize(("reduction", "channels"), [(8, 7), (0, 8), (-1, 8)])
-def test_too_few_channels_name_the_module_and_the_range(reduction, channels):
-  with pytest.raises(ConfigError, match=rf"MEM\(reduction={reduction}\).*choose a reduction from 1 to {channels}"):
+@pytest.mark.parametrize(
+  ("reduction", "channels", "remedy"),
+  [(8, 7, "choose a reduction from 1 to 7"), (0, 8, "an int of at least 1"), (-1, 8, "an int of at least 1")],
+)
+def test_too_few_channels_name_the_module_and_the_range(reduction, channels, remedy):
+  with pytest.raises(ConfigError, match=rf"MEM\(reduction={reduction}\) at the top.*{remedy}"):
     MEM(reduction).init(jax.random.key(0), jnp.zeros((1, 2, 1, 1, channels)), False)
 
 

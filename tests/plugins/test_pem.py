@@ -129,7 +129,7 @@ def test_bfloat16_stays_close():
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    ({"reduction": 32}, r"PEM\(reduction=32\) at the top on 1x2x1x1x16: 16 channels leave 0 .* from 1 to 16"),
+    ({"reduction": 32}, r"PEM\(reduction=32\) at the top on 1x2x1x1x16: 16 channels leave 0; .* from 1 to 16"),
     ({"gamma": "matrix"}, r"PEM\(gamma='matrix'\) at the top: must be one of scalar, vector"),
     ({"memory": "d_1"}, r"PEM\(memory='d_1'\) at the top: must be one of last, first, zeros"),
   ],

@@ -213,8 +213,8 @@ def test_size_and_cost_of_five_in_a_resnet50(aggregation, parameters, gigamacs):
   [
     (RNL(form="cos"), (1, 2, 2, 2, 4), "RNL.form='cos'.*one of gaussian, dot, dot_relu, cosine"),
     (RNL(aggregation="mean"), (1, 2, 2, 2, 4), "RNL.aggregation='mean'.*one of conv, grouped, average, max"),
-    (RNL((3, 4, 3)), (1, 2, 2, 2, 4), r"kernel=\(3, 4, 3\).* at the top on 1x2x2x2x4: .* three odd sizes"),
-    (RNL((3, 3)), (1, 2, 2, 2, 4), r"kernel=\(3, 3\).*three odd sizes"),
+    (RNL((3, 4, 3)), (1, 2, 2, 2, 4), r"kernel=\(3, 4, 3\)\) at the top: must be a tuple of 3, each an odd int"),
+    (RNL((3, 3)), (1, 2, 2, 2, 4), r"kernel=\(3, 3\).*must be a tuple of 3, each an odd int"),
     (RNL(), (1, 2, 2, 4), "RNL.*takes clips"),
     (
       RNL(aggregation="grouped"),

@@ -35,7 +35,7 @@ def test_nothing_is_sown_outside_training(frames):
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_a_share_that_is_none_is_refused(share):
-  with pytest.raises(ConfigError, match=r"TDLoss\(share=.*\) at the top on 1x2x1x1x4: must lie between 0 and 1"):
+  with pytest.raises(ConfigError, match=r"TDLoss\(share=.*\) at the top: must be a number from 0 to 1"):
     TDLoss(share).init(jax.random.key(0), jnp.zeros((1, 2, 1, 1, 4)), False)
 
 

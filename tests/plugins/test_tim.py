@@ -75,10 +75,16 @@ def test_a_tap_reads_its_frame():
 
 
 @pytest.mark.parametrize(
-  ("fold_div", "kernel", "channels"), [(8, 3, 7), (1, 3, 16), (0, 3, 16), (8, 4, 16), (8, 1, 16)]
+  ("fold_div", "kernel", "channels", "message"),
+  [
+    (8, 3, 7, r"fold_div=8\) at the top on 1x2x1x1x7: 7 channels leave 0; choose a fold_div from 2 to 7"),
+    (1, 3, 16, r"fold_div=1\) at the top: must be an int of at least 2"),
+    (0, 3, 16, r"fold_div=0\) at the top: must be an int of at least 2"),
+    (8, 4, 16, r"kernel=4\) at the top: must be an odd int of at least 3"),
+    (8, 1, 16, r"kernel=1\) at the top: must be an odd int of at least 3"),
+  ],
 )
-def test_what_does_not_fit_is_named(fold_div, kernel, channels):
-  message = rf"TIM\(fold_div={fold_div}, kernel={kernel}\).* {channels} channels want a fold_div from 2 to {channels}"
+def test_what_does_not_fit_is_named(fold_div, kernel, channels, message):
   with pytest.raises(ConfigError, match=message):
     TIM(fold_div, kernel).init(jax.random.key(0), jnp.zeros((1, 2, 1, 1, channels)), False)
 

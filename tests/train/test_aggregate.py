@@ -223,7 +223,7 @@ def test_the_dtype_of_the_gradients_stays():
     (lambda: min_norm_weights(jnp.ones(4)), r"got \(4,\)"),
     (lambda: min_norm_weights(jnp.ones((1, 1))), "2 to 8 tasks, got 1"),
     (lambda: pcgrad_weights(jnp.ones((9, 9)), KEY), "2 to 8 tasks, got 9"),
-    (lambda: cagrad_weights(jnp.eye(2), -1), r"c=-1\): must not be negative"),
+    (lambda: cagrad_weights(jnp.eye(2), -1), r"c=-1\): must be a finite number of at least 0"),
     (lambda: aggregate.cagrad(c=float("nan")), "c=nan"),
     (lambda: aggregate.mgda(normalise="l1"), "normalise='l1'.*none, l2, loss, loss+"),
     (lambda: mgda_weights(jnp.eye(2), "loss"), "needs the losses"),

@@ -248,14 +248,22 @@ def test_a_config_describes_a_blend_and_the_scale_scheduler():
   [
     (MGDA("representatio"), "shared names representatio, but no parameter.*backbone, classifier, representation"),
     (PCGrad(("backbone", "head")), "shared names head"),
-    (CAGrad(()), "shared is empty"),
     (Uncertainty(("projection",)), "losses are projection, but the losses are classification, projection"),
-    (MGDA(SHARED, "max"), "normalise='max'"),  # pyright: ignore
   ],
 )
 def test_bad_input(blend, message):
   with pytest.raises(ConfigError, match=message):
     jax.eval_shape(start(blend)[1], start(blend)[0], batch_of(4, CLIP), KEY)
+
+
+def test_bad_fields():
+  with pytest.raises(ConfigError, match=r"MGDA\(normalise='max'\): must be one of none, l2, loss, loss\+"):
+    MGDA(SHARED, "max")  # pyright: ignore
+  with pytest.raises(ConfigError, match=r"CAGrad\(c=-1\): must be a finite number of at least 0"):
+    CAGrad(SHARED, -1)
+  for blend in (MGDA, PCGrad, CAGrad):
+    with pytest.raises(ConfigError, match=r"shared=\(\)\): must be one or more starts of paths, such as .* or None"):
+      blend(())
 
 
 @pytest.mark.parametrize("blend", [MGDA(), PCGrad(), CAGrad()])
@@ -275,15 +283,17 @@ def test_bad_arguments():
   with pytest.raises(ConfigError, match="regression names depth"):
     Uncertainty(("a", "b"), regression=("depth",)).init()
   for rate in (-1.0, math.nan):
-    with pytest.raises(ConfigError, match=r"Uncertainty\(learning_rate=.*must be a number from 0 on"):
+    with pytest.raises(ConfigError, match=r"Uncertainty\(learning_rate=.*must be a finite number of at least 0"):
       Uncertainty(("a", "b"), learning_rate=rate)
 
 
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf, True, None, "1", {"gamma": 0.2}])
 def test_weights_are_numbers_that_a_sum_can_take(weight):
-  with pytest.raises(ConfigError, match=r"Weighted\(weights\['a'\]=.*must be a number from 0 on"):
+  with pytest.raises(
+    ConfigError, match=r"Weighted\(weights={'a': .*}\): must be names of losses, each with a number from 0 on"
+  ):
     Weighted({"a": weight})
-  with pytest.raises(ConfigError, match=r"weights=3.*must map names"):
+  with pytest.raises(ConfigError, match=r"weights=3.*must be names of losses"):
     Weighted(3)  # pyright: ignore
 
 

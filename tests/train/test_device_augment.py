@@ -159,6 +159,8 @@ def test_normalise():
 
 @pytest.mark.parametrize("mixing", [Mixup, CutMix])
 def test_mixing_weights_that_are_none_are_refused(mixing):
+  words = {"alpha": "a finite number above 0", "probability": "a number from 0 to 1"}
   for wrong in ({"alpha": -1.0}, {"alpha": 0.0}, {"probability": 2.0}):
-    with pytest.raises(ConfigError, match="alpha must be positive, probability lie between 0 and 1"):
+    (name, value), *_ = wrong.items()
+    with pytest.raises(ConfigError, match=rf"{mixing.__name__}\({name}={value}\): must be {words[name]}"):
       mixing(**wrong)

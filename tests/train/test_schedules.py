@@ -69,13 +69,16 @@ def test_the_scale_falls_from_one_over_lambda_to_zero(total, gamma, lam):
   ("make", "message"),
   [
     (lambda: schedules.cosine(0.1, epochs=5, warmup_epochs=5), "5 epochs cannot warm up for 5"),
-    (lambda: schedules.cosine(0.1, epochs=0), "0 epochs"),
+    (lambda: schedules.cosine(0.1, epochs=0), r"cosine\(epochs=0\): must be a finite number above 0"),
     (lambda: schedules.steps(0.1, epochs=5, at=(3, 6)), r"at=\(3, 6\).*and 5"),
     (lambda: schedules.steps(0.1, epochs=5, at=(1,), warmup_epochs=2), "warm-up's end"),
-    (lambda: schedules.Scale(gamma=1.5), r"gamma=1\.5, lam=0\.3\): both must lie between 0 and 1"),
+    (lambda: schedules.Scale(gamma=1.5), r"Scale\(gamma=1\.5\): must be a number from 0 to 1"),
     (lambda: schedules.Scale(lam=-0.1), "lam=-0.1"),
-    (lambda: schedules.steps(0.1, epochs=5, at=(1,), factor=-1.0), "factor=-1.0.*from 0 on"),
-    (lambda: schedules.cosine(0.1, epochs=5, warmup_epochs=1, warmup_from=-1.0), "warmup_from=-1.0.*from 0 on"),
+    (lambda: schedules.steps(0.1, epochs=5, at=(1,), factor=-1.0), "factor=-1.0.*finite number of at least 0"),
+    (
+      lambda: schedules.cosine(0.1, epochs=5, warmup_epochs=1, warmup_from=-1.0),
+      "warmup_from=-1.0.*finite number of at least 0",
+    ),
   ],
 )
 def test_impossible_schedules_are_named(make, message):

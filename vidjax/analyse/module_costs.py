@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from vidjax.analyse.cost import macs_by_scope
+from vidjax.checks import checked
 from vidjax.layers import BatchNorm, Resize
 
 Convention = Literal["real", "thop"]
@@ -36,6 +37,7 @@ class ModuleCost:
   activations: int
 
 
+@checked
 def module_costs(
   network: nn.Module, clip_shape: tuple[int, ...], convention: Convention = "real", train: bool = False
 ) -> list[ModuleCost]:
@@ -54,12 +56,7 @@ def module_costs(
       size, so that convolutions with parameters of their own and attention are free.
     train: count the forward pass of a training step: heads and losses' parts that run there alone, such as TTSN's TSS
       (Table V). It is half of what two clips cost, since some networks train on pairs.
-
-  Raises:
-    ValueError: another convention.
   """
-  if convention not in ("real", "thop"):
-    raise ValueError(f"convention={convention!r}: must be real or thop")
   batch = 2 if train else 1
   clip = jax.ShapeDtypeStruct((batch, *clip_shape), jnp.float32)
   kinds: dict[str, str] = {}

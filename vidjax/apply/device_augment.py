@@ -10,12 +10,14 @@ float32 `[B, K]`, which `vidjax.train.step.make_prepare` provides.
 
 import dataclasses
 import math
-from typing import ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidjax.bounds import Bound, NonNegative, Positive, Share
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.types import Array, Batch
 
@@ -24,6 +26,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # RGB to luma and two colour axes, in which a hue shift is a rotation (NTSC).
 YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], np.float32)
+
+Range = Annotated[tuple[float, float], Bound("two ascending numbers above 0", lambda r: 0 < r[0] <= r[1] < math.inf)]
 
 
 class BatchTransform(Protocol):
@@ -44,11 +48,12 @@ class Normalise:
   """
 
   mean: tuple[float, ...] = IMAGENET_MEAN
-  std: tuple[float, ...] = IMAGENET_STD
+  std: tuple[Positive, ...] = IMAGENET_STD
 
   def __post_init__(self):
-    if len(self.mean) != len(self.std) or not all(x > 0 for x in self.std):
-      raise ConfigError(f"Normalise(mean={self.mean}, std={self.std}): give as many of both, std positive")
+    check_fields(self)
+    if len(self.mean) != len(self.std):
+      raise ConfigError(f"Normalise(mean={self.mean}, std={self.std}): give as many of both")
 
   def __call__(self, video: Array) -> jax.Array:
     """`[..., C]` uint8, or float in [0, 1] -> float32 of the same shape."""
@@ -74,13 +79,13 @@ class Mixup:
     probability: of mixing a batch.
   """
 
-  alpha: float = 0.2
-  probability: float = 1.0
+  alpha: Positive = 0.2
+  probability: Share = 1.0
 
   needs: ClassVar[frozenset[str]] = frozenset({"label"})
 
   def __post_init__(self):
-    _check_mixing(self)
+    check_fields(self)
 
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Mixes videos and targets."""
@@ -99,13 +104,13 @@ class CutMix:
     probability: of mixing a batch.
   """
 
-  alpha: float = 1.0
-  probability: float = 1.0
+  alpha: Positive = 1.0
+  probability: Share = 1.0
 
   needs: ClassVar[frozenset[str]] = frozenset({"label", "pixels"})
 
   def __post_init__(self):
-    _check_mixing(self)
+    check_fields(self)
 
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Mixes videos and targets."""
@@ -129,11 +134,10 @@ class OneOf:
     transforms: to choose from, such as (Mixup(), CutMix()).
   """
 
-  transforms: tuple[BatchTransform, ...]
+  transforms: Annotated[tuple[BatchTransform, ...], Bound("a tuple of one or more, to choose from", len)]
 
   def __post_init__(self):
-    if not self.transforms:
-      raise ConfigError("OneOf(transforms=()): give it some to choose from")
+    check_fields(self)
 
   @property
   def needs(self) -> frozenset[str]:
@@ -158,16 +162,15 @@ class ColorJitter:
     hue: largest turn of the colour circle, in turns (a rotation in YIQ).
   """
 
-  brightness: float = 0.4
-  contrast: float = 0.4
-  saturation: float = 0.4
-  hue: float = 0.1
+  brightness: NonNegative = 0.4
+  contrast: NonNegative = 0.4
+  saturation: NonNegative = 0.4
+  hue: NonNegative = 0.1
 
   needs: ClassVar[frozenset[str]] = frozenset({"pixels", "colour"})
 
   def __post_init__(self):
-    if min(self.brightness, self.contrast, self.saturation, self.hue) < 0:
-      raise ConfigError(f"{self}: none may be negative")
+    check_fields(self)
 
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Jitters the colours of every clip by its own draw."""
@@ -198,20 +201,15 @@ class RandomErasing:
     color: value of each channel; the default is what ImageNet normalisation maps to 0.
   """
 
-  probability: float = 0.25
-  area: tuple[float, float] = (0.02, 1 / 3)
-  aspect: tuple[float, float] = (0.3, 3.3)
+  probability: Share = 0.25
+  area: Annotated[Range, Bound("of at most 1", lambda r: r[1] <= 1)] = (0.02, 1 / 3)
+  aspect: Range = (0.3, 3.3)
   color: tuple[float, ...] = IMAGENET_MEAN
 
   needs: ClassVar[frozenset[str]] = frozenset({"pixels"})
 
   def __post_init__(self):
-    ranges = 0 < self.area[0] <= self.area[1] <= 1 and 0 < self.aspect[0] <= self.aspect[1]
-    if not ranges or not 0 <= self.probability <= 1:
-      raise ConfigError(
-        f"RandomErasing(probability={self.probability}, area={self.area}, aspect={self.aspect}): a probability lies "
-        "from 0 to 1, ranges ascend from above 0, area up to 1"
-      )
+    check_fields(self)
 
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Erases a box of its own from every chosen clip, the same in all its frames."""
@@ -234,11 +232,6 @@ def to_unit(video: Array) -> jax.Array:
   """float32 video in [0, 1]: uint8 is scaled, float is taken to be so."""
   scale = 255 if video.dtype == jnp.uint8 else 1
   return jnp.asarray(video, jnp.float32) / scale
-
-
-def _check_mixing(mixing: Mixup | CutMix) -> None:
-  if not (0 < mixing.alpha < math.inf and 0 <= mixing.probability <= 1):
-    raise ConfigError(f"{mixing}: alpha must be positive, probability lie between 0 and 1")
 
 
 def _mixing_weight(alpha: float, probability: float, key: jax.Array) -> jax.Array:

@@ -1,14 +1,15 @@
 """Inception-ResNet-v2 (Szegedy et al. 2017), the backbone of TeSNet (thesis 3.3), on images and clips; 299 pixels."""
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Bound, Count
 from vidjax.checks import check_fields, place
-from vidjax.errors import ConfigError, InputError
+from vidjax.errors import InputError
 from vidjax.layers import BatchNorm, FrozenBN, conv
 from vidjax.ops.max_pool import max_pool
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
@@ -203,8 +204,8 @@ class InceptionResNetV2(nn.Module):
     remat: recompute activations block by block in the backward pass.
   """
 
-  width_multiplier: float = 1.0
-  blocks: tuple[int, int, int] = (10, 20, 10)
+  width_multiplier: Annotated[float, Bound("a finite number of at least 1/32", lambda x: 1 / 32 <= x < math.inf)] = 1.0
+  blocks: tuple[Count, Count, Count] = (10, 20, 10)
   inserts: tuple[Insert, ...] = ()
   inside: tuple[Inside, ...] = ()
   frozen_bn: FrozenBN = "none"
@@ -214,13 +215,9 @@ class InceptionResNetV2(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """`[..., H, W, C]` to `[..., h, w, 1536 width_multiplier]`, 8 x 8 at 299 pixels; InputError below 75 pixels."""
     check_fields(self)
-    if len(self.blocks) != 3 or min(self.blocks) < 1:
-      raise ConfigError(f"InceptionResNetV2(blocks={self.blocks}): must be 3 numbers from 1, of block A, B and C")
     stages: dict[int, int] = dict(zip((3, 4, 5), self.blocks, strict=True))
     names = ("block_a", "block_b", "block_c")
     within = [f"{name}/{i}" for name, n in zip(names, self.blocks, strict=True) for i in range(n)]
-    if not 1 / 32 <= self.width_multiplier < math.inf:
-      raise ConfigError(f"InceptionResNetV2(width_multiplier={self.width_multiplier}): must be finite, 1/32 at least")
     check_inserts(self.inserts, stages)
     check_inside(self.inside, ("conv2d_1a", "conv2d_4a", *names, *within))
     frozen, first = self.frozen_bn != "none", self.frozen_bn == "all"

@@ -9,8 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Count
 from vidjax.checks import check_fields, place
-from vidjax.errors import ConfigError, InputError
+from vidjax.errors import InputError
 from vidjax.layers import conv
 from vidjax.ops.max_pool import max_pool
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
@@ -69,8 +70,8 @@ class VGG(nn.Module):
     remat: recompute activations stage by stage in the backward pass.
   """
 
-  width: int = 64
-  features: int | None = 1024
+  width: Count = 64
+  features: Count | None = 1024
   inserts: tuple[Insert, ...] = ()
   inside: tuple[Inside, ...] = ()
   remat: bool = False
@@ -79,8 +80,6 @@ class VGG(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """`[..., H, W, C]` to the feature map `[..., H/32, W/32, features]`."""
     check_fields(self)
-    if self.width < 1 or (self.features is not None and self.features < 1):
-      raise ConfigError(f"VGG(width={self.width}, features={self.features}): both must be at least 1, or features None")
     check_inserts(self.inserts, dict(enumerate(DEPTHS, start=1)))
     check_inside(self.inside, ("p1", "p2", "p3", "p4", "p5"))
     stage = nn.remat(Stage, static_argnums=(2,)) if self.remat else Stage
@@ -104,9 +103,9 @@ class DualStreamVGG(nn.Module):
     remat: recompute activations stage by stage in the backward pass.
   """
 
-  frame_channels: int = 3
-  width: int = 64
-  features: int | None = 1024
+  frame_channels: Count = 3
+  width: Count = 64
+  features: Count | None = 1024
   inserts: tuple[Insert, ...] = ()
   inside: tuple[Inside, ...] = ()
   remat: bool = False
@@ -119,8 +118,6 @@ class DualStreamVGG(nn.Module):
       InputError: no channel is left for T-Net.
     """
     check_fields(self)
-    if self.frame_channels < 1:
-      raise ConfigError(f"DualStreamVGG(frame_channels={self.frame_channels}): must be at least 1")
     if x.shape[-1] <= self.frame_channels:
       raise InputError(
         f"DualStreamVGG at {place(self)} needs flow in the channels after the first {self.frame_channels}, got "

@@ -5,13 +5,14 @@ Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced
 
 import dataclasses
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import cv2
 import numpy as np
 
+from vidjax.bounds import Whole, between
+from vidjax.checks import check_fields
 from vidjax.data.augment import Clip
-from vidjax.errors import ConfigError
 
 GREY = (128, 128, 128)
 LEVELS = np.arange(256.0)
@@ -26,14 +27,13 @@ class RandAugment:
     magnitude: strength of each, from 0 (most do nothing) to 30.
   """
 
-  num_ops: int = 2
-  magnitude: float = 9
+  num_ops: Whole = 2
+  magnitude: Annotated[float, between(0, 30)] = 9
 
   needs: ClassVar[frozenset[str]] = frozenset({"pixels", "colour"})
 
   def __post_init__(self):
-    if self.num_ops < 0 or not 0 <= self.magnitude <= 30:
-      raise ConfigError(f"RandAugment: num_ops={self.num_ops} and magnitude={self.magnitude} (0 to 30) do not fit")
+    check_fields(self)
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Applies the drawn operations to the video; the label stays."""

@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from vidjax.bounds import Count
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 
 
@@ -29,16 +31,13 @@ class UniformSegments:
       runs start at sorted random positions, and in videos of at most S frames all at frame 0. Tests are the same.
   """
 
-  num_segments: int = 8
-  frames_per_segment: int = 1
+  num_segments: Count = 8
+  frames_per_segment: Count = 1
   rule: Literal["even", "released"] = "even"
   by: Literal["frame", "time"] = "frame"
 
   def __post_init__(self):
-    _check_positive(self, "num_segments", "frames_per_segment")
-    _check_by(self)
-    if self.rule not in ("even", "released"):
-      raise ConfigError(f"UniformSegments: rule={self.rule!r} is neither 'even' nor 'released'")
+    check_fields(self)
 
   @property
   def clip_length(self) -> int:
@@ -93,13 +92,12 @@ class Dense:
     by: as in `UniformSegments`.
   """
 
-  num_frames: int = 8
-  stride: int = 8
+  num_frames: Count = 8
+  stride: Count = 8
   by: Literal["frame", "time"] = "frame"
 
   def __post_init__(self):
-    _check_positive(self, "num_frames", "stride")
-    _check_by(self)
+    check_fields(self)
 
   @property
   def clip_length(self) -> int:
@@ -140,14 +138,13 @@ class DenseSegments:
     by: as in `UniformSegments`.
   """
 
-  num_segments: int = 16
-  frames_per_segment: int = 3
-  window: int = 64
+  num_segments: Count = 16
+  frames_per_segment: Count = 3
+  window: Count = 64
   by: Literal["frame", "time"] = "frame"
 
   def __post_init__(self):
-    _check_positive(self, "num_segments", "frames_per_segment")
-    _check_by(self)
+    check_fields(self)
     if self.window < self.num_segments:
       raise ConfigError(f"DenseSegments: window={self.window} has fewer frames than num_segments={self.num_segments}")
 
@@ -195,17 +192,6 @@ def _shown(
   interval = (times[-1] - times[0]) / max(num_frames - 1, 1)
   wanted = times[0] + (numbers + 0.5) * interval  # half a frame later, since containers round times
   return np.maximum(np.searchsorted(times, wanted, side="right") - 1, 0)
-
-
-def _check_by(sampler: UniformSegments | Dense | DenseSegments) -> None:
-  if sampler.by not in ("frame", "time"):
-    raise ConfigError(f"{type(sampler).__name__}: by={sampler.by!r} is neither 'frame' nor 'time'")
-
-
-def _check_positive(sampler: object, *names: str) -> None:
-  for name in names:
-    if getattr(sampler, name) < 1:
-      raise ConfigError(f"{type(sampler).__name__}: {name}={getattr(sampler, name)} must be at least 1")
 
 
 def _check_num_frames(num_frames: int) -> None:

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 
-from vidjax.inputs.checks import split
+from vidjax.inputs.checks import Frames, split
 from vidjax.ops.rank_pooling import Weights, rank_pool
 
 
@@ -17,7 +17,7 @@ class DynamicImage(nn.Module):
     weights: "harmonic" or "simple", see `ops.rank_pooling`.
   """
 
-  frames: int = 6
+  frames: Frames = 6
   weights: Weights = "harmonic"
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:

@@ -1,14 +1,13 @@
 """TV-L1 optical flow as a network's input, computed on the device (baseline of thesis Tables 3.12 and 5.2)."""
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Count, Positive
 from vidjax.checks import place
-from vidjax.errors import ConfigError, InputError
-from vidjax.inputs.checks import split
+from vidjax.errors import InputError
+from vidjax.inputs.checks import Frames, split
 from vidjax.ops.flow_stack import flow_stacks
 
 
@@ -31,20 +30,18 @@ class Flow(nn.Module):
     stack: False keeps the flows as frames of 2 channels, `[B, S (frames - 1), H, W, 2]`, which TSP squeezes.
   """
 
-  frames: int = 6
-  bound: float = 20.0
-  std: tuple[float, ...] = (0.229, 0.224, 0.225)
-  levels: int = 5
-  warps: int = 5
-  iterations: int = 15
+  frames: Frames = 6
+  bound: Positive = 20.0
+  std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
+  levels: Count = 5
+  warps: Count = 5
+  iterations: Count = 15
   median: bool = False
   stack: bool = True
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the stacks in [-1, 1]; raises ConfigError and InputError where segments, std or settings do not fit."""
     segments = split(self, x, self.frames)
-    if not 0 < self.bound < math.inf:
-      raise ConfigError(f"Flow(bound={self.bound}) at {place(self, x)}: must be positive and finite")
     solver = {"levels": self.levels, "warps": self.warps, "iterations": self.iterations, "median": self.median}
     try:
       stacks = flow_stacks(segments, self.std, self.bound, **solver)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.inputs.checks import split
+from vidjax.bounds import Count
+from vidjax.inputs.checks import Frames, split
 
 SMOOTH = np.array([0.000874, 0.006976, 0.01386, 0.055700, 0.110656, 0.219833])
 """Taps of the 5 x 5 Gaussian at distances (2, 2), (2, 1), (2, 0), (1, 1), (1, 0) and (0, 0)."""
@@ -33,8 +34,8 @@ class FrozenTVNet(nn.Module):
     iterations: of the primal-dual scheme.
   """
 
-  frames: int = 6
-  iterations: int = 10
+  frames: Frames = 6
+  iterations: Count = 10
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:

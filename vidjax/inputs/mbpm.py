@@ -1,15 +1,15 @@
 """Motion Band-Pass Module and its complement, the Busy and the Quiet of a clip (thesis Eq. 5.1-5.4)."""
 
-import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.checks import check_clip, place
+from vidjax.bounds import Bound, Count, Positive, between, odd
+from vidjax.checks import check_clip, checked, place
 from vidjax.errors import ConfigError, InputError
 from vidjax.ops.depthwise import depthwise_convolution
 from vidjax.ops.resize import resize_linear
@@ -21,7 +21,13 @@ TEMPORAL = np.array([-1 / 3, 2 / 3, -1 / 3])
 """The negative second difference over time, h of Eq. 5.1."""
 
 
-def laplacian_of_gaussian(sigma: float, kernel: int, normalise: Normalise = "sum") -> np.ndarray:
+Sigma = Annotated[float, between(1e-3, 1e6)]
+Kernel = Annotated[int, odd(3)]
+"""With a middle and two sides; both in pixels."""
+
+
+@checked
+def laplacian_of_gaussian(sigma: Sigma, kernel: Kernel, normalise: Normalise = "sum") -> np.ndarray:
   """Eq. 5.2 at integer offsets, `[kernel, kernel]` in float64, scaled so that its centre is positive.
 
   The sum of a Laplacian of Gaussian tends to 0 as the kernel grows, so that "sum" makes tall kernels: at sigma 1.1 its
@@ -35,12 +41,6 @@ def laplacian_of_gaussian(sigma: float, kernel: int, normalise: Normalise = "sum
   Raises:
     ConfigError: an even kernel, sigma out of range, or a sum too close to 0 to divide by.
   """
-  if normalise not in get_args(Normalise):
-    raise ConfigError(f"normalise={normalise!r}: must be one of {', '.join(get_args(Normalise))}")
-  if kernel < 3 or kernel % 2 == 0 or not 1e-3 <= sigma <= 1e6:
-    raise ConfigError(
-      f"sigma={sigma}, kernel={kernel}: the kernel must be odd and at least 3, sigma lie from .001 to 1e6 pixels"
-    )
   offset = np.arange(kernel) - kernel // 2
   q = (offset[:, None] ** 2 + offset[None] ** 2) / (2 * sigma**2)
   log = -np.exp(-q) * (1 - q) / (np.pi * sigma**4)
@@ -74,9 +74,9 @@ class MBPM(nn.Module):
     normalise: "sum" (thesis, released code) or "l1", whose output has the magnitude of its input.
   """
 
-  sigma: float = 1.1
-  kernel: int = 9
-  stride: int = 3
+  sigma: Sigma = 1.1
+  kernel: Kernel = 9
+  stride: Count = 3
   trainable: bool = True
   normalise: Normalise = "sum"
 
@@ -94,8 +94,6 @@ class MBPM(nn.Module):
       initial = laplacian_of_gaussian(self.sigma, self.kernel, self.normalise)
     except ConfigError as error:
       raise ConfigError(f"MBPM at {place(self, x)}: {error}") from None
-    if self.stride < 1:
-      raise ConfigError(f"MBPM(stride={self.stride}) at {place(self, x)}: must be at least 1")
     if self.stride > 1 and (length < 3 or (length - 3) % self.stride):
       remedy = "a multiple of 3" if self.stride == 3 else f"3 and a multiple of {self.stride} more"
       raise InputError(f"MBPM(stride={self.stride}) at {place(self, x)}: {length} frames do not fit; sample {remedy}")
@@ -134,6 +132,9 @@ class _Kernel(nn.Module):
     return self.param("kernel", lambda _: jnp.asarray(initial))
 
 
+Busy = Annotated[MBPM, Bound("an MBPM of stride 3", lambda module: module.stride == 3)]
+
+
 class Quiet(nn.Module):
   """The complement of the Busy, smaller (Eq. 5.4): `[B,3S,H,W,C] -> [B,S,scale H,scale W,C]`.
 
@@ -146,22 +147,18 @@ class Quiet(nn.Module):
     form: see `quiet`; "first" has no parameters.
   """
 
-  busy: MBPM = MBPM()
-  scale: float = 0.625
+  busy: Busy = MBPM()
+  scale: Positive = 0.625
   form: Form = "complement"
-  size: int | None = None
+  size: Count | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the Quiet information; raises ConfigError and InputError as MBPM does."""
     check_clip(self, x)
-    finite = -math.inf < self.scale < math.inf
-    size = quiet_size(x.shape[-3:-1], self.scale if finite else 0, self.size)
-    if self.busy.stride != 3 or min(size) < 1:
-      raise ConfigError(
-        f"Quiet(scale={self.scale}, size={self.size}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of them "
-        f"and one frame of {self.busy.stride}; the scale must leave at least one pixel and busy.stride be 3"
-      )
+    size = quiet_size(x.shape[-3:-1], self.scale, self.size)
+    if min(size) < 1:
+      raise ConfigError(f"Quiet(scale={self.scale}) at {place(self, x)}: makes {size[0]} x {size[1]} pixels of them")
     return quiet(x, None if self.form == "first" else self.busy(x, train) / self.busy.gain, size, self.form)
 
 
@@ -172,6 +169,7 @@ def quiet_size(sides: Sequence[int], scale: float, shorter: int | None = None) -
   return [round(side * shorter / min(sides)) for side in sides]
 
 
+@checked
 def quiet(x: jax.Array, busy: jax.Array | None, size: Sequence[int], form: Form = "complement") -> jax.Array:
   """What the Quiet pathway reads of a clip, scaled bilinearly without antialiasing, as in the released code.
 
@@ -189,8 +187,6 @@ def quiet(x: jax.Array, busy: jax.Array | None, size: Sequence[int], form: Form 
     ConfigError: no such form.
     InputError: shapes that do not fit.
   """
-  if form not in get_args(Form):
-    raise ConfigError(f"Quiet(form={form!r}): must be one of {', '.join(get_args(Form))}")
   if x.ndim < 5 or x.shape[-4] % 3 or x.shape[-4] == 0:
     raise InputError(f"quiet takes clips of a multiple of 3 frames, [B, 3S, H, W, C], got the shape {x.shape}")
   thirds = (*x.shape[:-4], x.shape[-4] // 3, *x.shape[-3:])

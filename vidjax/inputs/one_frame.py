@@ -3,9 +3,8 @@
 import flax.linen as nn
 import jax
 
-from vidjax.checks import place
-from vidjax.errors import ConfigError
-from vidjax.inputs.checks import split
+from vidjax.bounds import Whole
+from vidjax.inputs.checks import Frames, check_under_frames, split
 
 
 class OneFrame(nn.Module):
@@ -16,15 +15,11 @@ class OneFrame(nn.Module):
     number: which of them, from 0.
   """
 
-  frames: int = 6
-  number: int = 0
+  frames: Frames = 6
+  number: Whole = 0
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns these frames; raises InputError where T does not divide the clip, ConfigError for no such frame."""
     segments = split(self, x, self.frames)
-    if not 0 <= self.number < self.frames:
-      raise ConfigError(
-        f"OneFrame(frames={self.frames}, number={self.number}) at {place(self, x)}: number must be from 0 to "
-        f"{self.frames - 1}"
-      )
+    check_under_frames(self, x, "number")
     return segments[..., self.number, :, :, :]

@@ -4,9 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import place
-from vidjax.errors import ConfigError
-from vidjax.inputs.checks import split
+from vidjax.bounds import Count, Odd
+from vidjax.inputs.checks import Frames, split
 from vidjax.layers import conv
 
 
@@ -22,19 +21,14 @@ class PersistentAppearance(nn.Module):
     kernel: of the convolution in pixels, odd.
   """
 
-  frames: int = 6
-  features: int = 8
-  kernel: int = 7
+  frames: Frames = 6
+  features: Count = 8
+  kernel: Odd = 7
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the distances; raises InputError where T does not divide the clip, ConfigError on attributes."""
     segments = split(self, x, self.frames)
-    if self.kernel < 1 or self.kernel % 2 == 0 or self.features < 1:
-      raise ConfigError(
-        f"PersistentAppearance(features={self.features}, kernel={self.kernel}) at {place(self, x)}: use an odd kernel "
-        "and features from 1"
-      )
     # The convolution is linear: of differences it is the difference, and small ones are not lost in bfloat16.
     wide = segments.astype(jnp.float32)
     change = (wide[..., :-1, :, :, :] - wide[..., 1:, :, :, :]).astype(x.dtype)

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.inputs.checks import split
+from vidjax.inputs.checks import Frames, split
 
 
 class RGBDifference(nn.Module):
@@ -18,7 +18,7 @@ class RGBDifference(nn.Module):
     stack: False keeps the differences as frames: `[B,S*(T-1),H,W,C]`.
   """
 
-  frames: int = 6
+  frames: Frames = 6
   stack: bool = True
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:

@@ -1,10 +1,12 @@
 """Inputs one after the other as one input, such as optical flow and then TSP (the flow stream of thesis Fig. 3.4)."""
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax
 
-from vidjax.checks import check_fields, place
-from vidjax.errors import ConfigError
+from vidjax.bounds import Bound
+from vidjax.checks import check_fields
 from vidjax.layers import apply_in_order
 
 
@@ -15,12 +17,10 @@ class Series(nn.Module):
     modules: templates; each is copied under its class' name, a second of one class as `TSP_2`.
   """
 
-  modules: tuple[nn.Module, ...]
+  modules: Annotated[tuple[nn.Module, ...], Bound("a tuple of one or more modules, such as (Flow(), TSP())", len)]
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns what the last one makes; raises ConfigError for a series of nothing."""
     check_fields(self)
-    if not self.modules:
-      raise ConfigError(f"Series at {place(self)} has no modules: give it one or more, such as (Flow(), TSP())")
     return apply_in_order(self.modules, x, train)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Count
 from vidjax.checks import place
 from vidjax.errors import InputError
 from vidjax.inputs.checks import split
@@ -21,11 +22,11 @@ class StoredFlow(nn.Module):
     frames: flow images of a segment; 5 make the 10 channels of the thesis.
   """
 
-  frames: int = 5
+  frames: Count = 5
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns u and v of the first image, u and v of the next, ...; raises InputError where the clip does not fit."""
-    segments = split(self, x, self.frames, fewest=1)
+    segments = split(self, x, self.frames)
     if x.shape[-1] not in (2, 3):
       raise InputError(f"StoredFlow at {place(self)} takes flow images of 2 or 3 channels, got the shape {x.shape}")
     stacked = jnp.moveaxis(segments[..., :2], -4, -2)

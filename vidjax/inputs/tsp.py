@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vidjax.checks import place
-from vidjax.errors import ConfigError
-from vidjax.inputs.checks import split
+from vidjax.bounds import Count
+from vidjax.inputs.checks import Frames, check_under_frames, split
 from vidjax.ops.projection import project_clip
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu"]
@@ -32,23 +31,15 @@ class TSP(nn.Module):
     activations: of both layers (Table 3.1); the thesis takes the sigmoid and the leaky ReLU.
   """
 
-  frames: int = 10
-  rank: int = 3
+  frames: Frames = 10
+  rank: Count = 3
   activations: tuple[Activation, Activation] = ("sigmoid", "leaky_relu")
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the squeezed images; raises InputError where K does not divide the clip, ConfigError on attributes."""
     segments = split(self, x, self.frames)
-    if not 1 <= self.rank < self.frames:
-      raise ConfigError(
-        f"TSP(frames={self.frames}, rank={self.rank}) at {place(self, x)}: the rank must be from 1 to one less than "
-        "the frames, or nothing is squeezed"
-      )
-    if len(self.activations) != 2 or not set(self.activations) <= set(ACTIVATIONS):
-      raise ConfigError(
-        f"TSP(activations={self.activations}) at {place(self, x)}: must be two of {', '.join(ACTIVATIONS)}"
-      )
+    check_under_frames(self, x, "rank")
     first, second = (ACTIVATIONS[name] for name in self.activations)
     z = segments.mean(axis=(-3, -2, -1), dtype=jnp.float32)
     z = first(nn.Dense(self.frames, use_bias=False, name="mix")(z))

@@ -1,15 +1,15 @@
 """TVNet (Fan et al., CVPR 2018): TV-L1 unrolled into a network whose derivatives and first flow are trained."""
 
-import math
 from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Count, Positive
 from vidjax.checks import place
-from vidjax.errors import ConfigError, InputError
-from vidjax.inputs.checks import split
+from vidjax.errors import InputError
+from vidjax.inputs.checks import Frames, split
 from vidjax.ops.flow_stack import flow_stacks
 from vidjax.ops.tvl1 import Kernels, differences
 
@@ -35,20 +35,18 @@ class TVNet(nn.Module):
       or "uniform", one vector `[2]` for all.
   """
 
-  frames: int = 6
-  bound: float = 20.0
-  std: tuple[float, ...] = (0.229, 0.224, 0.225)
-  levels: int = 1
-  warps: int = 1
-  iterations: int = 50
+  frames: Frames = 6
+  bound: Positive = 20.0
+  std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
+  levels: Count = 1
+  warps: Count = 1
+  iterations: Count = 50
   initial: Initial = "field"
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the stacks in [-1, 1]; raises ConfigError and InputError where segments or settings do not fit."""
     segments = split(self, x, self.frames)
-    if not 0 < self.bound < math.inf:
-      raise ConfigError(f"TVNet(bound={self.bound}) at {place(self, x)}: must be positive and finite")
     shape = (2,) if self.initial == "uniform" else (*x.shape[-3:-1], 2)
     if self.has_variable("params", "initial"):
       have = self.get_variable("params", "initial").shape

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vidjax.bounds import Rate
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.types import Array, Batch, Output
 
@@ -22,13 +24,12 @@ class CrossEntropy:
       "busy_logits" of BQN; give each such loss a name.
   """
 
-  label_smoothing: float = 0.0
+  label_smoothing: Rate = 0.0
   name: str = "classification"
   of: str | None = None
 
   def __post_init__(self):
-    if not 0 <= self.label_smoothing < 1:
-      raise ConfigError(f"CrossEntropy(label_smoothing={self.label_smoothing}): must lie between 0 and 1")
+    check_fields(self)
 
   def __call__(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
     """Reads `label` `[B]`, or `target` `[B, K]` where mixing has written one, and `mask` `[B]`."""

@@ -1,23 +1,24 @@
 """Busy-Quiet Net: two pathways of one backbone, joined by lateral connections (thesis 5.4, Fig. 5.2 and 5.5)."""
 
-import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Bound, Count, Positive, Rate
 from vidjax.checks import check_clip
 from vidjax.errors import ConfigError, InputError
-from vidjax.inputs.mbpm import MBPM, Form, quiet, quiet_size
+from vidjax.inputs.mbpm import MBPM, Busy, Form, Kernel, Sigma, quiet, quiet_size
 from vidjax.layers import BatchNorm, Resize, conv
-from vidjax.networks.head import Consensus, classifier, hidden_layer, pool
+from vidjax.networks.head import Classes, Consensus, classifier, hidden_layer, pool
 from vidjax.ops.resize import resize_linear
 from vidjax.types import Output
 
 Lateral = Literal["BPLC", "LC-I", "LC-II", "LC-III", "LC-V", "none"]
 Transform = Literal["identity", "conv", "mlp"]
 Fusion = Literal["average", "average_features", "max", "concatenate"]
+Kernels = Annotated[tuple[Kernel, ...], Bound("one or more odd kernels of at least 3 pixels", len)]
 
 
 class _Connection(nn.Module):
@@ -86,25 +87,25 @@ class BQN(nn.Module):
   """
 
   backbone: nn.Module
-  num_classes: int
-  mbpm: MBPM = MBPM()
-  quiet_scale: float = 0.625
-  quiet_frames: int | None = None
+  num_classes: Classes
+  mbpm: Busy = MBPM()
+  quiet_scale: Positive = 0.625
+  quiet_frames: Count | None = None
   quiet_form: Form = "complement"
   lateral: Lateral = "BPLC"
   lateral_stages: Literal["all"] | tuple[int, ...] = "all"
   lateral_blocks: Literal["all"] | tuple[int, ...] = "all"
-  lateral_kernels: tuple[int, ...] = (7, 7, 7, 3)
-  lateral_sigma: float = 0.9
+  lateral_kernels: Kernels = (7, 7, 7, 3)
+  lateral_sigma: Sigma = 0.9
   to_quiet: Transform = "conv"
   to_busy: Transform = "identity"
   zero_init: bool = True
   fusion: Fusion = "average"
   shared_classifier: bool = True
-  dropout: float = 0.5
+  dropout: Rate = 0.5
   consensus: Consensus = "logits"
-  hidden: int | None = None
-  quiet_size: int | None = None
+  hidden: Count | None = None
+  quiet_size: Count | None = None
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
@@ -131,16 +132,6 @@ class BQN(nn.Module):
         f"BQN(backbone={type(self.backbone).__name__}): takes ResNet, MiniResNet, X3D or MobileNetV2, with inserts "
         "but without modules between the stages (inside)"
       )
-    frames = 1 if self.quiet_frames is None else self.quiet_frames
-    if self.quiet_size is not None and self.quiet_size < 1:
-      raise ConfigError(f"BQN(quiet_size={self.quiet_size}): must be 1 pixel or more, or None for quiet_scale")
-    if self.mbpm.stride != 3 or not 0 < self.quiet_scale < math.inf or frames < 1 or not self.lateral_kernels:
-      raise ConfigError(
-        f"BQN(mbpm stride={self.mbpm.stride}, quiet_scale={self.quiet_scale}, quiet_frames={self.quiet_frames}, "
-        f"lateral_kernels={self.lateral_kernels}): the stride must be 3 and the others positive"
-      )
-    if not 0 <= self.dropout < 1:
-      raise ConfigError(f"BQN(dropout={self.dropout}): must lie from 0 to below 1")
     if clips.shape[1] % 3:
       raise InputError(f"BQN makes one frame of three: {clips.shape[1]} frames do not fit; sample a multiple of 3")
 

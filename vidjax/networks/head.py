@@ -1,16 +1,19 @@
 """What turns a feature map into class scores: pooling, an optional hidden layer, a classifier."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax
 
+from vidjax.bounds import Bound
 from vidjax.errors import ConfigError
 from vidjax.layers import call
 
 Consensus = Literal["logits", "features"]
 """What is averaged over time: the "logits" of every frame (TSN's segmental consensus), or the "features", which are
 then classified once (X3D and other networks whose features see the whole clip)."""
+
+Classes = Annotated[int, Bound("an int of at least 1; leave it out for those of the data", lambda n: n >= 1)]
 
 
 def backbone_map(module: nn.Module, backbone: nn.Module, x: jax.Array, train: bool) -> jax.Array:
@@ -29,14 +32,10 @@ def pool(feature_map: jax.Array, consensus: Consensus) -> jax.Array:
 
 def hidden_layer(width: int, name: str) -> nn.Dense:
   """The layer without bias that X3D has, with ReLU after it, between the pooling and the dropout."""
-  if width < 1:
-    raise ConfigError(f"{name}: hidden={width} must be 1 or more, or None for no such layer")
   he = nn.initializers.variance_scaling(2, "fan_out", "normal")
   return nn.Dense(width, use_bias=False, kernel_init=he, name=name)
 
 
 def classifier(num_classes: int, name: str | None = None) -> nn.Dense:
-  """The last layer; its weights start as N(0, .001), as TSN's; ConfigError where there is no class."""
-  if num_classes < 1:
-    raise ConfigError(f"num_classes={num_classes}: must be 1 or more; leave it out for those of the data")
+  """The last layer; its weights start as N(0, .001), as TSN's."""
   return nn.Dense(num_classes, kernel_init=nn.initializers.normal(0.001), name=name)

@@ -3,10 +3,10 @@
 import flax.linen as nn
 import jax
 
+from vidjax.bounds import Count, Rate
 from vidjax.checks import check_clip
-from vidjax.errors import ConfigError
 from vidjax.layers import call
-from vidjax.networks.head import Consensus, backbone_map, classifier, hidden_layer, pool
+from vidjax.networks.head import Classes, Consensus, backbone_map, classifier, hidden_layer, pool
 from vidjax.types import Output
 
 
@@ -23,11 +23,11 @@ class Recognizer(nn.Module):
   """
 
   backbone: nn.Module
-  num_classes: int
+  num_classes: Classes
   representation: nn.Module | None = None
-  dropout: float = 0.5
+  dropout: Rate = 0.5
   consensus: Consensus = "logits"
-  hidden: int | None = None
+  hidden: Count | None = None
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
@@ -36,8 +36,6 @@ class Recognizer(nn.Module):
     `aux["frame_features"]` is `[B, T', D]`, and with consensus "logits" `aux["frame_logits"]` `[B, T', K]`.
     """
     check_clip(self, clips)
-    if not 0 <= self.dropout < 1:
-      raise ConfigError(f"Recognizer(dropout={self.dropout}): must lie from 0 to below 1")
     x = clips if self.representation is None else call(self.representation, clips, train)
     feature_map = backbone_map(self, self.backbone, x, train)
     if not self.is_initializing():  # Grad-CAM's place to take the gradient; adds no variable

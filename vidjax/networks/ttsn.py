@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 
+from vidjax.bounds import Count, Rate
 from vidjax.checks import check_clip, check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.layers import call
-from vidjax.networks.head import backbone_map, classifier, pool
+from vidjax.networks.head import Classes, backbone_map, classifier, pool
 from vidjax.plugins.ett import ETT
 from vidjax.types import Output
 
@@ -69,19 +70,17 @@ class TTSN(nn.Module):
   """
 
   backbone: nn.Module
-  num_classes: int
+  num_classes: Classes
   representation: nn.Module | None = None
   ett: nn.Module | None = ETT()
   tss: Way | None = "RR"
   tss_head: Head = "clip"
-  tss_width: int = 2048
-  dropout: float = 0.8
+  tss_width: Count = 2048
+  dropout: Rate = 0.8
 
   def setup(self):
     """Makes the head of TSS and the classifier."""
     check_fields(self)
-    if not 0 <= self.dropout < 1 or self.tss_width < 1:
-      raise ConfigError(f"TTSN(dropout={self.dropout}, tss_width={self.tss_width}): from 0 to below 1, and from 1 on")
     self.reversal_head = _Reversal(self.tss_head, self.tss_width)
     self.drop = nn.Dropout(self.dropout)
     self.classifier = classifier(self.num_classes)

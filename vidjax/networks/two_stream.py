@@ -1,18 +1,20 @@
 """Two-stream networks: two inputs, a network for each, one mean score (Simonyan and Zisserman 2014; thesis 3.2.3)."""
 
-import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Bound, NonNegative
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
+from vidjax.networks.head import Classes
 from vidjax.types import Output
 
 STREAMS = ("spatial", "temporal")
 Fusion = Literal["softmax", "logits"]
+Weights = Annotated[tuple[NonNegative, NonNegative], Bound("two finite numbers from 0 on, not both 0", any)]
 
 
 class TwoStream(nn.Module):
@@ -31,9 +33,9 @@ class TwoStream(nn.Module):
       Fig. 2.8), so that the softmax of the logits is their mean, or "logits", the scores before it (TSN).
   """
 
-  streams: tuple[nn.Module, nn.Module]
-  num_classes: int
-  weights: tuple[float, float] = (1.0, 1.0)
+  streams: Annotated[tuple[nn.Module, nn.Module], Bound("a tuple of two networks")]
+  num_classes: Classes
+  weights: Weights = (1.0, 1.0)
   fusion: Fusion = "softmax"
 
   @nn.compact
@@ -44,10 +46,6 @@ class TwoStream(nn.Module):
     and what the streams' own `aux` hold, under their names, as in `spatial_frame_logits`.
     """
     check_fields(self)
-    if len(self.streams) != 2:
-      raise ConfigError(f"TwoStream: streams must be two networks, got {len(self.streams)}")
-    if len(self.weights) != 2 or not (min(self.weights) >= 0 and 0 < sum(self.weights) < math.inf):
-      raise ConfigError(f"TwoStream(weights={self.weights}): must be two, finite, not negative, and not both 0")
     outputs, aux = [], {}
     for name, stream in zip(STREAMS, self.streams, strict=True):
       output = stream.copy(name=name)(clips, train)

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from vidjax.bounds import Count, Whole
+from vidjax.checks import checked
 from vidjax.errors import InputError
 from vidjax.ops.apart import apart
 from vidjax.ops.windows import windows
@@ -44,11 +46,12 @@ STRIPS = 8
 """Products that one step adds up before it writes their sum."""
 
 
+@checked
 def depthwise_convolution(
   x: jax.Array,
   kernel: jax.Array,
-  strides: Sequence[int],
-  padding: Sequence[tuple[int, int]],
+  strides: Sequence[Count],
+  padding: Sequence[tuple[Whole, Whole]],
   mode: Literal["zero", "reflect", "edge"] = "zero",
 ) -> jax.Array:
   """Convolves each channel with a kernel of its own; sums in float32, returns the dtype of `x`.
@@ -74,10 +77,6 @@ def depthwise_convolution(
     )
   if len(strides) != axes or len(padding) != axes:
     raise InputError(f"depthwise_convolution: x {x.shape} wants {axes} strides and pads, not {strides} and {padding}")
-  if min(strides) < 1 or min(map(min, padding)) < 0:
-    raise InputError(f"depthwise_convolution: strides {strides} must be from 1, pads {padding} from 0 on")
-  if mode not in ("zero", "reflect", "edge"):
-    raise InputError(f"depthwise_convolution: mode={mode!r} must be zero, reflect or edge")
   if mode == "reflect" and any(size <= max(pads) for size, pads in zip(sizes, padding, strict=True)):
     raise InputError(
       f"depthwise_convolution: x {x.shape} is too small to be reflected by {padding}; every axis must be "

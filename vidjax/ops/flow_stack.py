@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidjax.bounds import Positive
+from vidjax.checks import checked
 from vidjax.errors import InputError
 from vidjax.ops.tvl1 import Array, tvl1_flow
 
@@ -14,7 +16,8 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in a grey level."""
 
 
-def flow_stacks(segments: Array, std: Sequence[float], bound: float, **solver: Any) -> jax.Array:
+@checked
+def flow_stacks(segments: Array, std: Sequence[Positive], bound: Positive, **solver: Any) -> jax.Array:
   """Flow of every two neighbouring frames of each segment, `[..., n, H, W, C] -> [..., H, W, 2 (n - 1)]`.
 
   Args:
@@ -27,15 +30,13 @@ def flow_stacks(segments: Array, std: Sequence[float], bound: float, **solver: A
     In [-1, 1] and the dtype of the segments; channels u and v of the first two frames, u and v of the next two, ...
 
   Raises:
-    InputError: `std` does not fit the channels or is not positive, or these are neither RGB nor grey.
+    InputError: `std` does not fit the channels, or these are neither RGB nor grey.
   """
   channels = segments.shape[-1]
   if channels not in (1, 3) or len(std) != channels:
     raise InputError(
       f"optical flow takes clips of 1 or 3 channels, each with its std, got the shape {segments.shape} and std {std}"
     )
-  if not all(0 < s < np.inf for s in std):
-    raise InputError(f"optical flow: std {std} must be positive, that of the normalisation")
   weights = np.float32(255) * np.array(std, np.float32) * np.array(LUMA if channels == 3 else (1,), np.float32)
   grey = jnp.asarray(segments, jnp.float32) @ weights
   flow = tvl1_flow(grey[..., :-1, :, :], grey[..., 1:, :, :], **solver)

@@ -1,16 +1,17 @@
 """Approximate rank pooling: a weighted sum over time that grows with the order of frames (Bilen et al., CVPR 2016)."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.errors import ConfigError
+from vidjax.checks import checked
 
 Weights = Literal["harmonic", "simple"]
 
 
+@checked
 def rank_weights(frames: int, weights: Weights = "harmonic") -> np.ndarray:
   """The weights of T frames, `[T]` in float64; they sum to 0, but that the harmonic weight of a single frame is 1.
 
@@ -18,12 +19,7 @@ def rank_weights(frames: int, weights: Weights = "harmonic") -> np.ndarray:
     frames: T.
     weights: with t from 1 and H_t the t-th harmonic number, "harmonic" `2 (T - t + 1) - (T + 1) (H_T - H_{t-1})`, which
       ranks the running means of the frames, or "simple" `2 t - T - 1`, which ranks the frames.
-
-  Raises:
-    ConfigError: no such weights.
   """
-  if weights not in get_args(Weights):
-    raise ConfigError(f"rank pooling: weights={weights!r} must be one of {', '.join(get_args(Weights))}")
   t = np.arange(1.0, frames + 1)
   if weights == "simple":
     return 2 * t - frames - 1

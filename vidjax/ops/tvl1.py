@@ -1,13 +1,15 @@
 """TV-L1 optical flow (Zach, Pock and Bischof 2007; warping as Wedel et al. 2009) of whole batches, on the device."""
 
 import functools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from vidjax.bounds import Bound, Count
+from vidjax.checks import checked
 from vidjax.errors import InputError
 
 Array = jax.Array | np.ndarray
@@ -53,15 +55,16 @@ def pyramid_sizes(height: int, width: int, levels: int, factor: float) -> list[t
   return sizes
 
 
+@checked
 @functools.partial(jax.jit, static_argnames=("levels", "factor", "warps", "iterations", "median"))
 def tvl1_flow(
   first: Array,
   second: Array,
   *,
-  levels: int = 5,
-  factor: float = 0.8,
-  warps: int = 5,
-  iterations: int = 15,
+  levels: Count = 5,
+  factor: Annotated[float, Bound("a number between 0 and 1", lambda x: 0 < x < 1)] = 0.8,
+  warps: Count = 5,
+  iterations: Count = 15,
   tau: float = 0.25,
   fidelity: float = 0.15,
   theta: float = 0.3,
@@ -92,15 +95,10 @@ def tvl1_flow(
     float32 `[..., H, W, 2]`.
 
   Raises:
-    InputError: frames of different or unfit shapes, or settings out of range.
+    InputError: frames of different or unfit shapes.
   """
   if first.shape != second.shape or first.ndim < 2 or 0 in first.shape[-2:]:
     raise InputError(f"tvl1_flow takes two grey frames [..., H, W] of one shape, got {first.shape} and {second.shape}")
-  if min(levels, warps, iterations) < 1 or not 0 < factor < 1:
-    raise InputError(
-      f"tvl1_flow(levels={levels}, factor={factor}, warps={warps}, iterations={iterations}): wants at least one of "
-      "each and a factor between 0 and 1"
-    )
   *batch, height, width = first.shape
   flow = jnp.zeros(2) if initial is None else jnp.asarray(initial, jnp.float32)
   flow = jnp.broadcast_to(flow, (*batch, height, width, 2)).reshape(-1, height, width, 2)

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import bottleneck, place
-from vidjax.errors import ConfigError
+from vidjax.bounds import Count, Odd
+from vidjax.checks import divided
 from vidjax.layers import BatchNorm, conv
 
 
@@ -20,8 +20,8 @@ class CBAM(nn.Module):
     kernel: width of the convolution, odd.
   """
 
-  reduction: int = 16
-  kernel: int = 7
+  reduction: Count = 16
+  kernel: Odd = 7
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -30,9 +30,7 @@ class CBAM(nn.Module):
 
     Raises ConfigError where r leaves no channel or the kernel has no middle.
     """
-    hidden = bottleneck(self, x)
-    if self.kernel < 1 or self.kernel % 2 == 0:
-      raise ConfigError(f"CBAM(kernel={self.kernel}) at {place(self, x)}: must be odd and at least 1")
+    hidden = divided(self, x)
     mean = x.mean(axis=(-3, -2), keepdims=True, dtype=jnp.float32)
     pooled = jnp.stack([mean, x.max(axis=(-3, -2), keepdims=True).astype(jnp.float32)])
     y = nn.Dense(x.shape[-1], name="expand")(nn.relu(nn.Dense(hidden, name="reduce")(pooled)))

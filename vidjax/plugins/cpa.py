@@ -1,14 +1,20 @@
 """Convolution pyramid attention (thesis Eq. 4.10-4.11, Table 4.5)."""
 
 import math
+from typing import Annotated
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import check_clip, place
-from vidjax.errors import ConfigError
+from vidjax.bounds import Bound, Odd
+from vidjax.checks import check_clip
 from vidjax.layers import conv
+
+Pyramid = Annotated[
+  tuple[tuple[Odd, Odd, Odd], ...],
+  Bound("different kernels of three odd sizes, such as ((1, 1, 1), (3, 7, 7))", lambda k: 0 < len(k) == len(set(k))),
+]
 
 
 class CPA(nn.Module):
@@ -23,19 +29,13 @@ class CPA(nn.Module):
     literal: weights that add up to one.
   """
 
-  kernels: tuple[tuple[int, int, int], ...] = ((1, 1, 1), (3, 3, 3), (3, 7, 7), (3, 9, 9))
+  kernels: Pyramid = ((1, 1, 1), (3, 3, 3), (3, 7, 7), (3, 9, 9))
   literal: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the weighted clip; raises InputError for images, and for no kernel, an even one or one twice."""
     check_clip(self, x)
-    odd = all(len(kernel) == 3 and all(size > 0 and size % 2 for size in kernel) for kernel in self.kernels)
-    if not odd or not 0 < len(self.kernels) == len(set(self.kernels)):
-      raise ConfigError(
-        f"CPA(kernels={self.kernels}) at {place(self, x)}: must be different kernels of three odd sizes, "
-        "such as ((1, 1, 1), (3, 7, 7))"
-      )
     mean = x.mean(axis=-1, keepdims=True)
     levels = [
       conv(

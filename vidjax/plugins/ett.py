@@ -6,8 +6,9 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
+from vidjax.bounds import Count
 from vidjax.checks import check_clip, place
-from vidjax.errors import ConfigError, InputError
+from vidjax.errors import InputError
 from vidjax.ops.attention import attention, attention_map
 
 Tokens = Literal["frames", "spacetime"]
@@ -30,11 +31,11 @@ class ETT(nn.Module):
     expansion: h maps C to that many times C // u; ETT(1, expansion=2) is "up-2" of Fig. 3.
   """
 
-  compression: int = 8
+  compression: Count = 8
   tokens: Tokens = "frames"
   shared: bool = False
   position_sets: Literal[0, 1, 3] = 3
-  expansion: int = 1
+  expansion: Count = 1
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -46,9 +47,6 @@ class ETT(nn.Module):
     """
     check_clip(self, x)
     batch, frames, height, width, channels = x.shape
-    where = f"ETT at {place(self, x)}"
-    if min(self.compression, self.expansion) < 1:
-      raise ConfigError(f"{where}: compression={self.compression} must be 1 or more, expansion={self.expansion} too")
     narrow = max(channels // self.compression, 1) * self.expansion
     if self.shared:
       parts = [nn.Dense(narrow, name="h")(x)] * 3
@@ -60,8 +58,9 @@ class ETT(nn.Module):
         have = self.get_variable("params", "positions").shape
         if have != shape:
           raise InputError(
-            f"{where} has position encodings for {have[1]} frames of {have[2]} x {have[3]} x {have[4]}, and got "
-            f"{frames} of {height} x {width} x {narrow}: use clips of that size, or initialise and train with this one"
+            f"ETT at {place(self, x)} has position encodings for {have[1]} frames of {have[2]} x {have[3]} x {have[4]}"
+            f", and got {frames} of {height} x {width} x {narrow}: use clips of that size, or initialise and train "
+            "with this one"
           )
       positions = self.param("positions", nn.initializers.normal(0.02), shape)
       parts = [part + positions[None, i % self.position_sets] for i, part in enumerate(parts)]

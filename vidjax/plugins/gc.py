@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import bottleneck, check_clip
+from vidjax.bounds import Count
+from vidjax.checks import check_clip, divided
 
 
 class GC(nn.Module):
@@ -18,13 +19,13 @@ class GC(nn.Module):
     reduction: r; C // r channels inside, at least two, since LayerNorm turns a single one into zero.
   """
 
-  reduction: int = 16
+  reduction: Count = 16
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the clip with its context added; sows the pooling weights `[B,T,H,W]` as "attention"."""
     check_clip(self, x)
-    hidden = bottleneck(self, x, least=2)
+    hidden = divided(self, x, least=2)
     # No bias: the softmax would not see it.
     score = nn.Dense(1, use_bias=False, name="score")(x).astype(jnp.float32)
     attention = nn.softmax(score, axis=(-4, -3, -2))

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.checks import bottleneck, check_clip
+from vidjax.bounds import Count
+from vidjax.checks import check_clip, divided
 from vidjax.layers import BatchNorm, conv
 
 
@@ -30,7 +31,7 @@ class LTDM(nn.Module):
     reduction: r; C // r channels inside.
   """
 
-  reduction: int = 16
+  reduction: Count = 16
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -40,7 +41,7 @@ class LTDM(nn.Module):
     """
     check_clip(self, x)
     height, width, channels = x.shape[-3:]
-    hidden = bottleneck(self, x)
+    hidden = divided(self, x)
     here = BatchNorm(name="bn1")(conv(hidden, (1, 1), name="conv1")(x), train)
     there = conv(hidden, (3, 3), padding=1, feature_group_count=hidden, name="conv2")(here)
     none = jnp.zeros_like(here[..., :1, :, :, :])

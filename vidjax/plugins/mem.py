@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import bottleneck, check_clip
+from vidjax.bounds import Count
+from vidjax.checks import check_clip, divided
 
 
 class MEM(nn.Module):
@@ -21,7 +22,7 @@ class MEM(nn.Module):
     bias: biases of the three 1x1 convolutions.
   """
 
-  reduction: int = 8
+  reduction: Count = 8
   bias: bool = True
 
   @nn.compact
@@ -32,7 +33,7 @@ class MEM(nn.Module):
     """
     check_clip(self, x)
     dense = functools.partial(nn.Dense, use_bias=self.bias)
-    hidden = bottleneck(self, x)
+    hidden = divided(self, x)
     s = x.mean(axis=(-3, -2), dtype=jnp.float32)  # in bfloat16 the difference of two close means would be lost
     change = dense(hidden, name="next")(s[..., 1:, :]) - dense(hidden, name="this")(s[..., :-1, :])
     a = nn.sigmoid(dense(x.shape[-1], name="expand")(change))

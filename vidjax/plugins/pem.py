@@ -7,7 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import bottleneck, check_clip
+from vidjax.bounds import Count
+from vidjax.checks import check_clip, divided
 
 Gamma = Literal["scalar", "vector"]
 Memory = Literal["last", "first", "zeros"]
@@ -29,7 +30,7 @@ class PEM(nn.Module):
     bias: biases of W_1, W_2 and W_a; W_g has none.
   """
 
-  reduction: int = 8
+  reduction: Count = 8
   gamma: Gamma = "scalar"
   memory: Memory = "last"
   bias: bool = True
@@ -38,7 +39,7 @@ class PEM(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the enhanced clip; raises InputError on images and ConfigError for an attribute that does not fit."""
     check_clip(self, x)
-    hidden = bottleneck(self, x)
+    hidden = divided(self, x)
     dense = functools.partial(nn.Dense, use_bias=self.bias)
     s = x.mean(axis=(-3, -2), dtype=jnp.float32)  # in bfloat16 the difference of two close means would be lost
     after, before = nn.relu(dense(hidden, name="next")(s)), nn.relu(dense(hidden, name="this")(s))

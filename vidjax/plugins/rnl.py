@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Odd
 from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
@@ -41,7 +42,7 @@ class RNL(nn.Module):
     batch_norm: False starts W_z at zero instead of the BN after it; an option of the released code.
   """
 
-  kernel: tuple[int, int, int] = (3, 7, 7)
+  kernel: tuple[Odd, Odd, Odd] = (3, 7, 7)
   form: Similarity = "gaussian"
   aggregation: Aggregation = "conv"
   sub_sample: bool = False
@@ -53,7 +54,11 @@ class RNL(nn.Module):
     check_clip(self, x)
     batch, *grid, channels = x.shape
     inner = max(channels // 2, 1)
-    self._check(x, inner)
+    if self.aggregation == "grouped" and inner > GROUP and inner % GROUP:
+      raise ConfigError(
+        f"RNL(aggregation='grouped') at {place(self, x)}: {inner} channels do not divide into groups of {GROUP}; use "
+        "aggregation='conv'"
+      )
     value = nn.Dense(inner, kernel_init=linear_init, name="w_g")(x)
     query = key = _Regions(self.kernel, self.aggregation, name="theta")(value)
     if self.sub_sample:
@@ -73,13 +78,6 @@ class RNL(nn.Module):
     # all positions get nearly the same sum: their variance drowns in the mean of the squares, if taken from it
     bn = BatchNorm(scale_init=nn.initializers.zeros, one_pass=False, name="bn")
     return x + bn(y, train)
-
-  def _check(self, x: jax.Array, inner: int) -> None:
-    where = f"RNL(kernel={self.kernel}, aggregation={self.aggregation!r}) at {place(self, x)}"
-    if len(self.kernel) != 3 or any(size < 1 or size % 2 == 0 for size in self.kernel):
-      raise ConfigError(f"{where}: the kernel must be three odd sizes, of time, height and width")
-    if self.aggregation == "grouped" and inner > GROUP and inner % GROUP:
-      raise ConfigError(f"{where}: {inner} channels do not divide into groups of {GROUP}; use aggregation='conv'")
 
 
 class _Regions(nn.Module):

@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import bottleneck, check_clip, place
-from vidjax.errors import ConfigError
+from vidjax.bounds import Count, Share
+from vidjax.checks import check_clip, divided
 from vidjax.layers import BatchNorm
 
 Pool = Literal["mean", "attention"]
@@ -22,12 +22,12 @@ class SE(nn.Module):
     reduction: r; C // r channels inside.
   """
 
-  reduction: int = 16
+  reduction: Count = 16
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the scaled frames; sows the factors `[..., C]` as "excitation"; ConfigError where r leaves no channel."""
-    hidden = bottleneck(self, x)
+    hidden = divided(self, x)
     pooled = x.mean(axis=(-3, -2), keepdims=True, dtype=jnp.float32)
     y = nn.relu(nn.Dense(hidden, name="reduce")(pooled))
     a = nn.sigmoid(nn.Dense(x.shape[-1], name="expand")(y))
@@ -49,10 +49,10 @@ class SpaceTimeSE(nn.Module):
     momentum: of the running statistics; released 0.99.
   """
 
-  reduction: int = 2
+  reduction: Count = 2
   pool: Pool = "mean"
   bias: bool = False
-  momentum: float = 0.9
+  momentum: Share = 0.9
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -60,9 +60,7 @@ class SpaceTimeSE(nn.Module):
     "attention", the pooling weights `[B,T,H,W]` by that name.
     """
     check_clip(self, x)
-    hidden = bottleneck(self, x)
-    if not 0 <= self.momentum <= 1:
-      raise ConfigError(f"SpaceTimeSE(momentum={self.momentum}) at {place(self, x)}: must lie between 0 and 1")
+    hidden = divided(self, x)
     if self.pool == "mean":
       pooled = x.mean(axis=(-4, -3, -2), keepdims=True, dtype=jnp.float32)
     else:

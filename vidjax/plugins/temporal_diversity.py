@@ -4,8 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Share
 from vidjax.checks import check_clip, place
-from vidjax.errors import ConfigError, InputError
+from vidjax.errors import InputError
 from vidjax.ops.similarity import frame_similarity
 
 
@@ -21,13 +22,11 @@ class TDLoss(nn.Module):
     share: C_mu / C, rounded to whole channels, at least one unless it is 0; the others may stay alike.
   """
 
-  share: float = 0.5
+  share: Share = 0.5
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns x; raises ConfigError for a share that is none and, in training, InputError for clips of one frame."""
     check_clip(self, x)
-    if not 0 <= self.share <= 1:
-      raise ConfigError(f"TDLoss(share={self.share}) at {place(self, x)}: must lie between 0 and 1")
     if train and self.is_mutable_collection("aux") and not self.is_initializing():
       if x.shape[-4] < 2:
         raise InputError(

@@ -1,11 +1,13 @@
 """Temporal Interaction Module (TEINet, Liu et al., AAAI 2020): a temporal shift whose taps are learnt."""
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.checks import check_clip, place
-from vidjax.errors import ConfigError
+from vidjax.bounds import at_least, odd
+from vidjax.checks import check_clip, divided
 from vidjax.ops.depthwise import depthwise_convolution
 
 
@@ -20,23 +22,15 @@ class TIM(nn.Module):
     kernel: k, frames a kernel spans, odd.
   """
 
-  fold_div: int = 8
-  kernel: int = 3
+  fold_div: Annotated[int, at_least(2)] = 8
+  kernel: Annotated[int, odd(3)] = 3
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Returns the convolved clip; raises ConfigError where no channel would move or the kernel has no middle."""
     check_clip(self, x)
     channels = x.shape[-1]
-    fold = channels // self.fold_div if self.fold_div > 1 else 0
-    if channels < 2:
-      raise ConfigError(f"TIM at {place(self, x)} got {channels} channel: it takes 2 or more")
-    if fold < 1 or self.kernel < 3 or self.kernel % 2 == 0:
-      raise ConfigError(
-        f"TIM(fold_div={self.fold_div}, kernel={self.kernel}) at {place(self, x)}: {channels} channels want a "
-        f"fold_div from 2 to {channels}, and the kernel must be odd and at least 3"
-      )
-    half = self.kernel // 2
+    fold, half = divided(self, x, "fold_div", first=2), self.kernel // 2
 
     def shift(key: jax.Array) -> jax.Array:
       offset = jnp.zeros(channels, int).at[:fold].set(1).at[fold : 2 * fold].set(-1)

@@ -1,10 +1,12 @@
 """Temporal Shift Module (Lin et al., ICCV 2019; the temporal model of thesis ch. 3-5 and of TDRL)."""
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax
 
-from vidjax.checks import check_clip, place
-from vidjax.errors import ConfigError
+from vidjax.bounds import at_least
+from vidjax.checks import check_clip, divided
 from vidjax.ops.temporal_shift import temporal_shift
 from vidjax.plugins.insert import Insert
 
@@ -19,20 +21,13 @@ class TSM(nn.Module):
     bidirectional: False moves channels from the past only, for online recognition.
   """
 
-  fold_div: int = 8
+  fold_div: Annotated[int, at_least(2)] = 8
   bidirectional: bool = True
 
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     """Returns the shifted clip; raises ConfigError where no channel would move, InputError on images."""
     check_clip(self, x)
-    fold = x.shape[-1] // self.fold_div if self.fold_div > 1 else 0
-    if fold < 1:
-      channels = x.shape[-1]
-      remedy = f"choose fold_div from 2 to {channels}" if channels > 1 else "it takes 2 or more"
-      raise ConfigError(
-        f"TSM(fold_div={self.fold_div}) at {place(self, x)}: {channels} channels leave {fold} to shift; {remedy}"
-      )
-    return temporal_shift(x, fold, self.bidirectional)
+    return temporal_shift(x, divided(self, x, "fold_div", first=2), self.bidirectional)
 
 
 def released_shift(depth: int) -> Insert:

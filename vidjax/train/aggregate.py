@@ -10,9 +10,8 @@ gradients with a leading task axis, as those of `optax.experimental.aggregating`
 """
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +19,8 @@ import numpy as np
 import optax
 from optax.experimental import aggregating
 
+from vidjax.bounds import NonNegative
+from vidjax.checks import checked
 from vidjax.errors import ConfigError
 from vidjax.types import Tree
 
@@ -30,13 +31,13 @@ Shared = Tree | Callable[[Tree], Tree] | None
 MOST_TASKS = 8
 
 
+@checked
 def mgda(shared: Shared = None, normalise: Normalise = "none") -> aggregating.Aggregator:
   """The shortest convex combination of the tasks' gradients (Desideri 2012): it makes no task's loss larger.
 
   Shared parameters get the combination, all others the plain sum of the gradients (thesis Algorithm 1; there each of
   them has one task). Weights are `mgda_weights`'; "loss" and "loss+" need `update(..., losses=[n])`.
   """
-  _check_normalise(normalise)
   return _aggregator(lambda gram, losses, count: mgda_weights(gram, normalise, losses), shared)
 
 
@@ -45,9 +46,9 @@ def pcgrad(shared: Shared = None, seed: int = 0) -> aggregating.Aggregator:
   return _aggregator(lambda gram, losses, count: pcgrad_weights(gram, _key(seed, count)), shared)
 
 
-def cagrad(shared: Shared = None, c: float = 0.5) -> aggregating.Aggregator:
+@checked
+def cagrad(shared: Shared = None, c: NonNegative = 0.5) -> aggregating.Aggregator:
   """The mean gradient, moved by at most `c` times its length to where the worst task gains most (Liu et al. 2021)."""
-  _check_c(c)
   return _aggregator(lambda gram, losses, count: cagrad_weights(gram, c), shared)
 
 
@@ -100,6 +101,7 @@ def min_norm_weights(gram: jax.Array) -> jax.Array:
   return _best(_shortest_of_faces(gram), lambda w: _sum(w * _times(gram, w)))
 
 
+@checked
 def mgda_weights(gram: jax.Array, normalise: Normalise = "none", losses: jax.Array | None = None) -> jax.Array:
   """`min_norm_weights` of normalised gradients, to be applied to the gradients as they are.
 
@@ -111,7 +113,6 @@ def mgda_weights(gram: jax.Array, normalise: Normalise = "none", losses: jax.Arr
     losses: `[n]`, for "loss" and "loss+"; only magnitudes count.
   """
   _check(gram)
-  _check_normalise(normalise)
   scale = jnp.ones(len(gram), gram.dtype)
   if normalise in ("l2", "loss+"):
     scale *= jnp.sqrt(jnp.diagonal(gram))
@@ -145,14 +146,14 @@ def pcgrad_weights(gram: jax.Array, key: jax.Array) -> jax.Array:
   return jax.vmap(project)(jnp.eye(n, dtype=gram.dtype), orders).sum(axis=0)
 
 
-def cagrad_weights(gram: jax.Array, c: float = 0.5) -> jax.Array:
+@checked
+def cagrad_weights(gram: jax.Array, c: NonNegative = 0.5) -> jax.Array:
   """Weights `[n]` of the gradients in CAGrad's direction `g_0 + c |g_0| g_w / |g_w|`, `g_0` being their mean.
 
   The convex problem for w, `min g_w . g_0 + c |g_0| |g_w|` on the simplex, is solved exactly: inside a face, `g_w` is
   the shortest there (where the length has a kink) or w solves a quadratic equation. `g_0` alone where `g_w` is 0.
   """
   n = _check(gram)
-  _check_c(c)
   unit = gram / _or_one(jnp.max(jnp.diagonal(gram)))  # of which the weights do not depend
   b = unit.mean(axis=1)
   radius = c * jnp.sqrt(jnp.maximum(b.mean(), 0))
@@ -254,13 +255,3 @@ def _check(gram: jax.Array) -> int:
   if not 2 <= len(gram) <= MOST_TASKS:
     raise ConfigError(f"gradients are combined for 2 to {MOST_TASKS} tasks, got {len(gram)}")
   return len(gram)
-
-
-def _check_normalise(normalise: str) -> None:
-  if normalise not in get_args(Normalise):
-    raise ConfigError(f"mgda(normalise={normalise!r}): must be one of {', '.join(get_args(Normalise))}")
-
-
-def _check_c(c: float) -> None:
-  if not 0 <= c < math.inf:
-    raise ConfigError(f"cagrad(c={c}): must not be negative or infinite")

@@ -10,13 +10,14 @@ means all.
 
 import dataclasses
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Bound, NonNegative
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.train import aggregate
 from vidjax.train.schedules import Scale
@@ -24,8 +25,9 @@ from vidjax.types import Blend, Pullback, Tree
 
 Losses = dict[str, jax.Array]
 Result = tuple[Tree, dict[str, jax.Array]]
-Weight = float | Callable[[jax.Array], jax.Array] | Scale
-Prefix = str | Sequence[str] | None
+Weight = NonNegative | Callable[[jax.Array], jax.Array] | Scale
+Weights = Annotated[Mapping[str, Weight], Bound("names of losses, each with a number from 0 on or a function")]
+Prefix = Annotated[str | Sequence[str], Bound('one or more starts of paths, such as "representation"', len)] | None
 Rule = Callable[..., Any]
 """See `make_blend`."""
 
@@ -68,16 +70,12 @@ class Weighted:
       weigh 1.
   """
 
-  weights: Mapping[str, Weight] = dataclasses.field(default_factory=dict)
+  weights: Weights = dataclasses.field(default_factory=dict)
 
   linear: ClassVar[bool] = True
 
   def __post_init__(self):
-    if not isinstance(self.weights, Mapping):
-      raise ConfigError(f"Weighted(weights={self.weights!r}): must map names of losses to numbers")
-    for name, weight in self.weights.items():
-      if not isinstance(weight, Scale) and not callable(weight):
-        _check_number(f"Weighted(weights[{name!r}]", weight)
+    check_fields(self)
 
   def over(self, total_steps: int) -> "Weighted":
     """With every `Scale` as the schedule it is for a training of so many steps."""
@@ -112,6 +110,9 @@ class MGDA:
   shared: Prefix = None
   normalise: aggregate.Normalise = "none"
 
+  def __post_init__(self):
+    check_fields(self)
+
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
     """See `make_blend`; logs the weights on the shared parameters, and `loss`, the sum by these weights."""
     values = jnp.stack(list(losses.values()))
@@ -130,6 +131,9 @@ class PCGrad:
   shared: Prefix = None
   seed: int = 0
 
+  def __post_init__(self):
+    check_fields(self)
+
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
     """See `make_blend`; logs what each gradient weighs in the result, and `loss`, the sum by these weights."""
     key = jax.random.fold_in(jax.random.key(self.seed), step)
@@ -146,7 +150,10 @@ class CAGrad:
   """
 
   shared: Prefix = None
-  c: float = 0.5
+  c: NonNegative = 0.5
+
+  def __post_init__(self):
+    check_fields(self)
 
   def __call__(self, losses: Losses, pullback: Pullback, step: jax.Array) -> Result:
     """See `make_blend`; logs what each gradient weighs in the result, and `loss`, the sum by these weights."""
@@ -169,12 +176,12 @@ class Uncertainty:
 
   losses: Sequence[str]
   regression: Sequence[str] = ()
-  learning_rate: float = 0.01
+  learning_rate: NonNegative = 0.01
 
   linear: ClassVar[bool] = True
 
   def __post_init__(self):
-    _check_number("Uncertainty(learning_rate", self.learning_rate)
+    check_fields(self)
 
   def init(self) -> Losses:
     """The log variances to start with."""
@@ -208,8 +215,6 @@ def _mask(shared: Prefix, params: Tree) -> Tree:
   if shared is None:
     return jax.tree.map(lambda _: True, params)
   prefixes = [shared] if isinstance(shared, str) else list(shared)
-  if not prefixes:
-    raise ConfigError('blend.shared is empty: name path prefixes, such as "representation", or None for all')
 
   def path(keys: Any) -> str:
     return "/".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in keys)
@@ -227,11 +232,6 @@ def _check_names(what: str, names: Any, losses: Any) -> None:
   unknown = sorted(set(names) - set(losses))
   if unknown:
     raise ConfigError(f"{what} {', '.join(unknown)}, but the losses are {', '.join(sorted(losses))}")
-
-
-def _check_number(what: str, value: Any) -> None:
-  if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-    raise ConfigError(f"{what}={value!r}): must be a number from 0 on")
 
 
 def _notes(losses: Losses, weights: Losses) -> dict[str, jax.Array]:

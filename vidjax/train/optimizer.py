@@ -1,7 +1,6 @@
 """Optimizers with learning rates and weight decay by parameter group."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -10,6 +9,8 @@ import jax
 import optax
 from flax import traverse_util
 
+from vidjax.bounds import NonNegative, Positive, Rate
+from vidjax.checks import check_fields, checked
 from vidjax.errors import ConfigError
 from vidjax.types import Tree
 
@@ -25,12 +26,11 @@ class Group:
   """
 
   match: str
-  rate: float = 1.0
-  decay: float = 1.0
+  rate: NonNegative = 1.0
+  decay: NonNegative = 1.0
 
   def __post_init__(self):
-    if not (0 <= self.rate < math.inf and 0 <= self.decay < math.inf):
-      raise ConfigError(f"optimizer group {self.match!r}: rate={self.rate}, decay={self.decay} must be from 0 on")
+    check_fields(self)
 
 
 BIAS_AND_BN = Group(r"/(bias|scale)$", decay=0.0)
@@ -63,18 +63,19 @@ def multipliers(params: Tree, groups: Sequence[Group]) -> Tree:
   return traverse_util.unflatten_dict({path: chosen.get(path, Group("")) for path in paths}, sep="/")
 
 
+@checked
 def make_optimizer(
   schedule: optax.Schedule,
   kind: Literal["sgd", "adamw", "adadelta"] = "sgd",
   *,
-  momentum: float = 0.9,
+  momentum: Rate = 0.9,
   nesterov: bool = False,
-  weight_decay: float = 0.0,
-  clip_norm: float | None = None,
+  weight_decay: NonNegative = 0.0,
+  clip_norm: Positive | None = None,
   groups: Sequence[Group] = (BIAS_AND_BN,),
-  beta2: float = 0.999,
-  rho: float = 0.95,
-  epsilon: float | None = None,
+  beta2: Rate = 0.999,
+  rho: Rate = 0.95,
+  epsilon: Positive | None = None,
 ) -> optax.GradientTransformation:
   """The optimizer of a recipe.
 
@@ -96,22 +97,12 @@ def make_optimizer(
   Raises:
     ConfigError: a value out of range.
   """
-  if not (0 <= beta2 < 1 and 0 <= rho < 1 and (epsilon is None or 0 < epsilon < math.inf)):
-    raise ConfigError(
-      f"optimizer beta2={beta2}, rho={rho}, epsilon={epsilon}: from 0 to below 1, epsilon positive or None"
-    )
-  if not (0 <= momentum < 1 and 0 <= weight_decay < math.inf):
-    raise ConfigError(f"optimizer momentum={momentum}, weight_decay={weight_decay}: from 0 to below 1, and from 0 on")
-  if clip_norm is not None and not clip_norm > 0:
-    raise ConfigError(f"optimizer clip_norm={clip_norm}: must be positive, or None for no clipping")
   if kind == "sgd":
     direction = optax.trace(momentum, nesterov) if momentum else optax.identity()
   elif kind == "adamw":
     direction = optax.scale_by_adam(momentum, beta2, 1e-8 if epsilon is None else epsilon, nesterov=nesterov)
-  elif kind == "adadelta":
-    direction = optax.scale_by_adadelta(rho, 1e-6 if epsilon is None else epsilon)
   else:
-    raise ConfigError(f"optimizer kind {kind!r}: must be sgd, adamw or adadelta")
+    direction = optax.scale_by_adadelta(rho, 1e-6 if epsilon is None else epsilon)
 
   def add_decay():
     def update(updates, state, params=None):
@@ -138,12 +129,13 @@ def make_optimizer(
   )
 
 
+@checked
 def around(
   make: Callable[..., optax.GradientTransformation],
   *,
   takes_mask: bool,
   groups: Sequence[Group] = (BIAS_AND_BN,),
-  clip_norm: float | None = None,
+  clip_norm: Positive | None = None,
 ) -> optax.GradientTransformation:
   """Any optimizer of optax with the groups and the clipping of `make_optimizer`.
 
@@ -159,8 +151,6 @@ def around(
   odd = [group.match for group in groups if group.decay not in (0, 1)]
   if odd:
     raise ConfigError(f"optimizer group {odd[0]!r}: optax decays a parameter or not, so decay must be 0 or 1")
-  if clip_norm is not None and not clip_norm > 0:
-    raise ConfigError(f"optimizer clip_norm={clip_norm}: must be positive, or None for no clipping")
 
   def decays(params: Tree) -> Tree:
     return jax.tree.map(lambda group: bool(group.decay and group.rate), multipliers(params, groups))

@@ -7,15 +7,20 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import optax
 
+from vidjax.bounds import NonNegative, Positive, Share
+from vidjax.checks import check_fields, checked
 from vidjax.errors import ConfigError
 
 
-def cosine(learning_rate: float, epochs: float, warmup_epochs: float = 0, warmup_from: float = 0.1):
+@checked
+def cosine(
+  learning_rate: NonNegative, epochs: Positive, warmup_epochs: NonNegative = 0, warmup_from: NonNegative = 0.1
+):
   """Linear warm-up from `warmup_from * learning_rate`, then a half cosine down to 0.
 
   Returns a function of steps_per_epoch that returns the optax schedule, as do all functions of this module.
   """
-  _check(learning_rate, epochs, warmup_epochs, warmup_from)
+  _check_warmup(epochs, warmup_epochs)
 
   def schedule(steps_per_epoch: int) -> optax.Schedule:
     total, warmup = round(epochs * steps_per_epoch), round(warmup_epochs * steps_per_epoch)
@@ -26,18 +31,17 @@ def cosine(learning_rate: float, epochs: float, warmup_epochs: float = 0, warmup
   return schedule
 
 
+@checked
 def steps(
-  learning_rate: float,
-  epochs: float,
+  learning_rate: NonNegative,
+  epochs: Positive,
   at: Sequence[float],
-  factor: float = 0.1,
-  warmup_epochs: float = 0,
-  warmup_from: float = 0.1,
+  factor: NonNegative = 0.1,
+  warmup_epochs: NonNegative = 0,
+  warmup_from: NonNegative = 0.1,
 ):
   """Linear warm-up, then a constant rate multiplied by `factor` at each epoch of `at`."""
-  _check(learning_rate, epochs, warmup_epochs, warmup_from)
-  if not 0 <= factor < math.inf:
-    raise ConfigError(f"schedules.steps(factor={factor}): must be a number from 0 on")
+  _check_warmup(epochs, warmup_epochs)
   if any(not warmup_epochs <= epoch <= epochs for epoch in at):
     raise ConfigError(f"schedules.steps(at={tuple(at)}): epochs must lie between the warm-up's end and {epochs}")
 
@@ -56,9 +60,9 @@ def steps(
   return schedule
 
 
-def constant(learning_rate: float, epochs: float = 1):
+@checked
+def constant(learning_rate: NonNegative, epochs: Positive = 1):
   """The same rate throughout (Adadelta's 1.0), however long that is."""
-  _check(learning_rate, epochs)
   return lambda steps_per_epoch: optax.constant_schedule(learning_rate)
 
 
@@ -77,14 +81,13 @@ class Scale:
     rest: 1 - alpha in place of alpha.
   """
 
-  gamma: float = 0.2
-  lam: float = 0.3
+  gamma: Share = 0.2
+  lam: Share = 0.3
   printed: bool = False
   rest: bool = False
 
   def __post_init__(self):
-    if not (0 <= self.gamma <= 1 and 0 <= self.lam <= 1):
-      raise ConfigError(f"Scale(gamma={self.gamma}, lam={self.lam}): both must lie between 0 and 1")
+    check_fields(self)
 
   def over(self, total_steps: int) -> optax.Schedule:
     """The optax schedule of a training of so many steps. Step 0, whose logarithm is not finite, counts as 1."""
@@ -102,10 +105,6 @@ class Scale:
     return schedule
 
 
-def _check(learning_rate: float, epochs: float = 1, warmup_epochs: float = 0, warmup_from: float = 0) -> None:
-  if not 0 <= learning_rate < math.inf:
-    raise ConfigError(f"schedule.learning_rate={learning_rate}: must be a number from 0 on")
-  if not 0 <= warmup_from < math.inf:
-    raise ConfigError(f"schedule.warmup_from={warmup_from}: must be a number from 0 on")
-  if not 0 <= warmup_epochs < epochs:
+def _check_warmup(epochs: float, warmup_epochs: float) -> None:
+  if warmup_epochs >= epochs:
     raise ConfigError(f"a schedule of {epochs} epochs cannot warm up for {warmup_epochs}")

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from vidjax.bounds import Count, NonNegative
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 
 
@@ -18,13 +20,12 @@ class NoGain:
   """
 
   metric: str = "top1"
-  patience: int = 3
-  least: float = 0.0
+  patience: Count = 3
+  least: NonNegative = 0.0
   lower: bool = False
 
   def __post_init__(self):
-    if self.patience < 1 or self.least < 0:
-      raise ConfigError(f"NoGain(patience={self.patience}, least={self.least}): from 1 on, and from 0 on")
+    check_fields(self)
 
   def __call__(self, history: Sequence[Mapping[str, float]]) -> bool:
     """Whether to stop; ConfigError where the validations have no such number."""

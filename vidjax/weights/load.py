@@ -5,20 +5,23 @@ import pathlib
 import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
 import numpy as np
 from flax import traverse_util
 
-from vidjax.errors import ConfigError, InputError
+from vidjax.bounds import Bound
+from vidjax.checks import checked
+from vidjax.errors import InputError
 from vidjax.types import Tree
 from vidjax.weights.names import FIRST, canonical, namings
 from vidjax.weights.read import WRAPPERS, floating, read_tensors, unwrapped
 from vidjax.weights.settings import contradictions, differences, twin
 
 Inflation = Literal["mean", "centre"]
+Prefixes = Annotated[Sequence[str], Bound("a tuple of prefixes, such as ('classifier',)")]
 
 INSERTED = re.compile(
   r"(?:^|/)((?:before|middle|residual|after)_[^/]+|representation|mbpm|(?<=/)res\d+_block\d+_to_\w+|ett|reversal_head)/"
@@ -95,13 +98,14 @@ class Report:
     return "\n".join(lines)
 
 
+@checked
 def load_weights(
   variables: Mapping[str, Tree],
   source: str | pathlib.Path | Mapping[str, np.ndarray],
   *,
   network: nn.Module,
-  new: Sequence[str] = (),
-  unused: Sequence[str] = (),
+  new: Prefixes = (),
+  unused: Prefixes = (),
   inflation: Inflation = "mean",
 ) -> tuple[dict[str, Tree], Report]:
   """A network's variables with a checkpoint's values: torchvision, timm, TSM, RNL, X3D or vidjax's own export.
@@ -130,11 +134,6 @@ def load_weights(
     InputError: a variable has no tensor, a tensor no variable, or shapes differ; names paths, names and both shapes.
       Or the checkpoint is of another network, or nothing is left to load.
   """
-  if inflation not in ("mean", "centre"):
-    raise ConfigError(f"load_weights(inflation={inflation!r}): must be 'mean' or 'centre'")
-  for key, prefixes in (("new", new), ("unused", unused)):
-    if isinstance(prefixes, str):
-      raise ConfigError(f"load_weights({key}={prefixes!r}): must be a tuple of prefixes, ({prefixes!r},)")
   origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
   numbers = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(dict(variables)))
   most = 2**26 + UNFOLDED * numbers
@@ -200,7 +199,7 @@ def load_weights(
   settings = () if exported else differences(network, loaded)
   report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used}, settings)
   if settings:
-    warnings.warn(f"{origin}: {report.warning}", ReleasedSettings, stacklevel=2)
+    warnings.warn(f"{origin}: {report.warning}", ReleasedSettings, stacklevel=3)
   filled = traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()})
   return {"batch_stats": {}, **variables, **filled}, report
 
