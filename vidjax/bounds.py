@@ -45,3 +45,6 @@ Rate = Annotated[float, Bound("a number from 0 to below 1", lambda x: 0 <= x < 1
 """Of dropout, and of averages that forget, such as a momentum."""
 NonNegative = Annotated[float, Bound("a finite number of at least 0", lambda x: 0 <= x < math.inf)]
 Positive = Annotated[float, Bound("a finite number above 0", lambda x: 0 < x < math.inf)]
+Fraction = Annotated[float, Bound("a number above 0 and up to 1", lambda x: 0 < x <= 1)]
+Between = Annotated[float, Bound("a number between 0 and 1", lambda x: 0 < x < 1)]
+Range = Annotated[tuple[float, float], Bound("two ascending numbers above 0", lambda r: 0 < r[0] <= r[1] < math.inf)]

@@ -2,9 +2,9 @@
 
 import dataclasses
 import inspect
-import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import optax
 
 from vidjax.apply.device_augment import BatchTransform
+from vidjax.bounds import Between, Count, NonNegative, Positive, Whole
 from vidjax.build import build, locate
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.sections import DEFAULTS, check_places, check_sections
 from vidjax.types import Array, Objective, Sampler, Stream, Task
@@ -46,18 +48,16 @@ class DataSettings:
   dir: str = "data"
   train_split: str = "train"
   validation_split: str = "validation"
-  unlabelled: int = 0
+  unlabelled: Whole = 0
   unlabelled_split: str = "train"
-  num_threads: int = 2
-  num_processes: int = 0
-  max_damaged: float = 0.01
+  num_threads: Whole = 2
+  num_processes: Whole = 0
+  max_damaged: NonNegative = 0.01
   skip_damaged: bool = False
-  memory_mb: int = 1024
+  memory_mb: Whole = 1024
 
   def __post_init__(self):
-    for name in ("unlabelled", "num_threads", "num_processes", "max_damaged", "memory_mb"):
-      if not getattr(self, name) >= 0:
-        raise ConfigError(f"data.{name}={getattr(self, name)}: must not be negative")
+    check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,35 +82,23 @@ class Settings:
     log_every: steps between lines of metrics.
   """
 
-  epochs: float
-  batch_size: int
-  accumulate: int = 1
-  dtype: str = "float32"
-  ema_decay: float | None = None
-  devices: int | None = None
+  epochs: Positive
+  batch_size: Count
+  accumulate: Count = 1
+  dtype: Literal["float32", "bfloat16"] = "float32"
+  ema_decay: Between | None = None
+  devices: Count | None = None
   fsdp: bool = False
-  evaluate_every: float = 1
-  checkpoint_every: int | None = None
-  keep_best: int = 1
-  log_every: int = 10
-  steps: int | None = None
+  evaluate_every: Positive = 1
+  checkpoint_every: Count | None = None
+  keep_best: Count = 1
+  log_every: Count = 10
+  steps: Count | None = None
   frozen: tuple[str, ...] = ()
   stop: Callable[[Sequence[Mapping[str, float]]], bool] | None = None
 
   def __post_init__(self):
-    positive = ("epochs", "batch_size", "accumulate", "evaluate_every", "log_every", "keep_best")
-    for name in positive:
-      if not getattr(self, name) > 0:
-        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive")
-    if math.isinf(self.evaluate_every):
-      raise ConfigError(f"train.evaluate_every={self.evaluate_every}: must be a number; train.epochs means at the end")
-    for name in ("devices", "checkpoint_every", "steps"):
-      if getattr(self, name) is not None and not getattr(self, name) > 0:
-        raise ConfigError(f"train.{name}={getattr(self, name)}: must be positive, or None")
-    if self.dtype not in ("float32", "bfloat16"):
-      raise ConfigError(f"train.dtype={self.dtype!r}: must be 'float32' or 'bfloat16'")
-    if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-      raise ConfigError(f"train.ema_decay={self.ema_decay}: must lie between 0 and 1, or be None")
+    check_fields(self)
 
   def validates(self, step: int, batches_per_epoch: int) -> bool:
     """Whether the state after a step is validated: those of `evaluate_every` and the last."""
@@ -257,12 +245,21 @@ def _optional(config: Mapping[str, Any], name: str, **extra: Any) -> Any:
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
   """The `train` section of a config."""
-  return build({"make": "vidjax.recipe.Settings", **dict(config["train"])})
+  return _settings("train", Settings, config)
 
 
 def data_of(config: Mapping[str, Any]) -> DataSettings:
   """The `data` section of a config."""
-  return build({"make": "vidjax.recipe.DataSettings", **dict(config["data"])})
+  return _settings("data", DataSettings, config)
+
+
+def _settings(section: str, kind: type, config: Mapping[str, Any]) -> Any:
+  name = f"{kind.__module__}.{kind.__qualname__}"
+  try:
+    return build({"make": name, **dict(config[section])})
+  except ConfigError as error:
+    as_a_flag = re.sub(rf"{re.escape(name)}\((.*)\): must", rf"{section}.\1: must", str(error))
+    raise ConfigError(as_a_flag.replace(name, f"config.{section}")) from None
 
 
 def make_schedule(config: Mapping[str, Any], settings: Settings, batches_per_epoch: int) -> optax.Schedule:

@@ -43,7 +43,7 @@ def test_channels_and_segments():
 def test_what_does_not_fit_is_named():
   with pytest.raises(InputError, match=r"StoredFlow\(frames=5\) at the top: 6 frames do not make whole segments of 5"):
     StoredFlow().apply({}, np.zeros((1, 6, 8, 8, 3)), False)
-  with pytest.raises(InputError, match="StoredFlow at the top takes flow images of 3 channels"):
-    StoredFlow().apply({}, np.zeros((1, 5, 8, 8, 2)), False)
+  with pytest.raises(InputError, match="StoredFlow at the top takes flow images of 2 or 3 channels"):
+    StoredFlow().apply({}, np.zeros((1, 5, 8, 8, 4)), False)
   with pytest.raises(ConfigError, match=r"StoredFlow\(frames=0\) at the top: must be an int of at least 1"):
     StoredFlow(0).apply({}, np.zeros((1, 5, 8, 8, 3)), False)

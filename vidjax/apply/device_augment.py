@@ -9,14 +9,13 @@ float32 `[B, K]`, which `vidjax.train.step.make_prepare` provides.
 """
 
 import dataclasses
-import math
 from typing import Annotated, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.bounds import Bound, NonNegative, Positive, Share
+from vidjax.bounds import Bound, NonNegative, Positive, Range, Share
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.types import Array, Batch
@@ -26,8 +25,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # RGB to luma and two colour axes, in which a hue shift is a rotation (NTSC).
 YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], np.float32)
-
-Range = Annotated[tuple[float, float], Bound("two ascending numbers above 0", lambda r: 0 < r[0] <= r[1] < math.inf)]
 
 
 class BatchTransform(Protocol):

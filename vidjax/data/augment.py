@@ -12,11 +12,13 @@ could only round. Resizing is bilinear, or averages over areas where a side shri
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import cv2
 import numpy as np
 
+from vidjax.bounds import Bound, Count, Fraction, Range, Share, Whole
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 
 Clip = dict[str, Any]
@@ -92,20 +94,15 @@ class MultiScaleCrop:
     fixed_offsets: draw the place from the corners, the centre and the points half-way (13 in all), else anywhere.
   """
 
-  size: int
-  scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)
-  max_distort: int = 1
+  size: Count
+  scales: Annotated[tuple[Fraction, ...], Bound("a tuple of one or more fractions", len)] = (1, 0.875, 0.75, 0.66)
+  max_distort: Whole = 1
   fixed_offsets: bool = True
 
   needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
-    _check_size(self)
-    if not self.scales or not all(0 < scale <= 1 for scale in self.scales) or self.max_distort < 0:
-      raise ConfigError(
-        f"MultiScaleCrop(scales={self.scales}, max_distort={self.max_distort}): scales are above 0 and up to 1, the "
-        "short side, and max_distort is not negative"
-      )
+    check_fields(self)
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
@@ -143,18 +140,14 @@ class RandomResizedCrop:
     aspect: range of the crop's width over its height, drawn uniformly in the logarithm.
   """
 
-  size: int
-  area: tuple[float, float] = (0.08, 1.0)
-  aspect: tuple[float, float] = (3 / 4, 4 / 3)
+  size: Count
+  area: Annotated[Range, Bound("of at most 1", lambda r: r[1] <= 1)] = (0.08, 1.0)
+  aspect: Range = (3 / 4, 4 / 3)
 
   needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
-    _check_size(self)
-    if not 0 < self.area[0] <= self.area[1] <= 1 or not 0 < self.aspect[0] <= self.aspect[1]:
-      raise ConfigError(
-        f"RandomResizedCrop(area={self.area}, aspect={self.aspect}): both must ascend from above 0, area up to 1"
-      )
+    check_fields(self)
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Crops a clip."""
@@ -182,14 +175,14 @@ class ScaleJitterCrop:
     short_sides: smallest and largest short side that the frame is resized to before the crop.
   """
 
-  size: int
+  size: Count
   short_sides: tuple[int, int] = (256, 320)
 
   needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
-    _check_size(self)
-    if len(self.short_sides) != 2 or not self.size <= self.short_sides[0] <= self.short_sides[1]:
+    check_fields(self)
+    if not self.size <= self.short_sides[0] <= self.short_sides[1]:
       raise ConfigError(
         f"ScaleJitterCrop: short_sides={self.short_sides} must be two that ascend from at least size={self.size}"
       )
@@ -211,13 +204,13 @@ class CenterCrop:
     short_side: short side of the resized frame (default: `size`).
   """
 
-  size: int
-  short_side: int | None = None
+  size: Count
+  short_side: Count | None = None
 
   needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
-    _check_size(self)
+    check_fields(self)
     _check_short_side(self)
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
@@ -236,12 +229,12 @@ class Resize:
     size: side of the result.
   """
 
-  size: int
+  size: Count
 
   needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
-    _check_size(self)
+    check_fields(self)
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Resizes a clip; nothing is drawn."""
@@ -265,7 +258,7 @@ class Flip:
     signed: as in `flip_frames`; a run sets it as its stream says.
   """
 
-  probability: float = 0.5
+  probability: Share = 0.5
   swap: tuple[tuple[int | str, int | str], ...] = ()
   whatever_names: bool = False
   signed: tuple[int, ...] = ()
@@ -273,10 +266,7 @@ class Flip:
   needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
-    if not 0 <= self.probability <= 1:
-      raise ConfigError(f"Flip: probability={self.probability} must lie between 0 and 1")
-    if any(len(pair) != 2 for pair in self.swap):
-      raise ConfigError(f"Flip: swap={self.swap} must be pairs of classes")
+    check_fields(self)
 
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Flips a clip, or not."""
@@ -310,17 +300,15 @@ class TestCrops:
 
   __test__ = False
 
-  size: int
-  short_side: int | None = None
-  crops: int = 1
+  size: Count
+  short_side: Count | None = None
+  crops: Literal[1, 3, 5, 10] = 1
   signed: tuple[int, ...] = ()
 
   needs: ClassVar[frozenset[str]] = PIXELS
 
   def __post_init__(self):
-    _check_size(self)
-    if self.crops not in (1, 3, 5, 10):
-      raise ConfigError(f"TestCrops: crops={self.crops} is none of 1, 3, 5 and 10")
+    check_fields(self)
     _check_short_side(self)
 
   def __call__(self, video: np.ndarray) -> np.ndarray:
@@ -345,23 +333,17 @@ class TestCrops:
 class WholeClip:
   """One view for tests, the clip as it is: `[..., T, F]` -> `[views, T, F]`, for streams without pixels."""
 
-  crops: int = 1
+  crops: Literal[1] = 1
   size: ClassVar[int] = 1
   short_side: ClassVar[None] = None
   needs: ClassVar[frozenset[str]] = frozenset()
 
   def __post_init__(self):
-    if self.crops != 1:
-      raise ConfigError(f"WholeClip: crops={self.crops} of clips without pixels: take 1")
+    check_fields(self)
 
   def __call__(self, video: np.ndarray) -> np.ndarray:
     """Joins the leading axes."""
     return video.reshape(-1, *video.shape[-2:])
-
-
-def _check_size(transform: Any) -> None:
-  if transform.size < 1:
-    raise ConfigError(f"{type(transform).__name__}: size={transform.size} must be at least 1")
 
 
 def _check_short_side(transform: Any) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidjax.errors import ConfigError, InputError
+from vidjax.bounds import Count
+from vidjax.checks import check_fields
+from vidjax.errors import InputError
 from vidjax.types import Film
 
 if TYPE_CHECKING:
@@ -118,15 +120,14 @@ class Features:
     width: F, as the data set has it.
   """
 
-  width: int
+  width: Count
 
   gives = frozenset()
   signed = ()
   dtype = np.float32
 
   def __post_init__(self):
-    if self.width < 1:
-      raise ConfigError(f"Features(width={self.width}): must be at least 1")
+    check_fields(self)
 
   def clip_shape(self, frames: int, size: int) -> tuple[int, ...]:
     """`[T, F]`; `size` means nothing here."""

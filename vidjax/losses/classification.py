@@ -1,13 +1,12 @@
 """Cross-entropy of the clip's class scores, or of those of a part of the network: of one class, or of each."""
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from vidjax.bounds import Rate
+from vidjax.bounds import Positive, Rate
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.types import Array, Batch, Output
@@ -51,13 +50,12 @@ class BinaryCrossEntropy:
     of: as in `CrossEntropy`.
   """
 
-  positive_weight: float = 1.0
+  positive_weight: Positive = 1.0
   name: str = "classification"
   of: str | None = None
 
   def __post_init__(self):
-    if not 0 < self.positive_weight < math.inf:
-      raise ConfigError(f"BinaryCrossEntropy(positive_weight={self.positive_weight}): must be positive")
+    check_fields(self)
 
   def __call__(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
     """Reads `target` `[B, K]`, from 0 to 1, and `mask` `[B]`."""

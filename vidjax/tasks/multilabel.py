@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidjax.bounds import Between
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
 from vidjax.types import Batch, Output, Scores, Summary
 
@@ -23,13 +25,12 @@ class MultiLabel:
   """
 
   num_classes: int
-  threshold: float = 0.5
+  threshold: Between = 0.5
   targets: tuple[str, ...] = ("label", "mask")
   metric: str = "map"
 
   def __post_init__(self):
-    if not 0 < self.threshold < 1:
-      raise ConfigError(f"MultiLabel(threshold={self.threshold}): must lie between 0 and 1")
+    check_fields(self)
 
   def prepare(self, batch: Batch) -> Batch:
     """Adds `target` float32 `[B, K]`, which a transform may mix."""

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vidjax.bounds import Between, Count, NonNegative
+from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.types import State
 
@@ -29,18 +31,15 @@ class Plateau:
     metric: the number of a validation, lower is better with "-" before it; "" for the task's metric.
   """
 
-  learning_rate: float
+  learning_rate: NonNegative
   epochs: float = 1
-  factor: float = 0.1
-  patience: int = 2
-  gain: float = 0.0
+  factor: Between = 0.1
+  patience: Count = 2
+  gain: NonNegative = 0.0
   metric: str = ""
 
   def __post_init__(self):
-    if not (self.learning_rate >= 0 and 0 < self.factor < 1 and self.patience >= 1 and self.gain >= 0):
-      raise ConfigError(
-        f"{self}: learning_rate and gain must not be negative, factor lies between 0 and 1, patience is at least 1"
-      )
+    check_fields(self)
 
   def __call__(self, steps_per_epoch: int) -> optax.Schedule:
     """The rate without its falls."""
