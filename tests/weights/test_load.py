@@ -151,7 +151,7 @@ def test_2d_kernels_inflate(inflation):
   np.testing.assert_allclose(kernel.sum(0), flat_kernel, rtol=1e-6)
   np.testing.assert_allclose(kernel[0], 0 if inflation == "centre" else flat_kernel / 3, rtol=1e-6)
   assert report.adapted == {"params/stem/conv/kernel": f"2D to 3 frames ({inflation})"}
-  with pytest.raises(ConfigError, match="inflation='repeat'.*must be one of mean, centre"):
+  with pytest.raises(ConfigError, match=r"inflation='repeat'.*must be one of mean, centre"):
     load_weights(shapes_of(network), weight, network=network, inflation="repeat")
 
 
