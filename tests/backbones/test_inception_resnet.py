@@ -53,7 +53,7 @@ def test_small_frames_are_refused():
 
 
 def test_three_numbers_of_blocks_are_needed():
-  with pytest.raises(ConfigError, match=r"blocks=\(1, 1\).*3 numbers"):
+  with pytest.raises(ConfigError, match=r"blocks=\(1, 1\).*must be a tuple of 3, each an int of at least 1"):
     output(InceptionResNetV2(0.125, (1, 1)), (1, 1, 75, 75, 3))
 
 

@@ -293,7 +293,7 @@ def test_one_checkpoint_fills_both_pathways_and_their_heads():
 def test_a_prefix_in_place_of_a_tuple_is_named():
   variables = shapes_of(Recognizer(MiniResNet((4, 4, 4, 4)), 3))
   for key in ("new", "unused"):
-    with pytest.raises(ConfigError, match=rf"{key}='fc'.*\('fc',\)"):
+    with pytest.raises(ConfigError, match=rf"{key}='fc'.*a tuple of prefixes, such as \('classifier',\)"):
       load_weights(variables, {}, network=Recognizer(MiniResNet((4, 4, 4, 4)), 3), **{key: "fc"})
 
 
