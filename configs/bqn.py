@@ -14,6 +14,14 @@ convolutions, as the text says; `:ssv1,decay=code` has the released code's: none
 from ml_collections import ConfigDict
 
 from configs import default, quickstart
+from vidjax.backbones.resnet import ResNet
+from vidjax.backbones.x3d import X3D
+from vidjax.build import described
+from vidjax.inputs.mbpm import MBPM, Quiet
+from vidjax.losses.classification import CrossEntropy
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
+from vidjax.train.optimizer import Group
 
 RECIPES = {  # learning rate, batch, epochs, weight decay, dropout
   "ssv1": (0.12, 256, 50.0, 8e-4, 0.8),
@@ -40,12 +48,12 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   if arg.startswith("mini"):
     c = quickstart.get_config()
     c.sampler.frames_per_segment = 3
-    mbpm = {"make": "vidjax.inputs.mbpm.MBPM", "kernel": 5}
+    mbpm = described(MBPM(kernel=5))
     if arg == "mini_busy":
       c.model.representation = mbpm
       return c
     if arg == "mini_quiet":
-      c.model.representation = {"make": "vidjax.inputs.mbpm.Quiet", "scale": 0.75, "form": "first"}
+      c.model.representation = described(Quiet(scale=0.75, form="first"))
       return c
     c.model = _network(c.model.backbone, quiet_form="first", to_quiet="identity")
     c.model.mbpm = mbpm
@@ -76,30 +84,29 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   if arg == "x3d":
     c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
     # Released code: 1x1 convolutions in the connections both ways, a head for each pathway.
-    c.model = _network({"make": "vidjax.backbones.x3d.X3D"}, quiet_form="first", to_quiet="conv", to_busy="conv")
+    c.model = _network(described(X3D()), quiet_form="first", to_quiet="conv", to_busy="conv")
     c.model.shared_classifier = False
     c.model.consensus = "features"
     c.model.hidden = 2048
   else:
-    shift = {"make": "vidjax.plugins.tsm.TSM", "fold_div": 8}
-    inserts = ({"make": "vidjax.plugins.insert.Insert", "module": shift, "at": "before"},)
-    backbone = {"make": "vidjax.backbones.resnet.ResNet", "depth": 50, "inserts": inserts, "frozen_bn": "none"}
+    backbone = ResNet(50, inserts=(Insert(TSM(fold_div=8), "before"),))
+    told = ("depth", "fold_div", "frozen_bn")
     # The first of every three frames, and no 1x1 convolutions: the released code, which the tables' 47.4 M want.
-    c.model = _network(backbone, quiet_form="first", to_quiet="identity")
+    c.model = _network(described(backbone, *told), quiet_form="first", to_quiet="identity")
   c.model.dropout = dropout
   rate_of_kernel, decay_of_kernel, rate_of_bias = CLASSIFIER[source]
-  group = "vidjax.train.optimizer.Group"
-  c.optimizer.groups = (  # released code: get_optim_policies, but for the classifier
-    {"make": group, "match": "^mbpm/", "rate": 5.0},
-    {"make": group, "match": "^busy/stem/conv/kernel" if arg == "x3d" else "/stem/conv/kernel", "rate": 5.0},
-    {"make": group, "match": "^classifier[^/]*/kernel$", "rate": rate_of_kernel, "decay": decay_of_kernel},
-    {"make": group, "match": "^classifier[^/]*/bias$", "rate": rate_of_bias, "decay": 0.0},
-    {"make": group, "match": "bn[^/]*/(scale|bias)$", "decay": 0.0},
-    {"make": group, "match": "/bias$", "rate": 2.0, "decay": 0.0},
+  groups = (  # released code: get_optim_policies, but for the classifier
+    Group("^mbpm/", rate=5.0),
+    Group("^busy/stem/conv/kernel" if arg == "x3d" else "/stem/conv/kernel", rate=5.0),
+    Group("^classifier[^/]*/kernel$", rate=rate_of_kernel, decay=decay_of_kernel),
+    Group("^classifier[^/]*/bias$", rate=rate_of_bias, decay=0.0),
+    Group("bn[^/]*/(scale|bias)$", decay=0.0),
+    Group("/bias$", rate=2.0, decay=0.0),
   )
+  c.optimizer.groups = described(groups)
   c.optimizer.weight_decay = decay
   c.optimizer.clip_norm = 20.0  # released code
-  c.losses = ({"make": "vidjax.losses.classification.CrossEntropy", "label_smoothing": 0.1},)  # released code
+  c.losses = described((CrossEntropy(label_smoothing=0.1),))  # released code
   c.schedule.learning_rate = rate
   c.schedule.warmup_epochs = 7.0
   c.schedule.warmup_from = 0.1  # released code
@@ -110,7 +117,7 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
 
 def _network(backbone: ConfigDict | dict, **rest: str) -> ConfigDict:
   c = ConfigDict({"make": "vidjax.networks.bqn.BQN", "backbone": backbone, **rest})
-  c.mbpm = {"make": "vidjax.inputs.mbpm.MBPM", "sigma": 1.1, "kernel": 9}
+  c.mbpm = described(MBPM(sigma=1.1, kernel=9), "sigma", "kernel")
   c.quiet_size = 160  # of 256 pixels
   c.lateral = "BPLC"
   c.lateral_kernels = (7, 7, 7, 3)

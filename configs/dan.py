@@ -21,6 +21,16 @@ How the losses of projection and classification are joined (Table 3.9) follows t
 from ml_collections import ConfigDict
 
 from configs import default, quickstart
+from vidjax.backbones.x3d import X3D
+from vidjax.build import described
+from vidjax.inputs.pwtp import PWTP
+from vidjax.losses.classification import CrossEntropy
+from vidjax.losses.projection import Projection
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
+from vidjax.train.multitask import MGDA, Weighted
+from vidjax.train.optimizer import Group
+from vidjax.train.schedules import Scale
 
 RECIPES = {  # segments, frames of each, learning rate, batch, epochs, weight decay, dropout
   "ssv1": (8, 4, 0.12, 256, 50.0, 8e-4, 0.8),
@@ -28,17 +38,14 @@ RECIPES = {  # segments, frames of each, learning rate, batch, epochs, weight de
   "x3d": (16, 8, 0.4, 256, 256.0, 5e-5, 0.5),
   "x3d_ssv1": (16, 3, 0.12, 256, 50.0, 4e-4, 0.8),
 }
-MULTITASK = "vidjax.train.multitask."
 REST = ("backbone", "classifier")
-SCALE = {"make": "vidjax.train.schedules.Scale", "gamma": 0.2, "lam": 0.3, "rest": False}
 BLENDS = {
-  "mgda": {"make": f"{MULTITASK}MGDA", "shared": "representation", "normalise": "none"},
-  "scale": {
-    "make": f"{MULTITASK}Weighted",
-    "weights": {"projection": SCALE, "classification": {**SCALE, "rest": True}},
-  },
-  "fixed": {"make": f"{MULTITASK}Weighted", "weights": {"projection": 0.5, "classification": 0.5}},
-  "separate": {"make": f"{MULTITASK}Weighted", "weights": {}},
+  "mgda": MGDA(shared="representation", normalise="none"),
+  "scale": Weighted(
+    {"projection": Scale(gamma=0.2, lam=0.3), "classification": Scale(gamma=0.2, lam=0.3, rest=True)},
+  ),
+  "fixed": Weighted({"projection": 0.5, "classification": 0.5}),
+  "separate": Weighted(),
 }
 
 
@@ -51,16 +58,13 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
     )
   c = quickstart.get_config() if name == "mini" else _full(name)
   frames = 4 if name == "mini" else RECIPES[name][1]
-  c.model.representation = {"make": "vidjax.inputs.pwtp.PWTP", "frames": frames, "rank": 1}
-  c.model.representation.update({"kernel": 9, "stride": 8, "features": 24, "frozen_bn": False})
+  pwtp = PWTP(frames, rank=1, kernel=9, stride=8, features=24)
   if name == "mini":
     c.sampler.frames_per_segment = frames
-    c.model.representation.update({"kernel": 5, "stride": 4, "features": 8})
-  c.losses = (
-    {"make": "vidjax.losses.classification.CrossEntropy", "label_smoothing": 0.0},
-    {"make": "vidjax.losses.projection.Projection", "error": "enopr"},
-  )
-  c.blend = BLENDS[blend or "mgda"]
+    pwtp = PWTP(frames, rank=1, kernel=5, stride=4, features=8)
+  c.model.representation = described(pwtp, "frames", "rank", "kernel", "stride", "features", "frozen_bn")
+  c.losses = described((CrossEntropy(label_smoothing=0.0), Projection(error="enopr")), "label_smoothing", "error")
+  c.blend = described(BLENDS[blend or "mgda"], "normalise", "weights", "gamma", "lam", "rest")
   if blend == "separate":
     c.phases = (
       {"name": "projection", "losses": c.losses[1:], "train": {"epochs": c.train.epochs, "frozen": REST}},
@@ -83,19 +87,18 @@ def _full(name: str) -> ConfigDict:
   )
   if name.startswith("x3d"):
     c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
-    c.model.backbone = {"make": "vidjax.backbones.x3d.X3D", "depth_factor": 2.2, "width_factor": 2.0}
+    c.model.backbone = described(X3D(depth_factor=2.2, width_factor=2.0), "depth_factor", "width_factor")
     c.model.consensus = "features"
     c.model.hidden = 2048
   else:
-    shift = {"make": "vidjax.plugins.tsm.TSM", "fold_div": 8}
-    c.model.backbone.inserts = ({"make": "vidjax.plugins.insert.Insert", "module": shift, "at": "before"},)
+    c.model.backbone.inserts = described((Insert(TSM(fold_div=8), "before"),), "fold_div")
   c.model.dropout = dropout
-  group = "vidjax.train.optimizer.Group"
-  c.optimizer.groups = (  # L2 on convolutions and the classifier, five times rate and decay for the latter
-    {"make": group, "match": "^classifier/kernel$", "rate": 5.0, "decay": 5.0},
-    {"make": group, "match": "^classifier/bias$", "rate": 5.0, "decay": 0.0},
-    {"make": group, "match": "^representation/(?!local/kernel)|/(bias|scale)$", "decay": 0.0},
+  groups = (  # L2 on convolutions and the classifier, five times rate and decay for the latter
+    Group("^classifier/kernel$", rate=5.0, decay=5.0),
+    Group("^classifier/bias$", rate=5.0, decay=0.0),
+    Group("^representation/(?!local/kernel)|/(bias|scale)$", decay=0.0),
   )
+  c.optimizer.groups = described(groups)
   c.optimizer.weight_decay = decay
   c.schedule.learning_rate = rate
   c.schedule.warmup_epochs = 7.0  # said of ResNet-50; of X3D nothing is

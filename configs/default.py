@@ -1,8 +1,12 @@
 """Every key a config has, with its default: ResNet-50 on 8 segments of a prepared data set, TSN's augmentation.
 
 Other configs start from this one and set what differs. `{"make": "dotted.path", ...}` names what is built, and the
-other keys are its arguments: their meaning and defaults stand in its docstring. Any value can be changed on the command
-line: `--config.train.batch_size=64`, `--config.transforms[0].size=112`.
+other keys are its arguments: their meaning and defaults stand in its docstring. `vidjax.build.described` writes such
+mappings for objects: `described(Insert(TSM(4), "before"))`.
+
+Any value can be changed on the command line: `--config.train.batch_size=64`, `--config.transforms[0].size=112`; and any
+argument that no file sets: `--config.model.consensus=features`, `--config.train.ema_decay=None`. Another make starts a
+fresh section: `--config.model.representation.make=vidjax.inputs.tsp.TSP --config.model.representation.rank=2`.
 """
 
 from ml_collections import ConfigDict

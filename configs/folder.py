@@ -16,6 +16,10 @@ classifier. The weights are `--config.init.weights=FILE`, or `--config.init.work
 from ml_collections import ConfigDict
 
 from configs import default, quickstart
+from vidjax.build import described
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
+from vidjax.train.optimizer import Group
 
 
 def get_config(arg: str = "resnet50") -> ConfigDict:
@@ -36,8 +40,7 @@ def get_config(arg: str = "resnet50") -> ConfigDict:
   if arg not in ("resnet50", "finetune"):
     raise ValueError(f"configs/folder.py:{arg}: choose resnet50, finetune or mini")
   c = default.get_config()
-  tsm = {"make": "vidjax.plugins.tsm.TSM", "fold_div": 8}
-  c.model.backbone.inserts = ({"make": "vidjax.plugins.insert.Insert", "module": tsm, "at": "before"},)
+  c.model.backbone.inserts = described((Insert(TSM(fold_div=8), "before"),), "fold_div")
   c.model.dropout = 0.8
   c.schedule.learning_rate = 0.01
   c.optimizer.weight_decay = 5e-4
@@ -51,13 +54,13 @@ def _finetune(c: ConfigDict) -> ConfigDict:
   """What the recipe for small data sets sets otherwise; the rest is the same."""
   c.model.backbone.frozen_bn = "all_but_first"  # partial BN: the script has no --npb
   c.init.new = ("classifier",)
-  group = "vidjax.train.optimizer.Group"
-  c.optimizer.groups = (  # get_optim_policies with fc_lr5
-    {"make": group, "match": "(^|/)classifier[^/]*/kernel$", "rate": 5.0},
-    {"make": group, "match": "(^|/)classifier[^/]*/bias$", "rate": 10.0, "decay": 0.0},
-    {"make": group, "match": "bn[^/]*/(scale|bias)$", "decay": 0.0},
-    {"make": group, "match": "/bias$", "rate": 2.0, "decay": 0.0},
+  groups = (  # get_optim_policies with fc_lr5
+    Group("(^|/)classifier[^/]*/kernel$", rate=5.0),
+    Group("(^|/)classifier[^/]*/bias$", rate=10.0, decay=0.0),
+    Group("bn[^/]*/(scale|bias)$", decay=0.0),
+    Group("/bias$", rate=2.0, decay=0.0),
   )
+  c.optimizer.groups = described(groups)
   c.schedule = {"make": "vidjax.train.schedules.steps", "learning_rate": 0.001, "at": (10.0, 20.0), "factor": 0.1}
   c.train.epochs = 25.0
   return c

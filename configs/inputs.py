@@ -8,20 +8,30 @@ before any backbone in the same way. `--config.data.name=synthetic_actions/scene
 from ml_collections import ConfigDict
 
 from configs import quickstart
+from vidjax.build import described
+from vidjax.inputs.dynamic_image import DynamicImage
+from vidjax.inputs.flow import Flow
+from vidjax.inputs.frozen_tvnet import FrozenTVNet
+from vidjax.inputs.mbpm import MBPM
+from vidjax.inputs.persistent_appearance import PersistentAppearance
+from vidjax.inputs.pwtp import PWTP
+from vidjax.inputs.rgb_difference import RGBDifference
+from vidjax.inputs.tsp import TSP
+from vidjax.inputs.tvnet import TVNet
+from vidjax.train.optimizer import Group
 
 FRAMES = 3  # of a segment
 INPUTS = {
   "rgb": None,
-  "rgb_difference": {"make": "vidjax.inputs.rgb_difference.RGBDifference", "frames": FRAMES},
-  "dynamic_image": {"make": "vidjax.inputs.dynamic_image.DynamicImage", "frames": FRAMES},
-  "persistent_appearance": {"make": "vidjax.inputs.persistent_appearance.PersistentAppearance", "frames": FRAMES},
-  "flow": {"make": "vidjax.inputs.flow.Flow", "frames": FRAMES, "bound": 4.0},
-  "tvnet": {"make": "vidjax.inputs.tvnet.TVNet", "frames": FRAMES, "bound": 4.0, "iterations": 15},
-  "frozen_tvnet": {"make": "vidjax.inputs.frozen_tvnet.FrozenTVNet", "frames": FRAMES},
-  "mbpm": {"make": "vidjax.inputs.mbpm.MBPM", "sigma": 1.1, "kernel": 9},
-  "tsp": {"make": "vidjax.inputs.tsp.TSP", "frames": FRAMES, "rank": 1},
-  # The thesis' 9x9 kernel every 8 pixels is for frames of 224 pixels.
-  "pwtp": {"make": "vidjax.inputs.pwtp.PWTP", "frames": FRAMES, "kernel": 5, "stride": 2},
+  "rgb_difference": RGBDifference(FRAMES),
+  "dynamic_image": DynamicImage(FRAMES),
+  "persistent_appearance": PersistentAppearance(FRAMES),
+  "flow": Flow(FRAMES, bound=4.0),
+  "tvnet": TVNet(FRAMES, bound=4.0, iterations=15),
+  "frozen_tvnet": FrozenTVNet(FRAMES),
+  "mbpm": MBPM(sigma=1.1, kernel=9),
+  "tsp": TSP(FRAMES, rank=1),
+  "pwtp": PWTP(FRAMES, kernel=5, stride=2),  # the thesis' 9x9 kernel every 8 pixels is for frames of 224 pixels
 }
 
 
@@ -32,8 +42,7 @@ def get_config(arg: str = "mbpm") -> ConfigDict:
   c = quickstart.get_config()
   if INPUTS[arg] is not None:
     c.sampler.frames_per_segment = FRAMES
-    c.model.representation = INPUTS[arg]
+    c.model.representation = described(INPUTS[arg], *(("sigma", "kernel") if arg == "mbpm" else ()))
   if arg == "frozen_tvnet":  # no gradient reaches it, and no weight decay may
-    frozen = {"make": "vidjax.train.optimizer.Group", "match": "^representation/", "rate": 0.0}
-    c.optimizer.groups = (frozen, *c.optimizer.groups)
+    c.optimizer.groups = (described(Group("^representation/", rate=0.0)), *c.optimizer.groups)
   return c

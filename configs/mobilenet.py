@@ -8,24 +8,24 @@ for which no script was released). It starts there from ImageNet.
 from ml_collections import ConfigDict
 
 from configs import default
+from vidjax.backbones.mobilenet import TSM_BLOCKS, MobileNetV2
+from vidjax.build import described
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
+from vidjax.train.optimizer import Group
 
 
 def get_config() -> ConfigDict:
   """The config."""
   c = default.get_config()
   c.sampler.num_segments = 8
-  c.model.backbone = {"make": "vidjax.backbones.mobilenet.MobileNetV2", "width_multiplier": 1.0, "frozen_bn": "none"}
-  tsm = {"make": "vidjax.plugins.tsm.TSM", "fold_div": 8}
-  shortcuts = (1, 2, 3)  # vidjax.backbones.mobilenet.TSM_BLOCKS
-  insert = {"make": "vidjax.plugins.insert.Insert", "module": tsm, "at": "before", "blocks": shortcuts}
-  c.model.backbone.inserts = (insert,)
+  backbone = MobileNetV2(width_multiplier=1.0, inserts=(Insert(TSM(fold_div=8), "before", blocks=TSM_BLOCKS),))
+  c.model.backbone = described(backbone, "width_multiplier", "frozen_bn", "fold_div")
   c.model.dropout = 0.5
   c.optimizer.weight_decay = 1e-4
   c.optimizer.clip_norm = 20.0
-  c.optimizer.groups = (
-    {"make": "vidjax.train.optimizer.Group", "match": "bn[^/]*/(bias|scale)$", "decay": 0.0},
-    {"make": "vidjax.train.optimizer.Group", "match": "/bias$", "rate": 2.0, "decay": 0.0},  # ops/models.py
-  )
+  groups = Group("bn[^/]*/(bias|scale)$", decay=0.0), Group("/bias$", rate=2.0, decay=0.0)  # ops/models.py
+  c.optimizer.groups = described(groups)
   c.schedule = {
     "make": "vidjax.train.schedules.steps",
     "learning_rate": 0.02,

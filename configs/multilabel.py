@@ -8,11 +8,13 @@ class weights (--config.losses[0].positive_weight).
 from ml_collections import ConfigDict
 
 from configs import folder
+from vidjax.build import described
+from vidjax.losses.classification import BinaryCrossEntropy
 
 
 def get_config(arg: str = "resnet50") -> ConfigDict:
   """`arg`: "resnet50", "finetune" or "mini"."""
   c = folder.get_config(arg)
   c.task = {"make": "vidjax.tasks.multilabel.MultiLabel", "threshold": 0.5, "metric": "map"}
-  c.losses = ({"make": "vidjax.losses.classification.BinaryCrossEntropy", "positive_weight": 1.0},)
+  c.losses = described((BinaryCrossEntropy(positive_weight=1.0),), "positive_weight")
   return c

@@ -7,6 +7,10 @@ from its reverse and so cannot exceed 50%.
 from ml_collections import ConfigDict
 
 from configs import default
+from vidjax.backbones.resnet import MiniResNet
+from vidjax.build import described
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
 
 
 def get_config(arg: str = "tsm") -> ConfigDict:
@@ -19,15 +23,8 @@ def get_config(arg: str = "tsm") -> ConfigDict:
   c.sampler.num_segments = 8
   c.transforms = ({"make": "vidjax.data.augment.Resize", "size": 48},)
   c.test = {"make": "vidjax.data.augment.TestCrops", "size": 48, "short_side": 48}
-  inserts = (
-    {
-      "make": "vidjax.plugins.insert.Insert",
-      "module": {"make": "vidjax.plugins.tsm.TSM", "fold_div": 8},
-      "at": "before",
-    },
-  )
-  c.model.backbone = {"make": "vidjax.backbones.resnet.MiniResNet", "widths": (24, 24, 48, 48)}
-  c.model.backbone.inserts = inserts if arg == "tsm" else ()
+  inserts = (Insert(TSM(fold_div=8), "before"),) if arg == "tsm" else ()
+  c.model.backbone = described(MiniResNet((24, 24, 48, 48), inserts), "widths", "inserts", "fold_div")
   c.model.dropout = 0.0
   c.schedule.learning_rate = 0.1
   c.optimizer.weight_decay = 1e-4

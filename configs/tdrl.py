@@ -27,6 +27,14 @@ Tests: one centre crop; `python -m vidjax.evaluate --workdir=A --views=2x3` (Som
 from ml_collections import ConfigDict
 
 from configs import bqn, default, quickstart
+from vidjax.build import described
+from vidjax.losses.temporal_diversity import TemporalDiversity
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.mem import MEM
+from vidjax.plugins.pem import PEM
+from vidjax.plugins.temporal_diversity import TDLoss
+from vidjax.plugins.tim import TIM
+from vidjax.plugins.tsm import TSM
 
 OPTIONS = {
   "frames": ("8", "16"),
@@ -88,25 +96,22 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
     c.train.epochs = epochs
     weight = 2e-4  # lambda of Eq. 2
   if options["td"] != "none":
-    c.losses = (*c.losses, {"make": "vidjax.losses.temporal_diversity.TemporalDiversity"})
+    c.losses = (*c.losses, described(TemporalDiversity()))
     c.blend.weights = {"temporal_diversity": weight}
   return c
 
 
 def inserts(options: dict[str, str], last_stages: tuple[int, ...], reduction: int) -> tuple[dict, ...]:
   """What stands before conv1 of the blocks, in its order."""
-  insert = {"make": "vidjax.plugins.insert.Insert", "at": "before"}
   enhance, tm, td = (), (), ()
   if options["enhance"].startswith("pem"):
-    pem = {"make": "vidjax.plugins.pem.PEM", "reduction": reduction, "gamma": "scalar", "memory": "last"}
-    enhance = ({**insert, "module": pem},)
+    enhance = (Insert(PEM(reduction, gamma="scalar", memory="last"), "before"),)
   elif options["enhance"] == "mem":
-    enhance = ({**insert, "module": {"make": "vidjax.plugins.mem.MEM", "reduction": reduction}},)
+    enhance = (Insert(MEM(reduction), "before"),)
   if options["tm"] != "none":
-    module = {"tim": "vidjax.plugins.tim.TIM", "tsm": "vidjax.plugins.tsm.TSM"}[options["tm"]]
-    tm = ({**insert, "module": {"make": module, "fold_div": 8}},)
+    tm = (Insert({"tim": TIM, "tsm": TSM}[options["tm"]](fold_div=8), "before"),)
   if options["td"] != "none":  # 4.2: half of the channels
-    module = {"make": "vidjax.plugins.temporal_diversity.TDLoss", "share": 0.5}
-    td = ({**insert, "module": module, "stages": last_stages, "blocks": "last"},)
+    td = (Insert(TDLoss(share=0.5), "before", last_stages, "last"),)
   temporal = (*td, *tm) if options["td"] == "before" else (*tm, *td)
-  return (*temporal, *enhance) if options["enhance"] == "pem_after" else (*enhance, *temporal)
+  all_of_them = (*temporal, *enhance) if options["enhance"] == "pem_after" else (*enhance, *temporal)
+  return described(all_of_them, "reduction", "gamma", "memory", "fold_div", "share")

@@ -12,6 +12,15 @@ ImageNet (--config.init.weights, with mean and deviation .5 as timm's), and thei
 from ml_collections import ConfigDict
 
 from configs import default, quickstart
+from vidjax.backbones.inception_resnet import InceptionResNetV2
+from vidjax.build import described
+from vidjax.inputs.flow import Flow
+from vidjax.inputs.series import Series
+from vidjax.inputs.tsp import TSP
+from vidjax.losses.classification import CrossEntropy
+from vidjax.losses.projection import Projection
+from vidjax.plugins.insert import Inside
+from vidjax.train.multitask import Weighted
 
 SETTINGS = {  # frames K, then (place, D) of each TSP; the middle of Block B: 73% of no. 1's MACs, near footnote 1's 70%
   "no1": (10, ("input", 3)),
@@ -22,6 +31,7 @@ SETTINGS = {  # frames K, then (place, D) of each TSP; the middle of Block B: 73
   "16": (16, ("input", 3)),
   "64": (64, ("conv2d_1a", 16), ("block_b/9", 4)),
 }
+TOLD = ("frames", "rank", "activations", "inside")  # also where they have their defaults
 RATES = {"rgb": 0.001, "flow": 0.005}
 
 
@@ -31,22 +41,15 @@ def get_config(arg: str = "rgb") -> ConfigDict:
   if arg != "mini" and (stream not in RATES or (setting or "no1") not in SETTINGS):
     raise ValueError(f"configs/tesnet.py:{arg}: choose rgb or flow, then -{', -'.join(SETTINGS)} or nothing; or mini")
   c = _mini() if arg == "mini" else _full(stream, setting or "no1")
-  c.losses = (
-    {"make": "vidjax.losses.classification.CrossEntropy", "label_smoothing": 0.0},
-    {"make": "vidjax.losses.projection.Projection", "error": "projection_mae"},
-  )
-  c.blend = {"make": "vidjax.train.multitask.Weighted", "weights": {"projection": 10.0, "classification": 1.0}}
+  c.losses = described((CrossEntropy(label_smoothing=0.0), Projection(error="projection_mae")), "label_smoothing")
+  c.blend = described(Weighted({"projection": 10.0, "classification": 1.0}))
   return c
-
-
-def _tsp(frames: int, rank: int) -> dict:
-  return {"make": "vidjax.inputs.tsp.TSP", "frames": frames, "rank": rank, "activations": ("sigmoid", "leaky_relu")}
 
 
 def _mini() -> ConfigDict:
   c = quickstart.get_config()
   c.sampler.num_segments, c.sampler.frames_per_segment = 4, 6
-  c.model.representation = _tsp(6, 2)
+  c.model.representation = described(TSP(frames=6, rank=2), *TOLD)
   return c
 
 
@@ -59,16 +62,16 @@ def _full(stream: str, setting: str) -> ConfigDict:
   c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.5,) * 3, "std": (0.5,) * 3}
   inside, inputs, length = [], [], frames
   if stream == "flow":
-    inputs.append({"make": "vidjax.inputs.flow.Flow", "frames": frames + 1, "std": (0.5,) * 3, "stack": False})
+    inputs.append(Flow(frames + 1, std=(0.5,) * 3, stack=False))
   for place, rank in places:
     if place == "input":
-      inputs.append(_tsp(length, rank))
+      inputs.append(TSP(length, rank))
     else:
-      inside.append({"make": "vidjax.plugins.insert.Inside", "module": _tsp(length, rank), "after": place})
+      inside.append(Inside(TSP(length, rank), after=place))
     length = rank
-  c.model.backbone = {"make": "vidjax.backbones.inception_resnet.InceptionResNetV2", "inside": tuple(inside)}
+  c.model.backbone = described(InceptionResNetV2(inside=tuple(inside)), *TOLD)
   if inputs:
-    c.model.representation = {"make": "vidjax.inputs.series.Series", "modules": tuple(inputs)}
+    c.model.representation = described(Series(tuple(inputs)), *TOLD)
   c.optimizer.weight_decay = 4e-5
   c.optimizer.groups = ()  # L2 on all trainable weights, Eq. 3.6
   c.schedule = {"make": "vidjax.train.schedules.steps", "learning_rate": RATES[stream], "at": (15.0, 25.0)}

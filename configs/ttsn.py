@@ -17,6 +17,10 @@ TSS learns from the clips of the batch, without their labels; the paper's U-dagg
 from ml_collections import ConfigDict
 
 from configs import default, quickstart
+from vidjax.build import described
+from vidjax.losses.reversal import Reversal
+from vidjax.plugins.ett import ETT
+from vidjax.train.optimizer import Group
 
 RECIPES = {  # paper IV-B: learning rate, epochs, where it falls by 10, batch, theta2 (theta1 is 1)
   "hmdb51": (1.5e-4, 50.0, (25.0, 35.0), 4, 0.01),
@@ -56,11 +60,8 @@ def get_config(arg: str = "hmdb51") -> ConfigDict:
   c.model.dropout = 0.8  # TDN's code, for small data sets
   c.init.new = ("classifier", "ett", "reversal_head")  # with --config.init.weights=FILE of ImageNet or Kinetics
   c.init.unused = ("fc",)
-  group = "vidjax.train.optimizer.Group"
-  c.optimizer.groups = (  # TDN's code: get_optim_policies
-    {"make": group, "match": "bn[^/]*/(scale|bias)$", "decay": 0.0},
-    {"make": group, "match": "/bias$", "rate": 2.0, "decay": 0.0},
-  )
+  groups = Group("bn[^/]*/(scale|bias)$", decay=0.0), Group("/bias$", rate=2.0, decay=0.0)
+  c.optimizer.groups = described(groups)  # TDN's code: get_optim_policies
   c.optimizer.momentum = 0.9  # TDN's code
   c.optimizer.weight_decay = 5e-4  # TDN's code
   c.optimizer.clip_norm = 20.0  # TDN's code
@@ -73,9 +74,10 @@ def get_config(arg: str = "hmdb51") -> ConfigDict:
 def _parts(theta2: float, c: ConfigDict, ett: bool, tss: bool, width: int) -> dict:
   """ETT and TSS of the model; sets the losses that go with them (Eq. 8)."""
   if tss:
-    c.losses = (*c.losses, {"make": "vidjax.losses.reversal.Reversal", "unlabelled": False})
+    c.losses = (*c.losses, described(Reversal(unlabelled=False), "unlabelled"))
     c.blend.weights = {"classification": 1.0, "reversal": theta2}
-  transformer = {"make": "vidjax.plugins.ett.ETT", "compression": 8, "tokens": "frames", "shared": False}  # l = 12544
-  transformer["expansion"] = 1  # Fig. 3: compression=1 with expansion=u is its "up-u"
+  # l = 12544. Fig. 3: compression=1 with expansion=u is its "up-u".
+  transformer = ETT(compression=8, tokens="frames", shared=False, position_sets=3, expansion=1)
+  told = ("compression", "tokens", "shared", "position_sets", "expansion")
   more = {"tss": "RR", "tss_head": "clip", "tss_width": width} if tss else {"tss": None}  # RR: paper IV-B
-  return {"ett": {**transformer, "position_sets": 3} if ett else None, **more}
+  return {"ett": described(transformer, *told) if ett else None, **more}

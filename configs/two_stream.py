@@ -14,9 +14,18 @@ them, and `configs/folder.py` the RGB stream; `:mini_flow` is `:flow` at the siz
   python -m vidjax.evaluate --workdir=runs/rgb --workdir=runs/flow
 """
 
+import flax.linen as nn
 from ml_collections import ConfigDict
 
 from configs import folder, quickstart
+from vidjax.build import described
+from vidjax.inputs.channels import Channels
+from vidjax.inputs.flow import Flow
+from vidjax.inputs.one_frame import OneFrame
+from vidjax.inputs.rgb_difference import RGBDifference
+from vidjax.inputs.series import Series
+from vidjax.inputs.stored_flow import StoredFlow
+from vidjax.losses.classification import CrossEntropy
 
 ARGS = ("tsm", "mini", "both", "mini_both", "flow", "mini_flow")
 FLOWS = 5  # of a segment
@@ -36,7 +45,7 @@ def _flow(arg: str) -> ConfigDict:
   c.stream = {"make": "vidjax.data.streams.Flow"}
   c.sampler.frames_per_segment = FLOWS
   c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.5,) * 3, "std": (0.5,) * 3}
-  c.model.representation = {"make": "vidjax.inputs.stored_flow.StoredFlow", "frames": FLOWS}
+  c.model.representation = described(StoredFlow(FLOWS), "frames")
   return c
 
 
@@ -45,28 +54,23 @@ def _both(arg: str) -> ConfigDict:
   c.stream = {"make": "vidjax.data.streams.FramesAndFlow"}
   c.sampler.frames_per_segment = FLOWS
   c.normalise.mean, c.normalise.std = (*c.normalise.mean, 0.5, 0.5), (*c.normalise.std, 0.5, 0.5)
-  channels, series = "vidjax.inputs.channels.Channels", "vidjax.inputs.series.Series"
-  frame = {"make": "vidjax.inputs.one_frame.OneFrame", "frames": FLOWS}
-  still = {"make": series, "modules": ({"make": channels, "first": 0, "count": 3}, frame)}
-  flow = {"make": "vidjax.inputs.stored_flow.StoredFlow", "frames": FLOWS}
-  return _streams(c, still, {"make": series, "modules": ({"make": channels, "first": 3, "count": 2}, flow)})
+  still = Series((Channels(first=0, count=3), OneFrame(FLOWS)))
+  return _streams(c, still, Series((Channels(first=3, count=2), StoredFlow(FLOWS))))
 
 
 def _together(arg: str) -> ConfigDict:
   c = quickstart.get_config() if arg == "mini" else folder.get_config()
   frames = 3 if arg == "mini" else FLOWS + 1
-  motion = {"make": "vidjax.inputs.flow.Flow", "frames": frames, "std": c.normalise.std}
-  if arg == "mini":
-    motion = {"make": "vidjax.inputs.rgb_difference.RGBDifference", "frames": frames}
-  still = {"make": "vidjax.inputs.one_frame.OneFrame", "frames": frames}
+  motion = RGBDifference(frames) if arg == "mini" else Flow(frames, std=c.normalise.std)
   c.sampler.frames_per_segment = frames
-  return _streams(c, still, motion)
+  return _streams(c, OneFrame(frames), motion)
 
 
-def _streams(c: ConfigDict, still: dict, motion: dict) -> ConfigDict:
+def _streams(c: ConfigDict, *inputs: nn.Module) -> ConfigDict:
   """A network for each of two inputs, with a loss each."""
-  streams = tuple(ConfigDict({**c.model.to_dict(), "representation": x}) for x in (still, motion))
+  told = ("frames", "std", "first", "count")
+  streams = tuple(ConfigDict({**c.model.to_dict(), "representation": described(x, *told)}) for x in inputs)
   c.model = {"make": "vidjax.networks.two_stream.TwoStream", "streams": streams, "weights": (1.0, 1.5)}
-  loss = "vidjax.losses.classification.CrossEntropy"
-  c.losses = tuple({"make": loss, "of": f"{name}_logits", "name": name} for name in ("spatial", "temporal"))
+  losses = tuple(CrossEntropy(of=f"{name}_logits", name=name) for name in ("spatial", "temporal"))
+  c.losses = described(losses)
   return c

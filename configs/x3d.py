@@ -10,6 +10,9 @@ test (PRECISE_STATS), a cosine that counts the epochs of the warm-up, N(0, .01) 
 from ml_collections import ConfigDict
 
 from configs import default
+from vidjax.backbones.x3d import X3D
+from vidjax.build import described
+from vidjax.train.optimizer import Group
 
 VARIANTS = {  # frames, stride, crop, short sides in training, crop in tests, batch, rate, epochs, blocks
   "xs": (4, 12, 160, (182, 228), 182, 128, 0.1, 300.0, 2.2),
@@ -32,13 +35,13 @@ def get_config(arg: str = "m") -> ConfigDict:
   )
   c.test = {"make": "vidjax.data.augment.TestCrops", "size": test_crop, "short_side": test_crop}
   c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
-  c.model.backbone = {"make": "vidjax.backbones.x3d.X3D", "depth_factor": depth, "width_factor": 2.0}
+  c.model.backbone = described(X3D(depth_factor=depth, width_factor=2.0), "depth_factor", "width_factor")
   c.model.consensus = "features"
   c.model.hidden = 2048  # X3D.DIM_C5
   c.model.dropout = 0.5
   c.optimizer.nesterov = True
   c.optimizer.weight_decay = 5e-5
-  c.optimizer.groups = ({"make": "vidjax.train.optimizer.Group", "match": "bn[^/]*/(bias|scale)$", "decay": 0.0},)
+  c.optimizer.groups = described((Group("bn[^/]*/(bias|scale)$", decay=0.0),))
   c.schedule.learning_rate = rate
   c.schedule.warmup_epochs = 35.0
   c.schedule.warmup_from = 0.01 / rate  # WARMUP_START_LR

@@ -1,6 +1,8 @@
-"""Configs to objects: `{"make": "package.module.Name", **arguments}` becomes `Name(**arguments)`."""
+"""Configs to objects and back: `{"make": "package.module.Name", **arguments}` is `Name(**arguments)`."""
 
+import dataclasses
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -61,6 +63,66 @@ def _build(config: Any, extra: Mapping[str, Any], outermost: bool) -> Any:
   if isinstance(config, (list, tuple)):
     return tuple(_build(value, extra, outermost=False) for value in config)
   return config
+
+
+def described(value: Any, *told: str) -> Any:
+  """The inverse of `build`: `Insert(TSM(4), "before")` as the mapping with "make" that builds it.
+
+  A mapping holds the fields that differ from their defaults. `functools.partial(steps, learning_rate=0.01)` stands for
+  a call that lacks what `build` adds, and holds all of its arguments.
+
+  Args:
+    value: Linen modules and other dataclasses, partials of what makes them, numbers, strings, None, and tuples, lists
+      and mappings of these.
+    *told: names of fields that are written although they have their default.
+
+  Raises:
+    ConfigError: a value of another kind, such as an array or a function, which no config can hold.
+  """
+  if value is None or isinstance(value, (bool, int, float, str)):
+    return value
+  if type(value) in (tuple, list):
+    return tuple(described(one, *told) for one in value)
+  if isinstance(value, Mapping):
+    return {key: described(one, *told) for key, one in value.items()}
+  if isinstance(value, functools.partial):
+    target, default = value.func, {}
+    fields = {**dict(zip(arguments_of(target), value.args, strict=False)), **value.keywords}
+  elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+    target, default = type(value), defaults_of(type(value))
+    fields = {name: getattr(value, name) for name in arguments_of(target)}
+  else:
+    raise ConfigError(f"{value!r}: a config holds numbers, strings, and modules and other dataclasses of these")
+  path = f"{target.__module__}.{target.__qualname__}"
+  if "<locals>" in path or locate(path) is not target:
+    raise ConfigError(f"{path} is not to be imported: a config names what stands in a module")
+  same = [name for name in default if name not in told and _same(fields[name], default[name])]
+  return {"make": path, **{name: described(one, *told) for name, one in fields.items() if name not in same}}
+
+
+def _same(one: Any, default: Any) -> bool:
+  return one is default or (type(one) is type(default) and one == default)
+
+
+def arguments_of(target: Any) -> Mapping[str, inspect.Parameter]:
+  """The arguments that a config may give to a class or function, by their names."""
+  hidden = ("parent", "name") if inspect.isclass(target) and issubclass(target, nn.Module) else ()
+  return {
+    name: parameter
+    for name, parameter in inspect.signature(target).parameters.items()
+    if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name not in hidden
+  }
+
+
+def defaults_of(target: Any) -> dict[str, Any]:
+  """The defaults of the arguments that have one."""
+  made = {
+    field.name: field.default_factory()
+    for field in (dataclasses.fields(target) if dataclasses.is_dataclass(target) else ())
+    if field.default_factory is not dataclasses.MISSING
+  }
+  given = {name: p.default for name, p in arguments_of(target).items() if p.default is not p.empty}
+  return given | {name: value for name, value in made.items() if name in given}
 
 
 def locate(path: str) -> Any:

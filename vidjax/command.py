@@ -182,20 +182,33 @@ def show_help() -> NoReturn:
   raise SystemExit(0)
 
 
-def define_config() -> Any:
+def define_config(values: flags.FlagValues = flags.FLAGS) -> Any:
   """Defines the flag `--config=FILE[:argument]` of a command; returns its holder, whose value is for `read_config`.
 
-  As `config_flags.DEFINE_config_file`, but what the file itself raises stands alone in the message, and a misspelt key
-  inside a tuple (`--config.transforms[0].siz=16`) names the nearest as any other does.
-  """
-  from absl import flags
-  from ml_collections import config_flags
+  As `config_flags.DEFINE_config_file`, with three differences. What the file itself raises stands alone in the message.
+  A misspelt key inside a tuple (`--config.transforms[0].siz=16`) names the nearest as any other does. And every
+  attribute has a flag, whether the file sets it or not: see `vidjax.settable`.
 
-  holder = config_flags.DEFINE_config_file("config", None, "File with get_config, as configs/quickstart.py[:argument].")
-  parser: Any = flags.FLAGS["config"].parser
-  read = parser.parse
+  Args:
+    values: the flags to define it among.
+  """
+  from ml_collections import ConfigDict, FrozenConfigDict, config_flags
+
+  text = "File with get_config, as configs/quickstart.py[:argument]."
+  holder = config_flags.DEFINE_config_file("config", None, text, values)
+  parser: Any = values["config"].parser
+  read, added = parser.parse, []
 
   def parse(path: str) -> Any:
+    config = parse_file(path)
+    if isinstance(config, ConfigDict) and not isinstance(config, FrozenConfigDict):
+      from vidjax.settable import open_up
+
+      with one_line():
+        added[:] = open_up(config, values.read_flags_from_files(sys.argv, force_gnu=False))
+    return config
+
+  def parse_file(path: str) -> Any:
     folder = str(pathlib.Path(path.partition(":")[0]).absolute().parent)
     if folder not in sys.path:  # behind all others: a config imports what lies beside it
       sys.path.append(folder)
@@ -207,7 +220,15 @@ def define_config() -> Any:
       with one_line():
         raise ConfigError(str(cause) if known else f"--config={path}: {type(cause).__name__}: {cause}") from cause
 
+  def tidied(config: Any) -> bool:
+    if added:
+      from vidjax.settable import tidy
+
+      tidy(added)
+    return True
+
   parser.parse = parse
+  flags.register_validator("config", tidied, flag_values=values)  # these run once all flags are parsed
   return holder
 
 
