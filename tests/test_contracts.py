@@ -33,7 +33,6 @@ from vidjax.types import Output
 MINI = MiniResNet(widths=(8, 8, 8, 8))
 ARGUMENTS = {
   "backbone": MINI,
-  "block": BasicBlock,
   "blocks": (1, 1, 1),
   "branches": (((8, (1, 1)), (8, (3, 3))), ((8, (3, 3)),)),
   "depth": 18,
@@ -48,6 +47,7 @@ ARGUMENTS = {
   "position_sets": 0,
   "reduction": 4,
   "stages": ((1, 8, 1, 1), (2, 16, 1, 2)),
+  "templates": (BasicBlock(8, stride=2), BasicBlock(8)),
   "tss_width": 8,
   "streams": (Recognizer(MINI, 5), Recognizer(MINI, 5, RGBDifference(3))),
   "width": 8,

@@ -7,7 +7,8 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from vidjax.analyse.cost import count_macs
-from vidjax.backbones.mobilenet import STAGES, TSM_BLOCKS, InvertedResidual, MobileNetV2, Stage
+from vidjax.backbones.mobilenet import STAGES, TSM_BLOCKS, InvertedResidual, MobileNetV2
+from vidjax.backbones.stage import Stage
 from vidjax.errors import ConfigError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
@@ -91,7 +92,7 @@ def test_tsm_shifts_the_ten_blocks_with_a_shortcut():
 def test_blocks_by_hand():
   """A stage of two blocks, one strided and one with a shortcut, against NumPy in float64."""
   x = np.random.default_rng(1).normal(size=(1, 5, 6, 4))
-  stage = Stage(2, 8, number=2, stride=2, expansion=3)
+  stage = Stage((InvertedResidual(8, stride=2, expansion=3), InvertedResidual(8, expansion=3)), number=2)
   variables = jax.jit(lambda x: stage.init(jax.random.key(0), x, False))(x.astype(np.float32))
   rng = np.random.default_rng(0)
   variables = jax.tree.map(lambda leaf: (leaf + rng.uniform(0.05, 1, leaf.shape)).astype(np.float32), variables)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vidjax.apply.forward import forward
-from vidjax.backbones.resnet import BasicBlock, Stage
+from vidjax.backbones.resnet import BasicBlock
+from vidjax.backbones.stage import Stage
 from vidjax.errors import ConfigError
 from vidjax.losses.temporal_diversity import TemporalDiversity
 from vidjax.networks.recognizer import Recognizer
@@ -34,7 +35,7 @@ def test_in_a_network(dtype, remat, order):
   """The loss of each block trains its temporal module only where it comes after it, and never a classifier."""
   tim, loss = Insert(TIM(2), "before"), Insert(TDLoss(), "before")
   inserts = (tim, loss) if order == "after" else (loss, tim)
-  network = Recognizer(Stage(BasicBlock, 2, 4, number=2, inserts=inserts, remat=remat), 3)
+  network = Recognizer(Stage((BasicBlock(4), BasicBlock(4)), 2, inserts, remat), 3)
   clips = jax.random.normal(jax.random.key(1), (2, 3, 4, 4, 4))
 
   @jax.jit

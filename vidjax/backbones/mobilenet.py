@@ -11,10 +11,11 @@ import math
 import flax.linen as nn
 import jax
 
+from vidjax.backbones.stage import Stage
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm, FrozenBN, conv, round_channels
-from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
+from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside
 
 STAGES = (
   (1, 16, 1, 1),
@@ -82,45 +83,6 @@ class InvertedResidual(nn.Module):
     return apply_inserts(self.inserts, "after", y, train)
 
 
-class Stage(nn.Module):
-  """Blocks of as many channels; the first one carries the stride.
-
-  Attributes: as of vidjax.backbones.resnet.Stage and of InvertedResidual.
-  """
-
-  num_blocks: int
-  features: int
-  number: int
-  stride: int = 1
-  expansion: int = 6
-  inserts: tuple[Insert, ...] = ()
-  frozen: bool = False
-  remat: bool = False
-
-  def setup(self):
-    """Makes the blocks."""
-    block = nn.remat(InvertedResidual, static_argnums=(2,)) if self.remat else InvertedResidual
-    for i in range(self.num_blocks):
-      made = block(
-        self.features,
-        stride=self.stride if i == 0 else 1,
-        expansion=self.expansion,
-        inserts=inserts_of(self.inserts, self.number, i, self.num_blocks),
-        frozen=self.frozen,
-      )
-      setattr(self, f"block{i}", made)
-
-  def blocks(self) -> list[nn.Module]:
-    """The blocks in their order."""
-    return [getattr(self, f"block{i}") for i in range(self.num_blocks)]
-
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """`[..., H, W, C]` to `[..., H/stride, W/stride, features]`."""
-    for block in self.blocks():
-      x = block(x, train)
-    return x
-
-
 class Last(nn.Module):
   """1x1 convolution, BN, ReLU6."""
 
@@ -167,17 +129,10 @@ class MobileNetV2(nn.Module):
     frozen = self.frozen_bn != "none"
     self.stem = Stem(round_channels(32 * self.width_multiplier), frozen=self.frozen_bn == "all")
     for number, (expansion, features, num_blocks, stride) in enumerate(self.stages, start=2):
-      stage = Stage(
-        num_blocks,
-        round_channels(features * self.width_multiplier),
-        number=number,
-        stride=stride,
-        expansion=expansion,
-        inserts=self.inserts,
-        frozen=frozen,
-        remat=self.remat,
-      )
-      setattr(self, f"res{number}", stage)
+      features = round_channels(features * self.width_multiplier)
+      block = functools.partial(InvertedResidual, features, expansion=expansion, frozen=frozen)
+      blocks = tuple(block(stride=stride if i == 0 else 1) for i in range(num_blocks))
+      setattr(self, f"res{number}", Stage(blocks, number, self.inserts, self.remat))
     self.last = Last(round_channels(1280 * max(1.0, self.width_multiplier)), frozen=frozen)
 
   def _names(self) -> tuple[str, ...]:

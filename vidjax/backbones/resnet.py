@@ -6,11 +6,12 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
+from vidjax.backbones.stage import Stage
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm, FrozenBN, conv
 from vidjax.ops.max_pool import max_pool
-from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
+from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside
 
 PARTS = ("stem", "res2", "res3", "res4", "res5")
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -41,8 +42,6 @@ class BasicBlock(nn.Module):
   inserts: tuple[Insert, ...] = ()
   frozen: bool = False
 
-  expansion = 1
-
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """`[..., H, W, C]` to `[..., H/stride, W/stride, features]`."""
@@ -66,8 +65,6 @@ class Bottleneck(nn.Module):
   inserts: tuple[Insert, ...] = ()
   frozen: bool = False
 
-  expansion = 4
-
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """`[..., H, W, C]` to `[..., H/stride, W/stride, 4 features]`."""
@@ -90,45 +87,6 @@ def _shortcut(x: jax.Array, features: int, stride: int, bn: functools.partial, t
     return x
   x = conv(features, (1, 1), strides=stride, name="shortcut_conv")(x)
   return bn(name="shortcut_bn")(x, train)
-
-
-class Stage(nn.Module):
-  """Blocks of one resolution; the first one carries the stride.
-
-  Attributes:
-    block: BasicBlock or Bottleneck.
-    num_blocks: how many.
-    features: width of the 3x3 convolutions.
-    number: the stage's number in the papers, 2 for res2; inserts refer to it.
-    remat: recompute each block in the backward pass instead of keeping its activations.
-  """
-
-  block: type[BasicBlock] | type[Bottleneck]
-  num_blocks: int
-  features: int
-  number: int
-  stride: int = 1
-  inserts: tuple[Insert, ...] = ()
-  frozen: bool = False
-  remat: bool = False
-
-  def setup(self):
-    """Makes the blocks."""
-    block = nn.remat(self.block, static_argnums=(2,)) if self.remat else self.block
-    for i in range(self.num_blocks):
-      inserts = inserts_of(self.inserts, self.number, i, self.num_blocks)
-      stride = self.stride if i == 0 else 1
-      setattr(self, f"block{i}", block(self.features, stride=stride, inserts=inserts, frozen=self.frozen))
-
-  def blocks(self) -> list[nn.Module]:
-    """The blocks in their order."""
-    return [getattr(self, f"block{i}") for i in range(self.num_blocks)]
-
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """`[..., H, W, C]` to `[..., H/stride, W/stride, expansion * features]`."""
-    for block in self.blocks():
-      x = block(x, train)
-    return x
 
 
 class ResNet(nn.Module):
@@ -158,18 +116,11 @@ class ResNet(nn.Module):
     check_inserts(self.inserts, {i: n for i, n in enumerate(BLOCKS[self.depth], start=2)})
     check_inside(self.inside, PARTS)
     self.stem = Stem(self.width, frozen=self.frozen_bn == "all")
-    for i, num_blocks in enumerate(BLOCKS[self.depth]):
-      stage = Stage(
-        BasicBlock if self.depth < 50 else Bottleneck,
-        num_blocks,
-        self.width * 2**i,
-        number=i + 2,
-        stride=1 if i == 0 else 2,
-        inserts=self.inserts,
-        frozen=self.frozen_bn != "none",
-        remat=self.remat,
-      )
-      setattr(self, f"res{i + 2}", stage)
+    block = functools.partial(BasicBlock if self.depth < 50 else Bottleneck, frozen=self.frozen_bn != "none")
+    for number, num_blocks in enumerate(BLOCKS[self.depth], start=2):
+      features, stride = self.width * 2 ** (number - 2), 1 if number == 2 else 2
+      blocks = tuple(block(features, stride if i == 0 else 1) for i in range(num_blocks))
+      setattr(self, f"res{number}", Stage(blocks, number, self.inserts, self.remat))
 
   def parts(self) -> dict[str, nn.Module]:
     """The stem and the stages in their order, by name."""
@@ -204,17 +155,8 @@ class MiniResNet(nn.Module):
     check_inside(self.inside, PARTS[:4])
     self.stem = Stem(self.widths[0], kernel=5, pool=False, frozen=self.frozen_bn == "all")
     for number, (features, stride) in enumerate(zip(self.widths[1:], (1, 2, 2), strict=True), start=2):
-      stage = Stage(
-        BasicBlock,
-        1,
-        features,
-        number=number,
-        stride=stride,
-        inserts=self.inserts,
-        frozen=self.frozen_bn != "none",
-        remat=self.remat,
-      )
-      setattr(self, f"res{number}", stage)
+      block = BasicBlock(features, stride, frozen=self.frozen_bn != "none")
+      setattr(self, f"res{number}", Stage((block,), number, self.inserts, self.remat))
 
   def parts(self) -> dict[str, nn.Module]:
     """The stem and the stages in their order, by name."""

@@ -19,10 +19,11 @@ import math
 import flax.linen as nn
 import jax
 
+from vidjax.backbones.stage import Stage
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm, FrozenBN, conv, round_channels
-from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
+from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside
 
 STAGES = ((1, 12), (2, 24), (5, 48), (3, 96))
 """(blocks, channels) of res2 to res5 before the expansion in depth and width."""
@@ -66,7 +67,7 @@ class Block(nn.Module):
   Attributes:
     features: channels that come out; the 3x3x3 convolution has 2.25 times as many.
     stride: of space.
-    excite: squeeze over space and time and excite, after the 3x3x3 convolution's BN.
+    excite: squeeze over space and time and excite, after the 3x3x3 convolution's BN; every other block of X3D does.
     shortcut_bn: BN after a strided shortcut that keeps the number of channels, see X3D.
   """
 
@@ -101,46 +102,6 @@ class Block(nn.Module):
       x = conv(self.features, (1, 1), strides=self.stride, name="shortcut_conv")(x)
       x = bn(name="shortcut_bn")(x, train) if wider or self.shortcut_bn else x
     return apply_inserts(self.inserts, "after", nn.relu(y + x), train)
-
-
-class Stage(nn.Module):
-  """Blocks of one resolution; the first one carries the stride, and every other one excites.
-
-  Attributes: as of vidjax.backbones.resnet.Stage and of Block.
-  """
-
-  num_blocks: int
-  features: int
-  number: int
-  stride: int = 2
-  shortcut_bn: bool = False
-  inserts: tuple[Insert, ...] = ()
-  frozen: bool = False
-  remat: bool = False
-
-  def setup(self):
-    """Makes the blocks."""
-    block = nn.remat(Block, static_argnums=(2,)) if self.remat else Block
-    for i in range(self.num_blocks):
-      made = block(
-        self.features,
-        stride=self.stride if i == 0 else 1,
-        excite=i % 2 == 0,
-        shortcut_bn=self.shortcut_bn,
-        inserts=inserts_of(self.inserts, self.number, i, self.num_blocks),
-        frozen=self.frozen,
-      )
-      setattr(self, f"block{i}", made)
-
-  def blocks(self) -> list[nn.Module]:
-    """The blocks in their order."""
-    return [getattr(self, f"block{i}") for i in range(self.num_blocks)]
-
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """`[B, T, H, W, C]` to `[B, T, H/stride, W/stride, features]`."""
-    for block in self.blocks():
-      x = block(x, train)
-    return x
 
 
 class Last(nn.Module):
@@ -188,23 +149,16 @@ class X3D(nn.Module):
       raise ConfigError(f"X3D({factors}): both must be positive and finite")
     if not self.stages or any(len(stage) != 2 or min(stage) < 1 for stage in self.stages):
       raise ConfigError(f"X3D(stages={self.stages}): must be one or more (blocks, channels) of at least 1")
-    blocks = [math.ceil(self.depth_factor * num_blocks) for num_blocks, _ in self.stages]
+    depths = [math.ceil(self.depth_factor * num_blocks) for num_blocks, _ in self.stages]
     widths = [round_channels(self.width_factor * channels) for _, channels in self.stages]
-    check_inserts(self.inserts, dict(enumerate(blocks, start=2)))
+    check_inserts(self.inserts, dict(enumerate(depths, start=2)))
     check_inside(self.inside, self._names()[:-1])
     frozen = self.frozen_bn != "none"
     self.stem = Stem(widths[0], frozen=self.frozen_bn == "all")
-    for number, (num_blocks, features) in enumerate(zip(blocks, widths, strict=True), start=2):
-      stage = Stage(
-        num_blocks,
-        features,
-        number=number,
-        shortcut_bn=self.shortcut_bn,
-        inserts=self.inserts,
-        frozen=frozen,
-        remat=self.remat,
-      )
-      setattr(self, f"res{number}", stage)
+    for number, (num_blocks, features) in enumerate(zip(depths, widths, strict=True), start=2):
+      block = functools.partial(Block, features, shortcut_bn=self.shortcut_bn, frozen=frozen)
+      blocks = tuple(block(stride=2 if i == 0 else 1, excite=i % 2 == 0) for i in range(num_blocks))
+      setattr(self, f"res{number}", Stage(blocks, number, self.inserts, self.remat))
     self.last = Last(int(EXPANSION * widths[-1]), frozen=frozen)
 
   def _names(self) -> tuple[str, ...]:
