@@ -19,6 +19,7 @@ from vidjax.benchmark.measure import Spread
 from vidjax.benchmark.network import measure_infer, measure_train
 from vidjax.data import schema, write
 from vidjax.data.dataset import open_dataset
+from vidjax.data.streams import Frames
 from vidjax.errors import ConfigError
 
 SMALL = {
@@ -109,11 +110,11 @@ def test_loader_against_decoding(data, monkeypatch, capsys):
 
 def test_decoding_alone_takes_each_frame_once_and_original_files(data, monkeypatch):
   source = open_dataset("folder/noise", data).source("train")
-  assert len(loading._tasks(source, np.array([3, 4]), np.array([[0, 0, 1], [2, 3, 4]]))) == 2 + 3
+  assert len(loading._tasks(source, np.array([3, 4]), np.array([[0, 0, 1], [2, 3, 4]]), Frames())) == 2 + 3
   film = schema.Record(0, "film", 5, 8.0, (), encoded=b"film")
   monkeypatch.setattr(schema.Record, "parse", lambda raw: film)
   monkeypatch.setattr(schema.Record, "decode", lambda self, frames: [self.video_id, *frames])
-  (task,) = loading._tasks(source, np.array([3]), np.array([[0, 2]]))
+  (task,) = loading._tasks(source, np.array([3]), np.array([[0, 2]]), Frames())
   assert task() == ["film", 0, 2]
 
 
