@@ -53,7 +53,7 @@ def test_features_are_those_of_the_network(run, settings, devices, monkeypatch):
     assert clips.max() == before.num_frames - 1 or settings.per == "segment"
     views = np.concatenate([run.test_crops(before.decode(clip)[None]) for clip in clips])
     output, _ = forward(run.network, run.variables, run.normalise(jnp.asarray(views)), False)
-    expected = output.aux["frame_features"][0] if settings.per == "segment" else output.features
+    expected = output.aux["frame_features"][0][0] if settings.per == "segment" else output.features
     np.testing.assert_allclose(after.features, expected, atol=1e-5)
     assert after.num_frames == len(expected) == len(after.times)
     assert np.all(np.diff(after.times) >= 0)

@@ -31,9 +31,9 @@ class Recognizer(nn.Module):
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
-    """Clips `[B, T, H, W, C]`, float, to `Output`.
+    """Clips `[B, T, H, W, C]`, float, to `Output`; `aux["frame_logits"]` is `[B, T', K]`, with consensus "logits".
 
-    `aux["frame_features"]` is `[B, T', D]`, and with consensus "logits" `aux["frame_logits"]` `[B, T', K]`.
+    `apply.forward` adds `aux["frame_features"]`, `[B, T', D]` of each Recognizer of the network.
     """
     check_clip(self, clips)
     x = clips if self.representation is None else call(self.representation, clips, train)
@@ -41,12 +41,12 @@ class Recognizer(nn.Module):
     if not self.is_initializing():  # Grad-CAM's place to take the gradient; adds no variable
       feature_map = self.perturb("feature_map", feature_map)
     self.sow("intermediates", "feature_map", feature_map)
-    aux = {"frame_features": pool(feature_map, "logits")}
+    self.sow("aux", "frame_features", pool(feature_map, "logits"))
     features = pool(feature_map, self.consensus)
     if self.hidden is not None:
       features = nn.relu(hidden_layer(self.hidden, "hidden")(features))
     x = nn.Dropout(self.dropout, deterministic=not train)(features)
     logits = classifier(self.num_classes, "classifier")(x)
     if self.consensus == "logits":
-      return Output(logits.mean(axis=1), features.mean(axis=1), {**aux, "frame_logits": logits})
-    return Output(logits, features, aux)
+      return Output(logits.mean(axis=1), features.mean(axis=1), {"frame_logits": logits})
+    return Output(logits, features)

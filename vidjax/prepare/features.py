@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import rich.console
 import rich.progress
@@ -49,7 +50,7 @@ class _FeatureTask:
 
   def answer(self, output: Output) -> jax.Array:
     """What is stored of a clip."""
-    return output.take("frame_features") if self.per_segment else output.features
+    return jnp.concatenate(output.take("frame_features"), axis=-1) if self.per_segment else output.features
 
 
 @dataclasses.dataclass(frozen=True)
