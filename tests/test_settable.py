@@ -145,6 +145,12 @@ def test_another_make_drops_the_keys_of_the_old_one(read):
   assert backbone["model"]["backbone"] == {"make": "vidjax.backbones.resnet.ResNet", "depth": 18}
 
 
+def test_what_has_no_signature_takes_no_flags(read):
+  assert read(QUICKSTART, "optimizer.make=builtins.dict")["optimizer"] == {"make": "builtins.dict"}
+  with pytest.raises((KeyError, AttributeError), match="momentum"):
+    read(QUICKSTART, "optimizer.make=builtins.dict", "optimizer.momentums=.9")
+
+
 def test_another_network_keeps_its_backbone(read):
   made = read(QUICKSTART, "model.make=vidjax.networks.ttsn.TTSN", "model.ett=None", "model.backbone.widths=(8,8,8,8)")
   assert {*made["model"]} == {"make", "backbone", "ett"}

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_flags import config_path, register_flag_parser, tuple_parser
 
 from vidjax.build import _with_config_dicts, arguments_of, defaults_of, described, locate
+from vidjax.checks import annotations
 from vidjax.errors import ConfigError
 from vidjax.sections import DEFAULTS
 
@@ -28,6 +29,9 @@ IMPLIED = {"data": "vidjax.recipe.DataSettings", "train": "vidjax.recipe.Setting
 
 AROUND, OUTER = "vidjax.train.optimizer.around", ("groups", "clip_norm")
 """What takes the keys that a section `optimizer` has beside those of an optimizer of optax, and these keys."""
+
+REQUIRED = inspect.Parameter.empty
+"""In place of a default or an annotation that there is not."""
 
 PARSERS = {
   bool: flags.BooleanParser(),
@@ -127,7 +131,7 @@ def _fill(section: ConfigDict, path: Path, added: list[Added]) -> None:
   for key, (kinds, value) in _attributes(section, path).items():
     if key not in section:
       try:
-        default = described(value)
+        default = None if value is REQUIRED else described(value)
       except ConfigError:  # a function, say: a flag can name no other
         continue
       made = _ready(default)
@@ -136,18 +140,24 @@ def _fill(section: ConfigDict, path: Path, added: list[Added]) -> None:
 
 
 def _attributes(section: ConfigDict, path: Path) -> dict[str, tuple[frozenset[type], Any]]:
-  """What a section may hold: name -> the types it takes, and its default, None where it has none."""
+  """What a section may hold: name -> the types it takes, and its default."""
   make = _make(section, path)
   try:
-    target = locate(make) if make else None
-    parameters, defaults = (arguments_of(target), defaults_of(target)) if callable(target) else ({}, {})
-  except (ConfigError, ValueError, TypeError):  # `build` has a message for it; builtins may have no signature
+    found = _arguments(locate(make)) if make else {}
+  except ConfigError:  # `build` has the same message for it
     return {}
   if path == ("optimizer",) and str(make).startswith("optax."):
-    around = locate(AROUND)
-    parameters = {**parameters, **{name: arguments_of(around)[name] for name in OUTER}}
-    defaults = {**defaults_of(around), **defaults}
-  return {name: (_kinds(parameter), defaults.get(name)) for name, parameter in parameters.items()}
+    found |= {name: one for name, one in _arguments(locate(AROUND)).items() if name in OUTER}
+  return {name: (_kinds(annotation, default), default) for name, (annotation, default) in found.items()}
+
+
+def _arguments(target: Any) -> dict[str, tuple[Any, Any]]:
+  """Name -> annotation and default of what a class or function takes, REQUIRED where it has none."""
+  try:
+    names, defaults, kinds = arguments_of(target), defaults_of(target), annotations(target)
+  except (TypeError, ValueError):  # no function, or one of Python's own, which may have no signature
+    return {}
+  return {name: (kinds.get(name, REQUIRED), defaults.get(name, REQUIRED)) for name in names}
 
 
 def _make(section: ConfigDict, path: Path) -> Any:
@@ -194,7 +204,7 @@ def _remake(config: ConfigDict, path: Path, given: Mapping[Path, str], added: li
     fresh = ConfigDict({"make": make})
     _put(holder, key, fresh if index is None else (*before, fresh, *after))
   elif _make(old, path) != make:
-    kept = {name for name, p in arguments_of(target).items() if p.default is p.empty} if callable(target) else set()
+    kept = {name for name, (_, default) in _arguments(target).items() if default is REQUIRED}
     kept |= {other[len(path)] for other in given if other[: len(path)] == path}
     with old.unlocked():
       for name in [name for name in old if name not in kept]:
@@ -253,13 +263,12 @@ def _name(path: Path) -> str:
   return "--config" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
 
 
-def _kinds(parameter: inspect.Parameter) -> frozenset[type]:
+def _kinds(annotation: Any, default: Any) -> frozenset[type]:
   """The types that an argument takes; `object` is any."""
-  default = parameter.default
-  if parameter.annotation is parameter.empty or isinstance(parameter.annotation, str):
+  if annotation is REQUIRED or isinstance(annotation, str):
     kinds = {type(default)} if type(default) in PARSERS else {object}
   else:
-    kinds = _alternatives(parameter.annotation)
+    kinds = _alternatives(annotation)
   if type(default) is float and object in kinds and not kinds & {str, tuple}:
     kinds = {float}  # of optax, whose numbers may be arrays
   return frozenset(kinds | ({types.NoneType} if default is None else set()))
