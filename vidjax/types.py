@@ -37,6 +37,10 @@ On the device, mixing adds `target` float32 `[B, K]`, the soft labels that repla
 """
 
 
+FRAMEWISE = ("key_frames", "frame_labels")
+"""What a batch can have of each frame, where the records hold it and the task asks for it."""
+
+
 @flax.struct.dataclass
 class Output:
   """What every network returns.

@@ -8,10 +8,7 @@ import numpy as np
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.data.streams import Frames
 from vidjax.errors import InputError
-from vidjax.types import Film, Stream
-
-FRAMEWISE = ("key_frames", "frame_labels")
-"""What a batch can have of each frame, where the records hold it."""
+from vidjax.types import FRAMEWISE, Film, Stream
 
 
 class Source(Protocol):

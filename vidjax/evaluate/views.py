@@ -14,10 +14,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vidjax.apply.forward import forward
 from vidjax.apply.processes import in_step
 from vidjax.apply.sharding import batch_sharding
-from vidjax.data.records import FRAMEWISE
 from vidjax.errors import InputError, MissingOutput
 from vidjax.recipe import Recipe
-from vidjax.types import Batch, Objective, Scores, Tree
+from vidjax.types import FRAMEWISE, Batch, Objective, Scores, Tree
 
 Scorer = Callable[..., tuple[np.ndarray, Mapping[str, float]]]
 """(variables, batch of clips `[N, ...]` with the task's targets) -> answers `[N, ...]`, the mean of each loss over the

@@ -16,7 +16,7 @@ from vidjax.data.augment import Flip, TestCrops
 from vidjax.data.batches import Transform, Views
 from vidjax.data.dataset import Dataset, open_dataset
 from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
-from vidjax.data.records import FRAMEWISE, Records
+from vidjax.data.records import Records
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
 from vidjax.recipe import DataSettings, Recipe, data_of, make_recipe, make_views
@@ -24,7 +24,7 @@ from vidjax.run.checkpoint import load_variables
 from vidjax.run.folder import Contents, read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes
 from vidjax.sections import check_sections
-from vidjax.types import Array, Batch, Tree
+from vidjax.types import FRAMEWISE, Array, Batch, Tree
 
 
 class Run:

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,12 @@ from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.class_rows import class_axes, match_classes
 from vidjax.run.folder import read_folder, run_folder
-from vidjax.run.opened import Run
 from vidjax.run.transfer import check_shapes, shapes, transfer, under
 from vidjax.types import State
 from vidjax.weights.load import ReleasedSettings, load_weights
+
+if TYPE_CHECKING:  # the data stack
+  from vidjax.run.opened import Run
 
 SOURCES = ("workdir", "weights", "phase")
 """Keys of `init` that name what to start from."""
@@ -53,7 +55,7 @@ def check_init(init: Mapping[str, Any]) -> None:
       )
 
 
-def begin(run: Run, state: State, loader: Any) -> State:
+def begin(run: "Run", state: State, loader: Any) -> State:
   """A fresh state after `init.start`, a function (run, variables, loader) -> variables, such as k-means of centres.
 
   Several processes take what it gives in the first one.

@@ -39,7 +39,7 @@ def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Validation]:
     name = functools.partial(video_id, source)
     scores = score_split(scorer, variables, loader.batches(), targets=task.targets, name=name)
     summary = task.summarize(scores, run.class_names)
-    numbers = {**scores.losses, **summary.numbers}
+    numbers = {**summary.numbers, **{name: x for name, x in scores.losses.items() if name not in summary.numbers}}
     numbers |= {"damaged": len(loader.damaged)} if loader.damaged else {}
     pictures = {}
     for name, draw in summary.pictures.items() if jax.process_index() == 0 else ():
