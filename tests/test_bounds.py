@@ -119,6 +119,16 @@ def test_the_parameters_of_a_function():
     function()  # pyright: ignore[reportCallIssue]
 
 
+def test_a_list_is_as_good_as_a_tuple():
+  @checked
+  def sizes(values: tuple[Count, ...]) -> int:
+    return len(values)
+
+  assert sizes([1, 2]) == 2  # pyright: ignore[reportArgumentType]
+  with pytest.raises(ConfigError, match=r"values=\[0\]\): must be a tuple, each an int of at least 1"):
+    sizes([0])  # pyright: ignore[reportArgumentType]
+
+
 def test_a_name_that_is_unknown_hides_no_mistake_elsewhere():
   def local(x: Unknown, y: int):  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
     """A name that only a type checker would know."""

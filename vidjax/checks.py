@@ -56,7 +56,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
   def call(*args: P.args, **kwargs: P.kwargs) -> R:
     kinds = annotations(function)
     for name, value in signature.bind(*args, **kwargs).arguments.items():
-      if name in kinds and value is not signature.parameters[name].default and not fits(value, kinds[name]):
+      given = tuple(value) if isinstance(value, list) else value
+      if name in kinds and value is not signature.parameters[name].default and not fits(given, kinds[name]):
         raise ConfigError(f"{function.__name__}({shown(name, value)}): must be {wanted(kinds[name])}")
     return function(*args, **kwargs)
 
