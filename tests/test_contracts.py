@@ -25,6 +25,7 @@ from vidjax.inputs.mbpm import MBPM
 from vidjax.inputs.rgb_difference import RGBDifference
 from vidjax.inputs.tsp import TSP
 from vidjax.networks.recognizer import Recognizer
+from vidjax.networks.rtsae_dscnn import Measured
 from vidjax.plugins.cpa import CPA
 from vidjax.plugins.insert import Insert, Place
 from vidjax.plugins.nonlocal_ import NonLocal
@@ -40,6 +41,7 @@ ARGUMENTS = {
   "features": 8,
   "frame_channels": 2,
   "frames": 3,
+  "measured": Measured(width=2, features=6, length=8),
   "modules": (NonLocal(), CPA(((1, 1, 1), (3, 3, 3)))),
   "num_blocks": 2,
   "num_classes": 5,
@@ -69,8 +71,11 @@ FROZEN = {"FrozenTVNet"}
 """Classes whose parameters no training may change."""
 CLIPS = {"plugins": (2, 3, 6, 5, 16), "inputs": (2, 3, 32, 32, 3), "backbones": (2, 3, 32, 32, 3)}
 CLIPS["networks"] = CLIPS["inputs"]
-FEATURES = {"Probe": (2, 3, 16)}
+FEATURES = {name: (2, 3, 16) for name in ("Probe", "RTSAE")}
+FEATURES |= {name: (2, 3, 32, 32, 5) for name in ("GateTraining", "RTSAEDSCNN")}
 """What classes read that take features, not clips."""
+PARTS = {"Measured", "Fusion"}
+"""Parts of a network that are no network themselves: they are tested with it."""
 SIZES = {"inception_resnet.Stem": 75, "inception_resnet.InceptionResNetV2": 75}
 """Pixels a class needs beyond those of CLIPS."""
 
@@ -89,6 +94,7 @@ def classes(room: str) -> list[type[nn.Module]]:
     and issubclass(value, nn.Module)
     and value.__module__ == module.__name__
     and not name.startswith("_")
+    and name not in PARTS
   ]
 
 
@@ -191,7 +197,7 @@ def test_shapes_and_dtypes(cls, frames, dtype, train):
     assert output.shape == clip.shape
   elif room == "networks":
     assert isinstance(output, Output)
-    assert output.logits.shape == (2, ARGUMENTS["num_classes"])
+    assert output.logits is None or output.logits.shape == (2, ARGUMENTS["num_classes"])
     assert output.features.shape[0] == 2
     assert output.features.ndim == 2
   else:

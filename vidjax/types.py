@@ -46,7 +46,7 @@ class Output:
   """What every network returns.
 
   Attributes:
-    logits: `[B, K]` class scores before the softmax.
+    logits: `[B, K]` class scores before the softmax, None where a network classifies nothing.
     features: `[B, D]` the pooled vector the classifier sees (mean over time).
     aux: named extras an objective may ask for: reconstructions, projections, per-frame or per-task logits.
   """
@@ -120,12 +120,14 @@ class Scores:
     label: int `[N]`; bool `[N, K]` where a video has several.
     scores: float32 `[N, ...]`, the task's answers, averaged over the views of each video.
     losses: mean over the clips of each loss, and of each number that the task measures.
+    targets: what the task's other targets were, `[N, ...]`, of the first view.
   """
 
   index: np.ndarray
   label: np.ndarray
   scores: np.ndarray
   losses: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  targets: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class Summary(NamedTuple):

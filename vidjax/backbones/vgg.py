@@ -77,16 +77,25 @@ class VGG(nn.Module):
   remat: bool = False
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """`[..., H, W, C]` to the feature map `[..., H/32, W/32, features]`."""
+  def __call__(self, x: jax.Array, train: bool, first: int = 1, last: int = 5) -> jax.Array:
+    """`[..., H, W, C]` to the feature map `[..., H/32, W/32, features]`.
+
+    Args:
+      x: frames, or what the stage before `first` gives.
+      train: not used but by plug-ins.
+      first: stage to begin with, from 1.
+      last: stage to end with; the last convolution follows the fifth.
+    """
     check_fields(self)
     check_inserts(self.inserts, dict(enumerate(DEPTHS, start=1)))
     check_inside(self.inside, ("p1", "p2", "p3", "p4", "p5"))
     stage = nn.remat(Stage, static_argnums=(2,)) if self.remat else Stage
     for number, (factor, depth) in enumerate(zip((1, 2, 4, 8, 8), DEPTHS, strict=True), start=1):
+      if not first <= number <= last:
+        continue
       x = stage(factor * self.width, depth, number, inserts=self.inserts, name=f"stage{number}")(x, train)
       x = apply_inside(self.inside, f"p{number}", x, train)
-    if self.features is None:
+    if self.features is None or last < len(DEPTHS):
       return x
     return nn.relu(conv(self.features, (3, 3), padding=1, use_bias=True, name="last_conv")(x))
 

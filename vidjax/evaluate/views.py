@@ -143,7 +143,8 @@ def score_split(
       clips[key] = x.reshape(videos * views, *x.shape[2:]) if of_views else np.repeat(x, views, axis=0)
     scores = _score_views(scorer, variables, clips, views_per_batch, totals)
     scores = scores.reshape(videos, views, *scores.shape[1:]).mean(axis=1)
-    rows.append({"scores": scores} | {key: np.asarray(batch[key]) for key in ("index", "label", "mask")})
+    row = {"scores": scores} | {key: np.asarray(batch[key]) for key in ("index", "label", "mask", *targets)}
+    rows.append(row | {key: row[key][:, 0] for key in FRAMEWISE if key in row})
   joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {"mask": np.zeros(0, bool)}
   if jax.process_count() > 1:
     joined = multihost_utils.process_allgather(joined, tiled=True)
@@ -153,7 +154,8 @@ def score_split(
   keep = keep[np.argsort(joined["index"][keep], kind="stable")]
   clips = totals.pop(COUNT, 1)
   losses = {name: total / clips for name, total in totals.items()}
-  result = Scores(joined["index"][keep], joined["label"][keep], joined["scores"][keep], losses)
+  others = {key: joined[key][keep] for key in targets if key not in ("label", "mask")}
+  result = Scores(joined["index"][keep], joined["label"][keep], joined["scores"][keep], losses, others)
   broken = result.index[~np.isfinite(result.scores).all(axis=tuple(range(1, result.scores.ndim)))]
   if len(broken):
     raise InputError(

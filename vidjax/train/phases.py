@@ -93,11 +93,11 @@ def _folders(start: Any, folders: Mapping[str, str], earlier: list[str], name: s
   """The phases to start from by their folders."""
   wanted = list(start.values()) if isinstance(start, Mapping) else [start] if start else []
   for one in wanted:
-    if folders.get(one) not in earlier:
+    if folders.get(one.partition("/")[0]) not in earlier:
       have = ", ".join(folder.partition("_")[2] for folder in earlier) or "none"
       raise ConfigError(f"phase {name!r}: init.phase={one!r} is no earlier phase; there is {have}")
   if isinstance(start, Mapping):
-    return {prefix: folders[one] for prefix, one in start.items()}
+    return {prefix: "/".join([folders[one.partition("/")[0]], *one.split("/")[1:]]) for prefix, one in start.items()}
   return folders[start] if start else ""
 
 

@@ -38,7 +38,8 @@ def sources(init: Mapping[str, Any], workdir: pathlib.Path) -> list[pathlib.Path
   """The folders of the runs that a run in `workdir` starts from."""
   phase = init.get("phase")
   if phase:
-    return [workdir.parent / name for name in (phase.values() if isinstance(phase, Mapping) else [phase])]
+    phases = phase.values() if isinstance(phase, Mapping) else [phase]
+    return [workdir.parent / name.partition("/")[0] for name in phases]
   return [run_folder(init["workdir"])] if init["workdir"] else []
 
 
@@ -123,11 +124,17 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
 def _subtrees(
   phases: Mapping[str, str], unused: Sequence[str], fresh: Mapping[str, Any], workdir: pathlib.Path
 ) -> dict[str, Any]:
-  """The arrays under each prefix, of the phase it names: its subtree of that name, or all of it where it has none."""
+  """The arrays under each prefix, of the phase it names: its subtree of that name, or all of it where it has none.
+
+  A phase with a path, "2_spatial/backbone", gives the subtree of that path.
+  """
   found: dict[str, Any] = {}
   for prefix, phase in phases.items():
+    phase, _, part = phase.partition("/")
     variables = _without(load_variables(workdir.parent / phase, "best")[0], unused)
     flat: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
+    if part:
+      flat = {path.replace(f"/{part}/", "/", 1): x for path, x in flat.items() if under(path.partition("/")[2], part)}
     inside = {path: x for path, x in flat.items() if under(path.partition("/")[2], prefix)}
     whole = {f"{path.partition('/')[0]}/{prefix}/{path.partition('/')[2]}": x for path, x in flat.items()}
     found |= inside or whole

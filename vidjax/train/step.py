@@ -173,7 +173,9 @@ def make_train_step(
     if ema_decay is not None:
       if ema is None:
         raise ConfigError("ema_decay is set, but the state has no averages: init_state(..., ema=True)")
-      ema = optax.incremental_update({"params": params, "batch_stats": stats}, ema, 1 - ema_decay)
+      new = {"params": params, "batch_stats": stats}
+      averaged = optax.incremental_update(new, ema, 1 - ema_decay)
+      ema = jax.tree.map(lambda x, mean: mean if jnp.issubdtype(x.dtype, jnp.inexact) else x, new, averaged)
     return State(state.step + 1, params, stats, opt_state, ema, memory), metrics
 
   return train_step

@@ -1,0 +1,110 @@
+"""RTSAE-DSCNN: the gate, the fusion and the held state against NumPy; the paper's table by counting."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vidjax.errors import InputError
+from vidjax.networks.rtsae_dscnn import RTSAEDSCNN, Fusion, GateTraining, Measured, choose
+
+SMALL = Measured(width=2, features=6, length=12)
+STEPS = 4
+
+
+def make(**fields) -> RTSAEDSCNN:
+  return RTSAEDSCNN(5, **{"measured": SMALL, "depth": 1, "units": 6, "fused_features": 7, "top": 8, **fields})
+
+
+@functools.cache
+def case():
+  clips = jax.random.normal(jax.random.key(0), (3, STEPS, 32, 32, 5))
+  variables = jax.jit(lambda: make().init(jax.random.key(1), clips, False))()
+  gate = variables["params"]["rtsae"]["encoder"]["attention"]["gate"]
+  gate["kernel"], gate["bias"] = 40 * gate["kernel"], gate["bias"] - 20 * gate["kernel"].sum(0)  # some of each
+  return clips, variables
+
+
+def test_steps_that_are_not_chosen_change_nothing():
+  clips, variables = case()
+  network = make()
+  output = network.apply(variables, clips, False)
+  chosen = np.asarray(output.aux["chosen"])
+  assert 0 < chosen.sum() < chosen.size
+  np.testing.assert_array_equal(chosen, choose(output.aux["attention"]))
+  maps, _, _ = network.apply(variables, clips, False, method="attend")
+  for row in range(3):
+    own = tuple(x[row : row + 1, chosen[row]] for x in maps)
+    steps = network.apply(variables, own, False, method="represent")
+    one = jnp.ones(steps.shape[:2], bool)
+    alone = network.apply(variables, steps, one, jnp.ones(steps.shape[:2]), False, method="decide")
+    np.testing.assert_allclose(output.logits[row], alone.logits[0], atol=1e-6)
+
+
+def test_choose_keeps_the_best_step_where_no_gate_is_open():
+  attention = jnp.array([[0.1, 0.6, 0.9], [0.1, 0.4, 0.2], [0.2, 0.2, 0.2], [0.0, 0.0, 0.0]])
+  expected = [[False, True, True], [False, True, False], [True, False, False], [True, False, False]]
+  np.testing.assert_array_equal(choose(attention), expected)
+
+
+@pytest.mark.parametrize("gate", ["soft", "hard", "straight_through", "binary_neuron"])
+def test_gates_in_training(gate):
+  clips, variables = case()
+  network = make(gate=gate, dropout=0.0)
+  rngs = {"dropout": jax.random.key(3)}
+  _, attention, gates = network.apply(variables, clips, True, rngs=rngs, method="attend")
+  if gate == "soft":
+    np.testing.assert_array_equal(gates, attention)
+  else:
+    assert set(np.unique(np.round(np.asarray(gates), 5))) <= {0.0, 1.0}
+  if gate in ("hard", "straight_through"):
+    np.testing.assert_allclose(gates, choose(attention), atol=1e-6)
+
+  def loss(params):
+    return network.apply({**variables, "params": params}, clips, True, rngs=rngs).logits.sum()
+
+  gradient = jax.jit(jax.grad(loss))(variables["params"])
+  encoder = jax.tree.leaves(gradient["rtsae"])
+  assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
+  assert any(np.abs(g).max() > 0 for g in encoder) == (gate != "hard")
+
+
+def test_fusion_is_equations_15_and_16():
+  rng = np.random.default_rng(0)
+  spatial, temporal = np.abs(rng.normal(size=(2, 4, 6))).astype(np.float32)
+  spatial[1] = 0  # nothing active
+  variables = Fusion(6).init(jax.random.key(0), spatial, temporal)
+  variables["params"]["fc7"] = {"kernel": jnp.eye(6), "bias": jnp.zeros(6)}
+  variables["params"]["w_f"] = jnp.log(jnp.expm1(jnp.float32(0.733)))
+  over = [x / np.maximum(x.max(-1, keepdims=True), 1e-6) for x in (spatial, temporal)]
+  expected = over[0] / 1.733 + 0.733 / 1.733 * over[1]
+  np.testing.assert_allclose(Fusion(6).apply(variables, spatial, temporal), expected, rtol=1e-5)
+  np.testing.assert_allclose(Fusion(6).apply(variables, method="share"), 0.733, rtol=1e-6)
+
+
+def test_the_gates_training_holds_what_the_joint_stage_reads():
+  clips, variables = case()
+  stage2 = jax.eval_shape(lambda: GateTraining(SMALL, 1, 6).init(jax.random.key(0), clips, False))
+  lower = {path: x.shape for path, x in flat(stage2["params"]).items() if not path.startswith(("rtsae/d", "rtsae/r"))}
+  joint = {path: x.shape for path, x in flat(variables["params"]).items()}
+  assert lower.items() <= joint.items()
+  assert stage2["batch_stats"]["streams"]["measurement"].dtype == jnp.int8
+
+
+def flat(tree):
+  return {"/".join(str(k.key) for k in path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def test_flow_must_be_there():
+  with pytest.raises(InputError, match=r"after the first 3, got .*FramesAndFlow"):
+    make().init(jax.random.key(0), jnp.zeros((1, 2, 32, 32, 3)), False)
+
+
+@pytest.mark.parametrize(("position", "length"), [("p1", 802_816), ("p2", 401_408), ("p3", 200_704)])
+def test_the_input_of_a_measurement_is_as_long_as_counted(position, length):
+  shapes = jax.eval_shape(
+    lambda: Measured(position=position, length=4).init(jax.random.key(0), jnp.zeros((1, 1, 224, 224, 5)), False)
+  )
+  assert shapes["batch_stats"]["measurement"].shape == (4, length)

@@ -1,0 +1,75 @@
+"""Training without labels by the real command, and hits of key moments by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vidjax.tasks.reconstruction import Reconstruction, hits
+from vidjax.types import Scores
+
+
+def test_hits_by_hand():
+  kept = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1], [1, 1, 1, 1]], bool)
+  key = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], bool)  # the last has no key moment
+  found = hits(kept, key)
+  np.testing.assert_allclose(found["precision"], (1 / 2 + 0 + 2 / 3) / 3)
+  np.testing.assert_allclose(found["recall"], (1 / 2 + 0 + 1) / 3)
+  np.testing.assert_allclose(found["f"], (1 / 2 + 0 + 0.8) / 3)
+
+
+def test_summary():
+  scores = Scores(np.arange(2), np.zeros(2, int), np.array([[0.9, 0.1], [0.2, 0.3]]), {}, {"key_frames": np.eye(2) > 0})
+  summary = Reconstruction(key_frames=True).summarize(scores, [])
+  assert summary.numbers["kept"] == 0.25
+  assert summary.numbers["f"] == 0.5
+  assert summary.details["videos_without_a_step"] == 1
+
+
+CONFIG = """
+from ml_collections import ConfigDict
+from configs import probe
+
+def get_config():
+  c = probe.get_config()
+  c.stream.width = 6
+  c.sampler.num_segments = 4
+  c.task = {"make": "vidjax.tasks.reconstruction.Reconstruction", "key_frames": True}
+  c.model = ConfigDict({"make": "vidjax.networks.rtsae.RTSAE", "depth": 1, "width": 8})
+  c.losses = ({"make": "vidjax.losses.sparse_autoencoder.SparseAutoencoder"},)
+  c.blend.weights = {"diversity": 0.5, "low_rank": 0.02, "output_l1": 0.05, "gate_l1": 0.8}
+  c.train.batch_size, c.train.epochs = 4, 3.0
+  return c
+"""
+
+
+@pytest.mark.slow
+def test_it_trains_without_labels_by_the_command(train, tmp_path):
+  from vidjax.data import schema, write
+
+  rng = np.random.default_rng(0)
+
+  def examples():
+    for split, count in (("train", 12), ("validation", 5)):
+      for i in range(count):
+        rest = {"features": rng.normal(size=(7, 6)).astype(np.float32), "key_frames": [i % 7]}
+        yield split, schema.example(-1, f"{split}_{i}", 4.0, 7, **rest)
+
+  folder = tmp_path / "data" / "features" / "bare" / write.VERSION
+  write.fill_folder(
+    folder,
+    lambda partial: write.write_records(
+      partial, "features/bare", ("train", "validation"), examples(), ["a"], ["key_frames"], "features", 6
+    ),
+  )
+  (tmp_path / "bare.py").write_text(CONFIG)
+  flags = ("--config.data.name=features/bare", f"--config.data.dir={tmp_path / 'data'}")
+  output = train(
+    tmp_path / "run", *flags, config=str(tmp_path / "bare.py"), without=r"widths|\.size|short_side|batch|num"
+  )
+  report = json.loads((tmp_path / "run" / "evaluation" / "validation.json").read_text())
+  assert {"kept", "precision", "recall", "f", "videos_without_a_step"} <= set(report)
+  assert "kept" in output
+  lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+  assert {"loss/reconstruction", "loss/diversity", "loss/low_rank", "loss/output_l1", "loss/gate_l1"} <= set(lines[0])
+  assert "validation/loss/reconstruction" in lines[-1]

@@ -1,0 +1,229 @@
+"""RTSAE-DSCNN: two convolutional streams that stop at steps which a recurrent gate does not choose (rtsae 4, Table 1).
+
+Both streams run up to a pooling layer on every step. A measurement of what they see there goes through the RTSAE's
+encoder; steps whose gate is shut end there. The others go on through both streams, the fusion network and an LSTM,
+whose last state is classified. `networks.rtsae_parts` runs a prediction so that the work is really saved.
+"""
+
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vidjax.backbones.vgg import VGG
+from vidjax.bounds import Count
+from vidjax.checks import check_clip, check_fields, place
+from vidjax.errors import InputError
+from vidjax.networks.head import classifier
+from vidjax.networks.rtsae import OPEN, RTSAE, Decode
+from vidjax.ops.measurement import Scale, fused, measure, signs
+from vidjax.recurrent import ALSTM, LSTM
+from vidjax.types import Output
+
+Position = Literal["p1", "p2", "p3"]
+Gate = Literal["soft", "hard", "straight_through", "binary_neuron"]
+STREAMS = ("s_net", "t_net")
+
+
+class Measured(nn.Module):
+  """Both streams up to the gate, and the measurement of what they see (Eq. 17-18).
+
+  Attributes:
+    width: channels of a stream's first stage, 64 in Table 1.
+    features: channels of its last convolution.
+    position: the pooling layer after which the gate sits.
+    length: numbers of a measurement.
+    scale: see `ops.measurement.measure`.
+    seed: of the measurement matrix, int8, kept beside the running statistics.
+    frame_channels: channels of S-Net; the others are T-Net's.
+  """
+
+  width: Count = 64
+  features: Count = 1024
+  position: Position = "p2"
+  length: Count = 128
+  scale: Scale = "unit"
+  seed: int = 0
+  frame_channels: Count = 3
+
+  def setup(self):
+    """Makes the streams."""
+    self.s_net = VGG(self.width, self.features)
+    self.t_net = VGG(self.width, self.features)
+
+  @nn.compact
+  def __call__(self, clips: jax.Array, train: bool) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    """Clips `[B, T, H, W, 3 + C]` to the maps of both streams, `[B, T, h, w, D]`, and measurements `[B, T, k]`."""
+    check_clip(self, clips)
+    if clips.shape[-1] <= self.frame_channels:
+      raise InputError(
+        f"{type(self).__name__} at {place(self)} needs flow in the channels after the first {self.frame_channels}, got"
+        f" {clips.shape}: set config.stream to vidjax.data.streams.FramesAndFlow"
+      )
+    parts = jnp.split(clips, (self.frame_channels,), axis=-1)
+    maps = [net(part, train, 1, self.until) for net, part in zip((self.s_net, self.t_net), parts, strict=True)]
+    flat = [x.reshape(*x.shape[:2], -1) for x in maps]
+    key = jax.random.key(self.seed)
+    matrix = self.variable("batch_stats", "measurement", lambda: signs(key, self.length, flat[0].shape[-1]))
+    return (maps[0], maps[1]), measure(fused(*flat), matrix.value, self.scale)
+
+  def rest(self, maps: tuple[jax.Array, jax.Array], train: bool) -> tuple[jax.Array, jax.Array]:
+    """The maps behind the gate through the rest of both streams, pooled: `[..., features]` each."""
+    nets = (self.s_net, self.t_net)
+    ends = [net(x, train, self.until + 1).mean((-3, -2)) for net, x in zip(nets, maps, strict=True)]
+    return ends[0], ends[1]
+
+  @property
+  def until(self) -> int:
+    """The last stage before the gate."""
+    return int(self.position[1:])
+
+
+class GateTraining(nn.Module):
+  """Stage 2: the RTSAE over the measurements of two streams, without labels.
+
+  Attributes:
+    measured: the streams up to the gate, which the phase holds.
+    depth: layers of the encoder and of the decoder.
+    units: of each layer.
+    decode: see `networks.rtsae.RTSAE`.
+    num_classes: not used; other networks have it.
+  """
+
+  measured: Measured = Measured()
+  depth: Count = 2
+  units: Count = 128
+  decode: Decode = "gated"
+  num_classes: int = 0
+
+  @nn.compact
+  def __call__(self, clips: jax.Array, train: bool) -> Output:
+    """Clips `[B, T, H, W, 3 + C]` to the `Output` of `RTSAE`."""
+    check_fields(self)
+    _, x = self.measured.copy(name="streams")(clips, train)
+    return RTSAE(self.depth, self.units, decode=self.decode, normalise=None, name="rtsae")(x, train)
+
+
+class RTSAEDSCNN(nn.Module):
+  """Stage 3, and prediction: streams, gate, fusion, LSTM and classifier.
+
+  Attributes:
+    num_classes: K.
+    measured: the streams up to the gate and the measurement.
+    depth: layers of the encoder.
+    units: of each layer.
+    fused_features: width of fc7.
+    top: units of the LSTM over the chosen steps.
+    gate: what training multiplies the maps by (Eq. 13): "soft" the attention; "hard" its binary mapping, through which
+      no gradient comes; "straight_through" that with the attention's gradient; "binary_neuron" a draw with the
+      attention as its probability, with the attention's gradient (5.1.1 C).
+    dropout: of fc7.
+  """
+
+  num_classes: int
+  measured: Measured = Measured()
+  depth: Count = 2
+  units: Count = 128
+  fused_features: Count = 1024
+  top: Count = 256
+  gate: Gate = "soft"
+  dropout: float = 0.5
+
+  def setup(self):
+    """Makes the parts, so that a prediction can run them one by one."""
+    self.streams = self.measured.copy(name=None)
+    self.rtsae = _EncoderAlone(self.depth, self.units)
+    self.fusion = Fusion(self.fused_features)
+    self.lstm = LSTM(self.top, peephole=True)
+    self.drop = nn.Dropout(self.dropout)
+    self.classifier = classifier(self.num_classes)
+
+  def __call__(self, clips: jax.Array, train: bool) -> Output:
+    """Clips `[B, T, H, W, 3 + C]` to `Output`; `aux` has `attention` and `chosen` `[B, T]`.
+
+    In training every step goes through, times its gate. In a prediction the dense form computes every step, too, and
+    the LSTM's state is held where a step is not chosen: the scores are those of the chosen steps alone.
+    """
+    check_fields(self)
+    maps, attention, gates = self.attend(clips, train)
+    gated = (maps[0] * _as_maps(gates), maps[1] * _as_maps(gates))
+    steps = self.represent(gated, train)
+    chosen = choose(attention)
+    return self.decide(steps, jnp.ones_like(chosen) if train else chosen, attention, train)
+
+  def attend(self, clips: jax.Array, train: bool) -> tuple[tuple[jax.Array, jax.Array], jax.Array, jax.Array]:
+    """The maps of both streams before the gate, attention `[B, T]`, and what multiplies the maps, `[B, T]`."""
+    maps, x = self.streams(clips, train)
+    attention = self.rtsae(x)
+    hard = choose(attention).astype(attention.dtype)
+    if not train or self.gate == "hard":
+      return maps, attention, hard
+    if self.gate == "soft":
+      return maps, attention, attention
+    if self.gate == "binary_neuron":
+      hard = jax.random.bernoulli(self.make_rng("dropout"), attention).astype(attention.dtype)
+    return maps, attention, attention + jax.lax.stop_gradient(hard - attention)
+
+  def represent(self, maps: tuple[jax.Array, jax.Array], train: bool) -> jax.Array:
+    """Gated maps `[..., h, w, D]` to the representation of each step, `[..., fused_features]`."""
+    return self.drop(self.fusion(*self.streams.rest(maps, train)), deterministic=not train)
+
+  def decide(self, steps: jax.Array, chosen: jax.Array, attention: jax.Array, train: bool) -> Output:
+    """Representations `[B, T, D]` and which of them count, bool `[B, T]`, to the scores of the clips."""
+    carry, _ = self.lstm(steps, mask=chosen)
+    aux: dict[str, Any] = {"attention": attention, "chosen": choose(attention), "w_f": self.fusion.share()}
+    return Output(self.classifier(carry.h), carry.h, aux)
+
+
+class Fusion(nn.Module):
+  """F-Net: each stream's features over their largest, a learned share of each, and fc7 (Eq. 15-16).
+
+  Attributes:
+    features: of fc7.
+  """
+
+  features: Count = 1024
+
+  def setup(self):
+    """Makes fc7 and the weight, positive by softplus, 1 at the start."""
+    self.fc7 = nn.Dense(self.features)
+    self.raw = self.param("w_f", lambda _: jnp.log(jnp.expm1(jnp.float32(1))))
+
+  def __call__(self, spatial: jax.Array, temporal: jax.Array) -> jax.Array:
+    """`[..., D]` each to `[..., features]`."""
+    share = self.share().astype(spatial.dtype)
+    together = _over_largest(spatial) / (1 + share) + _over_largest(temporal) * share / (1 + share)
+    return nn.relu(self.fc7(nn.relu(together)))
+
+  def share(self) -> jax.Array:
+    """w_f of Eq. 16: 1 where both streams count alike."""
+    return jax.nn.softplus(self.raw)
+
+
+class _EncoderAlone(nn.Module):
+  """The encoder under the name it has in an RTSAE."""
+
+  depth: int
+  units: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    return ALSTM(self.depth, self.units, name="encoder")(x)[-1]
+
+
+def choose(attention: jax.Array) -> jax.Array:
+  """Eq. 14: the steps of `[B, T]` whose attention is above OPEN, and the highest one where there is none."""
+  best = attention >= attention.max(axis=-1, keepdims=True)
+  first = best & (jnp.cumsum(best, axis=-1) == 1)
+  above = attention > OPEN
+  return jnp.where(above.any(axis=-1, keepdims=True), above, first)
+
+
+def _as_maps(gates: jax.Array) -> jax.Array:
+  return gates[..., None, None, None]
+
+
+def _over_largest(x: jax.Array, epsilon: float = 1e-6) -> jax.Array:
+  """Eq. 15, with a floor where nothing is active."""
+  return x / jnp.maximum(x.max(axis=-1, keepdims=True), epsilon)
