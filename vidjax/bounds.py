@@ -28,7 +28,12 @@ def at_least(least: int) -> Bound:
 
 
 def between(least: float, most: float) -> Bound:
-  """The bound of numbers from `least` to `most`, both included."""
+  """The bound of numbers from `least` to `most`, both included.
+
+  Args:
+    least: the smallest number.
+    most: the largest one.
+  """
   return Bound(f"a number from {least:g} to {most:g}", lambda x: least <= x <= most)
 
 

@@ -142,7 +142,13 @@ def locate(path: str) -> Any:
 
 
 def check_arguments(target: Any, arguments: Mapping[str, Any], path: str) -> None:
-  """Raises a ConfigError unless `target` takes these keyword arguments, of these types, and they are all it needs."""
+  """Raises a ConfigError unless `target` takes these keyword arguments, of these types, and they are all it needs.
+
+  Args:
+    target: a class or function.
+    arguments: its keyword arguments.
+    path: what the error calls it.
+  """
   parameters = inspect.signature(target).parameters
   takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
   linen = inspect.isclass(target) and issubclass(target, nn.Module)
@@ -165,6 +171,11 @@ def _required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
 
 
 def nearest(key: str, valid: Any) -> str:
-  """A hint naming the closest valid key, or an empty string."""
+  """A hint naming the closest valid key, or an empty string.
+
+  Args:
+    key: what was written.
+    valid: the keys there are.
+  """
   close = difflib.get_close_matches(key, list(valid), n=1, cutoff=0.5)
   return f": did you mean {close[0]!r}?" if close else ""

@@ -20,7 +20,12 @@ R = TypeVar("R")
 
 
 def check_clip(module: nn.Module, x: jax.Array) -> None:
-  """Raises ConfigError for attributes of wrong types, InputError for images, empty clips and raw pixels."""
+  """Raises ConfigError for attributes of wrong types, InputError for images, empty clips and raw pixels.
+
+  Args:
+    module: bound; the error names it and its place.
+    x: what it was called with, `[..., T, H, W, C]`.
+  """
   check_fields(module)
   if x.ndim < 5:
     raise InputError(
@@ -77,7 +82,12 @@ def annotations(target: Any) -> Mapping[str, Any]:
 
 
 def shown(name: str, value: Any) -> str:
-  """An argument as messages show it: one line, cut where it is long."""
+  """An argument as messages show it: one line, cut where it is long.
+
+  Args:
+    name: of the argument.
+    value: what was given.
+  """
   return f"{name}={' '.join(reprlib.repr(value).split())}"
 
 
@@ -102,13 +112,23 @@ def divided(module: Any, x: jax.Array, divisor: str = "reduction", first: int = 
 
 
 def place(module: nn.Module, x: jax.Array | None = None) -> str:
-  """Where in the network a bound module sits, for messages, as in `backbone/res3/block0/after_SE`, and what it gets."""
+  """Where in the network a bound module sits, for messages, as in `backbone/res3/block0/after_SE`, and what it gets.
+
+  Args:
+    module: bound.
+    x: what it was called with, whose shape is named, too.
+  """
   got = "" if x is None else f" on {'x'.join(map(str, x.shape))}"
   return f"{'/'.join(module.path) or 'the top'}{got}"
 
 
 def fits(value: Any, kind: Any) -> bool:
-  """Whether a value is of an annotated type and within its bounds; True also where that cannot be told."""
+  """Whether a value is of an annotated type and within its bounds; True also where that cannot be told.
+
+  Args:
+    value: any value.
+    kind: an annotation.
+  """
   origin, inner = get_origin(kind), get_args(kind)
   if origin is Annotated:
     return fits(value, inner[0]) and all(bound.holds(value) for bound in bounds(kind))

@@ -22,7 +22,12 @@ def legible(text: str) -> str:
 
 
 def say(text: str, error: bool = False) -> None:
-  """Prints a line on stdout, or on stderr."""
+  """Prints a line on stdout, or on stderr.
+
+  Args:
+    text: the line; letters that do not show are escaped, see `legible`.
+    error: print it on stderr, not on stdout.
+  """
   print(legible(text), file=sys.stderr if error else sys.stdout, flush=True)
   note(text)
 

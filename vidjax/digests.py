@@ -9,7 +9,12 @@ FILE = "digests.json"
 
 
 def of_files(folder: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
-  """Name -> SHA-256 of files below a folder."""
+  """Name -> SHA-256 of files below a folder.
+
+  Args:
+    folder: where the files lie.
+    names: their paths from the folder.
+  """
   digests = {}
   for name in names:
     with (folder / name).open("rb") as file:
@@ -18,7 +23,12 @@ def of_files(folder: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def write(folder: pathlib.Path, digests: dict[str, str]) -> None:
-  """Writes `digests.json`, whole or not at all."""
+  """Writes `digests.json`, whole or not at all.
+
+  Args:
+    folder: where it goes.
+    digests: name -> SHA-256, from `of_files`.
+  """
   partial = folder / f".{FILE}"
   partial.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
   partial.rename(folder / FILE)
@@ -40,6 +50,10 @@ def read(folder: pathlib.Path) -> dict[str, str] | None:
 
 def check(folder: pathlib.Path, digests: dict[str, str]) -> None:
   """Compares files with their digests.
+
+  Args:
+    folder: where the files lie.
+    digests: name -> SHA-256 as it was written.
 
   Raises:
     ValueError: a file is gone or not as it was written.

@@ -21,14 +21,27 @@ he_init = nn.initializers.variance_scaling(2, "fan_out", "normal")
 
 
 def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:
-  """`nn.Conv` with He's initial values, no bias, and the fast lowerings of `ops.convolution`."""
+  """`nn.Conv` with He's initial values, no bias, and the fast lowerings of `ops.convolution`.
+
+  Args:
+    features: channels of the result.
+    kernel_size: of each axis between batch and channels, time first where there are three.
+    options: further arguments of `nn.Conv`; they replace the defaults above.
+  """
   plain = {key: int(value) if isinstance(value, np.integer) else value for key, value in options.items()}
   defaults = {"use_bias": False, "kernel_init": he_init, "conv_general_dilated": convolution}
   return nn.Conv(features, kernel_size, **{**defaults, **plain})
 
 
 def call(module: nn.Module, x: jax.Array, train: bool, name: str = "") -> jax.Array:
-  """`module(x, train)`; ConfigError where a plug-in, an input or a backbone is not called so or returns no array."""
+  """`module(x, train)`; ConfigError where a plug-in, an input or a backbone is not called so or returns no array.
+
+  Args:
+    module: a plug-in, an input or a backbone.
+    x: clips or feature maps, as the module takes them.
+    train: whether batch statistics are computed and dropout is on.
+    name: what the error calls it (default: its class).
+  """
   name = name or type(module).__name__
   try:
     inspect.signature(module).bind(x, train)
@@ -46,6 +59,12 @@ def apply_in_order(modules: Iterable[nn.Module], x: jax.Array, train: bool, pref
   """Applies copies of templates one after the other; call it inside a compact method.
 
   A copy is named by `prefix` and its class, the second of one class `TSM_2`, so that names depend on nothing else.
+
+  Args:
+    modules: the templates.
+    x: what the first one takes.
+    train: as in `call`.
+    prefix: of the copies' names.
   """
   names: list[str] = []
   for module in modules:

@@ -101,7 +101,12 @@ class Settings:
     check_fields(self)
 
   def validates(self, step: int, batches_per_epoch: int) -> bool:
-    """Whether the state after a step is validated: those of `evaluate_every` and the last."""
+    """Whether the state after a step is validated: those of `evaluate_every` and the last.
+
+    Args:
+      step: updates done.
+      batches_per_epoch: of the loader.
+    """
     every = max(round(self.evaluate_every * batches_per_epoch), 1)
     return step % every == 0 or step == self.total(batches_per_epoch)
 
@@ -228,7 +233,13 @@ def make_views(recipe: Recipe) -> "tuple[Sequence[Transform], Views]":
 
 
 def check_needs(parts: Sequence[Any], stream: Stream, task: Task) -> None:
-  """Raises a ConfigError for a transform that needs what the clips of a stream and a task do not have."""
+  """Raises a ConfigError for a transform that needs what the clips of a stream and a task do not have.
+
+  Args:
+    parts: transforms, each with `needs` where it has any.
+    stream: what clips are made of.
+    task: whose targets are there.
+  """
   for part in parts:
     lacking = sorted(getattr(part, "needs", frozenset()) - stream.gives - {*task.targets})
     if lacking:
@@ -263,7 +274,13 @@ def _settings(section: str, kind: type, config: Mapping[str, Any]) -> Any:
 
 
 def make_schedule(config: Mapping[str, Any], settings: Settings, batches_per_epoch: int) -> optax.Schedule:
-  """The learning-rate schedule of a config; see `Recipe.schedule`."""
+  """The learning-rate schedule of a config; see `Recipe.schedule`.
+
+  Args:
+    config: plain nested dicts.
+    settings: its `train` section.
+    batches_per_epoch: of the loader.
+  """
   if str(config["schedule"]["make"]).startswith("optax."):
     return build(config["schedule"])
   epochs = settings.epochs if settings.steps is None else settings.steps / batches_per_epoch
@@ -271,7 +288,12 @@ def make_schedule(config: Mapping[str, Any], settings: Settings, batches_per_epo
 
 
 def make_optimizer(config: Mapping[str, Any], schedule: optax.Schedule) -> optax.GradientTransformation:
-  """The optimizer a section of a config describes: `make_optimizer`, or any one of optax with groups and clipping."""
+  """The optimizer a section of a config describes: `make_optimizer`, or any one of optax with groups and clipping.
+
+  Args:
+    config: the section `optimizer`.
+    schedule: step -> learning rate.
+  """
   if not str(config["make"]).startswith("optax."):
     return build(config, schedule=schedule)
   around = {key: config[key] for key in ("groups", "clip_norm") if key in config}

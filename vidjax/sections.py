@@ -119,7 +119,12 @@ def check_sections(config: Mapping[str, Any]) -> None:
 
 
 def check_places(section: str, parts: Any) -> None:
-  """Raises ConfigError where something is made in a section that it does not belong to."""
+  """Raises ConfigError where something is made in a section that it does not belong to.
+
+  Args:
+    section: name of the section.
+    parts: its mapping, or the list of them in a section of LISTS.
+  """
   for part in parts if section in LISTS else (parts,):
     _check_place(section, part["make"])
 

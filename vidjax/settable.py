@@ -43,7 +43,13 @@ PARSERS = {
 
 
 class Added(NamedTuple):
-  """A key that the file does not set: its section, its name and its default."""
+  """A key that the file does not set: its section, its name and its default.
+
+  Attributes:
+    section: the part of the config that has it.
+    key: its name there.
+    default: its value, as plain data.
+  """
 
   section: ConfigDict
   key: str

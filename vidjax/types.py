@@ -26,7 +26,7 @@ Batch: TypeAlias = Mapping[str, Array]
 - `mask` bool `[B]`: False marks padding, which counts nowhere.
 - `index` int32 `[B]`: position of the record in its split.
 - `frame_index` int32 `[B, T]` or `[B, V, T]`: which frames of the video were read.
-- `damaged` bool `[B]`: the wanted record could not be read; in training another one stands in its place.
+- `damaged` bool `[B]`: the record of this place could not be read; in training another one replaces it.
 
 Where the task's `targets` name them, and the data set has them:
 
@@ -172,7 +172,12 @@ class Task(Protocol):
     ...
 
   def measure(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
-    """Named numbers `[B]` of every clip, averaged over those whose `mask` is True."""
+    """Named numbers `[B]` of every clip, averaged over those whose `mask` is True.
+
+    Args:
+      output: of the network, for `[B]` clips.
+      batch: after `prepare` and, in training, mixing.
+    """
     ...
 
   def answer(self, output: Output) -> jax.Array:
@@ -180,7 +185,12 @@ class Task(Protocol):
     ...
 
   def summarize(self, scores: Scores, class_names: Sequence[str]) -> Summary:
-    """The metrics of a split, and what the report says and shows of it."""
+    """The metrics of a split, and what the report says and shows of it.
+
+    Args:
+      scores: of the whole split.
+      class_names: the K names, in the order of the labels.
+    """
     ...
 
 
@@ -194,11 +204,23 @@ class Sampler(Protocol):
     ...
 
   def train(self, num_frames: int, rng: np.random.Generator, times: np.ndarray | None = None, /) -> np.ndarray:
-    """Frame numbers `[T]` of a random clip; `times` `[num_frames]` are the seconds of all frames, where known."""
+    """Frame numbers `[T]` of a random clip.
+
+    Args:
+      num_frames: of the video.
+      rng: draws the clip.
+      times: seconds of all frames from the first, `[num_frames]`, None where they are not known.
+    """
     ...
 
   def test(self, num_frames: int, clips: int = 1, times: np.ndarray | None = None, /) -> np.ndarray:
-    """Frame numbers `[clips, T]` of the test clips."""
+    """Frame numbers `[clips, T]` of the test clips.
+
+    Args:
+      num_frames: of the video.
+      clips: how many.
+      times: as in `train`.
+    """
     ...
 
 
@@ -251,7 +273,12 @@ class Stream(Protocol):
     ...
 
   def clip_shape(self, frames: int, size: int) -> tuple[int, ...]:
-    """The shape of a clip of T frames, `[T, H, W, C]` with sides of `size` pixels, or `[T, F]`."""
+    """The shape of a clip, `[T, H, W, C]` or `[T, F]`.
+
+    Args:
+      frames: T.
+      size: H and W in pixels, for clips that have pixels.
+    """
     ...
 
   def check(self, name: str, holds: Mapping[str, Any]) -> None:
@@ -270,5 +297,11 @@ class Stream(Protocol):
   def read_file(
     self, file: str, choose: Callable[[int, np.ndarray], np.ndarray], short_side: int | None
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a video file: the numbers `[..., T]` that `choose(num_frames, times)` names, and what is there."""
+    """Reads a video file: the chosen numbers `[..., T]`, and what is there, `[..., T, H, W, C]` or `[..., T, F]`.
+
+    Args:
+      file: path of the video.
+      choose: (num_frames, seconds `[num_frames]` from the first) -> 0-based numbers `[..., T]`.
+      short_side: pixels to which larger frames are shrunk, aspect kept; None leaves them as they are.
+    """
     ...

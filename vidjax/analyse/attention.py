@@ -19,7 +19,7 @@ def added_maps(clip: Array, trained: Trained) -> dict[str, np.ndarray]:
   """By the path of every ETT, the mean magnitude over the channels of what it adds: float32 `[N, h, w]`.
 
   Args:
-    clip: `[T, H, W, C]`, as the network wants it.
+    clip: `[T, H, W, C]`, as the network requires it.
     trained: the network and its variables.
 
   Raises:

@@ -98,8 +98,8 @@ def save_diversity(
   Args:
     path: of the picture.
     frames: uint8 `[T, H, W, 3]`.
-    clips: name of a network -> the clip as it wants it, `[T, H, W, C]`, and the network; those trained with and without
-      the TD loss, say. A network's two rows share a scale.
+    clips: name of a network -> the clip as it requires it, `[T, H, W, C]`, and the network, such as one trained with
+      the TD loss and one without. A network's two rows share a scale.
     at: start of the path of the temporal module (default: the first one).
 
   Returns:

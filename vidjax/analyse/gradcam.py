@@ -49,7 +49,7 @@ def map_names(network: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
   """What the maps of `grad_cam` are of, in their order: "spatial" and "temporal", "busy", or "" for the only one.
 
   Args:
-    network: as of `grad_cam`.
+    network: as in `grad_cam`.
     shape: of the clips, `[B, T, H, W, C]`.
   """
   return tuple("/".join([*path[:-1], path[-1].removesuffix(FEATURE_MAP)]).strip("/_") for path in _sown(network, shape))
@@ -64,7 +64,7 @@ def cell_centres(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[floa
   of other sizes, which compute nothing, tell k and the stride.
 
   Args:
-    network: as of `grad_cam`.
+    network: as in `grad_cam`.
     shape: of the clips, `[B, T, H, W, C]`.
 
   Returns:

@@ -100,7 +100,12 @@ def check_picture_path(path: str | os.PathLike) -> pathlib.Path:
 
 
 def explain_paths(out: pathlib.Path, files: Sequence[str]) -> list[pathlib.Path]:
-  """OUT.png for one file; OUT-STEM.png for each of several, numbered where a stem comes again: OUT-STEM-2.png."""
+  """OUT.png for one file; OUT-STEM.png for each of several, numbered where a stem comes again: OUT-STEM-2.png.
+
+  Args:
+    out: the path that was asked for.
+    files: the videos, one picture each.
+  """
   if len(files) == 1:
     return [out]
   names: list[str] = []
@@ -115,7 +120,12 @@ def explain_paths(out: pathlib.Path, files: Sequence[str]) -> list[pathlib.Path]
 
 
 def shorten(text: str, length: int = 32) -> str:
-  """The text as `legible`, its end replaced by an ellipsis where it is longer than `length`."""
+  """The text as `legible`, its end replaced by an ellipsis where it is longer than `length`.
+
+  Args:
+    text: any text.
+    length: characters of the result at most.
+  """
   parts = [legible(letter) for letter in text]
   if sum(map(len, parts)) <= length:
     return "".join(parts)
@@ -140,12 +150,23 @@ def _letters() -> frozenset[int]:
 
 
 def spread(length: int, limit: int) -> np.ndarray:
-  """At most `limit` of the numbers below `length`, evenly spread, the first and the last among them."""
+  """At most `limit` of the numbers below `length`, evenly spread, the first and the last among them.
+
+  Args:
+    length: how many numbers there are, 0 to `length - 1`.
+    limit: how many of them to take.
+  """
   return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(int))
 
 
 def to_uint8(clips: np.ndarray, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> np.ndarray:
-  """Clips `[..., C]` to RGB uint8 `[..., 3]`; other numbers of channels become grey, their mean."""
+  """Clips `[..., C]` to RGB uint8 `[..., 3]`; other numbers of channels become grey, their mean.
+
+  Args:
+    clips: uint8, or floats.
+    mean: what was subtracted from the channels of float clips, in units of [0, 1].
+    std: what they were divided by then. Without both, floats are stretched from their smallest to their largest value.
+  """
   if clips.dtype != np.uint8:
     clips = clips.astype(np.float32)
     if mean is not None and std is not None:

@@ -60,6 +60,10 @@ def trained_inputs(network: nn.Module, variables: Mapping[str, Tree]) -> dict[st
 
   Of a series, the first module alone reads frames. The others are named by what they read, too: "Flow/TSP" squeezes
   flow. In a network of streams the first stream that has one of a name counts.
+
+  Args:
+    network: of a run.
+    variables: its "params" and "batch_stats".
   """
   found: dict[str, Trained] = {}
 
@@ -179,7 +183,7 @@ def _note(*parts: str) -> str:
 
 def _mbpm(module: MBPM, variables: Mapping[str, Tree], x: jax.Array, segments: int, note: str) -> list[Row]:
   busy = _apply(module, variables, x, segments)
-  # Of the magnitude of the frames, as Eq. 5.4 wants it; what "sum" puts out would hide them.
+  # Of the magnitude of the frames, as in Eq. 5.4; what "sum" puts out would hide them.
   unit = module.clone(normalise="l1", trainable=False)
   calm = quiet(x, jnp.asarray(_apply(unit, {}, x, 1)[0])[None], x.shape[-3:-1])
   settings = f"MBPM, $\\sigma$ {module.sigma}, {module.kernel} x {module.kernel}"
@@ -273,7 +277,12 @@ def signed(x: np.ndarray) -> np.ndarray:
 
 
 def stretched(x: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
-  """Images as uint8, from black to white over these axes together (default: all); a hundredth is clipped."""
+  """Images as uint8, from black to white over these axes together (default: all); a hundredth is clipped.
+
+  Args:
+    x: images, floats `[..., H, W, C]`.
+    axes: share one black and one white.
+  """
   low, high = np.percentile(x, (0.5, 99.5), axis=axes, keepdims=True)
   return (255 * (x - low) / np.maximum(high - low, LEAST_CHANGE)).round().clip(0, 255).astype(np.uint8)
 

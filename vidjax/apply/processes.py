@@ -176,6 +176,11 @@ def check_agreement(config: Mapping[str, Any], data: Any) -> None:
 
 
 def tell(text: str, error: bool = False) -> None:
-  """`console.say`, in one of several processes."""
+  """`console.say`, by the first of several processes alone.
+
+  Args:
+    text: the line.
+    error: print it on stderr, not on stdout.
+  """
   if jax.process_index() == 0:
     say(text, error)

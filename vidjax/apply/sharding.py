@@ -12,7 +12,7 @@ SMALL = 2**14
 
 
 def make_mesh(devices: int | None = None) -> Mesh:
-  """A mesh with the one axis "data" over the first `devices` devices (all of every process unless told)."""
+  """A mesh with the one axis "data" over the first `devices` devices (default: all of every process)."""
   count = devices or jax.device_count()
   if count > jax.device_count():
     raise ConfigError(f"train.devices={count}, but there are {jax.device_count()} devices")
@@ -25,7 +25,13 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def state_sharding(state: Tree, mesh: Mesh, fsdp: bool = False) -> Tree:
-  """Sharding of every array of a (shape) tree: whole on every device or, with fsdp, split on its longest even axis."""
+  """Sharding of every array of a (shape) tree: whole on every device or, with fsdp, split on its longest even axis.
+
+  Args:
+    state: arrays or their shapes.
+    mesh: from `make_mesh`.
+    fsdp: split arrays of at least SMALL elements that have an axis the number of devices divides.
+  """
 
   def one(x) -> NamedSharding:
     even = [axis for axis, n in enumerate(x.shape) if n % mesh.size == 0]
@@ -38,12 +44,24 @@ def state_sharding(state: Tree, mesh: Mesh, fsdp: bool = False) -> Tree:
 
 
 def put_batch(batch: Batch, mesh: Mesh) -> Batch:
-  """Host arrays, this process's share of the batch, to arrays split over the whole mesh."""
+  """Host arrays, this process's share of the batch, to arrays split over the whole mesh.
+
+  Args:
+    batch: host arrays `[B / processes, ...]`.
+    mesh: from `make_mesh`.
+  """
   sharding = batch_sharding(mesh)
   return {key: jax.make_array_from_process_local_data(sharding, np.asarray(x)) for key, x in batch.items()}
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, accumulate: int = 1, key: str = "train.batch_size") -> None:
-  """Raises ConfigError unless every device gets the same number of clips in every part."""
+  """Raises ConfigError unless every device gets the same number of clips in every part.
+
+  Args:
+    batch_size: clips of all processes together.
+    mesh: from `make_mesh`.
+    accumulate: parts of a batch that run one after another.
+    key: what the error calls the batch size.
+  """
   if batch_size < 1 or batch_size % (mesh.size * accumulate):
     raise ConfigError(f"{key}={batch_size} must be a multiple of {mesh.size} devices x {accumulate} accumulated parts")

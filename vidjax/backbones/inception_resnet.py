@@ -71,7 +71,14 @@ def _max_pool(x: jax.Array) -> jax.Array:
 
 
 class Stem(nn.Module):
-  """Five unpadded or small convolutions and two max pools: 299 pixels to 35, 192 channels."""
+  """Five unpadded or small convolutions and two max pools: 299 pixels to 35, 192 channels.
+
+  Attributes:
+    width_multiplier: factor of every number of channels.
+    inside: modules after "conv2d_1a" and "conv2d_4a".
+    frozen: normalise by the running statistics.
+    frozen_first: the same for the first convolution.
+  """
 
   width_multiplier: float = 1.0
   inside: tuple[Inside, ...] = ()
@@ -103,6 +110,7 @@ class Entry(nn.Module):
   Attributes:
     branches: convolutions of each branch; the last of each has stride 2 where there is no `pooled`.
     pooled: features of the 1x1 convolution after a 3x3 average pool of stride 1; None for a max pool of stride 2.
+    frozen: normalise by the running statistics.
   """
 
   branches: tuple[Branch, ...] = ENTRY_B
@@ -125,6 +133,13 @@ class Block(nn.Module):
   """Branches side by side, a linear 1x1 convolution, its result scaled and added to the input, ReLU.
 
   An insert "before" sits before the branches, "middle" on their concatenation, "residual" on the scaled branch.
+
+  Attributes:
+    branches: convolutions of each branch.
+    scale: factor of what the branches add.
+    activate: ReLU after the sum.
+    inserts: plug-ins of this block.
+    frozen: normalise by the running statistics.
   """
 
   branches: tuple[Branch, ...] = BLOCK_B
@@ -151,12 +166,16 @@ class Stage(nn.Module):
   Attributes:
     branches: of the blocks.
     entry: branches of the entry module.
-    pooled: as of Entry.
+    pooled: as in Entry.
     num_blocks: how many blocks.
     scale: of every block's branch.
     number: the stage's number for inserts: 3 for block A (1/8 of the size), 4 for B, 5 for C.
     part: "block_a", "block_b" or "block_c": `inside` follows it, or one of its blocks, as in "block_b/9".
     linear_end: the last block neither scales nor activates (the original's block8 after the ninth).
+    inserts: plug-ins and their sites.
+    inside: modules after the stage or one of its blocks.
+    frozen: normalise by the running statistics.
+    remat: recompute each block in the backward pass.
   """
 
   branches: tuple[Branch, ...] = BLOCK_B

@@ -34,7 +34,12 @@ TSM_BLOCKS = (1, 2, 3)
 
 
 class Stem(nn.Module):
-  """3x3 convolution of stride 2, BN, ReLU6."""
+  """3x3 convolution of stride 2, BN, ReLU6.
+
+  Attributes:
+    features: channels that come out.
+    frozen: normalise by the running statistics.
+  """
 
   features: int = 32
   frozen: bool = False
@@ -54,6 +59,8 @@ class InvertedResidual(nn.Module):
     stride: of the 3x3 convolution.
     expansion: channels of the 3x3 convolution to each of the input; 1 leaves out the first 1x1 convolution, and
       "middle" then follows the 3x3 one.
+    inserts: plug-ins of this block.
+    frozen: normalise by the running statistics.
   """
 
   features: int
@@ -84,7 +91,12 @@ class InvertedResidual(nn.Module):
 
 
 class Last(nn.Module):
-  """1x1 convolution, BN, ReLU6."""
+  """1x1 convolution, BN, ReLU6.
+
+  Attributes:
+    features: channels that come out.
+    frozen: normalise by the running statistics.
+  """
 
   features: int = 1280
   frozen: bool = False

@@ -18,7 +18,14 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 
 class Stem(nn.Module):
-  """Convolution, BN, ReLU and, where asked for, a 3x3 max pool: 1/2 or 1/4 of the size."""
+  """Convolution, BN, ReLU and, where asked for, a 3x3 max pool: 1/2 or 1/4 of the size.
+
+  Attributes:
+    features: channels that come out.
+    kernel: side of the convolution.
+    pool: whether a max pool of stride 2 follows.
+    frozen: normalise by the running statistics.
+  """
 
   features: int = 64
   kernel: int = 7
@@ -35,7 +42,14 @@ class Stem(nn.Module):
 
 
 class BasicBlock(nn.Module):
-  """Two 3x3 convolutions beside a shortcut."""
+  """Two 3x3 convolutions beside a shortcut.
+
+  Attributes:
+    features: channels that come out.
+    stride: of the first convolution and the shortcut.
+    inserts: plug-ins of this block.
+    frozen: normalise by the running statistics.
+  """
 
   features: int
   stride: int = 1
@@ -58,7 +72,14 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-  """1x1, 3x3 and 1x1 convolutions beside a shortcut; four times as many channels come out."""
+  """1x1, 3x3 and 1x1 convolutions beside a shortcut; four times as many channels come out.
+
+  Attributes:
+    features: channels of the inner convolutions; 4 times as many come out.
+    stride: of the 3x3 convolution and the shortcut.
+    inserts: plug-ins of this block.
+    frozen: normalise by the running statistics.
+  """
 
   features: int
   stride: int = 1
@@ -137,7 +158,12 @@ class ResNet(nn.Module):
 class MiniResNet(nn.Module):
   """A ResNet of 0.1 M parameters for clips of about 48 pixels: 5x5 stem and one basic block in each of three stages.
 
-  Attributes: as of ResNet; `widths` are the channels of the stem and of res2 to res4.
+  Attributes:
+    widths: channels of the stem and of res2 to res4.
+    inserts: as in ResNet.
+    inside: as in ResNet.
+    frozen_bn: as in ResNet.
+    remat: as in ResNet.
   """
 
   widths: tuple[int, int, int, int] = (24, 24, 48, 48)

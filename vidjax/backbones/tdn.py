@@ -13,7 +13,12 @@ from vidjax.plugins.tim import TIM
 
 
 def between_segments(reduction: int = 16, stages: tuple[int, ...] = (3, 4, 5)) -> tuple[Insert, ...]:
-  """The long-term module: LTDM and a learnt shift after the first convolution of every block of res3 to res5."""
+  """The long-term module: LTDM and a learnt shift after the first convolution of every block of res3 to res5.
+
+  Args:
+    reduction: channels to each of the bottleneck's.
+    stages: numbers of the stages that have it.
+  """
   return tuple(Insert(module, "middle", stages) for module in (LTDM(reduction), TIM()))
 
 

@@ -20,7 +20,12 @@ DEPTHS = (2, 2, 3, 3, 3)
 
 
 class Block(nn.Module):
-  """One 3x3 convolution with a bias, and ReLU; there is no shortcut, so "residual" sits right before the ReLU."""
+  """One 3x3 convolution with a bias, and ReLU; there is no shortcut, so "residual" sits right before the ReLU.
+
+  Attributes:
+    features: channels that come out.
+    inserts: plug-ins of this block.
+  """
 
   features: int
   inserts: tuple[Insert, ...] = ()
@@ -43,6 +48,7 @@ class Stage(nn.Module):
     num_blocks: how many convolutions.
     number: 1 to 5 as in Table 1; inserts refer to it.
     pool: whether to halve the size in the end (the tables' p1 to p5).
+    inserts: plug-ins and their sites.
   """
 
   features: int

@@ -46,7 +46,12 @@ def _channelwise(x: jax.Array, kernel: tuple[int, int, int], stride: int, name: 
 
 
 class Stem(nn.Module):
-  """3x3 convolution of stride 2, a channel-wise one over five frames, BN, ReLU."""
+  """3x3 convolution of stride 2, a channel-wise one over five frames, BN, ReLU.
+
+  Attributes:
+    features: channels that come out.
+    frozen: normalise by the running statistics.
+  """
 
   features: int = 24
   frozen: bool = False
@@ -69,6 +74,8 @@ class Block(nn.Module):
     stride: of space.
     excite: squeeze over space and time and excite, after the 3x3x3 convolution's BN; every other block of X3D does.
     shortcut_bn: BN after a strided shortcut that keeps the number of channels, see X3D.
+    inserts: plug-ins of this block.
+    frozen: normalise by the running statistics.
   """
 
   features: int
@@ -105,7 +112,12 @@ class Block(nn.Module):
 
 
 class Last(nn.Module):
-  """1x1x1 convolution, BN, ReLU: the first layers of X3D's head."""
+  """1x1x1 convolution, BN, ReLU: the first layers of X3D's head.
+
+  Attributes:
+    features: channels that come out.
+    frozen: normalise by the running statistics.
+  """
 
   features: int
   frozen: bool = False

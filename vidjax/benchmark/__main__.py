@@ -71,7 +71,13 @@ def main(argv: list[str]) -> None:
 
 
 def show(mode: str, results: dict[str, Any], origin: dict[str, Any]) -> None:
-  """Prints a table: every number, or its median and the smallest and largest over the runs."""
+  """Prints a table: every number, or its median and the smallest and largest over the runs.
+
+  Args:
+    mode: "train", "infer", "data" or the like, for the title.
+    results: name -> number or Spread.
+    origin: the machine and the versions, for the caption.
+  """
   from rich.console import Console
   from rich.table import Table
 
@@ -87,7 +93,13 @@ def show(mode: str, results: dict[str, Any], origin: dict[str, Any]) -> None:
 
 
 def show_ratios(mode: str, results: dict[str, dict[str, Spread]], origin: dict[str, Any]) -> None:
-  """Prints a table: our milliseconds, and how many times as long the others take."""
+  """Prints a table: our milliseconds, and how many times as long the others take.
+
+  Args:
+    mode: "ops", "pytorch" or the like, for the title.
+    results: what was timed -> {"vidjax" or another library: milliseconds}.
+    origin: the machine and the versions, for the caption.
+  """
   from rich.console import Console
   from rich.table import Table
 

@@ -27,7 +27,7 @@ PEAK = {
   "H100": {"bfloat16": 989e12, "float32": 494e12},
   "H200": {"bfloat16": 989e12, "float32": 494e12},
 }
-"""Dense FLOP/s in NVIDIA's data sheets; float32 as XLA multiplies it there unless told otherwise, in TF32."""
+"""Dense FLOP/s in NVIDIA's data sheets; float32 as XLA multiplies it there by default, in TF32."""
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "grain", "simplejpeg", "opencv-contrib-python-headless")
 
@@ -74,7 +74,12 @@ def still_alive(seconds: float = 30) -> Iterator[None]:
 
 
 def peak_flops(device_kind: str, dtype: str) -> float | None:
-  """FLOP/s a device can reach, or None where the table does not know it."""
+  """FLOP/s a device can reach, or None where the table does not know it.
+
+  Args:
+    device_kind: as JAX calls the device, such as "NVIDIA H200".
+    dtype: "bfloat16" or "float32".
+  """
   return next((rates[dtype] for name, rates in PEAK.items() if name in device_kind), None)
 
 

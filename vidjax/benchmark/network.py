@@ -68,7 +68,15 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
 
 
 def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int, classes: int = NUM_CLASSES) -> Results:
-  """Times the softmax scores of one batch of random clips; arguments as of `measure_train`."""
+  """Times the softmax scores of one batch of random clips.
+
+  Args:
+    config: of a training.
+    steps: forward passes of a run.
+    warmup: forward passes before the first run, not counted.
+    runs: how often the time is taken.
+    classes: of the network.
+  """
   recipe = _recipe(config, "test", classes)
   settings, shape = recipe.settings, recipe.clip_shape
   mesh = make_mesh(settings.devices)

@@ -2,7 +2,7 @@
 
 torchvision's ResNet-50 and MobileNetV2 with TSM's shift, PyTorchVideo's X3D-M; eager, in PyTorch's own layout. PyTorch
 runs in two processes of its own: as it comes, and with the freed memory kept as `import vidjax` keeps it, without which
-large maps come from the system anew in every layer. The latter compares the code, the former what a user has.
+large maps come from the system again in every layer. The latter compares the code, the former what a user has.
 """
 
 import contextlib

@@ -1,12 +1,11 @@
 """Spatial transforms of uint8 clips on the host: all frames of a clip share the parameters.
 
 A transform maps `{"video": uint8 [T, H, W, C], "label": int or bool [K]}` and a random generator to such a clip. Its
-`needs` name what it relies on: "pixels", "colour" (RGB) or "label"; a stream that does not give that refuses it at
-launch.
+`needs` name what it relies on: "pixels", "colour" (RGB) or "label". A stream that does not give that is refused.
 
-Where released code crops first (MultiScaleCrop, RandomResizedCrop), only what is seen is resized. Where it resizes the
-short side first, so does this: small frames are enlarged and the crop is an exact cut, which a box in the stored frame
-could only round. Resizing is bilinear, or averages over areas where a side shrinks to half or less (five times slower).
+As in released code, MultiScaleCrop and RandomResizedCrop cut first, so that only what is seen is resized; the others
+resize the short side first, small frames too, so that their crop is an exact cut. Resizing is bilinear, or averages
+over areas where a side shrinks to half or less (five times slower).
 """
 
 import dataclasses
@@ -26,15 +25,12 @@ PIXELS: frozenset[str] = frozenset({"pixels"})
 
 
 def crop_and_resize(video: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
-  """Cuts the box (top, left, height, width) out of every frame and resizes it to a square.
+  """Cuts a box out of every frame and resizes it to a square: uint8 `[T, size, size, C]`.
 
   Args:
     video: uint8 `[T, H, W, C]`.
-    box: in pixels, inside the frame.
-    size: side of the result.
-
-  Returns:
-    uint8 `[T, size, size, C]`; a view where nothing is resized.
+    box: (top, left, height, width) in pixels, inside the frame.
+    size: side of the result, which is a view of `video` where nothing is resized.
   """
   top, left, height, width = box
   crops = video[:, top : top + height, left : left + width]
@@ -44,14 +40,11 @@ def crop_and_resize(video: np.ndarray, box: tuple[int, int, int, int], size: int
 
 
 def scale_short_side(video: np.ndarray, short_side: int) -> np.ndarray:
-  """Resizes frames to a short side of this length, aspect kept (torchvision's Resize, the GroupScale of TSM's code).
+  """Resizes frames by their short side, the longer one rounded down (torchvision's Resize, TSM's GroupScale).
 
   Args:
-    video: uint8 `[T, H, W, C]`.
-    short_side: in pixels; smaller frames are enlarged.
-
-  Returns:
-    uint8 `[T, H', W', C]`, the longer side rounded down; the same array where nothing is resized.
+    video: uint8 `[T, H, W, C]`, returned as it is where nothing is resized.
+    short_side: of the result, in pixels; smaller frames are enlarged.
   """
   height, width = video.shape[1:3]
   short = min(height, width)
@@ -63,7 +56,15 @@ def scale_short_side(video: np.ndarray, short_side: int) -> np.ndarray:
 def random_box(
   height: int, width: int, crop_height: int, crop_width: int, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-  """A box of this size anywhere in the frame, as (top, left, height, width)."""
+  """A box of this size anywhere in the frame, as (top, left, height, width).
+
+  Args:
+    height: of the frame, in pixels.
+    width: of the frame.
+    crop_height: of the box, at most the frame's.
+    crop_width: of the box, at most the frame's.
+    rng: draws the place, uniformly.
+  """
   top, left = rng.integers((height - crop_height + 1, width - crop_width + 1)).tolist()
   return top, left, crop_height, crop_width
 
@@ -117,7 +118,12 @@ class MultiScaleCrop:
     return {**clip, "video": crop_and_resize(clip["video"], box, self.size)}
 
   def crop_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
-    """Every (height, width) a crop may have; a side within 2 pixels of `size` becomes `size` and needs no resizing."""
+    """Every (height, width) a crop may have; a side within 2 pixels of `size` becomes `size` and needs no resizing.
+
+    Args:
+      height: of the frame, in pixels.
+      width: of the frame.
+    """
     sides = [max(int(min(height, width) * scale), 1) for scale in self.scales]
     rows, columns = (
       [min(self.size, limit) if abs(side - self.size) < 3 else side for side in sides] for limit in (height, width)
@@ -125,7 +131,12 @@ class MultiScaleCrop:
     return [(h, w) for i, h in enumerate(rows) for j, w in enumerate(columns) if abs(i - j) <= self.max_distort]
 
   def offsets(self, spare_height: int, spare_width: int) -> list[tuple[int, int]]:
-    """The 13 fixed (top, left) of a crop that leaves this many pixels: on a grid of quarters, every other point."""
+    """The 13 fixed (top, left) of a crop: on a grid of quarters, every other point.
+
+    Args:
+      spare_height: pixels of the frame's height that the crop leaves.
+      spare_width: the same of its width.
+    """
     grid = [(row, column) for row in range(5) for column in range(5) if (row + column) % 2 == 0]
     return [(row * (spare_height // 4), column * (spare_width // 4)) for row, column in grid]
 
@@ -248,13 +259,12 @@ class Resize:
 class Flip:
   """Mirrors a clip left to right, with the labels that mean the mirrored action exchanged.
 
-  A run leaves it out where class names tell left from right (`vidjax.data.class_words`) and `swap` lacks them.
-
   Attributes:
     probability: of a flip.
     swap: pairs of class names such as ("left to right", "right to left"), or of labels; for Something-Something V1
       ((86, 87), (93, 94), (166, 167)). A run turns names into labels.
-    whatever_names: flip although class names tell left from right.
+    whatever_names: flip although class names tell left from right (`vidjax.data.class_words`) and `swap` lacks them.
+      By default a run leaves the flip out there.
     signed: as in `flip_frames`; a run sets it as its stream says.
   """
 
@@ -285,16 +295,14 @@ class Flip:
 class TestCrops:
   """Square views of frames for tests: `[..., T, H, W, C]` -> uint8 `[views, T, size, size, C]`.
 
-  Leading axes are clips; views go clip by clip and within a clip crop by crop.
+  Leading axes are clips; views go clip by clip and within a clip crop by crop. Several crops stand at whole quarters of
+  the spare pixels, so that the last one ends up to 3 pixels before the edge, as in TSM's code (GroupOverSample).
 
   Attributes:
     size: side of a view.
-    short_side: short side the frame is resized to before (default: `size`, so that a view spans it); smaller frames
-      are enlarged.
-    crops: 1 the centre, as CenterCrop; 3 start, middle and end of the longer side; 5 the corners and the centre; 10
-      those and their mirror images (not where left and right tell classes apart). Several stand at whole quarters of
-      the spare pixels, so that the last ends up to 3 before the edge (GroupFullResSample and GroupOverSample of TSM's
-      code; it spreads its 3 over the width of upright frames, too).
+    short_side: short side that frames are resized to before (default: `size`, so that a view spans it).
+    crops: 1 the centre; 3 start, middle and end of the longer side (TSM's code: of the width); 5 the corners and the
+      centre; 10 those and their mirror images, which are refused where left and right tell classes apart.
     signed: as in `Flip`.
   """
 
@@ -331,7 +339,11 @@ class TestCrops:
 
 @dataclasses.dataclass(frozen=True)
 class WholeClip:
-  """One view for tests, the clip as it is: `[..., T, F]` -> `[views, T, F]`, for streams without pixels."""
+  """One view for tests, the clip as it is: `[..., T, F]` -> `[views, T, F]`, for streams without pixels.
+
+  Attributes:
+    crops: views of a clip, always 1.
+  """
 
   crops: Literal[1] = 1
   size: ClassVar[int] = 1

@@ -52,6 +52,15 @@ class TrainingBatches:
 
   Grain handles whole batches: its bookkeeping, shuffle and generators for each clip cost as much as decoding a clip of
   48 x 48 pixels.
+
+  Attributes:
+    records: of the split.
+    sampler: chooses the frames of a clip.
+    transforms: change clips on the host, in this order.
+    batch_size: clips of a batch, of all processes together.
+    first: place in the batch where this process's share begins.
+    share: clips of this process.
+    seed: of the order of the records and of all that is drawn.
   """
 
   records: Records
@@ -107,7 +116,17 @@ def _permutation(num_records: int, seed: int, epoch: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class EvalBatches:
-  """Number of a batch of the padded split -> this process's share of it, as `TrainingBatches`."""
+  """Number of a batch of the padded split -> this process's share of it, as `TrainingBatches`.
+
+  Attributes:
+    records: of the split; masked samples fill its last batch.
+    sampler: chooses the frames of the test clips.
+    crops: makes the views of a clip.
+    batch_size: videos of a batch, of all processes together.
+    first: place in the batch where this process's share begins.
+    share: videos of this process.
+    clips: test clips of a video; with the crops of each they give `V` views.
+  """
 
   records: Records
   sampler: Sampler
@@ -156,7 +175,7 @@ _TYPES = {"mask": np.bool_, "index": np.int32, "frame_index": np.int32}
 
 
 def _stack(samples: Iterable[dict[str, Any]], count: int) -> dict[str, Any]:
-  """One batch of so many samples; each clip is copied, while the cache still holds it, and freed before the next.
+  """One batch of that many samples; each clip is copied, while the cache still holds it, and freed before the next.
 
   `damage`, which only the loader reads, maps the damaged records to what is wrong with them.
   """

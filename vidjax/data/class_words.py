@@ -69,6 +69,10 @@ def _has_partner(name: str, known: Collection[tuple[str, ...]], pairs: Sequence[
 def numbered(swap: Sequence[Sequence[int | str]], class_names: Sequence[str]) -> tuple[tuple[int, int], ...]:
   """Pairs of labels from pairs of labels or class names.
 
+  Args:
+    swap: the pairs; a name or a number for each class.
+    class_names: in the order of the labels.
+
   Raises:
     ConfigError: a name or a number is no class.
   """

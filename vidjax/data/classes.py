@@ -38,7 +38,12 @@ def read(path: pathlib.Path) -> dict[str, str]:
 
 
 def numbered(names: Sequence[str], first: int = 0) -> dict[str, str]:
-  """Names by their numbers."""
+  """Number -> name, the numbers as text.
+
+  Args:
+    names: in their order.
+    first: the number of the first one.
+  """
   return {str(number): name for number, name in enumerate(names, first)}
 
 

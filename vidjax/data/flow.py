@@ -23,6 +23,10 @@ def encode_flow(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> li
   """JPEG bytes of the TV-L1 flow from each of the first grey frames, uint8 `[H, W]`, to the second one in its place.
 
   Red holds u, green v, blue 128; colours are stored in full, since JPEG would halve the resolution of flow otherwise.
+
+  Args:
+    first: N grey frames, uint8 `[H, W]`.
+    second: the frame after each of them.
   """
   from vidjax.ops.tvl1 import tvl1_flow  # and JAX with it, which preparation does without otherwise
 

@@ -340,10 +340,7 @@ def digest_of(path: pathlib.Path) -> bytes:
 
 
 def _group(films: Sequence[Film], pattern: re.Pattern[str] | None) -> list[Film]:
-  """The films with their groups: those of their list, the pattern or their names.
-
-  Groups are joined where they share copies of one file, or files that differ in their ending only.
-  """
+  """The films with their groups, joined where they share copies of a file or files that differ in their ending only."""
   found = {film.name: film.group or groups.group_of(film.name, film.label, pattern) for film in films}
   if pattern and not any(found.values()):
     raise InputError(f"--group={pattern.pattern} finds no group in any file's name, such as {films[0].name}")

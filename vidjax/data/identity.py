@@ -31,7 +31,7 @@ def overlap(trained: Trained, name: str, films: Mapping[str, str]) -> list[str]:
   Args:
     trained: what was trained on.
     name: data set of the split.
-    films: its files, as of `Dataset.films`.
+    films: its files, as in `Dataset.films`.
   """
   digests = {digest for known in trained.values() for digest in known.values() if digest}
   names = {film for film, digest in trained.get(name, {}).items() if not digest}
@@ -58,7 +58,12 @@ def read(workdir: str | pathlib.Path) -> Trained | None:
 
 
 def write(workdir: pathlib.Path, trained: Trained) -> None:
-  """Writes the file, whole or not at all."""
+  """Writes the file `FILE` of a run's folder, whole or not at all.
+
+  Args:
+    workdir: the folder.
+    trained: data set -> its files, each with its digest.
+  """
   partial = workdir / f".{FILE}"
   partial.write_text(json.dumps(trained) + "\n", encoding="utf-8")
   partial.rename(workdir / FILE)

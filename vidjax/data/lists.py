@@ -254,7 +254,7 @@ def _table_rows(path: pathlib.Path, text: str) -> list[tuple[str, dict[str, str]
   for number, cells in table:
     if not min(2, len(columns)) <= len(cells) <= len(columns):
       raise InputError(
-        f"{path}, line {number}: {len(cells)} {'cells' if len(cells) > 1 else 'cell'} where {_WANTED}, is wanted"
+        f"{path}, line {number}: {len(cells)} {'cells' if len(cells) > 1 else 'cell'} where {_WANTED}, is required"
       )
     rows.append((f"{path}, line {number}", dict(zip(columns, cells, strict=False))))
   return rows
@@ -307,7 +307,7 @@ def _spaced(path: pathlib.Path, text: str) -> Table | None:
       table.append((number, [first, last]))
     else:
       hint = "; lists of frame folders (path, frames, label) are not read" if words[-2].isdecimal() else ""
-      raise InputError(f"{path}, line {number}: {len(words)} words where {_WANTED}, is wanted{hint}")
+      raise InputError(f"{path}, line {number}: {len(words)} words where {_WANTED}, is required{hint}")
   return table
 
 
@@ -323,7 +323,7 @@ def _json_rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, A
     mixed = [key for key, value in whole.items() if not isinstance(value, dict)]
     if mixed and "path" not in whole:
       raise InputError(
-        f"{path} is an object with the key {mixed[0]!r}: a list of objects, one for each video, is wanted"
+        f"{path} is an object with the key {mixed[0]!r}: a list of objects, one for each video, is required"
       )
   if isinstance(whole, dict) and whole and all(isinstance(value, dict) for value in whole.values()):
     for name, value in whole.items():

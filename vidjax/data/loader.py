@@ -55,7 +55,7 @@ class TrainLoader:
   def batches(self, start: int = 0) -> Generator[dict[str, np.ndarray], None, None]:
     """Yields `types.Batch` from batch `start` on; close the generator to stop the workers at once.
 
-    A damaged record is logged once, and the next readable one stands in its place under `index` of the wanted one.
+    A damaged record is logged once, and the next readable one stands in its place under `index` of the damaged one.
 
     Raises:
       InputError: more than `max_damaged` of the records are damaged.
@@ -194,7 +194,12 @@ def eval_loader(
 
 
 def video_id(source: Source, index: int) -> str:
-  """The video of a record, or its number where that cannot be read."""
+  """The video of a record, or its number where that cannot be read.
+
+  Args:
+    source: the serialised records.
+    index: position of the record.
+  """
   try:
     return Record.parse(source[index]).video_id
   except DamagedRecord:
@@ -231,7 +236,7 @@ def _workers(dataset: grain.MapDataset, num_threads: int, num_processes: int = 0
 
 def _start_worker(_index: int, _count: int) -> None:
   cv2.setNumThreads(0)
-  for number in (signal.SIGINT, signal.SIGTERM):  # the trainer's to handle, which wants batches until it has saved
+  for number in (signal.SIGINT, signal.SIGTERM):  # the trainer's to handle, which needs batches until it has saved
     signal.signal(number, signal.SIG_IGN)
   threading.Thread(target=_die_with_parent, daemon=True).start()
 

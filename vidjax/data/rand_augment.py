@@ -50,56 +50,106 @@ Operation = Callable[[np.ndarray, float], np.ndarray]
 
 
 def rotate(video: np.ndarray, strength: float) -> np.ndarray:
-  """Turns the frames by up to 30 degrees about their centre."""
+  """Turns the frames by up to 30 degrees about their centre.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; counter-clockwise above 0.
+  """
   return _warp(video, cv2.getRotationMatrix2D(_centre(video), 30 * strength, 1))
 
 
 def shear_x(video: np.ndarray, strength: float) -> np.ndarray:
-  """Moves rows sideways by up to .3 of their distance from the middle."""
+  """Moves rows sideways by up to .3 of their distance from the middle.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; above 0 the lower rows go right.
+  """
   slope = 0.3 * strength
   return _warp(video, np.array([[1, slope, -slope * _centre(video)[1]], [0, 1, 0]]))
 
 
 def shear_y(video: np.ndarray, strength: float) -> np.ndarray:
-  """Moves columns up or down by up to .3 of their distance from the middle."""
+  """Moves columns up or down by up to .3 of their distance from the middle.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; above 0 the columns on the right go down.
+  """
   slope = 0.3 * strength
   return _warp(video, np.array([[1, 0, 0], [slope, 1, -slope * _centre(video)[0]]]))
 
 
 def translate_x(video: np.ndarray, strength: float) -> np.ndarray:
-  """Moves the frames sideways by up to .45 of their width."""
+  """Moves the frames sideways by up to .45 of their width.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; to the right above 0.
+  """
   return _warp(video, np.array([[1, 0, 0.45 * strength * video.shape[2]], [0, 1, 0]]))
 
 
 def translate_y(video: np.ndarray, strength: float) -> np.ndarray:
-  """Moves the frames up or down by up to .45 of their height."""
+  """Moves the frames up or down by up to .45 of their height.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; down above 0.
+  """
   return _warp(video, np.array([[1, 0, 0], [0, 1, 0.45 * strength * video.shape[1]]]))
 
 
 def posterize(video: np.ndarray, strength: float) -> np.ndarray:
-  """Keeps the upper 8 to 4 bits of every value."""
+  """Keeps the upper 8 to 4 bits of every value.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1, of which the sign is ignored; 1 keeps 4 bits.
+  """
   dropped = round(4 * abs(strength))
   return _look_up(video, np.floor(LEVELS / 2**dropped) * 2**dropped)
 
 
 def solarize(video: np.ndarray, strength: float) -> np.ndarray:
-  """Inverts values above a threshold, which falls from 256 to 0."""
+  """Inverts values above a threshold, which falls from 256 to 0.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1, of which the sign is ignored; 1 inverts all values.
+  """
   return _look_up(video, np.where(256 * (1 - abs(strength)) <= LEVELS, 255 - LEVELS, LEVELS))
 
 
 def brightness(video: np.ndarray, strength: float) -> np.ndarray:
-  """Scales the values by .1 to 1.9."""
+  """Scales the values by .1 to 1.9.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; darker below 0.
+  """
   return _look_up(video, LEVELS * (1 + 0.9 * strength))
 
 
 def contrast(video: np.ndarray, strength: float) -> np.ndarray:
-  """Scales the distance from the clip's mean grey by .1 to 1.9."""
+  """Scales the distance from the clip's mean grey by .1 to 1.9.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; less contrast below 0.
+  """
   mean = float(np.mean([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).mean() for frame in video]))
   return _look_up(video, mean + (LEVELS - mean) * (1 + 0.9 * strength))
 
 
 def color(video: np.ndarray, strength: float) -> np.ndarray:
-  """Scales the distance from each pixel's grey by .1 to 1.9."""
+  """Scales the distance from each pixel's grey by .1 to 1.9.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; paler below 0.
+  """
 
   def grey(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -108,18 +158,33 @@ def color(video: np.ndarray, strength: float) -> np.ndarray:
 
 
 def sharpness(video: np.ndarray, strength: float) -> np.ndarray:
-  """Scales the distance from the smoothed frame by .1 to 1.9."""
+  """Scales the distance from the smoothed frame by .1 to 1.9.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1; smoother below 0.
+  """
   kernel = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
   return _blend(video, strength, lambda frame: cv2.filter2D(frame, -1, kernel))
 
 
 def equalize(video: np.ndarray, strength: float) -> np.ndarray:
-  """Spreads each channel's values evenly over the range, by the histogram of the whole clip; of one strength."""
+  """Spreads each channel's values evenly over the range, by the histogram of the whole clip.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: ignored.
+  """
   return _look_up(video, np.stack([_equalized(video[..., channel]) for channel in range(3)], -1))
 
 
 def autocontrast(video: np.ndarray, strength: float) -> np.ndarray:
-  """Stretches each channel of the clip to the full range; of one strength."""
+  """Stretches each channel of the clip to the full range.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: ignored.
+  """
   low, high = (bound((0, 1, 2)).astype(float) for bound in (video.min, video.max))
   return _look_up(video, (LEVELS[:, None] - low) * 255 / np.maximum(high - low, 1))
 

@@ -56,7 +56,13 @@ class Kept:
 
 
 class Shot(NamedTuple):
-  """A frame to be stored: its JPEG, its seconds in the film, and its flow to the next frame, empty for the last."""
+  """A frame to be stored.
+
+  Attributes:
+    jpeg: its JPEG; empty where the original file is stored.
+    time: its seconds in the film.
+    flow: JPEG of the flow from it to the next frame, empty for the last one.
+  """
 
   jpeg: bytes
   time: float
@@ -161,6 +167,11 @@ def cut(shots: Iterable[Shot], seconds: float, least: int = 1) -> Iterator[list[
 
   A rest shorter than half of that, or of fewer than `least` frames, joins the clip before it. Stretches without a frame
   give no clip. Holds two clips at a time.
+
+  Args:
+    shots: the frames of a film, in the order of their times.
+    seconds: length of a clip.
+    least: a rest of fewer frames is no clip of its own.
   """
   before: list[Shot] = []
   clip: list[Shot] = []
@@ -237,7 +248,12 @@ class _Seen:
 
 
 def frame_times(video: str, name: str | None = None) -> np.ndarray:
-  """Seconds of all frames from the first, float64 `[N]`, as records hold them; errors as `video_file.read`."""
+  """Seconds of all frames from the first, float64 `[N]`, as records hold them; errors as `video_file.read`.
+
+  Args:
+    video: path of the file.
+    name: what errors call the file (default: its path).
+  """
   seen = _Seen(video_file.probe(video, name).fps, name or video)
   times = [time for _, time in seen.watch(video_file.read(video, 16, name=name), lambda: None)]
   return np.array(times) - times[0]

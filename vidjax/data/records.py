@@ -90,7 +90,12 @@ class Records:
     return row
 
   def of_frames(self, record: Record | None, frames: np.ndarray) -> dict[str, np.ndarray]:
-    """What is wanted of each frame that was read, in the shape of `frames`; None for padding."""
+    """What the task asks of each frame that was read, in the shape of `frames`.
+
+    Args:
+      record: the record, None for padding.
+      frames: numbers of the frames, int `[...]`.
+    """
     found: dict[str, np.ndarray] = {}
     for name in self._wanted:
       values = getattr(record, name) if record else np.zeros(1, np.int64)

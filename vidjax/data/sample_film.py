@@ -13,7 +13,12 @@ from vidjax.errors import InputError
 def sample_file(
   file: str, choose: Callable[[int, np.ndarray], np.ndarray], short_side: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Reads the frames of a file that `choose` names when told how many there are and when, `[N]` seconds from the first.
+  """Reads the frames of a video file that `choose` names.
+
+  Args:
+    file: path of the video.
+    choose: (number of frames, their seconds from the first, `[N]`) -> 0-based numbers `[..., T]`.
+    short_side: pixels to which larger frames are shrunk, aspect kept; None leaves them as they are.
 
   Returns:
     Their 0-based numbers `[..., T]` and the frames, uint8 `[..., T, H, W, 3]`.
@@ -36,7 +41,13 @@ def sample_file(
 def sample_flow(
   file: str, choose: Callable[[int, np.ndarray], np.ndarray], short_side: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-  """`sample_file` for flow images, one fewer than frames: the flow is computed and encoded as in preparation."""
+  """`sample_file` for flow images, one fewer than frames: the flow is computed and encoded as in preparation.
+
+  Args:
+    file: path of the video.
+    choose: (number of flow images, seconds of the first frame of each, `[N - 1]`) -> 0-based numbers `[..., T]`.
+    short_side: pixels to which larger frames are shrunk before flow is computed; None leaves them as they are.
+  """
   chosen: list[np.ndarray] = []
 
   def ends(num_frames: int, times: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 A record holds the frames of one video as JPEG bytes (`video`), the bytes of the original file (`encoded`), or features
 of a backbone (`features`), with its `label` or several `labels`, `video_id`, `num_frames` and `fps`. Reading parses the
-serialised record and decodes the wanted frames only.
+serialised record and decodes only the frames that are asked for.
 """
 
 import dataclasses
@@ -191,13 +191,13 @@ class Record:
   def decode(self, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """Decodes the frames of these 0-based numbers, each distinct one once.
 
-    Original files are decoded from their start up to the last wanted frame: seeking is wrong on real files.
+    Original files are decoded from their start up to the last frame asked for: seeking is wrong on real files.
 
     Returns:
       uint8 RGB `[len(frame_indices), H, W, 3]`.
 
     Raises:
-      DamagedRecord: a wanted frame cannot be decoded.
+      DamagedRecord: a frame that is asked for cannot be decoded.
       IndexError: a number outside `[0, num_frames)`.
     """
     numbers = np.asarray(frame_indices, np.int64).tolist()
@@ -211,7 +211,7 @@ class Record:
     """Decodes flow images: uint8 `[len(flow_indices), H, W, 3]`, as they were stored.
 
     Raises:
-      DamagedRecord: the record holds no flow, or a wanted image cannot be decoded.
+      DamagedRecord: the record holds no flow, or an image that is asked for cannot be decoded.
     """
     if self.flow is None:
       raise DamagedRecord(f"the record of {self.video_id} holds no flow")

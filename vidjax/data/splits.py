@@ -88,7 +88,12 @@ class Divider:
   """
 
   def __init__(self, videos: Iterable[tuple[str, str]], fractions: Mapping[str, float] | None = None):
-    """Args: label and group of all videos that will come, and the shares of the splits."""
+    """Expects these videos, of which none has a split yet.
+
+    Args:
+      videos: (label, group) of all that will come.
+      fractions: split -> its share of the videos (default: DEFAULT_FRACTIONS).
+    """
     self._fractions = fractions or DEFAULT_FRACTIONS
     self._counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     self._coming: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
@@ -98,7 +103,12 @@ class Divider:
     self._kept = self._keep_for_train()
 
   def choose(self, label: str, group: str) -> str:
-    """The split of a class's next video."""
+    """Counts a video of a class and returns its split.
+
+    Args:
+      label: its class.
+      group: videos of one group share a split.
+    """
     counts = self._counts[label]
     if group not in self.splits:
       total = counts.total() + 1
@@ -113,7 +123,12 @@ class Divider:
     return self.splits[group]
 
   def refuse(self, label: str, group: str) -> None:
-    """Tells that a video will not come after all."""
+    """Takes back a video that was announced and will not come.
+
+    Args:
+      label: its class.
+      group: its group.
+    """
     self._coming[label][group] -= 1
     if not self._coming[label][group]:
       del self._coming[label][group]

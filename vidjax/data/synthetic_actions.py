@@ -64,6 +64,10 @@ def prepare(name: str, data_dir: str) -> pathlib.Path:
   The clips depend on the variant, the split and their number alone. A second process asking for the same variant waits
   for the first; an interrupted generation leaves nothing behind that could be taken for a data set.
 
+  Args:
+    name: the variant.
+    data_dir: the folder of all data sets.
+
   Raises:
     InputError: there is no such variant.
   """
@@ -79,7 +83,13 @@ def prepare(name: str, data_dir: str) -> pathlib.Path:
 
 
 def make_example(variant: Variant, split: str, number: int) -> Mapping[str, Any]:
-  """The example of clip `number`; classes take turns, so that every split is balanced."""
+  """The example of clip `number`; classes take turns, so that every split is balanced.
+
+  Args:
+    variant: of VARIANTS.
+    split: name of the split.
+    number: of the clip in its split; its remainder by the number of classes is the label.
+  """
   rng = np.random.default_rng([SEED, *variant.name.encode(), *split.encode(), number])
   label = number % len(variant.class_names)
   if variant.name == "repeat":
@@ -94,7 +104,13 @@ def make_example(variant: Variant, split: str, number: int) -> Mapping[str, Any]
 
 
 def texture(variant: Variant, split: str, number: int) -> int:
-  """The texture behind clip `number`: in `scene`, that of the class in exactly SHARE of a class's training clips."""
+  """Number of the texture behind a clip: in `scene`, that of the class in exactly SHARE of a class's training clips.
+
+  Args:
+    variant: of VARIANTS.
+    split: name of the split.
+    number: of the clip in its split.
+  """
   if variant.share is None:
     return synthetic_clips.TEXTURES.index("blotches")
   rng = np.random.default_rng([SEED, *split.encode(), number])

@@ -70,6 +70,12 @@ def draw_action(action: int, rng: np.random.Generator, texture: int = 0, num_fra
   From the same random state, the clip of action 2k + 1 is the clip of action 2k with its frames in reverse order, bit
   for bit. So a clip played backwards is exactly distributed as a clip of its twin, and a model that sees the frames but
   not their order cannot tell the twins apart: 50% of the clips at most.
+
+  Args:
+    action: its number, 0 to 7.
+    rng: draws everything but the action and the texture.
+    texture: index into TEXTURES.
+    num_frames: of the clip.
   """
   sprites = np.full(num_frames, rng.integers(SPRITES))
   video = _film(sprites, _act(action // 2, num_frames, rng), texture, rng)
@@ -80,6 +86,11 @@ def draw_sparse(action: int, rng: np.random.Generator, num_frames: int = 64) -> 
   """A sprite wanders; for 6 to 10 frames another one takes its place and shows the action.
 
   From the same random state, the frames outside the key moment are the same for every action.
+
+  Args:
+    action: its number, 0 to 7.
+    rng: draws everything else.
+    num_frames: of the clip, at least 10.
   """
   wanderer, actor = rng.choice(SPRITES, 2, replace=False)
   length = int(rng.integers(6, 11))
@@ -94,7 +105,13 @@ def draw_sparse(action: int, rng: np.random.Generator, num_frames: int = 64) -> 
 
 
 def draw_repeat(routine: str, rng: np.random.Generator, num_frames: int = 96) -> Clip:
-  """Two motions, each repeated every 7 to 9 frames; the routine says which comes first and how long it lasts."""
+  """Two motions, each repeated every 7 to 9 frames; the routine says which comes first and how long it lasts.
+
+  Args:
+    routine: a key of ROUTINES.
+    rng: draws everything else.
+    num_frames: of the clip.
+  """
   first, second, share = ROUTINES[routine]
   change = round(num_frames * share) + int(rng.integers(-4, 5))
   labels = [MOTIONS.index(first)] * change + [MOTIONS.index(second)] * (num_frames - change)

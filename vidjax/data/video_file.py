@@ -81,7 +81,12 @@ class Frame(NamedTuple):
 
 
 def probe(video: str | os.PathLike | bytes, name: str | None = None) -> VideoInfo:
-  """Reads the header of a file; arguments and errors as in `read`."""
+  """Reads the header of a file; errors as in `read`.
+
+  Args:
+    video: path or bytes of a file.
+    name: what errors call the file (default: its path).
+  """
   with _open(video, name) as (container, stream):
     rate = stream.average_rate or stream.guessed_rate or 0
     streams = sum(not one.disposition & Disposition.attached_pic for one in container.streams.video)
@@ -96,7 +101,15 @@ def decode(
   name: str | None = None,
   first_stream: bool = False,
 ) -> Iterator[np.ndarray]:
-  """Yields the images of `read`, uint8 RGB `[H, W, 3]`, all of one size."""
+  """Yields the images of `read`, uint8 RGB `[H, W, 3]`, all of one size; errors as in `read`.
+
+  Args:
+    video: path or bytes of a file.
+    short_side: frames whose short side is longer are shrunk to it; None leaves all as they are.
+    rotate: turn and mirror the frames as the display matrix says.
+    name: what errors call the file (default: its path).
+    first_stream: read the first video stream, not the best.
+  """
   return (frame.image for frame in read(video, short_side, rotate, name, first_stream=first_stream))
 
 

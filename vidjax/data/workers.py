@@ -66,6 +66,11 @@ class Workers:
   def read(self, film: folder.Film, storage: Storage, spool: pathlib.Path) -> Kept:
     """Reads a film in one of the processes and writes its examples to the file `spool`; safe in several threads.
 
+    Args:
+      film: the file, with its split and label.
+      storage: how its frames are stored.
+      spool: a file for the examples.
+
     Raises:
       InputError: the film is refused.
       OSError: the spool cannot be written.
@@ -153,7 +158,12 @@ class _Process:
 
 
 def serve(pipe: int, life: int) -> None:
-  """Reads films until the parent ends; the body of a process."""
+  """Reads films until the parent ends; the body of a process.
+
+  Args:
+    pipe: descriptor of the connection to the parent.
+    life: descriptor of a pipe that closes when the parent ends.
+  """
   import cv2
 
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
@@ -246,7 +256,13 @@ def spooled(path: pathlib.Path) -> Iterator[Mapping[str, Any]]:
 def in_order(
   function: Callable[[T], R], items: Iterable[T], workers: int
 ) -> Iterator[tuple[T, concurrent.futures.Future[R]]]:
-  """Calls the function on every item in threads, a few items ahead; yields items and results in their order."""
+  """Calls the function on every item in threads, a few items ahead; yields items and results in their order.
+
+  Args:
+    function: safe in several threads.
+    items: taken one by one, up to twice as many ahead as there are threads.
+    workers: how many threads.
+  """
   pending = collections.deque()
   threads = concurrent.futures.ThreadPoolExecutor(workers)
   try:

@@ -78,7 +78,12 @@ def write_records(
 
 
 def seal(folder: pathlib.Path, names: Iterable[str]) -> None:
-  """Adds digests of files, their paths from the records' folder, to those that are checked when the set is opened."""
+  """Adds digests of files, their paths from the records' folder, to those that are checked when the set is opened.
+
+  Args:
+    folder: of the records.
+    names: the files, their paths from that folder.
+  """
   path = folder / schema.DIGESTS
   found = json.loads(path.read_text(encoding="utf-8"))
   found[schema.DESCRIBED] |= of_files(folder, names)
@@ -143,11 +148,16 @@ def _write_errors(folder: pathlib.Path) -> Iterator[None]:
 
 
 def fill_folder(folder: pathlib.Path, fill: Callable[[pathlib.Path], object], overwrite: bool = False) -> bool:
-  """Makes `folder` by calling `fill` with a temporary one and renaming that when it is complete.
+  """Makes a folder by calling `fill` with a temporary one and renaming that when it is complete.
 
   Nothing is done where the folder is there already, unless `overwrite`; the old one then stays until the new one is
-  complete. A second process that wants the same folder waits for the first. What a killed process left is removed, and
-  so is the lock file in the end.
+  complete. A second process that asks for the same folder waits for the first. What a killed process left is removed,
+  and so is the lock file in the end.
+
+  Args:
+    folder: where the result goes; its parents are made.
+    fill: writes the contents into the empty folder that it is given.
+    overwrite: replace a folder that is there.
 
   Returns:
     Whether `fill` was called.

@@ -63,7 +63,12 @@ def main(argv: list[str]) -> None:
 
 
 def show(result: dict[str, Any], views: str) -> None:
-  """Prints the numbers of an evaluation."""
+  """Prints the numbers of an evaluation.
+
+  Args:
+    result: what `evaluate` returns.
+    views: as the flag gives them, such as "1x3".
+  """
   if "line" not in result:
     say(f"{result['videos']} of {result['records']} videos, which have no labels, {views} views")
     return

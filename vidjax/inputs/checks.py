@@ -16,6 +16,11 @@ Frames = Annotated[int, at_least(2)]
 def split(module: nn.Module, x: jax.Array, frames: int) -> jax.Array:
   """Cuts a clip `[..., S * frames, H, W, C]` into its segments, `[..., S, frames, H, W, C]`.
 
+  Args:
+    module: bound; errors name it.
+    x: the clip.
+    frames: of a segment.
+
   Raises:
     InputError: images, or a clip whose length is no multiple of `frames`.
   """
@@ -31,7 +36,13 @@ def split(module: nn.Module, x: jax.Array, frames: int) -> jax.Array:
 
 
 def check_under_frames(module: Any, x: jax.Array, field: str) -> None:
-  """Raises ConfigError unless a field of an input is under its `frames`."""
+  """Raises ConfigError unless a field of an input is under its `frames`.
+
+  Args:
+    module: with a field `frames`.
+    x: what it was called with.
+    field: name of the other field.
+  """
   value, frames = getattr(module, field), module.frames
   if value >= frames:
     name = f"{type(module).__name__}(frames={frames}, {field}={value}) at {place(module, x)}"

@@ -163,7 +163,13 @@ class Quiet(nn.Module):
 
 
 def quiet_size(sides: Sequence[int], scale: float, shorter: int | None = None) -> list[int]:
-  """Height and width of the Quiet of a clip with these: `scale` of each, rounded down, or the shorter one given."""
+  """Height and width of the Quiet of a clip with these: `scale` of each, rounded down, or the shorter one given.
+
+  Args:
+    sides: height and width of the clip.
+    scale: factor of each.
+    shorter: the shorter side in pixels in place of `scale`, or None.
+  """
   if shorter is None:
     return [int(scale * side) for side in sides]
   return [round(side * shorter / min(sides)) for side in sides]

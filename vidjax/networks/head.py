@@ -17,7 +17,14 @@ Classes = Annotated[int, Bound("an int of at least 1; leave it out for those of 
 
 
 def backbone_map(module: nn.Module, backbone: nn.Module, x: jax.Array, train: bool) -> jax.Array:
-  """What the backbone of a network makes of clips; ConfigError unless that is one map `[B,T,H,W,D]`."""
+  """The feature map `[B, T', H', W', D]` that the backbone of a network makes; ConfigError where it makes none.
+
+  Args:
+    module: the network, which the error names.
+    backbone: the module to call.
+    x: clips `[B, T, H, W, C]`.
+    train: as in `layers.call`.
+  """
   y = call(backbone, x, train, f"{type(module).__name__}(backbone={type(backbone).__name__})")
   if y.ndim != 5:
     given = f"{type(module).__name__}(backbone={type(backbone).__name__})"
@@ -26,16 +33,31 @@ def backbone_map(module: nn.Module, backbone: nn.Module, x: jax.Array, train: bo
 
 
 def pool(feature_map: jax.Array, consensus: Consensus) -> jax.Array:
-  """The mean of `[B,T,H,W,D]` over space, `[B,T,D]`, or over time and space, `[B,D]`, where features are averaged."""
+  """The mean over space, `[B, T, D]`, or over time and space, `[B, D]`, where features are averaged.
+
+  Args:
+    feature_map: `[B, T, H, W, D]`.
+    consensus: "logits" keeps the time axis, "features" does not.
+  """
   return feature_map.mean(axis=(-3, -2) if consensus == "logits" else (-4, -3, -2))
 
 
 def hidden_layer(width: int, name: str) -> nn.Dense:
-  """The layer without bias that X3D has, with ReLU after it, between the pooling and the dropout."""
+  """The layer without bias that X3D has, with ReLU after it, between the pooling and the dropout.
+
+  Args:
+    width: features of the layer.
+    name: of the layer, which the error names.
+  """
   he = nn.initializers.variance_scaling(2, "fan_out", "normal")
   return nn.Dense(width, use_bias=False, kernel_init=he, name=name)
 
 
 def classifier(num_classes: int, name: str | None = None) -> nn.Dense:
-  """The last layer; its weights start as N(0, .001), as TSN's."""
+  """The last layer; its weights start as N(0, .001), as TSN's.
+
+  Args:
+    num_classes: scores of the layer.
+    name: of the layer (default: Linen's own).
+  """
   return nn.Dense(num_classes, kernel_init=nn.initializers.normal(0.001), name=name)

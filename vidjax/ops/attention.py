@@ -20,7 +20,13 @@ QUERIES = 512
 
 
 def attention_map(query: jax.Array, key: jax.Array, form: Form = "softmax") -> jax.Array:
-  """The weights of the keys for every query: `[B, N, D]` and `[B, M, D]` to float32 `[B, N, M]`."""
+  """The weights of the keys for every query: `[B, N, D]` and `[B, M, D]` to float32 `[B, N, M]`.
+
+  Args:
+    query: `[B, N, D]`.
+    key: `[B, M, D]`.
+    form: "softmax" of the products, or another form of `Form`.
+  """
   return _weights(jnp.einsum("bnd,bmd->bnm", query, key, preferred_element_type=jnp.float32), form)
 
 

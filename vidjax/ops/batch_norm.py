@@ -52,7 +52,16 @@ def _normalise_by_batch(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon
 def normalise(
   x: jax.Array, mean: jax.Array, var: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
 ) -> jax.Array:
-  """`(x - mean) / sqrt(var + epsilon) * scale + bias` by the given moments `[C]`; arguments as above."""
+  """`(x - mean) / sqrt(var + epsilon) * scale + bias` by given moments.
+
+  Args:
+    x: `[..., C]`.
+    mean: `[C]`.
+    var: `[C]`.
+    scale: `[C]`.
+    bias: `[C]`.
+    epsilon: added to the variance.
+  """
   factor = scale * jax.lax.rsqrt(var + epsilon)
   mean, factor, shift = (jnp.expand_dims(value, range(x.ndim - 1)) for value in (mean, factor, bias))
   return ((x - mean) * factor + shift).astype(jnp.result_type(x, scale, bias))

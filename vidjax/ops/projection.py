@@ -30,7 +30,12 @@ def project(x: jax.Array, a: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def project_clip(x: jax.Array, a: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """`project` with one A `[..., T, D]` for all pixels of a clip."""
+  """`project` with one A `[..., T, D]` for all pixels of a clip.
+
+  Args:
+    x: `[..., T, H, W, C]`.
+    a: `[..., T, D]`.
+  """
   x, a = x.astype(jnp.float32), a.astype(jnp.float32)
   gram = jnp.einsum("...td,...te->...de", a, a, precision="highest")
   rank = a.shape[-1]

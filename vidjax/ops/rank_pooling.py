@@ -29,6 +29,11 @@ def rank_weights(frames: int, weights: Weights = "harmonic") -> np.ndarray:
 
 
 def rank_pool(x: jax.Array, weights: Weights = "harmonic") -> jax.Array:
-  """The dynamic image `[..., H, W, C]` of clips `[..., T, H, W, C]`; sums in float32, returns the dtype of `x`."""
+  """The dynamic image `[..., H, W, C]` of clips `[..., T, H, W, C]`; sums in float32, returns the dtype of `x`.
+
+  Args:
+    x: `[..., T, H, W, C]`.
+    weights: see `rank_weights`.
+  """
   alpha = jnp.asarray(rank_weights(x.shape[-4], weights), jnp.float32)
   return jnp.einsum("t,...thwc->...hwc", alpha, x.astype(jnp.float32), precision="highest").astype(x.dtype)

@@ -43,7 +43,12 @@ _resize_axis.defvjp(_forward, _backward)
 
 
 def linear_matrix(length: int, size: int) -> np.ndarray:
-  """What every one of `size` elements takes from `length` ones, float32 `[size, length]`; rows sum to 1."""
+  """What every one of `size` elements takes from `length` ones, float32 `[size, length]`; rows sum to 1.
+
+  Args:
+    length: elements before.
+    size: elements after.
+  """
   centres = ((np.arange(size) + 0.5) * length / size - 0.5).clip(0, length - 1)
   return np.maximum(1 - np.abs(centres[:, None] - np.arange(length)), 0).astype(np.float32)
 

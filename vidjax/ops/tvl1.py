@@ -45,7 +45,14 @@ def differences() -> Kernels:
 
 
 def pyramid_sizes(height: int, width: int, levels: int, factor: float) -> list[tuple[int, int]]:
-  """(height, width) of every level, the finest first; fewer than `levels` where sides fall under LEAST_SIDE."""
+  """(height, width) of every level, the finest first; fewer than `levels` where sides fall under LEAST_SIDE.
+
+  Args:
+    height: of the frames in pixels.
+    width: of the frames in pixels.
+    levels: how many at most.
+    factor: of a side from one level to the next.
+  """
   sizes = [(height, width)]
   while len(sizes) < levels:
     height, width = round(height * factor), round(width * factor)

@@ -37,7 +37,13 @@ class Insert:
       object.__setattr__(self, name, value if isinstance(value, str) else tuple(value))
 
   def chosen(self, stage: int, block: int, num_blocks: int) -> bool:
-    """Whether this block of this stage is one of the sites."""
+    """Whether this block of this stage is one of the sites.
+
+    Args:
+      stage: number of the stage.
+      block: number of the block in it, from 0.
+      num_blocks: blocks of the stage.
+    """
     if self.stages != "all" and stage not in self.stages:
       return False
     if isinstance(self.blocks, str):
@@ -66,6 +72,12 @@ def apply_inserts(inserts: tuple[Insert, ...], at: Place, x: jax.Array, train: b
 
   Each copy is named by place and class (`before_TSM`), so the paths and initial values of the backbone's own parameters
   do not depend on what is plugged in. Raises ConfigError where shape or dtype do not stay.
+
+  Args:
+    inserts: those of the block.
+    at: the place.
+    x: what is there, `[..., T, H, W, C]`.
+    train: passed on.
   """
   modules = [insert.module for insert in inserts if insert.at == at]
   y = apply_in_order(modules, x, train, f"{at}_")
@@ -79,17 +91,36 @@ def apply_inserts(inserts: tuple[Insert, ...], at: Place, x: jax.Array, train: b
 
 
 def apply_inside(inside: tuple[Inside, ...], part: str, x: jax.Array, train: bool) -> jax.Array:
-  """Applies, in order, the modules that follow this part of the backbone, named as in `after_stem_TSP`."""
+  """Applies, in order, the modules that follow this part of the backbone, named as in `after_stem_TSP`.
+
+  Args:
+    inside: all modules of the backbone.
+    part: name of the part that ends here.
+    x: what it made.
+    train: passed on.
+  """
   return apply_in_order([module.module for module in inside if module.after == part], x, train, f"after_{part}_")
 
 
 def inserts_of(inserts: tuple[Insert, ...], stage: int, block: int, num_blocks: int) -> tuple[Insert, ...]:
-  """The inserts that have a site in this block."""
+  """The inserts that have a site in this block.
+
+  Args:
+    inserts: all of the backbone.
+    stage: number of the stage.
+    block: number of the block in it, from 0.
+    num_blocks: blocks of the stage.
+  """
   return tuple(insert for insert in inserts if insert.chosen(stage, block, num_blocks))
 
 
 def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
-  """Raises ConfigError for an insert naming a stage or block that a backbone of {stage: number of blocks} lacks."""
+  """Raises ConfigError for an insert naming a stage or block that a backbone of {stage: number of blocks} lacks.
+
+  Args:
+    inserts: all of the backbone.
+    blocks: number of a stage -> its number of blocks.
+  """
   for insert in inserts:
     stages = set(blocks if isinstance(insert.stages, str) else insert.stages)
     numbers = set() if isinstance(insert.blocks, str) else set(insert.blocks)
@@ -108,7 +139,12 @@ def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
 
 
 def check_inside(inside: tuple[Inside, ...], parts: tuple[str, ...]) -> None:
-  """Raises ConfigError for a module whose place is none of the backbone's parts."""
+  """Raises ConfigError for a module whose place is none of the backbone's parts.
+
+  Args:
+    inside: all modules of the backbone.
+    parts: names of its parts.
+  """
   for module in inside:
     if module.after not in parts:
       raise ConfigError(f"Inside(after={module.after!r}): the backbone has no such part; it has {', '.join(parts)}")

@@ -11,7 +11,13 @@ from vidjax.layers import BatchNorm, conv
 
 
 def nearest(x: jax.Array, height: int, width: int) -> jax.Array:
-  """`[..., h, w, C]` to `[..., height, width, C]`: pixel i of n reads pixel `i h // n`, as PyTorch's "nearest"."""
+  """`[..., h, w, C]` to `[..., height, width, C]`: pixel i of n reads pixel `i h // n`, as PyTorch's "nearest".
+
+  Args:
+    x: `[..., H, W, C]`.
+    height: of the result.
+    width: of the result.
+  """
   for axis, size in ((-3, height), (-2, width)):
     if size % x.shape[axis]:
       x = jnp.take(x, np.arange(size) * x.shape[axis] // size, axis=axis)

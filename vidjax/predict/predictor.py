@@ -122,7 +122,13 @@ def stored_short_side(run: Run) -> int | None:
 
 
 def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
-  """Draws the sampled frames with Grad-CAM of the likeliest class over them."""
+  """Draws the sampled frames with Grad-CAM of the likeliest class over them.
+
+  Args:
+    run: of a network with feature maps.
+    prediction: of a video, from the same run.
+    path: of the picture.
+  """
   label = int(prediction.scores.argmax())
   clips = run.normalise(jnp.asarray(prediction.clip[None]))
   evidence = grad_cam(run.network, run.variables, clips, np.array([label]))

@@ -75,6 +75,10 @@ class Settings:
 
     Windows of T neighbouring frames begin every `stride` frames; the last one ends with the film, a film shorter than a
     window repeats its last frame.
+
+    Args:
+      sampler: of the run.
+      film: the video.
     """
     if self.per == "segment":
       return sampler.test(film.num_frames, 1, film.times)

@@ -74,7 +74,13 @@ class Checkpoints:
   def save(
     self, state: State, next_batch: int, config: Mapping[str, Any], metrics: Mapping[str, float] | None = None
   ) -> None:
-    """Starts writing a checkpoint; training may go on at once. A step already saved is left as it is.
+    """Starts writing a checkpoint; training may continue at once. A step already saved is left as it is.
+
+    Args:
+      state: to be saved, under its step.
+      next_batch: number of the batch that training resumes with.
+      config: of the run.
+      metrics: numbers of the validation at this step, or None; `judge` adds them later.
 
     Raises:
       InputError: the disk is full; complete checkpoints stay as they are.
@@ -117,7 +123,12 @@ class Checkpoints:
     return self._manager.metrics(step) is not None
 
   def judge(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Adds the validation metrics of a checkpoint that was saved without them, whole or not at all."""
+    """Adds the validation metrics of a checkpoint that was saved without them, whole or not at all.
+
+    Args:
+      step: of the checkpoint.
+      metrics: numbers of the validation; the task's metric must be among them.
+    """
     if jax.process_index() == 0:
       partial = pathlib.Path(self._manager.directory) / str(step) / ".metrics"
       shutil.rmtree(partial, ignore_errors=True)
@@ -137,7 +148,7 @@ class Checkpoints:
     """
     step = self.latest_step
     if step is None:
-      raise InputError("there is no complete checkpoint to go on from")
+      raise InputError("there is no complete checkpoint to resume from")
     with _reading(self._manager.directory / str(step)):
       _verify(pathlib.Path(self._manager.directory) / str(step))
       saved = shapes(self._manager.item_metadata(step)["state"].tree)
@@ -203,7 +214,7 @@ def latest_step(workdir: str | pathlib.Path) -> int | None:
 
 
 def has_checkpoint(workdir: str | pathlib.Path) -> bool:
-  """Whether there is a complete checkpoint to go on from."""
+  """Whether there is a complete checkpoint to resume from."""
   return latest_step(workdir) is not None
 
 

@@ -70,7 +70,14 @@ def make_folder(workdir: pathlib.Path) -> None:
 def write_folder(
   workdir: pathlib.Path, config: Mapping[str, Any], class_names: list[str], contents: Contents | None = None
 ) -> None:
-  """Writes `config.json`, `class_names.txt` and, where the contents of the data set are given, `data.json`."""
+  """Writes `config.json`, `class_names.txt` and, where the contents of the data set are given, `data.json`.
+
+  Args:
+    workdir: the run's folder, made where it is not there.
+    config: plain nested dicts.
+    class_names: in the order of the labels.
+    contents: split -> {"records", "sha256"} of the data set, or None where it does not tell.
+  """
   make_folder(workdir)
   (workdir / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
   if contents:
@@ -92,7 +99,12 @@ def read_contents(workdir: pathlib.Path) -> Contents | None:
 
 
 def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Writes `config.json` and the digests beside it; a kill between the two leaves a config without a digest."""
+  """Writes `config.json` and the digests beside it; a kill between the two leaves a config without a digest.
+
+  Args:
+    workdir: the run's folder.
+    config: plain nested dicts.
+  """
   trust.remember(config)
   beside = [name for name in ("class_names.txt", "data.json") if (workdir / name).is_file()]
   partial, names = workdir / ".config.json", digests.of_files(workdir, beside)
@@ -127,7 +139,15 @@ def check_same(
   contents: Contents | None = None,
   free: Sequence[str] = (),
 ) -> None:
-  """Raises InputError naming in what a config, `free` keys aside, or a data set differs from that of the training."""
+  """Raises InputError naming in what a config or a data set differs from that of the training.
+
+  Args:
+    workdir: the folder of the training.
+    config: the one to compare.
+    class_names: those of the data set now.
+    contents: as in `write_folder`, of the data set now.
+    free: starts of further keys that may differ, beside FREE.
+  """
   before, names_before = read_folder(workdir)
   chosen = {"stream.make": DEFAULTS["stream"], "sampler.by": "frame"}  # older runs could not choose
   chosen |= dict.fromkeys(("train.steps", "train.stop", "init.start"))
@@ -154,7 +174,12 @@ def _told(flat: Mapping[str, Any], key: str) -> str:
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-  """A config as dotted key -> value, as flags name them: "transforms[0].size"."""
+  """A config as dotted key -> value, as flags name them: "transforms[0].size".
+
+  Args:
+    value: a config or a part of one.
+    prefix: key of the part.
+  """
   if isinstance(value, Mapping):
     items = ((f"{prefix}.{key}" if prefix else key, v) for key, v in value.items())
   elif isinstance(value, (list, tuple)):

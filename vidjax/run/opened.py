@@ -277,10 +277,18 @@ class Run:
     skip_damaged: bool = False,
     labelled: bool = True,
   ) -> EvalLoader:
-    """One pass over a split (the validation split unless named), this process's share.
+    """One pass over a split, this process's share.
 
     Labels are those of the data set, see `labels_here`. Raises InputError where the data set has classes that the run
     does not know, or is not there, or the split has no labels unless `labelled` is False.
+
+    Args:
+      split: its name (default: the validation split).
+      batch_size: videos of a batch, of all processes together.
+      clips: test clips of a video.
+      crops: of each clip: 1, 3, 5 or 10.
+      skip_damaged: mask damaged records; else they raise an error.
+      labelled: read and check the labels.
     """
     if labelled and "label" in self.recipe.task.targets:
       self.check_labels(split or self.data.validation_split)

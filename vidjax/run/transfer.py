@@ -63,7 +63,14 @@ def _misfits(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
 
 
 def check_shapes(saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str, remedy: str = "") -> None:
-  """Raises an InputError naming, for up to five parameters, path and both shapes, unless all agree."""
+  """Raises an InputError naming, for up to five parameters, path and both shapes, unless all agree.
+
+  Args:
+    saved: path -> shape in the checkpoint.
+    wanted: path -> shape in the model.
+    what: the checkpoint, as the message begins.
+    remedy: how the message ends.
+  """
   wrong = [
     f"{path}: saved {saved.get(path, 'not')}, wanted {wanted.get(path, 'not')}"
     for path in {**wanted, **saved}
@@ -75,7 +82,12 @@ def check_shapes(saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str,
 
 
 def under(path: str, prefix: str) -> bool:
-  """Whether a path, joined by "/", is that of the prefix or below it."""
+  """Whether a path, joined by "/", is that of the prefix or below it.
+
+  Args:
+    path: of a parameter, as in "backbone/res2/block0".
+    prefix: of such a path; whole parts alone count.
+  """
   return path == prefix or path.startswith(prefix.rstrip("/") + "/")
 
 

@@ -57,6 +57,11 @@ def worst_pairs(matrix: np.ndarray, class_names: Sequence[str], limit: int = 10)
   """The pairs (true, predicted) that are confused in the largest number of videos, largest first.
 
   `share` is of the videos of the true class; it decides between equal numbers.
+
+  Args:
+    matrix: int `[K, K]`, from `confusion`.
+    class_names: the K names.
+    limit: pairs at most.
   """
   totals = matrix.sum(axis=1)
   pairs = [
@@ -73,7 +78,12 @@ def worst_pairs(matrix: np.ndarray, class_names: Sequence[str], limit: int = 10)
 
 
 def class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:
-  """A table's header and one row for each class, the least accurate first."""
+  """A table's header and one row for each class, the least accurate first.
+
+  Args:
+    matrix: int `[K, K]`, from `confusion`.
+    class_names: the K names.
+  """
   rows: list[list[Any]] = []
   for label, name in enumerate(class_names):
     videos, correct = int(matrix[label].sum()), int(matrix[label, label])
@@ -87,6 +97,11 @@ def class_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]
 
 
 def confusion_rows(matrix: np.ndarray, class_names: Sequence[str]) -> list[list[Any]]:
-  """The confusion matrix as a table: rows are true classes, columns predicted ones."""
+  """The confusion matrix as a table: rows are true classes, columns predicted ones.
+
+  Args:
+    matrix: int `[K, K]`, from `confusion`.
+    class_names: the K names.
+  """
   rows = ([name, *row] for name, row in zip(class_names, matrix.tolist(), strict=True))
   return [["true \\ predicted", *class_names], *rows]

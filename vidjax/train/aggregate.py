@@ -37,23 +37,42 @@ def mgda(shared: Shared = None, normalise: Normalise = "none") -> aggregating.Ag
 
   Shared parameters get the combination, all others the plain sum of the gradients (thesis Algorithm 1; there each of
   them has one task). Weights are `mgda_weights`'; "loss" and "loss+" need `update(..., losses=[n])`.
+
+  Args:
+    shared: see `combine`.
+    normalise: of the gradients, before the weights are found.
   """
   return _aggregator(lambda gram, losses, count: mgda_weights(gram, normalise, losses), shared)
 
 
 def pcgrad(shared: Shared = None, seed: int = 0) -> aggregating.Aggregator:
-  """The sum of the gradients, each freed of what conflicts with the others (Yu et al. 2020, Algorithm 1)."""
+  """The sum of the gradients, each freed of what conflicts with the others (Yu et al. 2020, Algorithm 1).
+
+  Args:
+    shared: see `combine`.
+    seed: of the order in which gradients are projected.
+  """
   return _aggregator(lambda gram, losses, count: pcgrad_weights(gram, _key(seed, count)), shared)
 
 
 @checked
 def cagrad(shared: Shared = None, c: NonNegative = 0.5) -> aggregating.Aggregator:
-  """The mean gradient, moved by at most `c` times its length to where the worst task gains most (Liu et al. 2021)."""
+  """The mean gradient, moved by at most `c` times its length to where the worst task gains most (Liu et al. 2021).
+
+  Args:
+    shared: see `combine`.
+    c: how far the update may lie from the mean gradient, as a share of that.
+  """
   return _aggregator(lambda gram, losses, count: cagrad_weights(gram, c), shared)
 
 
 def gram_matrix(rows: Sequence[Tree], shared: Shared = None) -> jax.Array:
-  """Inner products `[n, n]` of n gradients on the shared parameters, summed in at least float32."""
+  """Inner products `[n, n]` of n gradients on the shared parameters, summed in at least float32.
+
+  Args:
+    rows: a gradient for each loss, a pytree each.
+    shared: prefixes of the parameters that count, None for all.
+  """
   leaves, mask = _flat(rows, shared)
   if not any(mask):
     raise ConfigError("no parameter is shared: the rule that combines the gradients has nothing to work on")
@@ -69,7 +88,13 @@ def gram_matrix(rows: Sequence[Tree], shared: Shared = None) -> jax.Array:
 
 
 def combine(rows: Sequence[Tree], weights: jax.Array, shared: Shared = None) -> Tree:
-  """n gradients to one: weighted by `weights` `[n]` on the shared parameters, plainly summed elsewhere."""
+  """n gradients to one: weighted by `weights` `[n]` on the shared parameters, plainly summed elsewhere.
+
+  Args:
+    rows: a gradient for each loss, a pytree each.
+    weights: of the losses, for the shared parameters.
+    shared: prefixes of these, None for all; in the others the gradients are summed.
+  """
   leaves, mask = _flat(rows, shared)
 
   def one(parts: tuple[jax.Array, ...], m: bool) -> jax.Array:
@@ -152,6 +177,10 @@ def cagrad_weights(gram: jax.Array, c: NonNegative = 0.5) -> jax.Array:
 
   The convex problem for w, `min g_w . g_0 + c |g_0| |g_w|` on the simplex, is solved exactly: inside a face, `g_w` is
   the shortest there (where the length has a kink) or w solves a quadratic equation. `g_0` alone where `g_w` is 0.
+
+  Args:
+    gram: products of the losses' gradients, `[L, L]`.
+    c: see `cagrad`.
   """
   n = _check(gram)
   unit = gram / _or_one(jnp.max(jnp.diagonal(gram)))  # of which the weights do not depend

@@ -39,7 +39,12 @@ class MetricsLog:
     self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
 
   def write(self, step: int, numbers: Mapping[str, float]) -> None:
-    """Adds one line; TensorBoard gets every number under its name."""
+    """Adds one line; TensorBoard gets every number under its name.
+
+    Args:
+      step: optimizer updates done.
+      numbers: floats by name, such as "loss/cross_entropy".
+    """
     if self._file is None or self._board is None:
       return
     self._file.write(json.dumps({"step": step, **numbers}) + "\n")
@@ -48,7 +53,13 @@ class MetricsLog:
     self._board.flush()
 
   def picture(self, step: int, name: str, picture: np.ndarray) -> None:
-    """Shows a picture, uint8 `[H, W, 3]`, in TensorBoard."""
+    """Shows a picture in TensorBoard.
+
+    Args:
+      step: optimizer updates done.
+      name: of the picture.
+      picture: uint8 `[H, W, 3]`.
+    """
     if self._board is not None:
       self._board.add_image(name, picture, step, dataformats="HWC")
       self._board.flush()
@@ -63,7 +74,12 @@ class MetricsLog:
 
 
 def read_history(workdir: pathlib.Path, step: int) -> list[dict[str, float]]:
-  """The numbers of every validation of a run up to a step, by their names, the first one first."""
+  """The numbers of every validation of a run up to a step, by their names, the first one first.
+
+  Args:
+    workdir: the run's folder.
+    step: the last one that counts.
+  """
   path, name = workdir / "metrics.jsonl", "validation/"
   lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if path.is_file() else []
   found = [json.loads(line) for line in lines if _kept(line, step)]
@@ -111,7 +127,12 @@ class Progress:
     self._bar.update(self._task, completed=step, left="?" if left is None else datetime.timedelta(seconds=round(left)))
 
   def note(self, step: int, text: str) -> None:
-    """Shows the newest numbers beside the bar, or as a line with the time left where there is no terminal."""
+    """Shows the newest numbers beside the bar, or as a line with the time left where there is no terminal.
+
+    Args:
+      step: steps done.
+      text: the numbers, in one line.
+    """
     self.step(step)
     self._bar.update(self._task, note=text)
     left = self._left(step)

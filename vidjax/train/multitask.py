@@ -33,7 +33,12 @@ Rule = Callable[..., Any]
 
 
 def over(rule: Rule, total_steps: int) -> Rule:
-  """The rule of a training of that many steps: a schedule's scale, or the length of a phase, follows from it."""
+  """The rule of a training of that many steps: a schedule's scale, or the length of a phase, follows from it.
+
+  Args:
+    rule: see `make_blend`.
+    total_steps: updates of the training.
+  """
   return rule.over(total_steps) if hasattr(rule, "over") else rule  # pyright: ignore[reportFunctionMemberAccess]
 
 

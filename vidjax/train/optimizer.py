@@ -48,6 +48,10 @@ TSN_GROUPS = (
 def multipliers(params: Tree, groups: Sequence[Group]) -> Tree:
   """The first matching Group of every parameter, as a tree like `params`; (1, 1) where none matches.
 
+  Args:
+    params: the parameters, a tree of dicts.
+    groups: the first that matches a path rules it.
+
   Raises:
     ConfigError: an expression is malformed.
   """

@@ -102,7 +102,12 @@ def _folders(start: Any, folders: Mapping[str, str], earlier: list[str], name: s
 
 
 def override(config: Any, changes: Any) -> Any:
-  """A config with changes: mappings key by key, those with another `make` and everything else in place of the old."""
+  """A config with changes: mappings key by key, those with another `make` and everything else in place of the old.
+
+  Args:
+    config: nested dicts, or a value in them.
+    changes: in the same form, with the changed keys alone.
+  """
   both = isinstance(config, Mapping) and isinstance(changes, Mapping)
   if not both or changes.get("make", config.get("make")) != config.get("make"):
     return changes

@@ -86,7 +86,12 @@ def scaled(optimizer: optax.GradientTransformation) -> optax.GradientTransformat
 
 
 def set_factor(state: State, factor: float) -> State:
-  """The state of a training whose optimizer is `scaled`, with another factor."""
+  """The state of a training whose optimizer is `scaled`, with another factor.
+
+  Args:
+    state: of that training.
+    factor: the rate's, from `Plateau.scale`.
+  """
   inner, before = state.opt_state
   placed = jax.device_put(jnp.float32(factor), before.factor.sharding)
   return dataclasses.replace(state, opt_state=(inner, _Factor(placed)))

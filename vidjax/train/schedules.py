@@ -19,6 +19,12 @@ def cosine(
   """Linear warm-up from `warmup_from * learning_rate`, then a half cosine down to 0.
 
   Returns a function of steps_per_epoch that returns the optax schedule, as do all functions of this module.
+
+  Args:
+    learning_rate: the largest one.
+    epochs: of the training.
+    warmup_epochs: of the rise, within these.
+    warmup_from: share of the rate at the start of the rise.
   """
   _check_warmup(epochs, warmup_epochs)
 
@@ -40,7 +46,16 @@ def steps(
   warmup_epochs: NonNegative = 0,
   warmup_from: NonNegative = 0.1,
 ):
-  """Linear warm-up, then a constant rate multiplied by `factor` at each epoch of `at`."""
+  """Linear warm-up, then a constant rate multiplied by `factor` at each epoch of `at`.
+
+  Args:
+    learning_rate: before the first drop.
+    epochs: of the training.
+    at: epochs of the drops.
+    factor: of each drop.
+    warmup_epochs: as in `cosine`.
+    warmup_from: as in `cosine`.
+  """
   _check_warmup(epochs, warmup_epochs)
   if any(not warmup_epochs <= epoch <= epochs for epoch in at):
     raise ConfigError(f"schedules.steps(at={tuple(at)}): epochs must lie between the warm-up's end and {epochs}")
@@ -62,7 +77,12 @@ def steps(
 
 @checked
 def constant(learning_rate: NonNegative, epochs: Positive = 1):
-  """The same rate throughout (Adadelta's 1.0), however long that is."""
+  """The same rate throughout (Adadelta's 1.0), however long that is.
+
+  Args:
+    learning_rate: throughout.
+    epochs: of the training; nothing depends on them.
+  """
   return lambda steps_per_epoch: optax.constant_schedule(learning_rate)
 
 

@@ -35,7 +35,12 @@ def starts_anew(init: Mapping[str, Any]) -> bool:
 
 
 def sources(init: Mapping[str, Any], workdir: pathlib.Path) -> list[pathlib.Path]:
-  """The folders of the runs that a run in `workdir` starts from."""
+  """The folders of the runs that a run in `workdir` starts from.
+
+  Args:
+    init: section of the config.
+    workdir: the run's folder; phases lie beside it.
+  """
   phase = init.get("phase")
   if phase:
     phases = phase.values() if isinstance(phase, Mapping) else [phase]
@@ -61,6 +66,11 @@ def begin(run: "Run", state: State, loader: Any) -> State:
 
   Several processes take what it gives in the first one.
 
+  Args:
+    run: whose recipe has `start`.
+    state: fresh, on its devices.
+    loader: the training loader.
+
   Raises:
     InputError: it gives other arrays than the network has.
   """
@@ -80,7 +90,14 @@ def begin(run: "Run", state: State, loader: Any) -> State:
 
 
 def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Path) -> State:
-  """A fresh state with the parameters and statistics of another run or checkpoint, those under `init.new` excepted."""
+  """A fresh state with the parameters and statistics of another run or checkpoint, those under `init.new` excepted.
+
+  Args:
+    state: fresh, on its devices.
+    recipe: of the run; its section `init` names the source.
+    layout: shape and sharding of every array, from `Trainer`; its `ema` tells whether averages are kept.
+    workdir: the run's folder, which gets `weights_report.txt`.
+  """
   init, variables = recipe.config["init"], {"params": state.params, "batch_stats": state.batch_stats}
   report_path = workdir / "weights_report.txt"
   if isinstance(init.get("phase"), Mapping):

@@ -26,7 +26,13 @@ def make_prepare(
   normalise: Callable[[jax.Array], jax.Array],
   task: Task,
 ) -> Prepare:
-  """What happens to a training batch on the device: uint8 to [0, 1], the task's part, the transforms, normalisation."""
+  """What happens to a training batch on the device: uint8 to [0, 1], the task's part, the transforms, normalisation.
+
+  Args:
+    transforms: `(batch, key) -> batch`, in this order.
+    normalise: of clips in [0, 1].
+    task: prepares what the losses compare with.
+  """
 
   def prepare(batch: Batch, key: jax.Array) -> Batch:
     batch = task.prepare({**batch, "video": to_unit(jnp.asarray(batch["video"]))})
@@ -45,7 +51,16 @@ def init_state(
   ema: bool,
   blend: Blend | None = None,
 ) -> State:
-  """A fresh State for clips of `clip_shape`, without the batch; call it under `jax.jit` with the shardings wanted."""
+  """A fresh State; call it under `jax.jit` with its shardings.
+
+  Args:
+    network: the model.
+    clip_shape: `[T, H, W, C]` or `[T, F]`, without the batch.
+    optimizer: makes `opt_state`.
+    key: draws the parameters.
+    ema: keep averages of parameters and statistics.
+    blend: makes the blend's memory; None for none.
+  """
   variables = network.init(key, jnp.zeros((1, *clip_shape)), False)
   params, stats = variables["params"], variables.get("batch_stats", {})
   average = {"params": params, "batch_stats": stats} if ema else None
@@ -73,7 +88,7 @@ def make_train_step(
   their mean, and batch statistics are those of each part.
 
   Args:
-    network: as of `forward`.
+    network: as in `forward`.
     objectives: the losses.
     blend: turns their gradients into one.
     optimizer: of that gradient.
@@ -182,7 +197,12 @@ def make_train_step(
 
 
 def below(tree: Tree, prefixes: Sequence[str]) -> Tree:
-  """True for every array of a tree of dicts whose path is a prefix or below one."""
+  """True for every array of a tree of dicts whose path is a prefix or below one.
+
+  Args:
+    tree: nested dicts of arrays.
+    prefixes: of paths, as in "backbone/stem".
+  """
   flat = traverse_util.flatten_dict(tree, sep="/")
   found = {path: any(path == one or path.startswith(f"{one.rstrip('/')}/") for one in prefixes) for path in flat}
   return traverse_util.unflatten_dict(found, sep="/")
@@ -193,7 +213,12 @@ def _hold(prefixes: Sequence[str], old: Tree, new: Tree) -> Tree:
 
 
 def check_prefixes(prefixes: Sequence[str], params: Tree) -> None:
-  """Raises a ConfigError that names the prefixes of `train.frozen` that match no parameter."""
+  """Raises a ConfigError that names the prefixes of `train.frozen` that match no parameter.
+
+  Args:
+    prefixes: as in `below`.
+    params: nested dicts of arrays.
+  """
   flat = traverse_util.flatten_dict(params, sep="/")
   idle = [one for one in prefixes if not any(path == one or path.startswith(f"{one.rstrip('/')}/") for path in flat)]
   if idle:

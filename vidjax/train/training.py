@@ -128,6 +128,12 @@ def check_validation_split(run: Run) -> None:
 def lengthened(workdir: pathlib.Path, recipe: Recipe, batches_per_epoch: int, extend: bool) -> bool:
   """Whether the training is longer than it was in this folder, and may be.
 
+  Args:
+    workdir: the run's folder.
+    recipe: of the training to come.
+    batches_per_epoch: of the loader.
+    extend: lengthen it although the learning rate or the weights of the losses depend on the length.
+
   Raises:
     InputError: the learning rate or the losses' weights of the steps already done would have been others, and not
       `extend`.
@@ -206,7 +212,14 @@ def sole_user(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
-  """Prints what is trained on what, and the optimizer's groups for the reader to check."""
+  """Prints what is trained on what, and the optimizer's groups for the reader to check.
+
+  Args:
+    run: to be trained.
+    params: its parameters, or their shapes.
+    records: of the training split.
+    mesh: the devices.
+  """
   size = sum(x.size for x in jax.tree.leaves(params))
   tell(f"{run.data.name}: {records} training records, {len(run.class_names)} classes")
   for note in run.notes:
@@ -222,7 +235,13 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
 
 
 def report(workdir: pathlib.Path, run: Run, mesh: Mesh) -> None:
-  """Evaluates the best checkpoint on the validation split and writes `workdir/evaluation`, unless that is done."""
+  """Evaluates the best checkpoint on the validation split and writes `workdir/evaluation`, unless that is done.
+
+  Args:
+    workdir: the run's folder.
+    run: the run, which gets the variables of that checkpoint.
+    mesh: the devices.
+  """
   run.workdir = workdir
   run.variables, run.step = load_variables(workdir, "best")
   path = workdir / "evaluation" / f"{run.data.validation_split}.json"

@@ -23,7 +23,12 @@ from vidjax.types import State
 
 
 def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Validation]:
-  """The function that measures a state on the validation split."""
+  """The function that measures a state on the validation split.
+
+  Args:
+    run: to be validated.
+    mesh: the devices.
+  """
   task = run.recipe.task
   objectives, left_out = measurable(run.recipe, run.blank(2))
   for objective in left_out:
@@ -54,7 +59,15 @@ def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Validation]:
 def show_batch(
   workdir: pathlib.Path, log: MetricsLog, run: Run, trainer: Trainer, batch: Mapping[str, np.ndarray]
 ) -> None:
-  """Writes `batch.png`, and to TensorBoard: the first clips of a batch as the network sees them."""
+  """Writes `batch.png`, and to TensorBoard: the first clips of a batch as the network sees them.
+
+  Args:
+    workdir: the run's folder.
+    log: shows the picture in TensorBoard.
+    run: names the classes.
+    trainer: prepares the clips.
+    batch: from the training loader, on the host.
+  """
   if jax.process_index() == 0 and "pixels" in run.recipe.stream.gives and isinstance(run.normalise, Normalise):
     clips = jax.jit(trainer.prepare)({name: batch[name][:8] for name in trainer.reads}, trainer.key)["video"]
     titles = [", ".join(run.class_names[k] for k in _classes(label)) for label in batch["label"][:8]]

@@ -52,7 +52,12 @@ def main(argv: list[str]) -> None:
 
 
 def without(variables: Mapping[str, Tree], prefixes: Sequence[str]) -> Mapping[str, Tree]:
-  """Variables but for those whose path starts with a prefix; InputError where a prefix fits none."""
+  """Variables but for those whose path starts with a prefix; InputError where a prefix fits none.
+
+  Args:
+    variables: "params" and "batch_stats" of a network.
+    prefixes: below a collection, as in "backbone/res5".
+  """
   flat = {path: x for kind in variables for path, x in flatten_dict({kind: variables[kind]}).items()}
   left_out = {p: {path for path in flat if f"{'/'.join(path[1:])}/".startswith(f"{p.rstrip('/')}/")} for p in prefixes}
   for prefix, paths in left_out.items():

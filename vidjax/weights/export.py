@@ -35,7 +35,12 @@ def torch_tensors(variables: Mapping[str, Tree]) -> dict[str, np.ndarray]:
 
 
 def export(variables: Mapping[str, Tree], path: str | pathlib.Path) -> dict[str, np.ndarray]:
-  """Writes `torch_tensors(variables)` to a safetensors file, whole or not at all, and returns them."""
+  """Writes `torch_tensors(variables)` to a safetensors file, whole or not at all, and returns them.
+
+  Args:
+    variables: "params" and "batch_stats" of a network.
+    path: of the file.
+  """
   try:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file

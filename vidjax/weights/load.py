@@ -264,7 +264,7 @@ def _match(paths: Collection[str], tensors: Collection[str]) -> tuple[dict[str, 
 
 
 def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation) -> tuple[np.ndarray, str]:
-  """A tensor as the variable wants it, and what changed but its layout; InputError with both shapes if that fails.
+  """A tensor as the variable requires it, and what changed but its layout; InputError with both shapes if that fails.
 
   PyTorch's kernels are [out, in, *space], those here [*space, in, out]; axes of length 1 in front come and go.
   """

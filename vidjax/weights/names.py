@@ -51,7 +51,12 @@ AFTER = re.compile(r"after_(?:Chain/)?(\w+)/(\w+)")
 
 
 class Released(NamedTuple):
-  """A module's name in a checkpoint and how many spatial axes its kernel has there."""
+  """The released name of a module or a variable.
+
+  Attributes:
+    name: of a module as in "layer2.0.conv1", of a variable as in "layer2.0.conv1.weight".
+    axes: spatial axes of the released kernel, time among them; 0 for a fully connected layer.
+  """
 
   name: str
   axes: int = 2
@@ -61,7 +66,13 @@ Naming = Callable[[str, Collection[str]], Released | None]
 
 
 def resnet(module: str, modules: Collection[str], classifier: str = "fc") -> Released | None:
-  """torchvision's and timm's ResNet, and what the released TSM and RNL insert."""
+  """torchvision's and timm's ResNet, and what the released TSM and RNL insert.
+
+  Args:
+    module: path below the network.
+    modules: all such paths.
+    classifier: released name of the last layer.
+  """
   if module == "classifier":
     return Released(classifier, 0)
   block = BLOCK.fullmatch(module)
@@ -86,7 +97,13 @@ BETWEEN_SEGMENTS = {
 
 
 def tdn(module: str, modules: Collection[str], differences: bool) -> Released | None:
-  """The released TDN: its frames' ResNet, or the stem and res2 that see the differences."""
+  """The released TDN: its frames' ResNet, or the stem and res2 that see the differences.
+
+  Args:
+    module: path below the part's backbone.
+    modules: all such paths.
+    differences: whether the part sees the differences.
+  """
   block = BLOCK.fullmatch(module)
   if differences and module in ("stem/conv", "stem/bn"):
     return Released(f"conv1_5.{0 if module == 'stem/conv' else 1}")
@@ -99,7 +116,12 @@ def tdn(module: str, modules: Collection[str], differences: bool) -> Released | 
 
 
 def vgg(module: str, modules: Collection[str]) -> Released | None:
-  """torchvision's VGG-16, a row of convolutions, ReLUs and pools; its fully connected layers have no place here."""
+  """torchvision's VGG-16, a row of convolutions, ReLUs and pools; its fully connected layers have no place here.
+
+  Args:
+    module: path below the network.
+    modules: all such paths.
+  """
   order = sorted(name for name in modules if VGG_BLOCK.fullmatch(name))
   if module not in order:
     return None
@@ -109,7 +131,12 @@ def vgg(module: str, modules: Collection[str]) -> Released | None:
 
 
 def pytorchvideo(module: str, modules: Collection[str]) -> Released | None:
-  """PyTorchVideo's X3D, which calls the stem's convolution over space conv_t, and the one over time conv_xy."""
+  """PyTorchVideo's X3D, which calls the stem's convolution over space conv_t, and the one over time conv_xy.
+
+  Args:
+    module: path below the network.
+    modules: all such paths.
+  """
   if block := BLOCK.fullmatch(module):
     name = PYTORCHVIDEO.get(block[3])
     return Released(f"blocks.{int(block[1]) - 1}.res_blocks.{block[2]}.{name}", 3) if name else None
@@ -127,7 +154,12 @@ def pytorchvideo(module: str, modules: Collection[str]) -> Released | None:
 
 
 def slowfast(module: str, modules: Collection[str]) -> Released | None:
-  """SlowFast's X3D."""
+  """SlowFast's X3D.
+
+  Args:
+    module: path below the network.
+    modules: all such paths.
+  """
   if block := BLOCK.fullmatch(module):
     name = SLOWFAST.get(block[3])
     return Released(f"s{block[1]}.pathway0_res{block[2]}.{name}", 3) if name else None
@@ -144,7 +176,14 @@ def slowfast(module: str, modules: Collection[str]) -> Released | None:
 
 
 def mobilenet(module: str, modules: Collection[str], classifier: str, nested: bool) -> Released | None:
-  """MobileNetV2 as a row of features: torchvision's, whose blocks nest convolution and BN, and the released TSM's."""
+  """MobileNetV2 as a row of features: torchvision's, whose blocks nest convolution and BN, and the released TSM's.
+
+  Args:
+    module: path below the network.
+    modules: all such paths.
+    classifier: released name of the last layer.
+    nested: whether convolution and BN of a block share a module, as in torchvision.
+  """
   if module == "classifier":
     return Released(classifier, 0)
   blocks = sorted({(int(found[1]), int(found[2])) for name in modules if (found := BLOCK.fullmatch(name))})
@@ -165,7 +204,12 @@ def mobilenet(module: str, modules: Collection[str], classifier: str, nested: bo
 
 
 def timm_mobilenet(module: str, modules: Collection[str]) -> Released | None:
-  """timm's MobileNetV2."""
+  """timm's MobileNetV2.
+
+  Args:
+    module: path below the network.
+    modules: all such paths.
+  """
   if block := BLOCK.fullmatch(module):
     if f"{module.removesuffix(block[3])}conv1" in modules:
       layers = {"conv1": "conv_pw", "bn1": "bn1", "conv2": "conv_dw", "bn2": "bn2", "conv3": "conv_pwl", "bn3": "bn3"}
@@ -184,7 +228,13 @@ def timm_mobilenet(module: str, modules: Collection[str]) -> Released | None:
 
 
 def inception_resnet(module: str, modules: Collection[str], classifier: str) -> Released | None:
-  """timm's and Cadene's Inception-ResNet-v2, whose last block of the third row has a name of its own."""
+  """timm's and Cadene's Inception-ResNet-v2, whose last block of the third row has a name of its own.
+
+  Args:
+    module: path below the network.
+    modules: all such paths.
+    classifier: released name of the last layer.
+  """
   if module == "classifier":
     return Released(classifier, 0)
   if found := re.fullmatch(r"(?:stem/)?(conv2d_\w+)/(conv|bn)", module):
@@ -213,7 +263,13 @@ MBPM = {"spatial": Released("conv_s"), "temporal": Released("conv_t", 1)}
 
 
 def bqn(module: str, modules: Collection[str], pathway: Released | None) -> Released | None:
-  """The released Busy-Quiet Nets; `pathway` is a module's name in its pathway's backbone, where it is in one."""
+  """The released Busy-Quiet Nets.
+
+  Args:
+    module: path below the network of both pathways.
+    modules: all such paths.
+    pathway: the module's name in its pathway's backbone, None where it is in neither.
+  """
   blocks = "layer{}.{}" if "busy/stem/conv_t" not in modules else "blocks.{}.res_blocks.{}"
   if pathway is not None:
     part = PATHWAYS[f"{module.partition('/')[0]}/"]

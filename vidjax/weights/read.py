@@ -85,7 +85,12 @@ def read_tensors(source: str | pathlib.Path, most: int = MOST) -> Tensors:
 
 
 def unwrapped(tensors: Mapping[str, np.ndarray], prefixes: Sequence[str] = WRAPPERS) -> Mapping[str, np.ndarray]:
-  """Tensors without those prefixes, in any order, that most of their names have; InputError where two become one."""
+  """Tensors without those prefixes, in any order, that most of their names have; InputError where two become one.
+
+  Args:
+    tensors: by name.
+    prefixes: what training code puts before names, such as "module.".
+  """
 
   def most(prefix: str) -> bool:
     return sum(name.startswith(prefix) for name in tensors) * 2 > len(tensors)

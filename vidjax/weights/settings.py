@@ -105,7 +105,12 @@ def contradictions(network: nn.Module, loaded: Mapping[str, str]) -> list[str]:
 
 
 def differences(network: nn.Module, loaded: Mapping[str, str]) -> list[str]:
-  """What the released code of the checkpoint's family has set otherwise than the network, where names cannot tell."""
+  """What the released code of the checkpoint's family has set otherwise than the network, where names cannot tell.
+
+  Args:
+    network: the network that was filled.
+    loaded: path of a variable -> name of the tensor that fills it.
+  """
   names = [f".{name.removeprefix('base_model.')}" for name in loaded.values()]
   gated = any(".cg." in name for name in names)
   found = []

@@ -46,7 +46,14 @@ class _Storage(NamedTuple):
 
 
 class TorchTensor(NamedTuple):
-  """A tensor as a pickle describes it: nothing is read, and nothing checked, before `array`."""
+  """A tensor as a pickle describes it: nothing is read, and nothing checked, before `array`.
+
+  Attributes:
+    storage: its numbers on disk, with type, key and size.
+    offset: of the first number, in numbers from the storage's start, as the strides.
+    shape: of the tensor.
+    strides: from one number to the next along each axis.
+  """
 
   storage: _Storage
   offset: int
@@ -54,9 +61,11 @@ class TorchTensor(NamedTuple):
   strides: tuple[int, ...]
 
   def array(self, name: str, read: Callable[[str, int], memoryview]) -> np.ndarray:
-    """The values, a view of the storage's, so that tensors that share one cost it once.
+    """The values, a view of the storage's, so that tensors that share one cost it once. Raises InputError.
 
-    `read(key, stop)` returns the bytes of a storage, at least up to `stop`. Raises InputError naming the tensor.
+    Args:
+      name: of the tensor, for the error.
+      read: (key, stop) -> the bytes of a storage, at least up to `stop`.
     """
     dtype, key, size, start = self.storage
     stop = self.offset + 1 + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
@@ -131,7 +140,7 @@ def read_torch(path: pathlib.Path, choose: Callable[[Any], Mapping[str, Any]]) -
 
   Args:
     path: the file.
-    choose: takes what was saved, with a TorchTensor for each tensor, and returns those wanted by name.
+    choose: takes what was saved, with a TorchTensor for each tensor, and returns those to read, by name.
 
   Raises:
     InputError: cut short, not PyTorch's, or asking for more than tensors; without the path, which the caller adds.
@@ -185,7 +194,7 @@ def _read_legacy(file: IO[bytes], choose: Callable[[Any], Mapping[str, Any]]) ->
     size = count * unpickler.storages[key].itemsize
     places[key] = (file.tell(), size)
     if size < 0 or file.tell() + size > end:
-      raise InputError(f"cut short in storage {key}: {size} bytes wanted, {end - file.tell()} left: fetch it again")
+      raise InputError(f"cut short in storage {key}: {size} bytes required, {end - file.tell()} left: fetch it again")
     file.seek(size, os.SEEK_CUR)
 
   storages: dict[str, memoryview] = {}
