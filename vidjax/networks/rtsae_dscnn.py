@@ -66,7 +66,7 @@ class Measured(nn.Module):
     flat = [x.reshape(*x.shape[:2], -1) for x in maps]
     key = jax.random.key(self.seed)
     matrix = self.variable("batch_stats", "measurement", lambda: signs(key, self.length, flat[0].shape[-1]))
-    return (maps[0], maps[1]), measure(fused(*flat), matrix.value, self.scale)
+    return (maps[0], maps[1]), measure(fused(flat[0], flat[1]), matrix.value, self.scale)
 
   def rest(self, maps: tuple[jax.Array, jax.Array], train: bool) -> tuple[jax.Array, jax.Array]:
     """The maps behind the gate through the rest of both streams, pooled: `[..., features]` each."""
