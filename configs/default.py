@@ -6,7 +6,7 @@ mappings for objects: `described(Insert(TSM(4), "before"))`.
 
 Any value can be changed on the command line: `--config.train.batch_size=64`, `--config.transforms[0].size=112`; and any
 argument that no file sets: `--config.model.consensus=features`, `--config.train.ema_decay=None`. Another make starts a
-fresh section: `--config.model.representation.make=vidjax.inputs.tsp.TSP --config.model.representation.rank=2`.
+fresh section: `--config.model.representation.make=vidjax.inputs.tsp.TSP --config.model.representation.frames=8`.
 """
 
 from ml_collections import ConfigDict

@@ -3,20 +3,20 @@
   python -m vidjax.prepare features --workdir=runs/quickstart --name=quickstart
   python -m vidjax.train --config=configs/probe.py --config.data.name=features/quickstart --config.stream.width=48
 
-`:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512. Numbers are ours: Adam at a rate of .001,
-with which features of any scale train, for 50 epochs.
+`:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512, `:multilabel` is a linear probe for several
+labels a video. Numbers are ours: Adam at a rate of .001, with which features of any scale train, for 50 epochs.
 """
 
 from ml_collections import ConfigDict
 
-from configs import default
+from configs import default, multilabel
 
 
 def get_config(arg: str = "linear") -> ConfigDict:
-  """`arg`: "linear" or "mlp"."""
-  if arg not in ("linear", "mlp"):
-    raise ValueError(f"configs/probe.py:{arg}: choose linear or mlp")
-  c = default.get_config()
+  """`arg`: "linear", "mlp" or "multilabel"."""
+  if arg not in ("linear", "mlp", "multilabel"):
+    raise ValueError(f"configs/probe.py:{arg}: choose linear, mlp or multilabel")
+  c = multilabel.get_config() if arg == "multilabel" else default.get_config()
   c.data.name = "features/NAME"
   c.stream = {"make": "vidjax.data.streams.Features", "width": 512}  # of the features; an error names the right one
   c.sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": 8, "frames_per_segment": 1}

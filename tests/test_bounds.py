@@ -130,10 +130,13 @@ def test_a_list_is_as_good_as_a_tuple():
 
 
 def test_a_name_that_is_unknown_hides_no_mistake_elsewhere():
-  def local(x: Unknown, y: int):  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
-    """A name that only a type checker would know."""
+  def local(x, y):
+    """One of its annotations is a name that only a type checker would know."""
 
+  local.__annotations__ = {"x": "Unknown", "y": int}
   assert checked(local)(1, 2) is None
+  with pytest.raises(ConfigError, match=r"local\(y='two'\): must be int"):
+    checked(local)(1, "two")
 
 
 def test_plain_types_read_as_before():

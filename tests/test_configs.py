@@ -23,7 +23,7 @@ VARIANTS = {
   "dan": ("ssv1", "kinetics400", "x3d", "x3d_ssv1", "mini", "mini-scale", "mini-fixed", "mini-separate"),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
-  "probe": ("linear", "mlp"),
+  "probe": ("linear", "mlp", "multilabel"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no2", "rgb-no3", "rgb-no4", "rgb-no5", "flow", "flow-64", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),

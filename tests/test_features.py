@@ -135,6 +135,13 @@ def test_a_probe_trains_on_them_by_the_ordinary_command(train, environment, tiny
   done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 2
   assert "the features of features/other are of another backbone than those" in done.stderr
+  line = [sys.executable, "-m", "vidjax.predict", f"--workdir={tmp_path / 'probe'}", "film.mp4"]
+  done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 2
+  assert "this network reads Features, not films: python -m vidjax.prepare features" in done.stderr
+  pixels = "--config.normalise.make=vidjax.apply.device_augment.Normalise"
+  output = train(tmp_path / "pixels", *probe, pixels, code=2, **options)
+  assert "stream.make=Features gives no pixels, which Normalise needs" in output
   probed = open_run(tmp_path / "probe")
   with pytest.raises(InputError, match="this network reads stored features, not films"):
     probed.recipe.stream.read_file("film.mp4", lambda *_: np.zeros(1, int), None)

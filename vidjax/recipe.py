@@ -172,7 +172,10 @@ class Recipe:
   def start(self) -> Callable[..., Any] | None:
     """`init.start`, what changes the variables before the first step, or None."""
     section = self.config["init"].get("start")
-    return build(section) if section else None
+    start = build(section) if section else None
+    if start is not None and not callable(start):
+      raise ConfigError(f"init.start={section['make']}: makes no function (run, variables, loader) -> variables")
+    return start
 
   @property
   def plateau(self) -> Any:
@@ -202,7 +205,9 @@ def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe
   check_sections(config)
   task, stream = (_optional(config, name, num_classes=len(class_names)) for name in ("task", "stream"))
   sampler, device_transforms = build(config["sampler"]), build(config["device_transforms"])
-  check_needs(device_transforms, stream, task)
+  normalise, objectives = build(config["normalise"]), build(config["losses"])
+  check_needs((normalise, *device_transforms), stream, task)
+  _check_task(task, objectives)
   size = config["test"].get("size")
   if not isinstance(size, int) and "pixels" in stream.gives:
     raise ConfigError("config.test sets no size in pixels, the side of the clips: see configs/default.py")
@@ -216,11 +221,25 @@ def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe
     network=build(config["model"], num_classes=len(class_names)),
     sampler=sampler,
     clip_shape=stream.clip_shape(sampler.clip_length, size),
-    normalise=build(config["normalise"]),
+    normalise=normalise,
     device_transforms=device_transforms,
-    objectives=build(config["losses"]),
+    objectives=objectives,
     rule=build(config["blend"]),
   )
+
+
+def _check_task(task: Task, objectives: Sequence[Objective]) -> None:
+  """Raises a ConfigError for a loss of one class where a video has several, or a metric that the task does not have."""
+  single = [type(objective).__name__ for objective in objectives if getattr(objective, "one_class", False)]
+  if getattr(task, "several", False) and single:
+    raise ConfigError(
+      f"config.losses: {single[0]} takes one class for each video, and {type(task).__name__} has several: use"
+      " vidjax.losses.classification.BinaryCrossEntropy"
+    )
+  numbers, name = getattr(task, "numbers", None), task.metric.removeprefix("-")
+  if numbers is not None and name not in numbers and not name.startswith("loss/"):
+    known = ", ".join(numbers)
+    raise ConfigError(f"task.metric={task.metric!r}: {type(task).__name__} has {known}, or -loss/NAME of a loss")
 
 
 def make_views(recipe: Recipe) -> "tuple[Sequence[Transform], Views]":

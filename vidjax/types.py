@@ -59,9 +59,7 @@ class Output:
     """`aux[name]`; raises MissingOutput naming what there is where the network does not provide it."""
     if name not in self.aux:
       have = ", ".join(sorted(self.aux)) or "nothing"
-      raise MissingOutput(
-        f"an objective asks for aux[{name!r}], which this network does not provide; it provides: {have}"
-      )
+      raise MissingOutput(f"aux[{name!r}] is asked for, which this network does not provide; it provides: {have}")
     return self.aux[name]
 
 

@@ -215,3 +215,22 @@ def test_ucf101s_own_files(tmp_path):
   found = find_films(tmp_path / "trainlist01.txt", {"train": 1.0}, class_names=names)
   assert [(film.name.split("/")[0], film.label) for film in found.films] == [("Archery", "Archery"), ("Run", "Run")]
   assert found.class_names == ["Archery", "Run"]
+
+
+@pytest.mark.parametrize(
+  ("text", "words"),
+  [
+    ("path,label,labels\na.mp4,x,y\n", "there are the columns label and labels: keep one of them"),
+    ("path,labels\na.mp4,\"['x', 'y']\"\n", "labels holds .*: give names, with ; between them"),
+  ],
+)
+def test_labels_that_cannot_be_told_are_refused(text, words, tmp_path):
+  (tmp_path / "a.csv").write_text(text)
+  with pytest.raises(InputError, match=words):
+    read_list(tmp_path / "a.csv")
+
+
+def test_a_comma_inside_a_label_is_told(tmp_path):
+  (tmp_path / "a.csv").write_text("path;labels\na.mp4;run,jump\n")
+  assert read_list(tmp_path / "a.csv").rows[0].labels == ("run,jump",)
+  assert "the label 'run,jump' holds a comma" in read_list(tmp_path / "a.csv").note

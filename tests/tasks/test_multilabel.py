@@ -123,6 +123,14 @@ def test_it_trains_and_evaluates_by_the_commands(data, train, tmp_path):
     config="configs/multilabel.py:mini",
   )
   assert "mAP" in output
+  wrong = [f"--config.data.dir={data}", "--config.data.name=folder/several", "--config.sampler.num_segments=2"]
+  output = train(tmp_path / "one", *wrong, config="configs/folder.py:mini", code=2)
+  assert "a video of folder/several has any number of labels, which Classification does not take: train with" in output
+  softmax = '--config.losses=({"make": "vidjax.losses.classification.CrossEntropy"},)'
+  output = train(tmp_path / "two", *wrong, softmax, config="configs/multilabel.py:mini", code=2)
+  assert "CrossEntropy takes one class for each video, and MultiLabel has several: use" in output
+  output = train(tmp_path / "three", *wrong, "--config.task.metric=top1", config="configs/multilabel.py:mini", code=2)
+  assert "task.metric='top1': MultiLabel has map, f1, hit1, or -loss/NAME of a loss" in output
   report = json.loads((tmp_path / "run" / "evaluation" / "validation.json").read_text())
   lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
   validations = [line for line in lines if "validation/map" in line]

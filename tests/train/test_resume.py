@@ -236,7 +236,9 @@ def test_the_task_says_which_checkpoint_is_best(train, tmp_path):
   best = max(losses, key=lambda step: -losses[step]["validation/loss/classification"])
   assert load_variables(tmp_path / "run", "best")[1] == int(best)
   last = train(tmp_path / "other", "--config.task.metric=map", code=2).splitlines()[-1]
-  assert "task.metric='map': a validation has top1, top5, mean_class, loss/classification" in last
+  assert "task.metric='map': Classification has top1, top5, mean_class, or -loss/NAME of a loss" in last
+  last = train(tmp_path / "third", "--config.task.metric=-loss/other", code=2).splitlines()[-1]
+  assert "task.metric='-loss/other': a validation has top1, top5, mean_class, loss/classification" in last
 
 
 def test_other_number_of_devices_same_numbers(uninterrupted, train, tmp_path):

@@ -187,7 +187,7 @@ def test_what_plug_ins_sow_reaches_the_objectives_by_path(remat):
   clips = prepare(batch_of(2), KEY)["video"]
   variables = {"params": state.params, "batch_stats": state.batch_stats}
   output, _ = forward(network, variables, clips, False, intermediates=True)
-  assert set(output.aux) == {"frame_logits", "mean", "intermediates"}
+  assert set(output.aux) == {"frame_features", "frame_logits", "mean", "intermediates"}
   sites = output.aux["intermediates"]["backbone"]
   order = ("res2", "after_Confide"), ("res2", "before_Confide"), ("res4", "before_Confide")
   attention = [sites[stage]["block0"][place]["attention"][0] for stage, place in order]

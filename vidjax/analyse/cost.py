@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jax.extend.core import Jaxpr, JaxprEqn
 
 
 def count_macs(fn: Callable[..., Any], *args: Any) -> int:
@@ -71,7 +71,6 @@ def _of_equation(equation: JaxprEqn, scope: str) -> Counter[str]:
 def _inside(params: dict[str, Any]) -> Iterator[Jaxpr]:
   for value in params.values():
     for part in value if isinstance(value, (tuple, list)) else (value,):
-      if isinstance(part, ClosedJaxpr):
-        yield part.jaxpr
-      elif isinstance(part, Jaxpr):
-        yield part
+      inner = getattr(part, "jaxpr", part)  # of a closed one
+      if isinstance(inner, Jaxpr):
+        yield inner

@@ -47,6 +47,8 @@ class Normalise:
   mean: tuple[float, ...] = IMAGENET_MEAN
   std: tuple[Positive, ...] = IMAGENET_STD
 
+  needs: ClassVar[frozenset[str]] = frozenset({"pixels"})
+
   def __post_init__(self):
     check_fields(self)
     if len(self.mean) != len(self.std):

@@ -130,6 +130,9 @@ def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) ->
     name = _found(path, line, name, values, files) if columns["path"] in ("youtube_id", "video_id", "id") else name
     rows.append(Row(name, label, known_split(split) or split.casefold(), cells.get("group", ""), line, labels))
     note = note or _note(path, columns, values)
+    if any("," in name for name in labels or ()) and not note.startswith("warning"):
+      note = f"warning: {line}: the label {next(name for name in labels or () if ',' in name)!r} holds a comma; ; or |"
+      note += " stands between several labels"
   split_like = [name for _, values in found[:1] for name in values if str(name).casefold() in _LIKE_A_SPLIT]
   if split_like and not any(row.split for row in rows):
     note = f"warning: {path}: the column {split_like[0]!r} is not read; if it says the split, call it split"
@@ -151,6 +154,8 @@ def _columns(line: str, values: Mapping[str, Any]) -> dict[str, str]:
   if values.keys() >= _SOMETHING:
     columns["label"] = "template"  # the label beside it has the placeholders filled in
   columns = {role: name for role, name in columns.items() if name}
+  if {"label", "labels"} <= set(values):
+    raise InputError(f"{line}: there are the columns label and labels: keep one of them")
   others = [name for name in values if name and name not in (*columns.values(), *_TIMES)]
   if "path" not in columns or ("label" not in columns and others):
     lacking = "label" if "path" in columns else "path"
@@ -170,7 +175,7 @@ def _columns(line: str, values: Mapping[str, Any]) -> dict[str, str]:
 def _labels(line: str, value: Any) -> tuple[str, ...]:
   """The classes of a video, none of them twice; a cell of text has ";" or "|" between them."""
   parts = value if isinstance(value, (list, tuple)) else re.split(r"[;|]", "" if value is None else str(value))
-  names = [_cell(line, "label", part) for part in parts]
+  names = [_cell(line, "labels", part) for part in parts]
   if isinstance(value, (list, tuple)) and not all(names):
     raise InputError(f"{line}: labels is {value}: leave the empty one out")
   return tuple(dict.fromkeys(name for name in names if name))
@@ -182,6 +187,8 @@ def _cell(line: str, name: str, value: Any) -> str:
     return ""
   text = str(value).strip()
   if isinstance(value, (list, tuple, dict)) or re.match(r"\[\s*(['\"\d]|\])", text):
+    if name == "labels":
+      raise InputError(f"{line}: labels holds {text[:60]}: give names, with ; between them or in JSON as a list")
     several = ", or call the column labels, where a video may have several" if name in _NAMES["label"] else ""
     raise InputError(f"{line}: {name} is {text[:60]}, and a video has one: give it one {name}{several}")
   if isinstance(value, (bool, float)) or (name in _NAMES["label"] and re.fullmatch(r"[-+]?\d+\.\d*(e\d+)?", text)):

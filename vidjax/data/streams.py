@@ -149,10 +149,7 @@ class Features:
 
   def read_file(self, file: str, choose: Choose, short_side: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Raises an InputError: a file holds no features."""
-    raise InputError(
-      f"{file}: this network reads stored features, not films: python -m vidjax.prepare features stores those of a data"
-      " set, and python -m vidjax.evaluate --data=NAME scores them"
-    )
+    raise InputError(f"{file}: this network reads stored features, not films")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,10 +66,16 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
   ids: list[str] = []
   damaged: dict[int, str] = {}
   for run in runs[1:]:
-    if run.data.name != first.data.name or run.class_names != first.class_names:
+    if run.data.name != first.data.name:
       raise InputError(
-        f"{run.workdir} was trained on {run.data.name} with {len(run.class_names)} classes, {first.workdir} on "
-        f"{first.data.name} with {len(first.class_names)}: scores can only be averaged over the same classes"
+        f"{run.workdir} reads {run.data.name}, {first.workdir} {first.data.name}: scores can only be averaged on one"
+        " data set"
+      )
+    if run.class_names != first.class_names or type(run.recipe.task) is not type(first.recipe.task):
+      kinds = [f"{len(one.class_names)} classes ({type(one.recipe.task).__name__})" for one in (run, first)]
+      raise InputError(
+        f"{run.workdir} was trained with {kinds[0]}, {first.workdir} with {kinds[1]}: scores can only be averaged over"
+        " the same classes, in one order, and one task"
       )
   for run in runs:
     scores, damaged = _score(run, split, options, mesh, progress)

@@ -1,6 +1,7 @@
 """Cross-entropy of the clip's class scores, or of those of a part of the network: of one class, or of each."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,8 @@ class CrossEntropy:
   label_smoothing: Rate = 0.0
   name: str = "classification"
   of: str | None = None
+
+  one_class: ClassVar[bool] = True
 
   def __post_init__(self):
     check_fields(self)

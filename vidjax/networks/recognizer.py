@@ -38,10 +38,10 @@ class Recognizer(nn.Module):
     check_clip(self, clips)
     x = clips if self.representation is None else call(self.representation, clips, train)
     feature_map = backbone_map(self, self.backbone, x, train)
-    if not self.is_initializing():  # Grad-CAM's place to take the gradient; adds no variable
+    if not self.is_initializing():  # neither adds a variable; Grad-CAM's place to take the gradient
       feature_map = self.perturb("feature_map", feature_map)
+      self.sow("aux", "frame_features", pool(feature_map, "logits"))
     self.sow("intermediates", "feature_map", feature_map)
-    self.sow("aux", "frame_features", pool(feature_map, "logits"))
     features = pool(feature_map, self.consensus)
     if self.hidden is not None:
       features = nn.relu(hidden_layer(self.hidden, "hidden")(features))

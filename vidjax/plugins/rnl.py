@@ -1,7 +1,7 @@
 """Region-based non-local block (thesis Eq. 4.2-4.9; Huang and Bors, ICPR 2020)."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -97,7 +97,7 @@ class _Regions(nn.Module):
     width = min(GROUP, features)
     bound = math.sqrt(6 / (math.prod(self.kernel) * (width + features)))  # Xavier's of the grouped kernel
 
-    def init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
       return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     padding = [(size // 2, size // 2) for size in self.kernel]

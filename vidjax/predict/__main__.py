@@ -16,7 +16,14 @@ from vidjax.command import define_crop, run_main
 from vidjax.console import say, say_json
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.evaluate.evaluation import parse_views
-from vidjax.predict.predictor import SHORT_SIDE, Prediction, explain, make_predictor, stored_short_side
+from vidjax.predict.predictor import (
+  SHORT_SIDE,
+  Prediction,
+  check_reads_films,
+  explain,
+  make_predictor,
+  stored_short_side,
+)
 from vidjax.run.opened import open_run
 
 TOP = 5
@@ -61,6 +68,7 @@ def main(argv: list[str]) -> None:
   run = open_run(
     values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
   )
+  check_reads_films(run)
   short_side = values.stored_short_side or stored_short_side(run)
   if not short_side:
     short_side = SHORT_SIDE

@@ -63,6 +63,7 @@ def make_predictor(
   Returns:
     path, or uint8 RGB frames `[N, H, W, 3]` -> Prediction; it raises InputError naming the file where that is broken.
   """
+  check_reads_films(run)
   test_crops = run.crops(crops)
   short_side = short_side or stored_short_side(run) or SHORT_SIDE
 
@@ -100,6 +101,16 @@ def make_predictor(
 
 def _choose(sampler: Sampler, clips: int, num_frames: int, times: np.ndarray) -> np.ndarray:
   return sampler.test(num_frames, clips, times)
+
+
+def check_reads_films(run: Run) -> None:
+  """Raises an InputError where a run reads what no film holds."""
+  if "pixels" not in run.recipe.stream.gives:
+    stream = type(run.recipe.stream).__name__
+    raise InputError(
+      f"this network reads {stream}, not films: python -m vidjax.prepare features stores those of a data set, and"
+      " python -m vidjax.evaluate --data=NAME scores them"
+    )
 
 
 def stored_short_side(run: Run) -> int | None:

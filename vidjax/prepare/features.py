@@ -26,7 +26,7 @@ from vidjax.data.dataset import BACKBONE, REPORT
 from vidjax.data.records import Records
 from vidjax.data.schema import DamagedRecord, example
 from vidjax.data.workers import in_order
-from vidjax.errors import InputError
+from vidjax.errors import InputError, MissingOutput
 from vidjax.evaluate.views import Scorer, make_scorer
 from vidjax.run.opened import Run
 from vidjax.types import Film, Output, Sampler
@@ -129,7 +129,16 @@ def prepare_features(
   identity = {"backbone": fingerprint(run), **dataclasses.asdict(settings), "data": run.contents}
   shards = target.with_name(f".{name}.shards")
   _begin(shards, identity, overwrite)
-  found = _fill_shards(run, shards, settings, mesh, batch_size or int(run.config["train"]["batch_size"]), skip_damaged)
+  at_once = batch_size or int(run.config["train"]["batch_size"])
+  try:
+    found = _fill_shards(run, shards, settings, mesh, at_once, skip_damaged)
+  except (MissingOutput, InputError) as error:
+    if not list(shards.glob("*.npz")):
+      shutil.rmtree(shards)
+    if isinstance(error, MissingOutput):
+      raise InputError(f"{run.network.__class__.__name__} has no features of segments: take --per=window") from error
+    fewer = "; a network that needs several frames takes --per=window or --per=segment" * (settings.per == "frame")
+    raise InputError(f"{error}{fewer}") from error
   counts = {split: {"videos": 0, "features": 0, "damaged": records} for split, records in run.dataset.splits.items()}
   width = 0
   for split, path in found:
@@ -282,7 +291,7 @@ def _parts(clips: np.ndarray) -> Sequence[np.ndarray]:
 
 
 def _score(scorer: Scorer, variables: Any, batch_size: int, clips: Iterator[np.ndarray]) -> np.ndarray:
-  """The answers to all clips, a batch at a time; the last one is padded, so that one size is compiled."""
+  """The answers to all clips, a batch at a time. The last batch is padded, so that one size is compiled."""
   answers: list[np.ndarray] = []
   held: list[np.ndarray] = []
 

@@ -171,7 +171,8 @@ def _check_kept(report: Report, found: folder.Found, splits: Sequence[str]) -> l
   empty = [split for split in splits if split not in {split for split, _ in pairs}]
   if "train" in empty:
     raise InputError(f"no file of the split 'train' could be read; the last that was refused: {report.refused[-1]}")
-  warnings = [f"the split {split!r} is left out: none of its files could be read" for split in empty]
+  why = "none of its files could be read" if report.refused else "there are too few videos for it"
+  warnings = [f"the split {split!r} is left out: {why}" for split in empty]
   labels = {label for film in found.films for label in film.classes}
   warnings += check_classes(pairs, labels, "the files that could be read give")
   unused = [name for name in found.class_names if name not in labels]

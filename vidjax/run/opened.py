@@ -108,6 +108,8 @@ class Run:
     Raises:
       InputError: ten views, five of them mirrored, where class names tell left from right.
     """
+    if count > 1 and "pixels" not in self.recipe.stream.gives:
+      raise InputError(f"{count} crops of clips without pixels: take 1, as in --views=2x1")
     directed = class_words.directed(self.class_names)
     if count == 10 and directed:
       raise InputError(
@@ -130,13 +132,20 @@ class Run:
 
   def _check_dataset(self, dataset: Dataset) -> None:
     """Raises an InputError where the data set lacks what the stream or the task reads."""
-    self.recipe.stream.check(self.data.name, dataset.holds)
     then = (read_contents(self.workdir) if dataset.backbone and self.workdir else None) or {}
     if then.get("/backbone", {}).get("sha256", dataset.backbone) != dataset.backbone:
       raise InputError(
         f"the features of {self.data.name} are of another backbone than those {self.workdir} was trained on: choose"
         " another data set"
       )
+    self.recipe.stream.check(self.data.name, dataset.holds)
+    several, task = "labels" in dataset.holds, self.recipe.task
+    if "label" in task.targets and getattr(task, "several", several) != several:
+      remedy = "train with configs/multilabel.py (its task and losses), or --config=configs/probe.py:multilabel"
+      if not several:
+        remedy = "take vidjax.tasks.classification.Classification, or prepare a list with a column `labels`"
+      how = "any number of labels" if several else "one label"
+      raise InputError(f"a video of {self.data.name} has {how}, which {type(task).__name__} does not take: {remedy}")
     lacking = [name for name in self.recipe.task.targets if name in FRAMEWISE and name not in dataset.holds]
     if lacking:
       raise InputError(
@@ -338,6 +347,8 @@ def open_run(
   trained_data, trained_size = config["data"]["name"], config["test"].get("size")
   config["data"] |= {key: value for key, value in (("dir", data_dir), ("name", data)) if value is not None}
   config["test"] |= {key: value for key, value in (("size", size), ("short_side", short_side)) if value is not None}
+  if (size or short_side) and "make" in config["test"] and config["test"]["make"].endswith(".WholeClip"):
+    raise InputError(f"{workdir} reads clips without pixels: leave --size and --short_side out")
   try:
     run = Run(config, class_names)
   except ConfigError as error:

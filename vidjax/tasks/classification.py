@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,9 @@ class Classification:
   num_classes: int
   targets: tuple[str, ...] = ("label", "mask")
   metric: str = "top1"
+
+  several: ClassVar[bool] = False
+  numbers: ClassVar[tuple[str, ...]] = ("top1", "top5", "mean_class")
 
   def prepare(self, batch: Batch) -> Batch:
     """Adds `target` `[B, K]`, one-hot labels that a transform may mix."""

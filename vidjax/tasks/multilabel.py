@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,9 @@ class MultiLabel:
   threshold: Between = 0.5
   targets: tuple[str, ...] = ("label", "mask")
   metric: str = "map"
+
+  several: ClassVar[bool] = True
+  numbers: ClassVar[tuple[str, ...]] = ("map", "f1", "hit1")
 
   def __post_init__(self):
     check_fields(self)
@@ -79,7 +83,7 @@ class MultiLabel:
       "classes": len(class_names),
       "classes_with_videos": len(own),
       "labels": int(label.sum()),
-      "found": int(found.sum()),
+      "predicted": int(found.sum()),
       "threshold": self.threshold,
       "best_thresholds": {class_names[k]: best[k][0] for k in own},
     }
