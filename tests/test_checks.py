@@ -14,7 +14,7 @@ from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.backbones.tdn import TDN
-from vidjax.backbones.vgg import DualStreamVGG
+from vidjax.backbones.vgg import VGG
 from vidjax.backbones.x3d import X3D
 from vidjax.checks import fits
 from vidjax.errors import ConfigError, InputError
@@ -76,9 +76,8 @@ CLIP = jax.ShapeDtypeStruct((1, 3, 8, 8, 8), jnp.float32)
       r"X3D\(stages=\(\(1, 12, 3\),\)\) at the top: must be tuple\[tuple\[int, int\], \.\.\.\]",
     ),
     (MobileNetV2(stages=((1, 12, 3),)), r"stages=.* must be tuple\[tuple\[int, int, int, int\], \.\.\.\]"),
-    (DualStreamVGG("3", 4, 8), r"DualStreamVGG\(frame_channels='3'\) at the top: must be an int of at least 1"),
-    (DualStreamVGG(0, 4, 8), r"frame_channels=0\) at the top: must be an int of at least 1"),
-    (DualStreamVGG(9, 4, 8), r"DualStreamVGG at the top needs flow in the channels after the first 9, got .* 8\)"),
+    (VGG("3", 4), r"VGG\(width='3'\) at the top: must be an int of at least 1"),
+    (VGG(depths=(1, 1)), r"VGG\(depths=\(1, 1\)\) at the top: must be a tuple of five"),
     (TDN(X3D(1, 1), 3), r"TDN\(backbone=X3D\): takes ResNet or MiniResNet"),
     (ETT(2, position_sets=3.0), r"ETT\(position_sets=3.0\) at the top: must be one of 0, 1, 3"),
     (ResNet(50.0), r"ResNet\(depth=50.0\) at the top: must be one of 18"),

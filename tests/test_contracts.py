@@ -20,6 +20,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from vidjax.backbones.resnet import BasicBlock, MiniResNet
+from vidjax.backbones.vgg import VGG
 from vidjax.errors import InputError
 from vidjax.inputs.mbpm import MBPM
 from vidjax.inputs.rgb_difference import RGBDifference
@@ -39,9 +40,8 @@ ARGUMENTS = {
   "depth": 18,
   "entry": (((8, (3, 3)),),),
   "features": 8,
-  "frame_channels": 2,
   "frames": 3,
-  "measured": Measured(width=2, features=6, length=8),
+  "measured": Measured(stream=VGG(2, 6), length=8),
   "modules": (NonLocal(), CPA(((1, 1, 1), (3, 3, 3)))),
   "num_blocks": 2,
   "num_classes": 5,

@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.errors import InputError
+from vidjax.backbones.vgg import VGG
+from vidjax.errors import ConfigError
+from vidjax.inputs.one_frame import OneFrame
+from vidjax.inputs.rgb_difference import RGBDifference
 from vidjax.networks.rtsae_dscnn import RTSAEDSCNN, Fusion, GateTraining, Measured, choose
 
-SMALL = Measured(width=2, features=6, length=12)
+SMALL = Measured(stream=VGG(2, 6), length=12)
 STEPS = 4
 
 
@@ -97,9 +100,12 @@ def flat(tree):
   return {"/".join(str(k.key) for k in path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def test_flow_must_be_there():
-  with pytest.raises(InputError, match=r"after the first 3, got .*FramesAndFlow"):
-    make().init(jax.random.key(0), jnp.zeros((1, 2, 32, 32, 3)), False)
+def test_both_streams_must_have_the_same_steps():
+  with pytest.raises(ConfigError, match=r"Channels\(first=3, count=2\) at .*the clip has 3 channels"):
+    jax.eval_shape(lambda: make().init(jax.random.key(0), jnp.zeros((1, 2, 32, 32, 3)), False))
+  odd = Measured(OneFrame(2), RGBDifference(4), VGG(2, 6), length=12)
+  with pytest.raises(ConfigError, match=r"spatial makes clips of the shape \(1, 2, .*temporal \(1, 1, "):
+    jax.eval_shape(lambda: make(measured=odd).init(jax.random.key(0), jnp.zeros((1, 4, 32, 32, 3)), False))
 
 
 @pytest.mark.parametrize(("position", "length"), [("p1", 802_816), ("p2", 401_408), ("p3", 200_704)])

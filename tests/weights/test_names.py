@@ -31,12 +31,13 @@ from vidjax.backbones.inception_resnet import InceptionResNetV2
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.backbones.tdn import TDN
-from vidjax.backbones.vgg import VGG, DualStreamVGG
+from vidjax.backbones.vgg import VGG
 from vidjax.backbones.x3d import X3D
 from vidjax.errors import ConfigError, InputError
 from vidjax.inputs.mbpm import MBPM
 from vidjax.networks.bqn import BQN
 from vidjax.networks.recognizer import Recognizer
+from vidjax.networks.rtsae_dscnn import RTSAEDSCNN, Measured
 from vidjax.plugins.chain import Chain
 from vidjax.plugins.insert import Insert, Inside
 from vidjax.plugins.nonlocal_ import NonLocal
@@ -330,11 +331,12 @@ def test_names_of_vgg_16():
   assert sorted(report.loaded.values()) == sorted(tensors)
   kernel = variables["params"]["backbone"]["stage4"]["block0"]["conv"]["kernel"]
   np.testing.assert_array_equal(kernel, tensors["features.17.weight"].transpose(2, 3, 1, 0))
-  made = Recognizer(DualStreamVGG(width=4, features=8), 3)
-  new = ("classifier", "backbone/s_net/last_conv", "backbone/t_net/last_conv")
-  variables, report = load_weights(fresh(made, channels=13), tensors, network=made, new=new)
-  assert list(report.adapted.values()) == ["3 to 10 input channels (each the mean)"]
-  streams = variables["params"]["backbone"]
+  made = RTSAEDSCNN(3, Measured(stream=VGG(4, 8), length=4))
+  new = ("classifier", "fusion", "lstm", "rtsae", "streams/measurement")
+  new += ("streams/s_net/last_conv", "streams/t_net/last_conv")
+  variables, report = load_weights(fresh(made, channels=5), tensors, network=made, new=new)
+  assert list(report.adapted.values()) == ["3 to 2 input channels (each the mean)"]
+  streams = variables["params"]["streams"]
   for name in ("s_net", "t_net"):
     kernel = streams[name]["stage5"]["block2"]["conv"]["kernel"]
     np.testing.assert_array_equal(kernel, tensors["features.28.weight"].transpose(2, 3, 1, 0))

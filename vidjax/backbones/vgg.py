@@ -1,22 +1,24 @@
-"""The dual-stream VGG-like network of RTSAE-DSCNN (rtsae 4.2, Table 1), up to its global average pooling.
+"""One stream of RTSAE-DSCNN's dual-stream network (rtsae 4.2, Table 1), up to its global average pooling.
 
-S-Net sees frames, T-Net stacked optical flow; both are VGG-16's convolutions without its fully connected layers. The
-table gives 1024 numbers after the global pooling of 512 channels and the text does not say whence; here a 3x3
+S-Net sees frames, T-Net optical flow; both are VGG-16's convolutions without its fully connected layers. The table
+gives 1024 numbers after the global pooling of 512 channels and the text does not say whence; here a 3x3
 convolution of 1024 channels comes before it, as in the fully convolutional VGG of Zhou et al. (2016).
 """
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from vidjax.bounds import Count
-from vidjax.checks import check_fields, place
-from vidjax.errors import InputError
+from vidjax.bounds import Bound, Count
+from vidjax.checks import check_fields
 from vidjax.layers import conv
 from vidjax.ops.max_pool import max_pool
 from vidjax.plugins.insert import Insert, Inside, apply_inserts, apply_inside, check_inserts, check_inside, inserts_of
 
 DEPTHS = (2, 2, 3, 3, 3)
+"""Convolutions of each stage in Table 1, as in VGG-16."""
+Depths = Annotated[tuple[Count, ...], Bound("a tuple of five", lambda depths: len(depths) == len(DEPTHS))]
 
 
 class Block(nn.Module):
@@ -74,6 +76,7 @@ class VGG(nn.Module):
     inserts: plug-ins and their sites; stages 1 to 5.
     inside: modules after a pooling layer "p1" to "p5", which may change the number of frames.
     remat: recompute activations stage by stage in the backward pass.
+    depths: convolutions of each stage.
   """
 
   width: Count = 64
@@ -81,6 +84,7 @@ class VGG(nn.Module):
   inserts: tuple[Insert, ...] = ()
   inside: tuple[Inside, ...] = ()
   remat: bool = False
+  depths: Depths = DEPTHS
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool, first: int = 1, last: int = 5) -> jax.Array:
@@ -93,10 +97,10 @@ class VGG(nn.Module):
       last: stage to end with; the last convolution follows the fifth.
     """
     check_fields(self)
-    check_inserts(self.inserts, dict(enumerate(DEPTHS, start=1)))
+    check_inserts(self.inserts, dict(enumerate(self.depths, start=1)))
     check_inside(self.inside, ("p1", "p2", "p3", "p4", "p5"))
     stage = nn.remat(Stage, static_argnums=(2,)) if self.remat else Stage
-    for number, (factor, depth) in enumerate(zip((1, 2, 4, 8, 8), DEPTHS, strict=True), start=1):
+    for number, (factor, depth) in enumerate(zip((1, 2, 4, 8, 8), self.depths, strict=True), start=1):
       if not first <= number <= last:
         continue
       x = stage(factor * self.width, depth, number, inserts=self.inserts, name=f"stage{number}")(x, train)
@@ -104,44 +108,3 @@ class VGG(nn.Module):
     if self.features is None or last < len(DEPTHS):
       return x
     return nn.relu(conv(self.features, (3, 3), padding=1, use_bias=True, name="last_conv")(x))
-
-
-class DualStreamVGG(nn.Module):
-  """S-Net on the first channels of a clip (the frames), T-Net on the rest (stacked flow), side by side.
-
-  Attributes:
-    frame_channels: channels S-Net takes.
-    width: as of VGG, of both streams.
-    features: as of VGG, of both streams.
-    inserts: plug-ins and their sites in both streams.
-    inside: as of VGG, in both streams.
-    remat: recompute activations stage by stage in the backward pass.
-  """
-
-  frame_channels: Count = 3
-  width: Count = 64
-  features: Count | None = 1024
-  inserts: tuple[Insert, ...] = ()
-  inside: tuple[Inside, ...] = ()
-  remat: bool = False
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """`[..., H, W, 3 + 2L]` to the feature map `[..., H/32, W/32, 2 features]`, S-Net's channels first.
-
-    Raises:
-      InputError: no channel is left for T-Net.
-    """
-    check_fields(self)
-    if x.shape[-1] <= self.frame_channels:
-      raise InputError(
-        f"DualStreamVGG at {place(self)} needs flow in the channels after the first {self.frame_channels}, got "
-        f"{x.shape}: stack the flow behind the frames, or use VGG for one stream"
-      )
-    frames, flow = jnp.split(x, (self.frame_channels,), axis=-1)
-    streams = (("s_net", frames), ("t_net", flow))
-    maps = [
-      VGG(self.width, self.features, self.inserts, self.inside, self.remat, name=name)(part, train)
-      for name, part in streams
-    ]
-    return jnp.concatenate(maps, -1)

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 from vidjax.backbones.vgg import VGG
 from vidjax.bounds import Count
 from vidjax.checks import check_clip, check_fields, place
-from vidjax.errors import InputError
+from vidjax.errors import ConfigError
+from vidjax.inputs.channels import Channels
+from vidjax.layers import call
 from vidjax.networks.head import classifier
 from vidjax.networks.rtsae import OPEN, RTSAE, Decode
 from vidjax.ops.measurement import Scale, fused, measure, signs
@@ -23,45 +25,44 @@ from vidjax.types import Output
 
 Position = Literal["p1", "p2", "p3"]
 Gate = Literal["soft", "hard", "straight_through", "binary_neuron"]
-STREAMS = ("s_net", "t_net")
 
 
 class Measured(nn.Module):
   """Both streams up to the gate, and the measurement of what they see (Eq. 17-18).
 
   Attributes:
-    width: channels of a stream's first stage, 64 in Table 1.
-    features: channels of its last convolution.
+    spatial: input representation of S-Net; by default the frames of `vidjax.data.streams.FramesAndFlow`.
+    temporal: that of T-Net, of the same clip and with as many steps; by default the flow.
+    stream: template of both streams.
     position: the pooling layer after which the gate sits.
     length: numbers of a measurement.
     scale: see `ops.measurement.measure`.
     seed: of the measurement matrix, int8, kept beside the running statistics.
-    frame_channels: channels of S-Net; the others are T-Net's.
   """
 
-  width: Count = 64
-  features: Count = 1024
+  spatial: nn.Module = Channels(0, 3)
+  temporal: nn.Module = Channels(3, 2)
+  stream: VGG = VGG()
   position: Position = "p2"
   length: Count = 128
   scale: Scale = "unit"
   seed: int = 0
-  frame_channels: Count = 3
 
   def setup(self):
     """Makes the streams."""
-    self.s_net = VGG(self.width, self.features)
-    self.t_net = VGG(self.width, self.features)
+    self.s_net = self.stream.copy(name=None)
+    self.t_net = self.stream.copy(name=None)
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-    """Clips `[B, T, H, W, 3 + C]` to the maps of both streams, `[B, T, h, w, D]`, and measurements `[B, T, k]`."""
+    """Clips `[B, T', H, W, C]` to the maps of both streams, `[B, T, h, w, D]`, and measurements `[B, T, k]`."""
     check_clip(self, clips)
-    if clips.shape[-1] <= self.frame_channels:
-      raise InputError(
-        f"{type(self).__name__} at {place(self)} needs flow in the channels after the first {self.frame_channels}, got"
-        f" {clips.shape}: set config.stream to vidjax.data.streams.FramesAndFlow"
+    parts = [call(self.spatial, clips, train), call(self.temporal, clips, train)]
+    if parts[0].shape[:-1] != parts[1].shape[:-1]:
+      raise ConfigError(
+        f"Measured at {place(self)}: spatial makes clips of the shape {parts[0].shape} and temporal {parts[1].shape};"
+        " they must agree in all but their channels"
       )
-    parts = jnp.split(clips, (self.frame_channels,), axis=-1)
     maps = [net(part, train, 1, self.until) for net, part in zip((self.s_net, self.t_net), parts, strict=True)]
     flat = [x.reshape(*x.shape[:2], -1) for x in maps]
     key = jax.random.key(self.seed)
@@ -99,7 +100,7 @@ class GateTraining(nn.Module):
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
-    """Clips `[B, T, H, W, 3 + C]` to the `Output` of `RTSAE`."""
+    """Clips `[B, T', H, W, C]` to the `Output` of `RTSAE`."""
     check_fields(self)
     _, x = self.measured.copy(name="streams")(clips, train)
     return RTSAE(self.depth, self.units, decode=self.decode, normalise=None, name="rtsae")(x, train)
@@ -140,7 +141,7 @@ class RTSAEDSCNN(nn.Module):
     self.classifier = classifier(self.num_classes)
 
   def __call__(self, clips: jax.Array, train: bool) -> Output:
-    """Clips `[B, T, H, W, 3 + C]` to `Output`; `aux` has `attention` and `chosen` `[B, T]`.
+    """Clips `[B, T', H, W, C]` to `Output`; `aux` has `attention` and `chosen` `[B, T]`.
 
     In training every step goes through, times its gate. In a prediction the dense form computes every step, too, and
     the LSTM's state is held where a step is not chosen: the scores are those of the chosen steps alone.
