@@ -118,14 +118,14 @@ class Scores:
     label: int `[N]`; bool `[N, K]` where a video has several.
     scores: float32 `[N, ...]`, the task's answers, averaged over the views of each video.
     losses: mean over the clips of each loss, and of each number that the task measures.
-    targets: what the task's other targets were, `[N, ...]`, of the first view.
+    extras: the other answers of the task and its other targets, by name, `[N, ...]` of the first view.
   """
 
   index: np.ndarray
   label: np.ndarray
   scores: np.ndarray
   losses: Mapping[str, float] = dataclasses.field(default_factory=dict)
-  targets: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class Summary(NamedTuple):
@@ -178,8 +178,11 @@ class Task(Protocol):
     """
     ...
 
-  def answer(self, output: Output) -> jax.Array:
-    """What is kept of a view, `[B, ...]`; the answers to a video's views are averaged."""
+  def answer(self, output: Output) -> jax.Array | Mapping[str, jax.Array]:
+    """What is kept of a view, `[B, ...]`; the answers to a video's views are averaged.
+
+    Several by name: "scores" are averaged, and of the others that of the first view is kept in `Scores.extras`.
+    """
     ...
 
   def summarize(self, scores: Scores, class_names: Sequence[str]) -> Summary:

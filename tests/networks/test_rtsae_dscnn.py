@@ -1,5 +1,6 @@
 """RTSAE-DSCNN: the gate, the fusion and the held state against NumPy; the paper's table by counting."""
 
+import dataclasses
 import functools
 
 import jax
@@ -42,8 +43,30 @@ def test_steps_that_are_not_chosen_change_nothing():
     own = tuple(x[row : row + 1, chosen[row]] for x in maps)
     steps = network.apply(variables, own, False, method="represent")
     one = jnp.ones(steps.shape[:2], bool)
-    alone = network.apply(variables, steps, one, jnp.ones(steps.shape[:2]), False, method="decide")
+    alone = network.apply(variables, steps, one, jnp.ones(steps.shape[:2]), method="decide")
     np.testing.assert_allclose(output.logits[row], alone.logits[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kept", [1, 3, 4, 7, 12])
+def test_skipping_gives_the_scores_of_the_dense_form(kept):
+  """Three clips of four steps: sizes are 2, 3, 5, 6, 9 and 12, and each clip keeps one step at least."""
+  clips, variables = case()
+  attention = np.zeros((3, STEPS), np.float32)
+  attention.flat[np.random.default_rng(kept).permutation(12)[:kept]] = 0.9
+  outputs = {}
+  for skip in (True, False):
+    network = make(skip=skip)
+
+    def attend(module, clips, train):
+      maps, _, _ = RTSAEDSCNN.attend(module, clips, train)
+      return maps, jnp.asarray(attention), choose(jnp.asarray(attention)).astype(jnp.float32)
+
+    forced = type("Forced", (RTSAEDSCNN,), {"attend": attend})
+    network = forced(**{field.name: getattr(network, field.name) for field in dataclasses.fields(network)})
+    outputs[skip] = jax.jit(lambda v, x, network=network: network.apply(v, x, False))(variables, clips)
+  np.testing.assert_allclose(outputs[True].logits, outputs[False].logits, atol=1e-6)
+  assert np.abs(outputs[True].logits).max() > 1e-5
+  np.testing.assert_array_equal(outputs[True].aux["chosen"], outputs[False].aux["chosen"])
 
 
 def test_choose_keeps_the_best_step_where_no_gate_is_open():

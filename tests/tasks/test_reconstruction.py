@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from vidjax.tasks.reconstruction import Reconstruction, hits
+from vidjax.tasks.keyframes import hits
+from vidjax.tasks.reconstruction import Reconstruction
 from vidjax.types import Scores
 
 
@@ -21,9 +22,10 @@ def test_hits_by_hand():
 def test_summary():
   scores = Scores(np.arange(2), np.zeros(2, int), np.array([[0.9, 0.1], [0.2, 0.3]]), {}, {"key_frames": np.eye(2) > 0})
   summary = Reconstruction(key_frames=True).summarize(scores, [])
-  assert summary.numbers["kept"] == 0.25
-  assert summary.numbers["f"] == 0.5
-  assert summary.details["videos_without_a_step"] == 1
+  assert summary.numbers["kept"] == 0.5
+  assert summary.numbers["f"] == 1
+  assert summary.details["videos_with_every_gate_shut"] == 1
+  assert "every gate was shut in 1 of 2 videos: the best step of each is kept" in summary.line
 
 
 CONFIG = """
@@ -68,7 +70,7 @@ def test_it_trains_without_labels_by_the_command(train, tmp_path):
     tmp_path / "run", *flags, config=str(tmp_path / "bare.py"), without=r"widths|\.size|short_side|batch|num"
   )
   report = json.loads((tmp_path / "run" / "evaluation" / "validation.json").read_text())
-  assert {"kept", "precision", "recall", "f", "videos_without_a_step"} <= set(report)
+  assert {"kept", "precision", "recall", "f", "videos_with_every_gate_shut"} <= set(report)
   assert "kept" in output
   lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
   assert {"loss/reconstruction", "loss/diversity", "loss/low_rank", "loss/output_l1", "loss/gate_l1"} <= set(lines[0])

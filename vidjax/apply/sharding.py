@@ -1,5 +1,7 @@
 """Where arrays lie: batches split over the "data" axis of a mesh, parameters whole on every device or split (fsdp)."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -41,6 +43,27 @@ def state_sharding(state: Tree, mesh: Mesh, fsdp: bool = False) -> Tree:
     return NamedSharding(mesh, PartitionSpec(*["data" if axis == longest else None for axis in range(len(x.shape))]))
 
   return jax.tree.map(one, state)
+
+
+def on_each_device(apply: Callable[[Tree, jax.Array], Tree], mesh: Mesh) -> Callable[[Tree, jax.Array], Tree]:
+  """A forward pass in which every device runs its own clips, without a word to the others.
+
+  For networks whose work depends on the data: each device skips what its own clips do not need.
+
+  Args:
+    apply: (variables, clips `[B, ...]`) -> arrays `[B, ...]`, or others, which are the same for all clips.
+    mesh: from `make_mesh`.
+  """
+
+  def run(variables: Tree, clips: jax.Array) -> Tree:
+    shapes = jax.eval_shape(apply, variables, clips)
+    specs = jax.tree.map(lambda x: PartitionSpec(*["data"] * (x.shape[:1] == (len(clips),))), shapes)
+    shared = PartitionSpec()
+    return jax.shard_map(apply, mesh=mesh, in_specs=(shared, PartitionSpec("data")), out_specs=specs, check_vma=False)(
+      variables, clips
+    )
+
+  return run if mesh.size > 1 else apply
 
 
 def put_batch(batch: Batch, mesh: Mesh) -> Batch:

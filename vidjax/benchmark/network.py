@@ -82,7 +82,7 @@ def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
   mesh = make_mesh(settings.devices)
   check_batch_size(settings.batch_size, mesh, settings.accumulate)
 
-  def score(variables: Any, clips: jax.Array) -> jax.Array:
+  def score(variables: Any, clips: jax.Array) -> Any:
     output, _ = forward(recipe.network, variables, recipe.normalise(clips), False, dtype=recipe.dtype)
     return recipe.task.answer(output)
 

@@ -13,14 +13,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.apply.forward import forward
 from vidjax.apply.processes import in_step
-from vidjax.apply.sharding import batch_sharding
+from vidjax.apply.sharding import batch_sharding, on_each_device
 from vidjax.errors import InputError, MissingOutput
 from vidjax.recipe import Recipe
-from vidjax.types import FRAMEWISE, Batch, Objective, Scores, Tree
+from vidjax.types import FRAMEWISE, Batch, Objective, Output, Scores, Tree
 
-Scorer = Callable[..., tuple[np.ndarray, Mapping[str, float]]]
-"""(variables, batch of clips `[N, ...]` with the task's targets) -> answers `[N, ...]`, the mean of each loss over the
-clips of all processes whose mask is True, and under COUNT their number."""
+Scorer = Callable[..., tuple[Any, Mapping[str, float]]]
+"""(variables, batch of clips `[N, ...]` with the task's targets) -> the task's answers `[N, ...]`, one array or several
+by name; the mean of each loss over the clips of all processes whose mask is True, and under COUNT their number."""
 
 COUNT = ""
 """The name of the number of clips among the losses."""
@@ -39,9 +39,14 @@ def make_scorer(recipe: Recipe, mesh: Mesh, objectives: Sequence[Objective] = ()
   """
   devices, sharding = mesh.local_mesh.size, batch_sharding(mesh)
 
-  def score(variables: Mapping[str, Tree], batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
+  def one(variables: Mapping[str, Tree], clips: jax.Array) -> Output:
+    return forward(recipe.network, variables, clips, False, dtype=recipe.dtype)[0]
+
+  apply = on_each_device(one, mesh) if getattr(recipe.network, "skip", False) else one
+
+  def score(variables: Mapping[str, Tree], batch: Batch) -> tuple[Any, dict[str, jax.Array]]:
     batch = {**batch, "video": recipe.normalise(jnp.asarray(batch["video"]))}
-    output, _ = forward(recipe.network, variables, batch["video"], False, dtype=recipe.dtype)
+    output = apply(variables, batch["video"])
     losses: dict[str, jax.Array] = {}
     if objectives:
       batch = recipe.task.prepare(batch)
@@ -52,14 +57,16 @@ def make_scorer(recipe: Recipe, mesh: Mesh, objectives: Sequence[Objective] = ()
 
   score = jax.jit(score, out_shardings=(sharding, NamedSharding(mesh, PartitionSpec())))
 
-  def scorer(variables: Mapping[str, Tree], batch: Batch) -> tuple[np.ndarray, Mapping[str, float]]:
+  def own(x: jax.Array) -> np.ndarray:
+    parts = sorted(x.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+    return np.concatenate([np.asarray(part.data) for part in parts])
+
+  def scorer(variables: Mapping[str, Tree], batch: Batch) -> tuple[Any, Mapping[str, float]]:
     clips = len(batch["video"])
     padded = {name: _pad(np.asarray(x), -(-clips // devices) * devices) for name, x in batch.items()}
     placed = {name: jax.make_array_from_process_local_data(sharding, x) for name, x in padded.items()}
-    scores, losses = score(variables, placed)
-    parts = sorted(scores.addressable_shards, key=lambda shard: shard.index[0].start or 0)
-    scores = np.concatenate([np.asarray(part.data) for part in parts])[:clips]
-    return scores, {name: float(loss) for name, loss in losses.items()}
+    answers, losses = score(variables, placed)
+    return jax.tree.map(lambda x: own(x)[:clips], answers), {name: float(loss) for name, loss in losses.items()}
 
   return scorer
 
@@ -89,8 +96,8 @@ def measurable(recipe: Recipe, batch: Batch) -> tuple[list[Objective], list[Obje
 
 def _score_views(
   scorer: Scorer, variables: Mapping[str, Tree], batch: Batch, at_once: int | None, totals: dict[str, float]
-) -> np.ndarray:
-  """Answers `[N, ...]` to the clips `[N, ...]` of a batch, `at_once` of them at a time (all where None).
+) -> dict[str, np.ndarray]:
+  """Answers `[N, ...]` by name to the clips `[N, ...]` of a batch, `at_once` of them at a time (all where None).
 
   Adds the losses to `totals`, each times the number of its clips.
   """
@@ -99,12 +106,17 @@ def _score_views(
   rows = []
   for start in range(0, count, size):
     part = {name: np.asarray(x)[start : start + size] for name, x in batch.items()}
-    scores, losses = scorer(variables, {name: _pad(x, size) for name, x in part.items()})
-    rows.append(scores[: len(part["video"])])
+    answers, losses = scorer(variables, {name: _pad(x, size) for name, x in part.items()})
+    rows.append({name: x[: len(part["video"])] for name, x in by_name(answers).items()})
     clips = losses.get(COUNT, 0)
     for name, loss in losses.items() if clips else ():
       totals[name] = totals.get(name, 0.0) + (loss * clips if name != COUNT else clips)
-  return np.concatenate(rows)
+  return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def by_name(answers: Any) -> Mapping[str, Any]:
+  """What a task answers, by name: one array is its "scores"."""
+  return answers if isinstance(answers, Mapping) else {"scores": answers}
 
 
 def score_split(
@@ -141,10 +153,11 @@ def score_split(
       x = np.asarray(batch[key])
       of_views = key in ("video", *FRAMEWISE)
       clips[key] = x.reshape(videos * views, *x.shape[2:]) if of_views else np.repeat(x, views, axis=0)
-    scores = _score_views(scorer, variables, clips, views_per_batch, totals)
-    scores = scores.reshape(videos, views, *scores.shape[1:]).mean(axis=1)
-    row = {"scores": scores} | {key: np.asarray(batch[key]) for key in ("index", "label", "mask", *targets)}
-    rows.append(row | {key: row[key][:, 0] for key in FRAMEWISE if key in row})
+    answers = _score_views(scorer, variables, clips, views_per_batch, totals)
+    answers = {key: x.reshape(videos, views, *x.shape[1:]) for key, x in answers.items()}
+    row = {key: np.asarray(batch[key]) for key in ("index", "label", "mask", *targets)}
+    row |= {key: row[key][:, 0] for key in FRAMEWISE if key in row}
+    rows.append({key: x[:, 0] for key, x in answers.items()} | row | {"scores": answers["scores"].mean(axis=1)})
   joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {"mask": np.zeros(0, bool)}
   if jax.process_count() > 1:
     joined = multihost_utils.process_allgather(joined, tiled=True)
@@ -154,7 +167,7 @@ def score_split(
   keep = keep[np.argsort(joined["index"][keep], kind="stable")]
   clips = totals.pop(COUNT, 1)
   losses = {name: total / clips for name, total in totals.items()}
-  others = {key: joined[key][keep] for key in targets if key not in ("label", "mask")}
+  others = {key: x[keep] for key, x in joined.items() if key not in ("index", "label", "mask", "scores")}
   result = Scores(joined["index"][keep], joined["label"][keep], joined["scores"][keep], losses, others)
   broken = result.index[~np.isfinite(result.scores).all(axis=tuple(range(1, result.scores.ndim)))]
   if len(broken):

@@ -2,9 +2,13 @@
 
 Both streams run up to a pooling layer on every step. A measurement of what they see there goes through the RTSAE's
 encoder; steps whose gate is shut end there. The others go on through both streams, the fusion network and an LSTM,
-whose last state is classified. `networks.rtsae_parts` runs a prediction so that the work is really saved.
+whose last state is classified.
+
+A prediction really skips: the chosen steps of all clips are moved together into the smallest of a few static sizes
+(`SHARES`), and only these go on. On several devices `apply.forward.on_each_device` lets each move its own.
 """
 
+import math
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -12,16 +16,20 @@ import jax
 import jax.numpy as jnp
 
 from vidjax.backbones.vgg import VGG
-from vidjax.bounds import Count
+from vidjax.bounds import Count, Rate
 from vidjax.checks import check_clip, check_fields, place
 from vidjax.errors import ConfigError
 from vidjax.inputs.channels import Channels
 from vidjax.layers import call
 from vidjax.networks.head import classifier
 from vidjax.networks.rtsae import OPEN, RTSAE, Decode
+from vidjax.ops.compaction import compact, expand
 from vidjax.ops.measurement import Scale, fused, measure, signs
 from vidjax.recurrent import ALSTM, LSTM
 from vidjax.types import Output
+
+SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
+"""Shares of all steps for which the layers behind the gate are compiled, in a prediction."""
 
 Position = Literal["p1", "p2", "p3"]
 Gate = Literal["soft", "hard", "straight_through", "binary_neuron"]
@@ -120,6 +128,8 @@ class RTSAEDSCNN(nn.Module):
       no gradient comes; "straight_through" that with the attention's gradient; "binary_neuron" a draw with the
       attention as its probability, with the attention's gradient (5.1.1 C).
     dropout: of fc7.
+    skip: whether a prediction leaves out the steps that are not chosen. Without, it computes them, and their results
+      change nothing: the same scores.
   """
 
   num_classes: int
@@ -129,7 +139,8 @@ class RTSAEDSCNN(nn.Module):
   fused_features: Count = 1024
   top: Count = 256
   gate: Gate = "soft"
-  dropout: float = 0.5
+  dropout: Rate = 0.5
+  skip: bool = True
 
   def setup(self):
     """Makes the parts, so that a prediction can run them one by one."""
@@ -143,15 +154,32 @@ class RTSAEDSCNN(nn.Module):
   def __call__(self, clips: jax.Array, train: bool) -> Output:
     """Clips `[B, T', H, W, C]` to `Output`; `aux` has `attention` and `chosen` `[B, T]`.
 
-    In training every step goes through, times its gate. In a prediction the dense form computes every step, too, and
-    the LSTM's state is held where a step is not chosen: the scores are those of the chosen steps alone.
+    In training every step goes through, times its gate. In a prediction the LSTM's state is held where a step is not
+    chosen: the scores are those of the chosen steps alone.
     """
     check_fields(self)
     maps, attention, gates = self.attend(clips, train)
-    gated = (maps[0] * _as_maps(gates), maps[1] * _as_maps(gates))
-    steps = self.represent(gated, train)
     chosen = choose(attention)
-    return self.decide(steps, jnp.ones_like(chosen) if train else chosen, attention, train)
+    if self.skip and not train and not self.is_initializing():
+      return self.decide(self._represent_chosen(maps, chosen), chosen, attention)
+    steps = self.represent((maps[0] * _as_maps(gates), maps[1] * _as_maps(gates)), train)
+    return self.decide(steps, jnp.ones_like(chosen) if train else chosen, attention)
+
+  def _represent_chosen(self, maps: tuple[jax.Array, jax.Array], chosen: jax.Array) -> jax.Array:
+    """The representations `[B, T, D]` of the chosen steps, 0 elsewhere."""
+    flat, where = [x.reshape(-1, *x.shape[2:]) for x in maps], chosen.reshape(-1)
+    sizes = sorted({math.ceil(share * len(where)) for share in SHARES}, reverse=True)
+
+    def of_size(size: int):
+      def run(network: RTSAEDSCNN, spatial: jax.Array, temporal: jax.Array) -> jax.Array:
+        ours, place = compact(spatial, where, size)
+        return expand(network.represent((ours, compact(temporal, where, size)[0]), False), place)
+
+      return run
+
+    smallest = jnp.sum(jnp.asarray(sizes) >= where.sum()) - 1
+    steps = nn.switch(smallest, [of_size(size) for size in sizes], self, *flat)
+    return steps.reshape(*chosen.shape, -1)
 
   def attend(self, clips: jax.Array, train: bool) -> tuple[tuple[jax.Array, jax.Array], jax.Array, jax.Array]:
     """The maps of both streams before the gate, attention `[B, T]`, and what multiplies the maps, `[B, T]`."""
@@ -170,7 +198,7 @@ class RTSAEDSCNN(nn.Module):
     """Gated maps `[..., h, w, D]` to the representation of each step, `[..., fused_features]`."""
     return self.drop(self.fusion(*self.streams.rest(maps, train)), deterministic=not train)
 
-  def decide(self, steps: jax.Array, chosen: jax.Array, attention: jax.Array, train: bool) -> Output:
+  def decide(self, steps: jax.Array, chosen: jax.Array, attention: jax.Array) -> Output:
     """Representations `[B, T, D]` and which of them count, bool `[B, T]`, to the scores of the clips."""
     carry, _ = self.lstm(steps, mask=chosen)
     aux: dict[str, Any] = {"attention": attention, "chosen": choose(attention), "w_f": self.fusion.share()}

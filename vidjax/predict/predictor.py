@@ -16,6 +16,7 @@ from vidjax.analyse.pictures import save_explanation
 from vidjax.apply.forward import forward
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
+from vidjax.evaluate.views import by_name
 from vidjax.run.opened import Run
 from vidjax.types import Sampler
 
@@ -70,7 +71,7 @@ def make_predictor(
   @jax.jit
   def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array]:
     output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.recipe.dtype)
-    return run.recipe.task.answer(output), output.features
+    return by_name(run.recipe.task.answer(output))["scores"], output.features
 
   stream = run.recipe.stream
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from vidjax.bounds import Between
 from vidjax.checks import check_fields
+from vidjax.tasks.keyframes import kept_steps
 from vidjax.types import Batch, Output, Scores, Summary
 
 
@@ -48,27 +48,5 @@ class Reconstruction:
 
   def summarize(self, scores: Scores, class_names: Sequence[str]) -> Summary:
     """The share of steps that are kept and, where key moments are known, their precision, recall and F."""
-    kept = scores.scores > self.threshold
-    numbers = {"kept": float(kept.mean()), "attention": float(scores.scores.mean())}
-    if self.key_frames:
-      numbers |= hits(kept, scores.targets["key_frames"])
-    shut = int((~kept.any(axis=-1)).sum())
-    line = "  ".join(f"{name} {value:.2%}" for name, value in numbers.items())
-    return Summary(numbers, {"videos": len(kept), "steps": kept.shape[-1], "videos_without_a_step": shut}, line=line)
-
-
-def hits(kept: np.ndarray, key: np.ndarray) -> dict[str, float]:
-  """How well the steps that are kept hit the key moments: means over the videos that have one.
-
-  Args:
-    kept: bool `[N, T]`.
-    key: bool `[N, T]`.
-
-  Returns:
-    `precision`, `recall` and `f`, their harmonic mean in each video; of a video without a step they are 0.
-  """
-  kept, key = kept[key.any(axis=-1)], key[key.any(axis=-1)]
-  both = (kept & key).sum(axis=-1)
-  precision, recall = both / np.maximum(kept.sum(axis=-1), 1), both / key.sum(axis=-1)
-  f = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-  return {"precision": float(precision.mean()), "recall": float(recall.mean()), "f": float(f.mean())}
+    numbers, details, line = kept_steps(scores.scores, self.threshold, scores.extras.get("key_frames"))
+    return Summary(numbers | {"attention": float(scores.scores.mean())}, details, line=line)
