@@ -32,7 +32,7 @@ SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 """Shares of all steps for which the layers behind the gate are compiled, in a prediction."""
 
 Position = Literal["p1", "p2", "p3"]
-Gate = Literal["soft", "hard", "straight_through", "binary_neuron"]
+Gate = Literal["soft", "hard", "straight_through", "binary_neuron", "open"]
 
 
 class Measured(nn.Module):
@@ -126,7 +126,8 @@ class RTSAEDSCNN(nn.Module):
     top: units of the LSTM over the chosen steps.
     gate: what training multiplies the maps by (Eq. 13): "soft" the attention; "hard" its binary mapping, through which
       no gradient comes; "straight_through" that with the attention's gradient; "binary_neuron" a draw with the
-      attention as its probability, with the attention's gradient (5.1.1 C).
+      attention as its probability, with the attention's gradient (5.1.1 C). With "open" every step counts, in a
+      prediction, too: the dense network to compare with.
     dropout: of fc7.
     skip: whether a prediction leaves out the steps that are not chosen. Without, it computes them, and their results
       change nothing: the same scores.
@@ -185,6 +186,8 @@ class RTSAEDSCNN(nn.Module):
     """The maps of both streams before the gate, attention `[B, T]`, and what multiplies the maps, `[B, T]`."""
     maps, x = self.streams(clips, train)
     attention = self.rtsae(x)
+    if self.gate == "open":
+      attention = jnp.ones_like(attention)
     hard = choose(attention).astype(attention.dtype)
     if not train or self.gate == "hard":
       return maps, attention, hard

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import jax.numpy as jnp
 import optax
@@ -45,6 +46,7 @@ def steps(
   factor: NonNegative = 0.1,
   warmup_epochs: NonNegative = 0,
   warmup_from: NonNegative = 0.1,
+  of: Literal["epochs", "training"] = "epochs",
 ):
   """Linear warm-up, then a constant rate multiplied by `factor` at each epoch of `at`.
 
@@ -55,8 +57,11 @@ def steps(
     factor: of each drop.
     warmup_epochs: as in `cosine`.
     warmup_from: as in `cosine`.
+    of: what `at` counts: "epochs", or shares of the "training", from 0 to 1.
   """
   _check_warmup(epochs, warmup_epochs)
+  if of == "training":
+    at = [share * epochs for share in at]
   if any(not warmup_epochs <= epoch <= epochs for epoch in at):
     raise ConfigError(f"schedules.steps(at={tuple(at)}): epochs must lie between the warm-up's end and {epochs}")
 
