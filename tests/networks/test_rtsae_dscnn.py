@@ -1,25 +1,28 @@
 """RTSAE-DSCNN: the gate, the fusion and the held state against NumPy; the paper's table by counting."""
 
-import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.apply.sharding import batch_sharding, make_mesh, on_each_device
 from vidjax.backbones.vgg import VGG
 from vidjax.errors import ConfigError
 from vidjax.inputs.one_frame import OneFrame
 from vidjax.inputs.rgb_difference import RGBDifference
 from vidjax.networks.rtsae_dscnn import RTSAEDSCNN, Fusion, GateTraining, Measured, choose
 
-SMALL = Measured(stream=VGG(2, 6), length=12)
+SMALL = Measured(stream=VGG(2, 6, depths=(1, 1, 1, 1, 1)), length=12)
 STEPS = 4
 
 
 def make(**fields) -> RTSAEDSCNN:
-  return RTSAEDSCNN(5, **{"measured": SMALL, "depth": 1, "units": 6, "fused_features": 7, "top": 8, **fields})
+  return RTSAEDSCNN(
+    5, **{"measured": SMALL, "depth": 1, "units": 6, "fused_features": 7, "top": 8, "sizes": (1, 0.5), **fields}
+  )
 
 
 @functools.cache
@@ -34,7 +37,7 @@ def case():
 def test_steps_that_are_not_chosen_change_nothing():
   clips, variables = case()
   network = make()
-  output = network.apply(variables, clips, False)
+  output = jax.jit(lambda v, x: network.apply(v, x, False))(variables, clips)
   chosen = np.asarray(output.aux["chosen"])
   assert 0 < chosen.sum() < chosen.size
   np.testing.assert_array_equal(chosen, choose(output.aux["attention"]))
@@ -47,26 +50,47 @@ def test_steps_that_are_not_chosen_change_nothing():
     np.testing.assert_allclose(output.logits[row], alone.logits[0], atol=1e-6)
 
 
+def forced(network, clips, attention):
+  """A prediction with this attention."""
+  maps, _, _ = network.attend(clips, False)
+  chosen = choose(attention)
+  steps = network.represent_chosen(maps, chosen) if network.skip else network.represent(maps, False)
+  return network.decide(steps, chosen, attention)
+
+
+@functools.cache
+def run_forced(skip: bool):
+  return jax.jit(lambda *args: make(skip=skip, sizes=(1, 0.5, 0.25)).apply(*args, method=forced))
+
+
 @pytest.mark.parametrize("kept", [1, 3, 4, 7, 12])
 def test_skipping_gives_the_scores_of_the_dense_form(kept):
-  """Three clips of four steps: sizes are 2, 3, 5, 6, 9 and 12, and each clip keeps one step at least."""
+  """Three clips of four steps: sizes are 3, 6 and 12, and each clip keeps one step at least."""
   clips, variables = case()
   attention = np.zeros((3, STEPS), np.float32)
   attention.flat[np.random.default_rng(kept).permutation(12)[:kept]] = 0.9
-  outputs = {}
-  for skip in (True, False):
-    network = make(skip=skip)
+  skipping, dense = (run_forced(skip)(variables, clips, attention) for skip in (True, False))
+  np.testing.assert_allclose(skipping.logits, dense.logits, atol=1e-6)
+  assert np.abs(skipping.logits).max() > 1e-5
+  np.testing.assert_array_equal(skipping.aux["chosen"].sum(), np.maximum((attention > 0.5).sum(1), 1).sum())
 
-    def attend(module, clips, train):
-      maps, _, _ = RTSAEDSCNN.attend(module, clips, train)
-      return maps, jnp.asarray(attention), choose(jnp.asarray(attention)).astype(jnp.float32)
 
-    forced = type("Forced", (RTSAEDSCNN,), {"attend": attend})
-    network = forced(**{field.name: getattr(network, field.name) for field in dataclasses.fields(network)})
-    outputs[skip] = jax.jit(lambda v, x, network=network: network.apply(v, x, False))(variables, clips)
-  np.testing.assert_allclose(outputs[True].logits, outputs[False].logits, atol=1e-6)
-  assert np.abs(outputs[True].logits).max() > 1e-5
-  np.testing.assert_array_equal(outputs[True].aux["chosen"], outputs[False].aux["chosen"])
+def test_each_device_skips_its_own():
+  """Eight devices, one clip each, with gates of their own: the scores of one device."""
+  clips = jax.random.normal(jax.random.key(5), (8, STEPS, 32, 32, 5))
+  _, variables = case()
+
+  def run(variables, clips):
+    return make().apply(variables, clips, False)
+
+  expected = jax.jit(run)(variables, clips)
+  mesh = make_mesh(8)
+  spread = jax.jit(on_each_device(run, mesh))(variables, jax.device_put(clips, batch_sharding(mesh)))
+  np.testing.assert_allclose(spread.logits, expected.logits, atol=1e-6)
+  np.testing.assert_array_equal(spread.aux["chosen"], expected.aux["chosen"])
+  assert len(set(np.asarray(expected.aux["chosen"]).sum(1))) > 1
+  text = jax.jit(on_each_device(run, mesh)).lower(variables, clips).compile().as_text()
+  assert not re.search(r"all-(gather|reduce|to-all)|collective-permute", text)
 
 
 def test_choose_keeps_the_best_step_where_no_gate_is_open():

@@ -5,18 +5,18 @@ encoder; steps whose gate is shut end there. The others go on through both strea
 whose last state is classified.
 
 A prediction really skips: the chosen steps of all clips are moved together into the smallest of a few static sizes
-(`SHARES`), and only these go on. On several devices `apply.forward.on_each_device` lets each move its own.
+(`sizes`), and only these go on. On several devices `apply.forward.on_each_device` lets each move its own.
 """
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from vidjax.backbones.vgg import VGG
-from vidjax.bounds import Count, Rate
+from vidjax.bounds import Bound, Count, Rate
 from vidjax.checks import check_clip, check_fields, place
 from vidjax.errors import ConfigError
 from vidjax.inputs.channels import Channels
@@ -28,10 +28,10 @@ from vidjax.ops.measurement import Scale, fused, measure, signs
 from vidjax.recurrent import ALSTM, LSTM
 from vidjax.types import Output
 
-SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
-"""Shares of all steps for which the layers behind the gate are compiled, in a prediction."""
-
 Position = Literal["p1", "p2", "p3"]
+Sizes = Annotated[
+  tuple[float, ...], Bound("shares above 0, 1 the largest", lambda sizes: max(sizes, default=0) == 1 and min(sizes) > 0)
+]
 Gate = Literal["soft", "hard", "straight_through", "binary_neuron", "open"]
 
 
@@ -131,6 +131,8 @@ class RTSAEDSCNN(nn.Module):
     dropout: of fc7.
     skip: whether a prediction leaves out the steps that are not chosen. Without, it computes them, and their results
       change nothing: the same scores.
+    sizes: shares of all steps of a batch for which the layers behind the gate are compiled, 1 among them. More of them
+      waste less and take longer to compile.
   """
 
   num_classes: int
@@ -142,6 +144,7 @@ class RTSAEDSCNN(nn.Module):
   gate: Gate = "soft"
   dropout: Rate = 0.5
   skip: bool = True
+  sizes: Sizes = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 
   def setup(self):
     """Makes the parts, so that a prediction can run them one by one."""
@@ -153,7 +156,7 @@ class RTSAEDSCNN(nn.Module):
     self.classifier = classifier(self.num_classes)
 
   def __call__(self, clips: jax.Array, train: bool) -> Output:
-    """Clips `[B, T', H, W, C]` to `Output`; `aux` has `attention` and `chosen` `[B, T]`.
+    """Clips `[B, T', H, W, C]` to `Output`; `aux` has `attention` and `chosen` `[B, T]`, and `w_f` `[B]`.
 
     In training every step goes through, times its gate. In a prediction the LSTM's state is held where a step is not
     chosen: the scores are those of the chosen steps alone.
@@ -162,14 +165,14 @@ class RTSAEDSCNN(nn.Module):
     maps, attention, gates = self.attend(clips, train)
     chosen = choose(attention)
     if self.skip and not train and not self.is_initializing():
-      return self.decide(self._represent_chosen(maps, chosen), chosen, attention)
+      return self.decide(self.represent_chosen(maps, chosen), chosen, attention)
     steps = self.represent((maps[0] * _as_maps(gates), maps[1] * _as_maps(gates)), train)
     return self.decide(steps, jnp.ones_like(chosen) if train else chosen, attention)
 
-  def _represent_chosen(self, maps: tuple[jax.Array, jax.Array], chosen: jax.Array) -> jax.Array:
+  def represent_chosen(self, maps: tuple[jax.Array, jax.Array], chosen: jax.Array) -> jax.Array:
     """The representations `[B, T, D]` of the chosen steps, 0 elsewhere."""
     flat, where = [x.reshape(-1, *x.shape[2:]) for x in maps], chosen.reshape(-1)
-    sizes = sorted({math.ceil(share * len(where)) for share in SHARES}, reverse=True)
+    sizes = sorted({math.ceil(share * len(where)) for share in self.sizes}, reverse=True)
 
     def of_size(size: int):
       def run(network: RTSAEDSCNN, spatial: jax.Array, temporal: jax.Array) -> jax.Array:
@@ -204,7 +207,8 @@ class RTSAEDSCNN(nn.Module):
   def decide(self, steps: jax.Array, chosen: jax.Array, attention: jax.Array) -> Output:
     """Representations `[B, T, D]` and which of them count, bool `[B, T]`, to the scores of the clips."""
     carry, _ = self.lstm(steps, mask=chosen)
-    aux: dict[str, Any] = {"attention": attention, "chosen": choose(attention), "w_f": self.fusion.share()}
+    w_f = jnp.broadcast_to(self.fusion.share(), len(steps)).astype(steps.dtype)
+    aux: dict[str, Any] = {"attention": attention, "chosen": choose(attention), "w_f": w_f}
     return Output(self.classifier(carry.h), carry.h, aux)
 
 
