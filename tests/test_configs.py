@@ -27,6 +27,7 @@ VARIANTS = {
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no2", "rgb-no3", "rgb-no4", "rgb-no5", "flow", "flow-64", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),
+  "rtsae_dscnn": ("ucf101", "hmdb51", "ucf101-p3-depth3-hard", "mini", "mini-p1-depth1-open"),
   "tdrl": ("ssv1", "ssv2,frames=16,tm=tsm,enhance=mem,td=none", "kinetics400,enhance=pem_after,td=before", "mini"),
   "ttsn": ("hmdb51", "ucf101", "ssv1", "ssv1_tdn", "mini", "mini_ett", "mini_tss"),
   "x3d": ("xs", "s", "m", "l"),
@@ -149,6 +150,18 @@ def test_bqn_samples_kinetics_densely():
     assert frames[-1] - frames[0] == 62
 
 
+def of_phases(*values: str) -> list[str]:
+  """The flags that shrink RTSAE-DSCNN: of its last phase, and of those before it that have such a part."""
+  parts = {"train": "", "task": "", "backbone": "model.", "stream": "model.measured."}
+  having = {"train": ("phases[0].", "phases[1].", "phases[2].", ""), "backbone": ("phases[0].", "phases[1].")}
+  flags = [f"--config.phases[{i}].train.batch_size=2" for i in range(3)]
+  for value in values:
+    part = value.partition(".")[0]
+    places = having.get(part, ("phases[2].", ""))
+    flags += [f"--config.{place}{parts[part]}{value}" for place in places]
+  return flags
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
   ("config", "flags", "without"),
@@ -165,6 +178,16 @@ def test_bqn_samples_kinetics_densely():
       "configs/two_stream.py:mini_both",
       ("--config.data.name=folder/tiny_flow", "--config.model.streams[0].backbone.widths=(8,8,8,8)"),
       "widths",
+    ),
+    ("configs/rtsae_dscnn.py:mini", of_phases("train.steps=1", "task.key_frames=False"), "widths|num_segments"),
+    (
+      "configs/rtsae_dscnn.py:ucf101",
+      (
+        "--config.data.name=folder/tiny_flow",
+        "--config.sampler.num_segments=4",
+        *of_phases("train.steps=1", "backbone.width=2", "backbone.features=4", "stream.width=2", "stream.features=4"),
+      ),
+      "widths|num_segments",
     ),
     (
       "configs/ttsn.py:mini",

@@ -3,6 +3,7 @@
 `python -m vidjax.benchmark ops`: the convolutions against XLA's own and, where torch is installed, PyTorch's.
 `python -m vidjax.benchmark pytorch`: whole networks against PyTorch's, which has to be installed.
 `python -m vidjax.benchmark flow`: TV-L1 flow against OpenCV's, without a config.
+`python -m vidjax.benchmark skipping --workdir=RUN`: a network that skips steps against its dense form.
 
 train: the train step on random clips, its cost and memory, and the share of time that a real loop waits for data.
 infer: the forward pass on random clips. data: the training loader against decoding the frames it samples alone.
@@ -22,11 +23,13 @@ from vidjax.benchmark.measure import Spread, provenance, still_alive
 from vidjax.benchmark.network import NUM_CLASSES, measure_infer, measure_train
 from vidjax.benchmark.ops import measure_ops
 from vidjax.benchmark.pytorch import measure_pytorch
+from vidjax.benchmark.skipping import measure_skipping
 from vidjax.command import define_config, read_config, run_main
 from vidjax.errors import InputError
 
 MODES = ("train", "infer", "data")
 WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch}
+OF_RUNS = ("skipping",)
 AGAINST_OTHERS = ("ops", "pytorch")
 
 
@@ -39,15 +42,20 @@ def define_flags() -> None:
   flags.DEFINE_integer("runs", 5, "Runs: numbers are medians over them.", lower_bound=1)
   flags.DEFINE_integer("classes", NUM_CLASSES, "Classes of the network; the data set is not asked.", lower_bound=1)
   flags.DEFINE_string("out", None, "JSON file for the numbers.")
+  flags.DEFINE_string("workdir", None, "skipping: folder of a training run.")
+  flags.DEFINE_bool("trust", False, "skipping: let the run's config make things from outside vidjax.")
 
 
 def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
-  if len(argv) != 2 or argv[1] not in (*MODES, *WITHOUT_CONFIG):
+  known = (*MODES, *WITHOUT_CONFIG, *OF_RUNS)
+  if len(argv) != 2 or argv[1] not in known:
     given = " ".join(argv[1:]) or "nothing"
-    raise InputError(f"say what to measure, one of {', '.join((*MODES, *WITHOUT_CONFIG))}: got {given}")
+    raise InputError(f"say what to measure, one of {', '.join(known)}: got {given}")
   mode = argv[1]
+  if mode in OF_RUNS and not values.workdir:
+    raise InputError(f"{mode}: --workdir=DIR is missing: name the folder of a training run")
   config = read_config(values.config) if mode in MODES else None
   out = pathlib.Path(values.out) if values.out else None
   if out and not out.parent.is_dir():
@@ -57,7 +65,9 @@ def main(argv: list[str]) -> None:
   origin = provenance()
   counts = values.steps, values.warmup, values.runs
   with still_alive():
-    if config is None:
+    if mode in OF_RUNS:
+      results = measure_skipping(pathlib.Path(values.workdir), *counts, values.trust)
+    elif config is None:
       results = WITHOUT_CONFIG[mode](values.runs)
     elif mode == "data":
       results = measure_data(config, *counts)

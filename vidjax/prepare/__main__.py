@@ -1,12 +1,14 @@
-"""Prepares data sets: videos for training, or features of a trained network.
+"""Prepares data sets: videos for training, features of a trained network, or the keyframes that one keeps.
 
   python -m vidjax.prepare folder --videos=DIR --name=NAME
   python -m vidjax.prepare features --workdir=RUN --name=NAME [--data=OTHER] [--per=segment|frame|window]
   python -m vidjax.prepare features --config=FILE --weights=FILE --data=NAME --name=NEW
+  python -m vidjax.prepare keyframes --workdir=SCOUT --name=NAME [--data=OTHER] [--clips=4]
 
 `folder` checks every file by decoding it whole, stores its frames, and lists what was kept, what was refused and why in
 report.txt and report.json of the data set. `features` runs a network once over a data set and stores what it makes of
-each video as features/NAME; stopped, the same command resumes it.
+each video as features/NAME; stopped, the same command resumes it. `keyframes` stores the frames that a run with
+attention keeps of each video as folder/NAME, for any other network.
 """
 
 import os
@@ -27,6 +29,7 @@ from vidjax.prepare.folder import prepare_folder, summary
 USAGE = {
   "folder": "python -m vidjax.prepare folder --videos=DIR --name=NAME",
   "features": "python -m vidjax.prepare features --workdir=RUN --name=NAME",
+  "keyframes": "python -m vidjax.prepare keyframes --workdir=SCOUT --name=NAME",
 }
 
 
@@ -38,10 +41,11 @@ def main(argv: list[str]) -> None:
     if given and not wrong:
       wrong = f"cannot prepare {given[0]!r}{nearest(given[0], USAGE)}; "
     raise InputError(f"{wrong}usage: {' or '.join(USAGE.values())}")
-  for flag in ("videos", "name") if given == ["folder"] else ("name",):
+  needed = {"folder": ("videos", "name"), "features": ("name",), "keyframes": ("workdir", "name")}
+  for flag in needed[given[0]]:
     if not flags.FLAGS[flag].value:
       raise InputError(f"--{flag} is missing: {USAGE[given[0]]}")
-  (folder if given == ["folder"] else features)(flags.FLAGS)
+  {"folder": folder, "features": features, "keyframes": keyframes}[given[0]](flags.FLAGS)
 
 
 def folder(values: flags.FlagValues) -> None:
@@ -108,21 +112,58 @@ def features(values: flags.FlagValues) -> None:
   say(f"features/{values.name}: {report['width']} numbers each (--config.stream.width={report['width']})")
 
 
+def keyframes(values: flags.FlagValues) -> None:
+  """The frames that a trained network keeps."""
+  from vidjax.apply.sharding import make_mesh
+  from vidjax.prepare.keyframes import prepare_keyframes
+  from vidjax.run.opened import open_run
+
+  run = open_run(values.workdir, values.checkpoint, values.data_dir, values.data, trusted=values.trust)
+  report = prepare_keyframes(
+    run,
+    values.name,
+    pathlib.Path(run.data.dir),
+    mesh=make_mesh(),
+    clips=values.clips,
+    batch_size=values.batch_size,
+    skip_damaged=values.skip_damaged,
+    overwrite=values.overwrite,
+  )
+  for split, counts in report["splits"].items():
+    shut = f"; every gate was shut in {counts['every_gate_shut']}, of which the best frame is kept"
+    say(
+      f"{split}: {counts['frames']} of the {counts['looked_at']} frames looked at, of {counts['videos']} videos"
+      + shut * bool(counts["every_gate_shut"])
+    )
+  say(f"folder/{values.name}: train on it with --config.data.name=folder/{values.name}")
+
+
+def define_keyframe_flags() -> None:
+  """Defines the flags of `keyframes`."""
+  flags.DEFINE_integer("clips", 4, "Test clips of each video that the run looks at, each of other frames.", 1)
+  _define_run_flags("folder")
+
+
 def define_feature_flags() -> None:
   """Defines the flags of `features`."""
-  flags.DEFINE_string("workdir", None, "Folder of the training run whose network is used.")
-  flags.DEFINE_string("checkpoint", "best", "Of that run: best, last or a step.")
-  flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("config", None, "In place of a run: a config, FILE[:argument], whose network takes --weights.")
   flags.DEFINE_string("weights", None, "A checkpoint for --config, as vidjax.weights reads them.")
   flags.DEFINE_multi_string("new", [], "Path prefixes that are not in --weights, such as classifier.")
   flags.DEFINE_multi_string("unused", [], "Names of tensors in --weights that may be left over.")
-  flags.DEFINE_string("data", None, "The data set (default: that of the training).")
-  flags.DEFINE_string("name", None, "Name of the new data set: it opens as features/NAME.")
   flags.DEFINE_enum(
     "per", "segment", ["segment", "frame", "window"], "A feature for each segment of the clip, frame or window."
   )
   flags.DEFINE_integer("stride", None, "Frames from one frame or window to the next.", 1)
+  _define_run_flags("features")
+
+
+def _define_run_flags(kind: str) -> None:
+  """Defines the flags of what a trained network makes of a data set; `kind` is the new one's."""
+  flags.DEFINE_string("workdir", None, "Folder of the training run whose network is used.")
+  flags.DEFINE_string("checkpoint", "best", "Of that run: best, last or a step.")
+  flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
+  flags.DEFINE_string("data", None, "The data set (default: that of the training).")
+  flags.DEFINE_string("name", None, f"Name of the new data set: it opens as {kind}/NAME.")
   flags.DEFINE_integer("batch_size", None, "Clips that go through the network at once.", 1)
   flags.DEFINE_string("data_dir", None, "Where the data sets lie, if not where they lay in training.")
   flags.DEFINE_bool("skip_damaged", False, "Leave damaged records out; the command says how many.")
@@ -154,5 +195,6 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_feature_flags() if "features" in sys.argv[1:] else define_flags()
+  kinds = {"features": define_feature_flags, "keyframes": define_keyframe_flags}
+  next((define for kind, define in kinds.items() if kind in sys.argv[1:]), define_flags)()
   run_main(main, arguments=True)
