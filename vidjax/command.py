@@ -31,7 +31,6 @@ from vidjax.errors import (
   TrainingStopped,
 )
 
-
 WORDS = {
   r"invalid literal for int\(\).*": "must be an int",
   r"could not convert string to float.*": "must be a number",
@@ -196,9 +195,9 @@ def show_help() -> NoReturn:
 def define_config(values: flags.FlagValues = flags.FLAGS) -> Any:
   """Defines the flag `--config=FILE[:argument]` of a command; returns its holder, whose value is for `read_config`.
 
-  As `config_flags.DEFINE_config_file`, with two differences. What the file itself raises stands alone in the message. And
-  every attribute has a flag, whether the file sets it or not: see `vidjax.settable`, which names the section and its
-  keys where a flag sets what there is not.
+  As `config_flags.DEFINE_config_file`, with two differences. What the file itself raises stands alone in the message.
+  And every attribute has a flag, whether the file sets it or not: see `vidjax.settable`. Where a flag sets what there
+  is not, that names the section and its keys.
 
   Args:
     values: the flags to define it among.

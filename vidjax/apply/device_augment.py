@@ -138,11 +138,6 @@ class OneOf:
   def __post_init__(self):
     check_fields(self)
 
-  @property
-  def needs(self) -> frozenset[str]:
-    """What any of them relies on."""
-    return frozenset().union(*(getattr(transform, "needs", ()) for transform in self.transforms))
-
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Draws a transform and applies it."""
     choice_key, key = jax.random.split(key)

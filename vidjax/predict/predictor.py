@@ -17,7 +17,6 @@ from vidjax.apply.forward import forward
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
 from vidjax.run.opened import Run
-from vidjax.types import Sampler
 
 SHORT_SIDE = 256
 """To which frames are shrunk where the run's data set is not there to ask: the default of `vidjax.prepare`."""
@@ -97,10 +96,6 @@ def make_predictor(
     return Prediction(file, scores, features, views[clip * crops + crop], numbers[clip], tuple(run.class_names))
 
   return predict
-
-
-def _choose(sampler: Sampler, clips: int, num_frames: int, times: np.ndarray) -> np.ndarray:
-  return sampler.test(num_frames, clips, times)
 
 
 def check_reads_films(run: Run) -> None:
