@@ -144,4 +144,4 @@ def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
   ]
   title = f"{run.class_names[label]}, {prediction.scores[label]:.1%}: {pathlib.Path(prediction.file).name}"
   names = map_names(run.network, clips.shape)
-  save_explanation(path, prediction.clip, maps, prediction.frames, title, names=names)
+  save_explanation(path, prediction.clip[..., :3], maps, prediction.frames, title, names=names)
