@@ -324,6 +324,7 @@ CASES = (
   Case("prepare: name in use", "prepare folder --videos={root}/films --name=tiny --data_dir={root}/data",
     ("folder/tiny exists", "--overwrite")),
   Case("prepare: missing folder", PREPARE, ("/videos does not exist", "--videos=FOLDER")),
+  Case("prepare: a set called features", PREPARE.replace("=mine", " features"), ("/videos does not exist",)),
   Case("prepare: empty folder", PREPARE, ("/videos has no class folders",), lambda tmp: (tmp / "videos").mkdir()),
   Case("prepare: empty class", PREPARE, ("walk is empty", "add videos"),
     lambda tmp: (tmp / "videos" / "walk").mkdir(parents=True)),

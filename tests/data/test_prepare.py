@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from vidjax.data.dataset import open_dataset
 from vidjax.data.read_film import Storage
 from vidjax.data.schema import Record, example_message
 from vidjax.errors import InputError
+from vidjax.prepare import __main__ as command
 from vidjax.prepare import folder as prepare
 from vidjax.prepare.folder import prepare_folder, summary
 
@@ -312,6 +314,14 @@ def test_a_rest_without_flow_joins_the_clip_before_it(videos, tmp_path):
   assert not report.refused
   lengths = [record.num_frames for name, record in sorted(records(tmp_path).items()) if name.startswith("walk/1.mp4")]
   assert lengths == [2, 2, 2, 3]
+
+
+@pytest.mark.parametrize(("labels", "told"), [(["run"], True), ([], False)])
+def test_one_class_is_told_and_videos_without_labels_are_not(labels, told, monkeypatch, capsys):
+  entry = {"file": "a.mp4", "split": "test", "labels": labels, "group": "", "clips": 1, "copy_of": ""}
+  monkeypatch.setattr(command, "prepare_folder", lambda *_, **__: prepare.Report(kept=[entry]))
+  command.folder(mock.MagicMock(classes=None, split=None, data_dir=".", videos=["."]))
+  assert ("all videos are of one class, 'run': there is nothing" in capsys.readouterr().err) == told
 
 
 def test_numeric_classes_come_in_their_order(tmp_path):
