@@ -224,7 +224,7 @@ def test_only_one_fills_a_folder_at_a_time(tmp_path):
   [
     (
       "vidjax/x",
-      r"name=vidjax/x: vidjax is a module without a dot: .* my_package.vidjax/VARIANT, and has a",
+      r"name=vidjax/x: .* has no folder vidjax, and a module .* in my_package.vidjax/VARIANT, and has a",
     ),
     (
       "vidjax.data/x",
@@ -236,6 +236,12 @@ def test_only_one_fills_a_folder_at_a_time(tmp_path):
 def test_a_module_that_makes_no_data_set_is_told_what_is_missing(name, message, tmp_path):
   with pytest.raises(InputError, match=message):
     open_dataset(name, str(tmp_path))
+
+
+def test_a_config_called_folder_is_no_data_set(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(pathlib.Path(__file__).parents[2] / "configs")
+  with pytest.raises(InputError, match="there is no data set 'folder/x' .*Prepare it with"):
+    open_dataset("folder/x", str(tmp_path))
 
 
 def test_opening_imports_neither_video_decoders_nor_tensorflow():

@@ -224,10 +224,11 @@ def _check_features(described: Any) -> None:
 
 def _missing(name: str, data_dir: str) -> str:
   root, family = pathlib.Path(data_dir), name.partition("/")[0]
-  if family.isidentifier() and not (root / family).is_dir() and importlib.util.find_spec(family):
+  own = family in ("folder", "features") or not family.isidentifier() or (root / family).is_dir()
+  if not own and importlib.util.find_spec(family):
     return (
-      f"data.name={name}: {family} is a module without a dot: one that makes a data set lies in a package, as in"
-      f" my_package.{family}/VARIANT, and {_MAKES}"
+      f"data.name={name}: {root.absolute()} has no folder {family}, and a module that makes a data set lies in a"
+      f" package, as in my_package.{family}/VARIANT, and {_MAKES}"
     )
   infos = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
   prepared = sorted({info.parent.parent.relative_to(root).as_posix() for info in infos})
