@@ -240,7 +240,7 @@ def test_a_module_that_makes_no_data_set_is_told_what_is_missing(name, message, 
 
 def test_a_config_called_folder_is_no_data_set(tmp_path, monkeypatch):
   monkeypatch.syspath_prepend(pathlib.Path(__file__).parents[2] / "configs")
-  with pytest.raises(InputError, match="there is no data set 'folder/x' .*Prepare it with"):
+  with pytest.raises(InputError, match=r"there is no data set 'folder/x' .*Prepare it with"):
     open_dataset("folder/x", str(tmp_path))
 
 
