@@ -34,6 +34,7 @@ from vidjax.errors import (
 WORDS = {
   r"invalid literal for int\(\).*": "must be an int",
   r"could not convert string to float.*": "must be a number",
+  r"\('Non-boolean argument .*\)": "must be True or False",
   r"Failed to parse .* as a ConfigDict.*": "must be a mapping; other flags set its keys",
 }
 """What absl says of a flag's value, as a pattern, and plainer words."""
