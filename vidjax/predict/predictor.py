@@ -17,7 +17,6 @@ from vidjax.apply.forward import forward
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
 from vidjax.run.opened import Run
-from vidjax.types import Sampler
 
 SHORT_SIDE = 256
 """To which frames are shrunk where the run's data set is not there to ask: the default of `vidjax.prepare`."""
@@ -99,10 +98,6 @@ def make_predictor(
   return predict
 
 
-def _choose(sampler: Sampler, clips: int, num_frames: int, times: np.ndarray) -> np.ndarray:
-  return sampler.test(num_frames, clips, times)
-
-
 def check_reads_films(run: Run) -> None:
   """Raises an InputError where a run reads what no film holds."""
   if "pixels" not in run.recipe.stream.gives:
@@ -149,4 +144,4 @@ def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
   ]
   title = f"{run.class_names[label]}, {prediction.scores[label]:.1%}: {pathlib.Path(prediction.file).name}"
   names = map_names(run.network, clips.shape)
-  save_explanation(path, prediction.clip, maps, prediction.frames, title, names=names)
+  save_explanation(path, prediction.clip[..., :3], maps, prediction.frames, title, names=names)

@@ -61,9 +61,9 @@ def folder(values: flags.FlagValues) -> None:
   )
   warnings = [*report.warnings, *report.overlaps]
   found = {tuple(entry["labels"]) for entry in report.kept}
-  if len(found) == 1:
-    classes_there = ", ".join(map(repr, *found)) or "none"
-    warnings.append(f"all videos are of one class, {classes_there}: there is nothing to tell apart")
+  if len(found) == 1 and any(found):  # of videos without labels nothing is to be told
+    names = ", ".join(map(repr, *found))
+    warnings.append(f"all videos are of one class, {names}: there is nothing to tell apart")
   for note in report.notes:
     say(note, error=True)
   for warning in warnings:
@@ -154,5 +154,6 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_feature_flags() if "features" in sys.argv[1:] else define_flags()
+  command = next((word for word in sys.argv[1:] if word in USAGE), "folder")
+  define_feature_flags() if command == "features" else define_flags()
   run_main(main, arguments=True)
