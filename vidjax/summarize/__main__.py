@@ -20,7 +20,7 @@ from vidjax.console import say
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.summarize import evaluation, sets
 from vidjax.summarize.choosers import METHODS
-from vidjax.summarize.descriptors import SIDE, SIMILAR, colour_histogram, hue_histogram
+from vidjax.summarize.descriptors import SIDE, SIMILAR, SIMILAR_COLOURS, colour_histogram, hue_histogram
 from vidjax.summarize.film import Candidates, Describe, scan
 from vidjax.summarize.summary import Summary, choose, clock, write
 
@@ -38,7 +38,13 @@ def define_flags() -> None:
   flags.DEFINE_integer("max_frames", None, "Keyframes of a film at most.", 1)
   flags.DEFINE_float("rate", 1.0, "Frames a second that are looked at, without --workdir.", 1e-6)
   flags.DEFINE_integer("span", None, "With --workdir: frames of the film that a clip spans (default: the run's).", 1)
-  flags.DEFINE_float("similar", SIMILAR, "Of keyframes nearer than that to each other, 0 to 2, one is kept.", 0, 2)
+  flags.DEFINE_float(
+    "similar",
+    None,
+    f"Frames nearer than that to each other, 0 to 2, are similar (default: {SIMILAR_COLOURS}; evaluate {SIMILAR}).",
+    0,
+    2,
+  )
   flags.DEFINE_integer("max_corrupt", 0, "Refuse a film with more frames that FFmpeg marks as damaged.", 0)
   flags.DEFINE_integer("seed", 0, "Of --method=random.", 0)
   flags.DEFINE_string(
@@ -97,10 +103,11 @@ def _looker(describe: Describe, short_side: int | None) -> Callable[[str], Candi
 def _summarize(look: Callable[[str], Candidates], method: str, files: Sequence[str], out: pathlib.Path) -> int:
   """Writes the summary of each film; returns how many failed."""
   values, failed = flags.FLAGS, 0
+  similar = SIMILAR_COLOURS if values.similar is None else values.similar
   folders = explain_paths(out / "summary", files) if len(files) > 1 else [out]
   for file, folder in zip(files, folders, strict=True):
     try:
-      summary = choose(look(file), method, values.max_frames, values.similar, values.seed)
+      summary = choose(look(file), method, values.max_frames, similar, values.seed)
       write(summary, folder, values.max_corrupt)
     except InputError as error:
       say(f"error: {error}", error=True)
@@ -121,10 +128,10 @@ def _evaluate(look: Callable[[str], Candidates], method: str, out: pathlib.Path)
   absent = [name for name in sets.SETS.get(values.set, ()) if name not in {video.name for video in videos}]
   if absent:
     say(f"note: {len(absent)} of the films of {values.set} are not there, such as {absent[0]}", error=True)
-  similar = values.similar if method == "attention" else None
+  similar = SIMILAR if values.similar is None else values.similar
   for video in videos:
     try:
-      summary = choose(look(str(video.file)), method, values.max_frames, similar, values.seed)
+      summary = choose(look(str(video.file)), method, values.max_frames, similar, values.seed, plain=True)
       rows.append(evaluation.measure(video, summary, values.f))
     except InputError as error:
       say(f"error: {error}", error=True)

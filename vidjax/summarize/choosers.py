@@ -19,30 +19,32 @@ RANK = 0.1
 """Share of the largest singular value from which another one counts towards the rank."""
 
 
-def uniform(descriptors: np.ndarray, count: int | None = None) -> np.ndarray:
+def uniform(descriptors: np.ndarray, count: int | None = None, similar: float = SIMILAR) -> np.ndarray:
   """The middles of equal parts.
 
   Args:
     descriptors: `[N, D]`.
     count: of frames.
+    similar: see `clusters`.
   """
-  count = min(count or clusters(descriptors), len(descriptors))
+  count = min(count or clusters(descriptors, similar), len(descriptors))
   return (2 * np.arange(count) + 1) * len(descriptors) // (2 * count)
 
 
-def random(descriptors: np.ndarray, count: int | None = None, seed: int = 0) -> np.ndarray:
+def random(descriptors: np.ndarray, count: int | None = None, similar: float = SIMILAR, seed: int = 0) -> np.ndarray:
   """Frames drawn with equal chances, each at most once.
 
   Args:
     descriptors: `[N, D]`.
     count: of frames.
+    similar: see `clusters`.
     seed: of the draw.
   """
-  count = min(count or clusters(descriptors), len(descriptors))
+  count = min(count or clusters(descriptors, similar), len(descriptors))
   return np.sort(np.random.default_rng(seed).choice(len(descriptors), count, replace=False))
 
 
-def vsumm1(descriptors: np.ndarray, count: int | None = None) -> np.ndarray:
+def vsumm1(descriptors: np.ndarray, count: int | None = None, similar: float = SIMILAR) -> np.ndarray:
   """VSUMM1 (de Avila 2011): k-means, the frame nearest to each centre, and of similar ones the first.
 
   k-means starts from the means of k equal stretches of the film, so that nothing is drawn.
@@ -50,18 +52,22 @@ def vsumm1(descriptors: np.ndarray, count: int | None = None) -> np.ndarray:
   Args:
     descriptors: `[N, D]` of sampled frames that show something.
     count: k (default: see `clusters`).
+    similar: L1 distance below which two frames are similar.
   """
-  return apart(descriptors, _nearest_to_centres(descriptors, count, False))
+  nearest = _nearest_to_centres(descriptors, count or clusters(descriptors, similar), False)
+  return apart(descriptors, nearest, similar)
 
 
-def vsumm2(descriptors: np.ndarray, count: int | None = None) -> np.ndarray:
+def vsumm2(descriptors: np.ndarray, count: int | None = None, similar: float = SIMILAR) -> np.ndarray:
   """VSUMM2: as `vsumm1`, without clusters that have less than half of the mean number of frames.
 
   Args:
     descriptors: `[N, D]`.
     count: k (default: see `clusters`).
+    similar: L1 distance below which two frames are similar.
   """
-  return apart(descriptors, _nearest_to_centres(descriptors, count, True))
+  nearest = _nearest_to_centres(descriptors, count or clusters(descriptors, similar), True)
+  return apart(descriptors, nearest, similar)
 
 
 def attended(descriptors: np.ndarray, attention: np.ndarray, similar: float, count: int | None = None) -> np.ndarray:
@@ -78,21 +84,21 @@ def attended(descriptors: np.ndarray, attention: np.ndarray, similar: float, cou
   return apart(descriptors, order[: max(above, 1)], similar, count)
 
 
-def rank_tracing(descriptors: np.ndarray, count: int | None = None) -> np.ndarray:
-  """RankTracing (Abd-Almageed 2008): the first frame of each peak of `ranks`.
+def rank_tracing(descriptors: np.ndarray, count: int | None = None, similar: float = SIMILAR) -> np.ndarray:
+  """RankTracing (Abd-Almageed 2008): the last frame of each rise of `ranks`, the first frame of the film included.
 
   The rank rises where new content enters the window, and falls where the old leaves it.
 
   Args:
     descriptors: `[N, D]`.
     count: at most that many, those of the highest rank.
+    similar: not used; the other choosers have it.
   """
   traced = ranks(descriptors)
-  steps = np.diff(traced, prepend=0)
-  moves = np.flatnonzero(steps)
-  peaks = moves[(steps[moves] > 0) & (np.append(steps[moves][1:], -1) < 0)]
-  order = np.argsort(-traced[peaks], kind="stable")
-  return np.sort(peaks[order[:count]])
+  rising = np.diff(traced, prepend=0) > 0
+  tops = np.flatnonzero(rising & ~np.append(rising[1:], False))
+  order = np.argsort(-traced[tops], kind="stable")
+  return np.sort(tops[order[:count]])
 
 
 def ranks(descriptors: np.ndarray, window: int = WINDOW, share: float = RANK) -> np.ndarray:
@@ -137,10 +143,10 @@ def apart(
   return np.array(sorted(kept), np.int64)
 
 
-def _nearest_to_centres(descriptors: np.ndarray, count: int | None, key_clusters: bool) -> np.ndarray:
+def _nearest_to_centres(descriptors: np.ndarray, count: int, key_clusters: bool) -> np.ndarray:
   """The frame nearest to the centre of each cluster, ascending."""
   different = len(np.unique(descriptors, axis=0))  # k-means warns of more clusters than that
-  count = min(count or clusters(descriptors), different)
+  count = min(count, different)
   once: Any = 1  # scikit-learn has no types, and pyright takes them from its defaults
   start: Any = np.stack([part.mean(axis=0) for part in np.array_split(descriptors, count)])
   fitted: Any = KMeans(count, init=start, n_init=once).fit(descriptors)
@@ -154,7 +160,7 @@ def _nearest_to_centres(descriptors: np.ndarray, count: int | None, key_clusters
   return np.sort(nearest)
 
 
-METHODS: dict[str, Callable[[np.ndarray, int | None], np.ndarray]] = {
+METHODS: dict[str, Callable[..., np.ndarray]] = {
   "vsumm1": vsumm1,
   "vsumm2": vsumm2,
   "uniform": uniform,

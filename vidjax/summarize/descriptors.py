@@ -18,7 +18,9 @@ COLOURED = 0.25
 PLAIN = 8.0
 """Standard deviation of the grey levels below which a frame shows nothing: black, white or one colour."""
 SIMILAR = 0.5
-"""L1 distance below which VSUMM's protocol takes two frames as the same."""
+"""L1 distance below which VSUMM's protocol takes two hue histograms as those of similar frames."""
+SIMILAR_COLOURS = 0.3
+"""The same for `colour_histogram`: a pedestrian zone stays below .1 for a minute, a hand before a tree makes .34."""
 
 
 def hue_histogram(image: np.ndarray) -> np.ndarray:

@@ -18,14 +18,15 @@ HEAD = 0.4
 """Inches of the title."""
 
 
-def save_sheet(path: pathlib.Path, images: Sequence[np.ndarray], captions: Sequence[str], title: str) -> None:
+def save_sheet(path: pathlib.Path, images: Sequence[np.ndarray], captions: Sequence[str], name: str, line: str) -> None:
   """Draws frames in rows, each under its caption.
 
   Args:
     path: of the picture.
     images: uint8 RGB `[H, W, 3]`, all of one size.
     captions: one for each.
-    title: of the sheet.
+    name: of the film, shortened where the sheet is narrow.
+    line: what stands behind it.
   """
   from matplotlib.figure import Figure
 
@@ -46,7 +47,9 @@ def save_sheet(path: pathlib.Path, images: Sequence[np.ndarray], captions: Seque
     axes.imshow(image)
     axes.set_axis_off()
     axes.set_title(caption, fontsize=8, pad=3)
-  figure.text(0.5, 1 - 0.5 * HEAD / size[1], shorten(title, int(size[0] * 11)), ha="center", va="center", fontsize=10)
+  room = int(size[0] * 72 / (0.62 * 10)) - len(line) - 2  # letters of 10 points
+  title = f"{shorten(name, max(room, 12))}: {line}"
+  figure.text(0.5, 1 - 0.5 * HEAD / size[1], title, ha="center", va="center", fontsize=10, parse_math=False)
   figure.savefig(path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vidjax.data.schema import encode_frames
 from vidjax.summarize import choosers
-from vidjax.summarize.descriptors import SIMILAR
+from vidjax.summarize.descriptors import SIMILAR_COLOURS
 from vidjax.summarize.film import Candidates, fetch
 from vidjax.summarize.pictures import MOST, save_curve, save_sheet
 
@@ -54,7 +54,12 @@ class Summary:
 
 
 def choose(
-  candidates: Candidates, method: str, count: int | None = None, similar: float | None = SIMILAR, seed: int = 0
+  candidates: Candidates,
+  method: str,
+  count: int | None = None,
+  similar: float = SIMILAR_COLOURS,
+  seed: int = 0,
+  plain: bool = False,
 ) -> Summary:
   """Chooses keyframes.
 
@@ -62,8 +67,9 @@ def choose(
     candidates: the frames to choose from; those that show nothing are left out.
     method: "attention", which candidates of a run have, or a name of `choosers.METHODS`.
     count: of keyframes, at most.
-    similar: L1 distance below which the second of two frames is left out; None leaves all in.
+    similar: L1 distance below which the second of two frames is left out.
     seed: of the method "random".
+    plain: the methods "uniform", "random" and "ranktracing" leave similar frames in, as the baselines that they are.
   """
   shown, notes = candidates.shown, []
   if candidates.blank.all():
@@ -71,13 +77,13 @@ def choose(
   descriptors = candidates.descriptors[shown]
   if method == "attention" and candidates.attention is not None:
     attention = candidates.attention[shown]
-    kept = choosers.attended(descriptors, attention, similar or 0.0, count)
+    kept = choosers.attended(descriptors, attention, similar, count)
     if attention.max() <= choosers.OPEN:
       notes.append(f"no frame has an attention above {choosers.OPEN}: the highest, {attention.max():.2g}, is taken")
   else:
     options = {"seed": seed} if method == "random" else {}
-    kept = choosers.METHODS[method](descriptors, count, **options)
-    kept = choosers.apart(descriptors, kept, similar) if similar else kept
+    kept = choosers.METHODS[method](descriptors, count, similar, **options)
+    kept = kept if plain else choosers.apart(descriptors, kept, similar)
   return Summary(candidates, shown[kept], method, tuple(notes))
 
 
@@ -106,7 +112,8 @@ def write(summary: Summary, out: pathlib.Path, max_corrupt: int = 0) -> None:
     out / "sheet.png",
     thumbnails,
     [f"{clock(float(summary.times[place]))}  frame {summary.numbers[place]}" for place in chosen],
-    f"{name}: {summary.line}" + f", {len(chosen)} of them here" * (len(chosen) < len(files)),
+    name,
+    summary.line + f", {len(chosen)} of them here" * (len(chosen) < len(files)),
   )
   label = "change" if film.attention is None else "attention score"
   save_curve(out / "curve.png", film.times, film.curve, summary.times, label, name)
