@@ -19,8 +19,8 @@ PLAIN = 8.0
 """Standard deviation of the grey levels below which a frame shows nothing: black, white or one colour."""
 SIMILAR = 0.5
 """L1 distance below which VSUMM's protocol takes two hue histograms as those of similar frames."""
-SIMILAR_COLOURS = 0.3
-"""The same for `colour_histogram`: a pedestrian zone stays below .1 for a minute, a hand before a tree makes .34."""
+SIMILAR_COLOURS = 0.2
+"""The same for `colour_histogram`: a street stays within .1 for a minute, a wide and a close shot of one hall differ."""
 
 
 def hue_histogram(image: np.ndarray) -> np.ndarray:
