@@ -41,7 +41,10 @@ def test_damaged_frames_are_counted_and_never_chosen(tmp_path, monkeypatch):
 
   def read(file, *_, **options):
     assert options["max_corrupt"] == 5
-    return (frame._replace(corrupt=number in bad) for number, frame in enumerate(sound))
+    for number, frame in enumerate(sound):
+      if number in bad:
+        options["on_damage"]()
+      yield frame._replace(corrupt=number in bad)
 
   monkeypatch.setattr(video_file, "read", read)
   bad: set[int] = {0, 1, 20}

@@ -259,18 +259,23 @@ def frame_times(video: str, name: str | None = None) -> np.ndarray:
 
 
 def timed(
-  video: str, short_side: int | None = None, max_corrupt: int = 0, name: str | None = None
+  video: str,
+  short_side: int | None = None,
+  max_corrupt: int = 0,
+  name: str | None = None,
+  on_damage: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[video_file.Frame, float]]:
   """The frames of a film, each with the seconds at which it is shown; errors as `video_file.read`.
 
   Args:
     video: path of the file.
     short_side: larger frames are shrunk to it.
-    max_corrupt: frames in which FFmpeg may conceal damage.
+    max_corrupt: damaged frames and packets that are let through.
     name: what errors call the file (default: its path).
+    on_damage: called for each damaged frame and packet that is let through.
   """
   seen = _Seen(video_file.probe(video, name).fps, name or video)
-  return seen.watch(video_file.read(video, short_side, name=name, max_corrupt=max_corrupt))
+  return seen.watch(video_file.read(video, short_side, name=name, max_corrupt=max_corrupt, on_damage=on_damage))
 
 
 def rate_varies(intervals: np.ndarray) -> bool:

@@ -45,7 +45,7 @@ def define_flags() -> None:
     0,
     2,
   )
-  flags.DEFINE_integer("max_corrupt", 0, "Refuse a film with more frames that FFmpeg marks as damaged.", 0)
+  flags.DEFINE_integer("max_corrupt", 0, "Refuse a film with more damaged frames and packets.", 0)
   flags.DEFINE_integer("seed", 0, "Of --method=random.", 0)
   flags.DEFINE_string(
     "source", None, "evaluate: folder of films, and for each a folder of its name with user*/Frame<N>.jpeg."
@@ -154,7 +154,7 @@ def _line(name: str, scores: evaluation.Scores) -> str:
 def _remark(summary: Summary) -> None:
   """Says what is worth knowing of a summary."""
   damaged = summary.candidates.damaged
-  for note in (*[f"{damaged} damaged frames, which are no keyframes"] * bool(damaged), *summary.notes):
+  for note in (*[f"{damaged} damaged frames or packets, none of them a keyframe"] * bool(damaged), *summary.notes):
     say(f"note: {summary.candidates.file}: {note}", error=True)
 
 

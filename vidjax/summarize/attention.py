@@ -119,7 +119,7 @@ def scan_attention(file: str, attend: Attend, windows: Windows, describe: Descri
     attend: the network.
     windows: how the film becomes clips.
     describe: makes the descriptor of a frame.
-    max_corrupt: frames in which FFmpeg may conceal damage.
+    max_corrupt: damaged frames and packets that are let through.
 
   Raises:
     InputError: the file is broken, or every frame is damaged.

@@ -20,7 +20,7 @@ PLAIN = 8.0
 SIMILAR = 0.5
 """L1 distance below which VSUMM's protocol takes two hue histograms as those of similar frames."""
 SIMILAR_COLOURS = 0.2
-"""The same for `colour_histogram`: a street stays within .1 for a minute, a wide and a close shot of one hall differ."""
+"""The same for `colour_histogram`: a street stays within .1 for a minute, wide and close shots of a hall differ."""
 
 
 def hue_histogram(image: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class Candidates:
     attention: float `[N]`, 0 to 1, of a run; else None.
     frames: of the whole film.
     seconds: from its first frame to its last.
-    damaged: frames in which FFmpeg concealed damage; they are no candidates.
+    damaged: frames in which FFmpeg concealed damage, which are no candidates, and packets that it could not decode.
   """
 
   file: str
@@ -60,10 +60,10 @@ class Watched:
     Args:
       file: path of the film.
       short_side: larger frames are shrunk to it.
-      max_corrupt: frames in which FFmpeg may conceal damage.
+      max_corrupt: damaged frames and packets that are let through.
     """
     self.file = file
-    self._film = read_film.timed(file, short_side, max_corrupt)
+    self._film = read_film.timed(file, short_side, max_corrupt, on_damage=self._count_damage)
     self._first = self._last = 0.0
     self.frames = self.damaged = 0
 
@@ -72,8 +72,10 @@ class Watched:
     for frame, time in self._film:
       self._first, self._last = (self._first if self.frames else time), time
       self.frames += 1
-      self.damaged += frame.corrupt
       yield frame, time
+
+  def _count_damage(self) -> None:
+    self.damaged += 1
 
   def candidates(
     self,
@@ -124,7 +126,7 @@ def scan(
     describe: makes the descriptor of a frame.
     rate: frames a second.
     short_side: larger frames are shrunk to it before.
-    max_corrupt: frames in which FFmpeg may conceal damage.
+    max_corrupt: damaged frames and packets that are let through.
 
   Raises:
     InputError: the file is broken, or every frame is damaged.
@@ -153,7 +155,7 @@ def fetch(file: str, numbers: np.ndarray, max_corrupt: int = 0) -> Iterator[np.n
   Args:
     file: path of the film.
     numbers: int `[K]`, 0-based and ascending.
-    max_corrupt: frames in which FFmpeg may conceal damage.
+    max_corrupt: damaged frames and packets that are let through.
 
   Raises:
     InputError: the file is broken, or has fewer frames than before.

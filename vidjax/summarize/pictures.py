@@ -16,6 +16,8 @@ TEXT = 0.26
 """Inches of the line above each frame."""
 HEAD = 0.4
 """Inches of the title."""
+FEW = 60
+"""Values of a curve that have a dot each."""
 
 
 def save_sheet(path: pathlib.Path, images: Sequence[np.ndarray], captions: Sequence[str], name: str, line: str) -> None:
@@ -71,7 +73,7 @@ def save_curve(
   unit, name = next((x for x in ((3600, "hours"), (60, "minutes")) if times[-1] - times[0] > 2 * x[0]), (1, "seconds"))
   figure = Figure(figsize=(9, 2.8), dpi=150, layout="constrained")
   axes = figure.subplots()
-  axes.plot(times / unit, values, linewidth=0.8, color="tab:blue", marker="." if len(times) < 2 else "")
+  axes.plot(times / unit, values, linewidth=0.8, color="tab:blue", marker="." if len(times) <= FEW else "")
   for number, time in enumerate(keyframes):
     axes.axvline(
       time / unit, color="tab:orange", linewidth=0.8, alpha=0.8, label="keyframes" if not number else None, zorder=0
@@ -79,6 +81,6 @@ def save_curve(
   axes.set(xlabel=name, ylabel=label)
   axes.set_ylim(bottom=0)
   axes.margins(x=0.01)
-  axes.legend(loc="upper right", fontsize=8)
-  axes.set_title(shorten(title, 90), fontsize=10, parse_math=False)
+  axes.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
+  axes.set_title(shorten(title, 70), loc="left", fontsize=10, parse_math=False)
   figure.savefig(path)

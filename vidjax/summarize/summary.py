@@ -121,7 +121,7 @@ def write(summary: Summary, out: pathlib.Path, max_corrupt: int = 0) -> None:
     "film": film.file,
     "frames": film.frames,
     "seconds": film.seconds,
-    "damaged_frames": film.damaged,
+    "damaged": film.damaged,
     "method": summary.method,
     "notes": summary.notes,
     "keyframes": [
