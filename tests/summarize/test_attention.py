@@ -87,6 +87,19 @@ def test_consecutive_windows_sample_as_the_run_does(tmp_path):
   assert found.numbers.tolist() == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 20]
 
 
+def test_a_step_of_two_frames_is_its_first(tmp_path):
+  film = str(write_film(tmp_path / "a.mp4", scene(GREEN, 17)))
+
+  def attend(clips):
+    attention, _ = attend_to_means(clips)
+    return attention[:, ::2], np.stack([attention[:, ::2], np.full((1, 2), 0.5)], -1)
+
+  found = scan_attention(film, attend, windows(8, UniformSegments(2, 2)), colour_histogram)
+  assert found.numbers.tolist() == [1, 5, 9, 13, 16]  # each clip has frames 1, 2, 5 and 6 of its window
+  norms = np.hypot(found.attention, 0.5)
+  np.testing.assert_allclose(found.curve, norms / norms.sum(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("frames", [1, 3, 8])
 def test_films_no_longer_than_a_window(tmp_path, frames):
   film = str(write_film(tmp_path / "a.mp4", scene(GREEN, frames)))
@@ -169,5 +182,5 @@ def test_a_run_without_attention(tmp_path, data):
   from tests.tiny_run import make_run
 
   run = make_run(tmp_path / "plain", data)
-  with pytest.raises(InputError, match="gives no attention to each frame"):
+  with pytest.raises(InputError, match="gives frames no attention"):
     scan_attention(str(flashes(tmp_path / "a.mp4")), run_attention(run), windows_of(run), colour_histogram)

@@ -25,7 +25,10 @@ from vidjax.summarize.film import Candidates, Describe, Watched
 from vidjax.types import Sampler, Stream
 
 Attend = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-"""uint8 clips `[B, T, H, W, C]` -> attention `[B, T]`, 0 to 1, and output gates `[B, T, D]` or None."""
+"""uint8 clips `[B, T, H, W, C]` -> attention `[B, S]`, 0 to 1, and output gates `[B, S, D]` or None.
+
+A step, of S, stands for T / S neighbouring frames of the clip, as where the network's input joins them.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +97,10 @@ def run_attention(run: Run) -> Attend:
   def apply(variables: Any, clips: jax.Array) -> tuple[jax.Array, jax.Array | None]:
     output, _ = forward(run.network, variables, run.normalise(clips), False, dtype=run.recipe.dtype)
     attention = output.aux.get("attention")
-    if attention is None or attention.shape != clips.shape[:2]:
+    if attention is None or attention.ndim != 2 or clips.shape[1] % attention.shape[1]:
       raise InputError(
-        f"{run.workdir}: its network, {type(run.network).__name__}, gives no attention to each frame: name the run of"
-        " an RTSAE, or leave --workdir out"
+        f"{run.workdir}: its network, {type(run.network).__name__}, gives frames no attention: name the run of an"
+        " RTSAE, or leave --workdir out"
       )
     return attention, output.aux.get("output_gates")
 
@@ -202,11 +205,11 @@ def _hold(number: int, time: float, frame: Frame, flow: bool) -> _Held:
 
 
 def _look(window: _Window, attend: Attend, windows: Windows, describe: Describe) -> Iterator[_Seen]:
-  """The frames of a window's clip, each once and in order, but damaged ones."""
+  """The frame of each step of a window's clip, each once and in order, but damaged ones."""
   held, places = window
   jpegs = [held[place].jpeg for place in places.tolist()]
   record = Record(0, "a film", len(jpegs), 0.0, jpegs)
-  images = record.decode(range(len(jpegs)))
+  frames = record
   if "colour" not in windows.stream.gives:  # flow images are one fewer than frames
     after = [held.get(place + 1, held[place]) for place in places.tolist()]
     flow = encode_flow([held[place].grey for place in places.tolist()], [one.grey for one in after])
@@ -214,15 +217,11 @@ def _look(window: _Window, attend: Attend, windows: Windows, describe: Describe)
   clip = windows.stream.of(record).decode(np.arange(len(jpegs)))
   attention, gates = attend(windows.crop(clip[None]))
   norms = attention[0] if gates is None else np.linalg.norm(gates[0], axis=-1)
-  for place, index in zip(*(x.tolist() for x in np.unique(places, return_index=True)), strict=True):
+  steps = places[:: len(places) // attention.shape[1]]  # the first frame of each
+  for place, step in zip(*(x.tolist() for x in np.unique(steps, return_index=True)), strict=True):
     one = held[place]
     if not one.corrupt:
-      image = images[index]
+      image = frames.decode([step * (len(places) // len(steps))])[0]
       yield _Seen(
-        one.number,
-        one.time,
-        describe(image),
-        shows_nothing(image),
-        float(attention[0][index]),
-        float(norms[index]),
+        one.number, one.time, describe(image), shows_nothing(image), float(attention[0][step]), float(norms[step])
       )
