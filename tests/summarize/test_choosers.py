@@ -67,12 +67,14 @@ def test_ranks_are_those_of_the_window():
 
 
 def test_attention_above_half_in_its_order():
-  x = film(3, 3, 3)
+  x, times = film(3, 3, 3), np.arange(9) / 4
   attention = np.array([0.6, 0.7, 0.2, 0.9, 0.95, 0.3, 0.4, 0.5, 0.1])
-  assert attended(x, attention, 0.5).tolist() == [1, 4]
-  assert attended(x, attention, 0.5, 1).tolist() == [4]
-  assert attended(x, attention / 2, 0.5).tolist() == [4]
-  assert attended(x, attention, 0.0).tolist() == [0, 1, 3, 4]
+  assert attended(x, times, attention).tolist() == [1, 4]
+  assert attended(x, times, attention, count=1).tolist() == [4]
+  assert attended(x, times, attention / 2).tolist() == [4]
+  assert attended(x, times, attention, 0.0).tolist() == [0, 1, 3, 4]
+  assert attended(x, times, attention, 0.0, 0.75).tolist() == [1, 4]
+  assert attended(x, times, attention, 0.0, 1.0).tolist() == [0, 4]
 
 
 @pytest.mark.parametrize("method", METHODS)

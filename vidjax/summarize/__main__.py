@@ -36,7 +36,9 @@ def define_flags() -> None:
     "method", None, [*METHODS, "attention"], "How keyframes are chosen (default: vsumm1; with --workdir attention)."
   )
   flags.DEFINE_integer("max_frames", None, "Keyframes of a film at most.", 1)
-  flags.DEFINE_float("rate", 1.0, "Frames a second that are looked at, without --workdir.", 1e-6)
+  flags.DEFINE_float(
+    "rate", 1.0, "Frames a second that are looked at; with --workdir, keyframes a second at most.", 1e-6
+  )
   flags.DEFINE_integer("span", None, "With --workdir: frames of the film that a clip spans (default: the run's).", 1)
   flags.DEFINE_float(
     "similar",
@@ -107,7 +109,7 @@ def _summarize(look: Callable[[str], Candidates], method: str, files: Sequence[s
   folders = explain_paths(out / "summary", files) if len(files) > 1 else [out]
   for file, folder in zip(files, folders, strict=True):
     try:
-      summary = choose(look(file), method, values.max_frames, similar, values.seed)
+      summary = choose(look(file), method, values.max_frames, similar, 1 / values.rate, values.seed)
       write(summary, folder, values.max_corrupt)
     except InputError as error:
       say(f"error: {error}", error=True)
@@ -131,7 +133,9 @@ def _evaluate(look: Callable[[str], Candidates], method: str, out: pathlib.Path)
   similar = SIMILAR if values.similar is None else values.similar
   for video in videos:
     try:
-      summary = choose(look(str(video.file)), method, values.max_frames, similar, values.seed, plain=True)
+      summary = choose(
+        look(str(video.file)), method, values.max_frames, similar, 1 / values.rate, values.seed, plain=True
+      )
       rows.append(evaluation.measure(video, summary, values.f))
     except InputError as error:
       say(f"error: {error}", error=True)

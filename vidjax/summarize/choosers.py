@@ -70,18 +70,35 @@ def vsumm2(descriptors: np.ndarray, count: int | None = None, similar: float = S
   return apart(descriptors, nearest, similar)
 
 
-def attended(descriptors: np.ndarray, attention: np.ndarray, similar: float, count: int | None = None) -> np.ndarray:
-  """The frames whose attention is above OPEN, without those similar to one of more attention; the highest if none is.
+def attended(
+  descriptors: np.ndarray,
+  times: np.ndarray,
+  attention: np.ndarray,
+  similar: float = SIMILAR,
+  gap: float = 0.0,
+  count: int | None = None,
+) -> np.ndarray:
+  """The frames whose attention is above OPEN, the highest if none is; of similar or near ones that of most attention.
 
   Args:
     descriptors: `[N, D]`.
+    times: `[N]` seconds.
     attention: `[N]`, 0 to 1.
     similar: L1 distance below which two frames are similar.
+    gap: seconds below which two frames are near: in a dissolve neighbours differ in colour, and look alike.
     count: at most that many, those of the highest attention.
   """
   order = np.argsort(-attention, kind="stable")
-  above = int((attention > OPEN).sum())
-  return apart(descriptors, order[: max(above, 1)], similar, count)
+  kept: list[int] = []
+  for place in order[: max(int((attention > OPEN).sum()), 1)].tolist():
+    if len(kept) == count:
+      break
+    if not kept or (
+      np.abs(times[place] - times[kept]).min() >= gap - 1e-3  # containers round times to milliseconds
+      and distances(descriptors[[place]], descriptors[kept]).min() >= similar
+    ):
+      kept.append(place)
+  return np.array(sorted(kept), np.int64)
 
 
 def rank_tracing(descriptors: np.ndarray, count: int | None = None, similar: float = SIMILAR) -> np.ndarray:
@@ -123,21 +140,16 @@ def clusters(descriptors: np.ndarray, threshold: float = SIMILAR) -> int:
   return 1 + int((changes(descriptors) > threshold).sum())
 
 
-def apart(
-  descriptors: np.ndarray, order: Iterable[int], threshold: float = SIMILAR, count: int | None = None
-) -> np.ndarray:
+def apart(descriptors: np.ndarray, order: Iterable[int], threshold: float = SIMILAR) -> np.ndarray:
   """Those of the places `order` that are not similar to one before them in it, ascending.
 
   Args:
     descriptors: `[N, D]`.
     order: places, the most important first.
     threshold: L1 distance below which two frames are similar.
-    count: of them, at most.
   """
   kept: list[int] = []
   for place in order:
-    if len(kept) == count:
-      break
     if not kept or distances(descriptors[[place]], descriptors[kept]).min() >= threshold:
       kept.append(int(place))
   return np.array(sorted(kept), np.int64)

@@ -58,6 +58,7 @@ def choose(
   method: str,
   count: int | None = None,
   similar: float = SIMILAR_COLOURS,
+  gap: float = 0.0,
   seed: int = 0,
   plain: bool = False,
 ) -> Summary:
@@ -68,6 +69,7 @@ def choose(
     method: "attention", which candidates of a run have, or a name of `choosers.METHODS`.
     count: of keyframes, at most.
     similar: L1 distance below which the second of two frames is left out.
+    gap: of the method "attention": seconds between keyframes at least.
     seed: of the method "random".
     plain: the methods "uniform", "random" and "ranktracing" leave similar frames in, as the baselines that they are.
   """
@@ -77,7 +79,7 @@ def choose(
   descriptors = candidates.descriptors[shown]
   if method == "attention" and candidates.attention is not None:
     attention = candidates.attention[shown]
-    kept = choosers.attended(descriptors, attention, similar, count)
+    kept = choosers.attended(descriptors, candidates.times[shown], attention, similar, gap, count)
     if attention.max() <= choosers.OPEN:
       notes.append(f"no frame has an attention above {choosers.OPEN}: the highest, {attention.max():.2g}, is taken")
   else:
