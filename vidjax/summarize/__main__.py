@@ -9,6 +9,7 @@ A film is read twice, frame by frame, so that the memory does not grow with its 
 """
 
 import functools
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -76,6 +77,9 @@ def main(argv: list[str]) -> None:
   out = pathlib.Path(values.out)
   if out.exists() and not out.is_dir():
     raise InputError(f"--out={out} is a file: name a folder")
+  out.mkdir(parents=True, exist_ok=True)
+  if not os.access(out, os.W_OK):
+    raise InputError(f"--out={out} cannot be written: choose another place")
   look = _looker(hue_histogram if evaluates else colour_histogram, None if evaluates else SIDE)
   failed = _evaluate(look, method, out) if evaluates else _summarize(look, method, files, out)
   if failed:
