@@ -179,6 +179,16 @@ def test_the_command_with_a_run(tmp_path, workdir, capfd):
   assert len(json.loads((out / "summary.json").read_text())["keyframes"]) == 1
 
 
+def test_attention_that_is_not_finite(tmp_path):
+  film = str(write_film(tmp_path / "a.mp4", scene(GREEN, 9)))
+
+  def attend(clips):
+    return np.full(clips.shape[:2], np.nan), None
+
+  with pytest.raises(InputError, match="is not finite: choose another --checkpoint"):
+    scan_attention(film, attend, windows(8, Dense(4, 2)), colour_histogram)
+
+
 def test_a_run_without_attention(tmp_path, data):
   from tests.tiny_run import make_run
 

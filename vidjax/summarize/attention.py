@@ -125,13 +125,15 @@ def scan_attention(file: str, attend: Attend, windows: Windows, describe: Descri
     max_corrupt: damaged frames and packets that are let through.
 
   Raises:
-    InputError: the file is broken, or every frame is damaged.
+    InputError: the file is broken, every frame is damaged, or the attention is not finite.
   """
   film = Watched(file, windows.short_side, max_corrupt)
   seen: list[_Seen] = []
   for window in _cut(film, windows):
     seen += _look(window, attend, windows, describe)
   norms = np.array([one.norm for one in seen])
+  if not np.isfinite([norms.sum(), sum(one.attention for one in seen)]).all():
+    raise InputError(f"{file}: the network's attention is not finite: choose another --checkpoint")
   return film.candidates(
     [one.number for one in seen],
     [one.time for one in seen],

@@ -9,6 +9,7 @@ import re
 import cv2
 import numpy as np
 
+from vidjax.analyse.pictures import spread
 from vidjax.data.schema import encode_frames
 from vidjax.summarize import choosers
 from vidjax.summarize.descriptors import SIMILAR_COLOURS
@@ -103,19 +104,18 @@ def write(summary: Summary, out: pathlib.Path, max_corrupt: int = 0) -> None:
   _remove_old(out)
   film, name = summary.candidates, pathlib.Path(summary.candidates.file).name
   files = [f"Frame{number:06d}.jpeg" for number in summary.numbers.tolist()]
-  shown = set(np.unique(np.linspace(0, len(files) - 1, min(len(files), MOST)).round().astype(int)).tolist())
+  shown = spread(len(files), MOST).tolist()
   thumbnails: list[np.ndarray] = []
   for place, image in enumerate(fetch(film.file, summary.numbers, max_corrupt)):
     (out / files[place]).write_bytes(encode_frames([image])[0])
     if place in shown:
       thumbnails.append(_shrink(image))
-  chosen = sorted(shown)
   save_sheet(
     out / "sheet.png",
     thumbnails,
-    [f"{clock(float(summary.times[place]))}  frame {summary.numbers[place]}" for place in chosen],
+    [f"{clock(float(summary.times[place]))}  frame {summary.numbers[place]}" for place in shown],
     name,
-    summary.line + f", {len(chosen)} of them here" * (len(chosen) < len(files)),
+    summary.line + f", {len(shown)} of them here" * (len(shown) < len(files)),
   )
   label = "change" if film.attention is None else "attention score"
   save_curve(out / "curve.png", film.times, film.curve, summary.times, label, name)
@@ -148,11 +148,12 @@ def clock(seconds: float) -> str:
 
 
 def _remove_old(out: pathlib.Path) -> None:
-  """Removes the keyframes that an earlier report lists."""
+  """Removes the keyframes that an earlier report lists, and the report."""
   with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
     for keyframe in json.loads((out / REPORT).read_text(encoding="utf-8"))["keyframes"]:
       if re.fullmatch(r"Frame\d{6,}\.jpeg", keyframe["image"]):
         (out / keyframe["image"]).unlink(missing_ok=True)
+    (out / REPORT).unlink()
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:
