@@ -113,18 +113,29 @@ def stored_short_side(run: Run) -> int | None:
 
   Films smaller than the data set was prepared for are stored as they are: the largest of a few records tells.
   """
+  return max((record.short_side or min(record.decode([0]).shape[1:3]) for record in _records(run)), default=None)
+
+
+def stored_length(run: Run) -> int | None:
+  """The median number of frames of the videos a run was trained on; None where its data set is not there."""
+  lengths = [record.num_frames for record in _records(run)]
+  return int(np.median(lengths)) if lengths else None
+
+
+def _records(run: Run) -> list[Record]:
+  """A few sound records of a run's validation split, if its data set is there."""
   if not any(pathlib.Path(run.data.dir).glob(f"{run.data.name.partition('/')[0]}/*")):
-    return None  # opening a synthetic data set would generate it
-  sides: list[int] = []
-  try:
+    return []  # opening a synthetic data set would generate it
+  records: list[Record] = []
+  with contextlib.suppress(InputError):
     source = run.dataset.source(run.data.validation_split)
     for index in np.unique(np.linspace(0, len(source) - 1, 16).astype(int)):
       with contextlib.suppress(DamagedRecord):
         record = Record.parse(source[int(index)])
-        sides.append(record.short_side or min(record.decode([0]).shape[1:3]))
-  except InputError:
-    return None
-  return max(sides, default=None)
+        if "pixels" in run.recipe.stream.gives:
+          record.decode([0])
+        records.append(record)
+  return records
 
 
 def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
