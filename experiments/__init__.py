@@ -1,1 +1,1 @@
-"""One module for each table of the papers, and for the numbers the README quotes."""
+"""One module for each table of the papers, and for the numbers that docs/results.md quotes."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from configs import quickstart
+from configs import probe, quickstart
 from tests.test_imports import DATA_STACK, FRAMEWORKS
 from tests.xla import xla_flags
 from vidjax.benchmark import loading, measure
@@ -80,6 +80,23 @@ def test_train_and_infer_agree_with_each_other_and_with_counting_by_hand(data, c
   assert 0 <= train["data wait"].low <= train["data wait"].high < 1
   assert train["fed step ms"].low > 0
   assert train["data-free / fed step"].low > 0
+
+
+def test_several_labels_and_features_are_measured(tmp_path):
+  """The loader's clips fit what was compiled for the random ones."""
+  labels = {"task": {"make": "vidjax.tasks.multilabel.MultiLabel"}}
+  labels["losses"] = [{"make": "vidjax.losses.classification.BinaryCrossEntropy"}]
+  assert measure_train({**small_config("nowhere"), **labels}, 1, 1, 1, classes=3)["step ms"].median > 0
+
+  def fill(folder):
+    examples = (schema.example(i % 2, f"v{i}", 8.0, 4, features=np.ones((4, 6), np.float32)) for i in range(8))
+    write.write_records(folder, "features/x", ("train",), (("train", one) for one in examples), "ab", (), "features", 6)
+
+  write.fill_folder(tmp_path / "features" / "x" / write.VERSION, fill)
+  config = probe.get_config()
+  config.update_from_flattened_dict({"data.name": "features/x", "data.dir": str(tmp_path), "stream.width": 6})
+  config.train.batch_size = 8
+  assert "data wait" in measure_train(json.loads(config.to_json()), 1, 1, 1, classes=2)
 
 
 def test_training_is_measured_without_its_data(tmp_path):

@@ -11,11 +11,10 @@ from vidjax.errors import ConfigError, InputError
 COMMAND = """
 import errno
 from absl import flags
-from ml_collections import config_flags
-from vidjax.command import run_main
+from vidjax.command import define_config, run_main
 from vidjax.errors import ConfigError, InputError
 
-CONFIG = config_flags.DEFINE_config_file("config")
+CONFIG = define_config()
 KIND = flags.DEFINE_enum("kind", "good", ["good", "input", "disk", "write", "bug", "much", "pipe"], "how it ends")
 WORKDIR = flags.DEFINE_string("workdir", None, "where to")
 
@@ -72,12 +71,12 @@ USER_ERRORS = {
   "--knid=input": "error: Unknown command line flag 'knid'",
   "--kind=other": "error: flag --kind=other",
   "--workdir=": "error: --workdir=DIR is missing",
-  "--config.train.epoch=1": 'error: --config does not fit: epoch: Did you mean "epochs"',
-  "--config.trian.epochs=1": 'error: --config does not fit: trian: Did you mean "train"',
-  "--config.xyz=1": "error: --config does not fit: xyz",
-  "--config.train.epochs=many": "error: flag --config.train.epochs=many",
+  "--config.train.epoch=1": "error: --config.train.epoch: config.train has no key 'epoch' (it has",
+  "--config.trian.epochs=1": "error: --config.trian.epochs: config has no key 'trian' (it has",
+  "--config.xyz=1": "error: --config.xyz: config has no key 'xyz' (it has",
+  "--config.train.epochs=many": "error: flag --config.train.epochs=many: must be a number",
   "--config=absent.py": "error: --config: Configuration is not available",
-  "--config=config.py:7": "error: flag --config=config.py:7: Error whilst parsing config file: ValueError: choose 3",
+  "--config=config.py:7": "error: --config=config.py:7: ValueError: choose 3, not 7",
   "--config=broken.py": "error: --config: invalid syntax (broken.py, line 1)",
 }
 

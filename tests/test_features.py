@@ -12,15 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import probe
 from tests.conftest import ROOT
 from tests.tiny_run import VIDEOS, make_run, write_data
 from vidjax.apply.forward import forward
 from vidjax.apply.sharding import make_mesh
+from vidjax.command import plain_config
 from vidjax.data.dataset import open_dataset
 from vidjax.data.schema import Record
-from vidjax.errors import InputError
+from vidjax.errors import ConfigError, InputError
 from vidjax.prepare import features
 from vidjax.prepare.features import Settings, prepare_features
+from vidjax.recipe import make_recipe, make_views
 from vidjax.run.opened import open_run
 
 
@@ -99,6 +102,28 @@ def test_damaged_records_are_named_or_left_out(tmp_path):
   report = prepare_features(run, "some", data, Settings(), mesh=make_mesh(1), skip_damaged=True)
   assert report["splits"]["validation"] == {"videos": VIDEOS - 1, "features": 4 * (VIDEOS - 1), "damaged": 1}
   assert "film 3" not in [record.video_id for record in records(data, "features/some")]
+
+
+MIXES = "vidjax.apply.device_augment."
+ONE_OF = {"make": f"{MIXES}OneOf", "transforms": ({"make": f"{MIXES}Mixup"}, {"make": f"{MIXES}CutMix"})}
+
+
+@pytest.mark.parametrize(
+  ("key", "value", "message"),
+  [
+    ("device_transforms", (ONE_OF,), "gives no pixels, which CutMix needs: leave it out"),
+    (
+      "test",
+      {"make": "vidjax.data.augment.TestCrops", "size": 8},
+      "TestCrops needs: set --config.test.make=.*Whole",
+    ),
+    ("normalise", {"make": f"{MIXES}Normalise"}, "Normalise needs: set --config.normalise.make=.*AsStored"),
+  ],
+)
+def test_what_needs_pixels_is_named_with_what_stands_for_it(key, value, message):
+  config = plain_config(probe.get_config()) | {key: value}
+  with pytest.raises(ConfigError, match=message):
+    make_views(make_recipe(config, ["a", "b"]))
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ from vidjax.data import schema, video_file, write
 from vidjax.data.sample_film import sample_file
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import Options, evaluate
+from vidjax.predict import predictor
 from vidjax.predict.predictor import explain, make_predictor, stored_short_side
 
 
@@ -69,6 +72,17 @@ def test_short_and_odd_videos(run, tmp_path, frames, size):
   assert prediction.scores.sum() == pytest.approx(1, abs=1e-5)
   explain(run, prediction, tmp_path / "odd.png")
   assert cv2.imread(str(tmp_path / "odd.png")) is not None
+
+
+def test_an_explanation_of_frames_and_flow_shows_the_frames(tmp_path, monkeypatch):
+  clip = np.random.default_rng(0).integers(256, size=(3, 8, 8, 5), dtype=np.uint8)
+  drawn = []
+  for name in ("grad_cam", "cell_centres", "map_names"):
+    monkeypatch.setattr(predictor, name, lambda *_: [])
+  monkeypatch.setattr(predictor, "save_explanation", lambda path, frames, *_, **__: drawn.append(frames))
+  run: Any = types.SimpleNamespace(network=None, variables=None, class_names=["a", "b"], normalise=lambda x: x)
+  explain(run, predictor.Prediction("film.mp4", np.ones(2), np.ones(2), clip, np.arange(3)), tmp_path / "it.png")
+  np.testing.assert_array_equal(drawn, [clip[..., :3]])
 
 
 def test_paths_of_explanations_are_distinct_and_predictable():

@@ -127,7 +127,7 @@ def defaults_of(target: Any) -> dict[str, Any]:
 
 def locate(path: str) -> Any:
   """The object at a dotted path, as in "vidjax.plugins.tsm.TSM"."""
-  if not isinstance(path, str):
+  if not isinstance(path, str) or "." not in path:
     raise ConfigError(f"make={path!r}: must be a dotted path, such as 'vidjax.plugins.tsm.TSM'")
   module, _, name = path.rpartition(".")
   try:

@@ -31,6 +31,14 @@ from vidjax.errors import (
   TrainingStopped,
 )
 
+WORDS = {
+  r"invalid literal for int\(\).*": "must be an int",
+  r"could not convert string to float.*": "must be a number",
+  r"\('Non-boolean argument .*\)": "must be True or False",
+  r"Failed to parse .* as a ConfigDict.*": "must be a mapping; other flags set its keys",
+}
+"""What absl says of a flag's value, as a pattern, and plainer words."""
+
 
 def no_config(error: OSError) -> ConfigError:
   """The error for a config file that cannot be read, from what ml_collections raised."""
@@ -129,7 +137,10 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
         return flags.FLAGS(argv)
       except flags.Error as error:
         first, *rest = str(error).strip().splitlines()  # the rest: a traceback, where a config file raised
-        raise InputError(f"{' '.join([first.strip(), *rest[-1:]])} (--help lists the flags)") from error
+        text = " ".join([first.strip(), *rest[-1:]])
+        for python, words in WORDS.items():
+          text = re.sub(python, words, text)
+        raise InputError(f"{text} (--help lists the flags)") from error
       except (AttributeError, KeyError, TypeError, IndexError) as error:  # ml_collections: no such key in the config
         message = re.sub(r"\\+n|\n", ": ", str(error))
         message = re.sub(r"\\|'", "", message).strip('"')  # the text of a KeyError comes quoted, of a nested one twice
@@ -185,9 +196,9 @@ def show_help() -> NoReturn:
 def define_config(values: flags.FlagValues = flags.FLAGS) -> Any:
   """Defines the flag `--config=FILE[:argument]` of a command; returns its holder, whose value is for `read_config`.
 
-  As `config_flags.DEFINE_config_file`, with three differences. What the file itself raises stands alone in the message.
-  A misspelt key inside a tuple (`--config.transforms[0].siz=16`) names the nearest as any other does. And every
-  attribute has a flag, whether the file sets it or not: see `vidjax.settable`.
+  As `config_flags.DEFINE_config_file`, with two differences. What the file itself raises stands alone in the message.
+  And every attribute has a flag, whether the file sets it or not: see `vidjax.settable`. Where a flag sets what there
+  is not, that names the section and its keys.
 
   Args:
     values: the flags to define it among.

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vidjax.apply.device_augment import BatchTransform
+from vidjax.apply.device_augment import BatchTransform, OneOf
 from vidjax.bounds import Between, Count, NonNegative, Positive, Whole
 from vidjax.build import build, locate
 from vidjax.checks import check_fields
@@ -206,7 +206,8 @@ def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe
   task, stream = (_optional(config, name, num_classes=len(class_names)) for name in ("task", "stream"))
   sampler, device_transforms = build(config["sampler"]), build(config["device_transforms"])
   normalise, objectives = build(config["normalise"]), build(config["losses"])
-  check_needs((normalise, *device_transforms), stream, task)
+  check_needs((normalise,), stream, task, "set --config.normalise.make=vidjax.apply.device_augment.AsStored")
+  check_needs(device_transforms, stream, task)
   _check_task(task, objectives)
   size = config["test"].get("size")
   if not isinstance(size, int) and "pixels" in stream.gives:
@@ -247,23 +248,30 @@ def make_views(recipe: Recipe) -> "tuple[Sequence[Transform], Views]":
   for name in ("transforms", "test"):
     check_places(name, recipe.config[name])
   transforms, test = build(recipe.config["transforms"]), build(recipe.config["test"])
-  check_needs((*transforms, test), recipe.stream, recipe.task)
+  check_needs(transforms, recipe.stream, recipe.task)
+  check_needs((test,), recipe.stream, recipe.task, "set --config.test.make=vidjax.data.augment.WholeClip")
   return transforms, test
 
 
-def check_needs(parts: Sequence[Any], stream: Stream, task: Task) -> None:
+def check_needs(parts: Sequence[Any], stream: Stream, task: Task, remedy: str = "leave it out") -> None:
   """Raises a ConfigError for a transform that needs what the clips of a stream and a task do not have.
 
   Args:
     parts: transforms, each with `needs` where it has any.
     stream: what clips are made of.
     task: whose targets are there.
+    remedy: how the message ends.
   """
-  for part in parts:
+  for part in each_of(parts):
     lacking = sorted(getattr(part, "needs", frozenset()) - stream.gives - {*task.targets})
     if lacking:
       giver = "the task" if lacking == ["label"] else f"stream.make={type(stream).__name__}"
-      raise ConfigError(f"{giver} gives no {' and no '.join(lacking)}, which {type(part).__name__} needs: leave it out")
+      raise ConfigError(f"{giver} gives no {' and no '.join(lacking)}, which {type(part).__name__} needs: {remedy}")
+
+
+def each_of(parts: Sequence[Any]) -> list[Any]:
+  """The transforms, and in place of a `OneOf` those that it chooses from."""
+  return [one for part in parts for one in (each_of(part.transforms) if isinstance(part, OneOf) else [part])]
 
 
 def _optional(config: Mapping[str, Any], name: str, **extra: Any) -> Any:

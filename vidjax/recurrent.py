@@ -15,6 +15,8 @@ from vidjax.checks import check_fields
 
 SIGMA = 2.98
 """The start of p-psi's sigma: the value that rtsae draws in its Fig. 4."""
+OPEN = 0.5
+"""The attention above which a gate counts as open (rtsae Eq. 14)."""
 
 
 class Carry(NamedTuple):

@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_flags import config_path, register_flag_parser, tuple_parser
 
-from vidjax.build import _with_config_dicts, arguments_of, defaults_of, described, locate
+from vidjax.build import _with_config_dicts, arguments_of, defaults_of, described, locate, nearest
 from vidjax.checks import annotations
 from vidjax.errors import ConfigError
 from vidjax.sections import DEFAULTS
@@ -70,20 +70,19 @@ def open_up(config: ConfigDict, argv: Sequence[str]) -> list[Added]:
     The keys added, for `tidy`.
 
   Raises:
-    ConfigError: there is nothing of that path to make, or a flag sets a part of what is None.
+    ConfigError: there is nothing of that path to make, or nothing of that key to set.
   """
   given, added = _given(argv), []
   for path in given:
-    if path[0] == "phases" and len(path) > 3:
+    if path[0] == "phases" and len(path) > 2:
       _inherit(config, path, added)
   for path in sorted((path for path in given if path[-1] == "make" and len(path) > 1), key=len):
     _remake(config, path[:-1], given, added)
   for path in given:
+    _check_there(config, path, added)
     section = _at(config, path[:-1], added)
     if isinstance(section, ConfigDict) and path[-1] in section:
       _allow(section, path)
-    elif section is None:
-      _check_none(config, path, added)
     parts = [other for other in given if other != path and other[: len(path)] == path]
     if given[path] == "None" and parts:
       raise ConfigError(f"{_name(path)}=None is given together with {_name(parts[0])}: leave one of them out")
@@ -194,7 +193,10 @@ def _other(section: Any, outside: Any) -> bool:
 def _remake(config: ConfigDict, path: Path, given: Mapping[Path, str], added: list[Added]) -> None:
   """Makes a fresh section where a flag names another make; leaves paths that there are not to ml_collections."""
   make = given[(*path, "make")]
-  target = locate(make)
+  try:
+    target = locate(make)
+  except ConfigError as error:
+    raise ConfigError(f"{_name(path)}.{error}") from None
   index = path[-1] if isinstance(path[-1], int) else None
   *outer, key = path if index is None else path[:-1]
   holder = _at(config, tuple(outer), added)
@@ -238,13 +240,23 @@ def _allow(section: ConfigDict, path: Path) -> None:
     return
 
 
-def _check_none(config: ConfigDict, path: Path, added: list[Added]) -> None:
-  """Raises a ConfigError for a flag that sets a part of what is None."""
-  for end in range(1, len(path)):
-    section = _at(config, path[: end - 1], added)
-    if isinstance(section, ConfigDict) and path[end - 1] in section and section[path[end - 1]] is None:
-      where = _name(path[:end])
-      raise ConfigError(f"{_name(path)}: {where.lstrip('-')} is None: say what to make with {where}.make=PATH")
+def _check_there(config: ConfigDict, path: Path, added: list[Added]) -> None:
+  """Raises a ConfigError for a flag that sets what there is not, with what there is."""
+  for end, part in enumerate(path):
+    section, where = _at(config, path[:end], added), _name(path[:end])
+    what = f"{_name(path)}: {where.lstrip('-')}"
+    if section is None:
+      raise ConfigError(f"{what} is None: say what to make with {where}.make=PATH")
+    if isinstance(section, (tuple, list)):
+      if not isinstance(part, int) or not -len(section) <= part < len(section):
+        more = f": {where}[{len(section)}].make=PATH adds an element" * (len(path) > end + 1)
+        raise ConfigError(f"{what} has the length {len(section)}{more}")
+    elif not isinstance(section, ConfigDict):
+      raise ConfigError(f"{what} is {section!r}, which has no parts")
+    elif part not in section:
+      outside = _at(config, path[2:end], added) if path[0] == "phases" and end > 1 else ()  # which a phase may change
+      keys = [*dict.fromkeys([*section, *(outside if isinstance(outside, ConfigDict) else ())])]
+      raise ConfigError(f"{what} has no key {part!r} (it has {', '.join(keys) or 'none'}){nearest(str(part), keys)}")
 
 
 def _put(section: ConfigDict, key: str, value: Any) -> None:
@@ -266,7 +278,10 @@ def _plain(value: Any) -> Any:
 
 
 def _name(path: Path) -> str:
-  return "--config" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+  indices = (", ".join(map(str, part if isinstance(part, tuple) else [part])) for part in path)
+  return "--config" + "".join(
+    f".{x}" if isinstance(part, str) else f"[{x}]" for part, x in zip(path, indices, strict=True)
+  )
 
 
 def _kinds(annotation: Any, default: Any) -> frozenset[type]:

@@ -221,3 +221,13 @@ def test_refuses_what_cannot_be_cut():
 def test_values_no_crop_can_have_are_named(make, values):
   with pytest.raises(ConfigError, match=f"{make.__name__}.*{next(iter(values))}"):
     make(48, **values)
+
+
+@pytest.mark.parametrize("channels", [1, 5, 8])
+@pytest.mark.parametrize("size", [16, 40, 60])  # averaged over areas, interpolated, enlarged
+def test_any_number_of_channels_is_resized_as_each_by_itself(channels, size):
+  video = np.random.default_rng(0).integers(256, size=(2, 50, 70, channels), dtype=np.uint8)
+  views = TestCrops(size, crops=10, signed=(channels - 1,))(video)
+  alone = [TestCrops(size, crops=10)(np.repeat(video[..., [c]], 3, axis=-1))[..., :1] for c in range(channels)]
+  alone[-1][5:] = 255 - alone[-1][5:]
+  np.testing.assert_array_equal(views, np.concatenate(alone, axis=-1))

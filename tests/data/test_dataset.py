@@ -219,6 +219,31 @@ def test_only_one_fills_a_folder_at_a_time(tmp_path):
   assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    (
+      "vidjax/x",
+      r"name=vidjax/x: .* has no folder vidjax, and a module .* in my_package.vidjax/VARIANT, and has a",
+    ),
+    (
+      "vidjax.data/x",
+      r"name=vidjax.data/x: vidjax.data has no 'prepare'; .* prepare\(variant, data_dir\) -> fol",
+    ),
+    ("vidjax.dta/x", r"data.name=vidjax.dta/x: cannot import 'vidjax.dta' .* has a function prepare"),
+  ],
+)
+def test_a_module_that_makes_no_data_set_is_told_what_is_missing(name, message, tmp_path):
+  with pytest.raises(InputError, match=message):
+    open_dataset(name, str(tmp_path))
+
+
+def test_a_config_called_folder_is_no_data_set(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(pathlib.Path(__file__).parents[2] / "configs")
+  with pytest.raises(InputError, match=r"there is no data set 'folder/x' .*Prepare it with"):
+    open_dataset("folder/x", str(tmp_path))
+
+
 def test_opening_imports_neither_video_decoders_nor_tensorflow():
   code = "import vidjax.data.dataset, sys; print({'av', 'tensorflow', 'tensorflow_datasets'} & set(sys.modules))"
   output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

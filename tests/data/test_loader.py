@@ -314,8 +314,9 @@ def test_a_trainer_that_stops_in_the_middle_leaves_nothing_behind(tmp_path):
   with start_trainer(tmp_path, "4") as trainer:
     output, errors = trainer.communicate(timeout=60)
   assert trainer.returncode == 5, errors
-  # Grain frees shared memory in a thread; where the exit is faster, Python's tracker frees it and says so.
-  assert not [line for line in errors.splitlines() if "resource_tracker" not in line]
+  # Grain frees shared memory in a thread; where the exit is faster, Python's tracker frees it and warns in two lines.
+  lines = [line for line in errors.splitlines() if "resource_tracker" not in line]
+  assert not [line for line in lines if line.strip() != "warnings.warn("]
   assert not any(alive(int(pid)) for pid in output.split())
 
 

@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import cv2
 import numpy as np
 import pytest
 
+from vidjax.data import write
 from vidjax.data.dataset import open_dataset
 from vidjax.data.read_film import Storage
-from vidjax.data.schema import Record
+from vidjax.data.schema import Record, example_message
 from vidjax.errors import InputError
+from vidjax.prepare import __main__ as command
 from vidjax.prepare import folder as prepare
 from vidjax.prepare.folder import prepare_folder, summary
 
@@ -296,6 +299,12 @@ def test_digests_tell_one_preparation_from_another(videos, tmp_path):
   first = digests("first", {"run": "run", "walk": "walk"})
   assert set(first) == {"train", "validation"}
   assert digests("again", {"run": "run", "walk": "walk"}) == first
+  folders = [tmp_path / "folder" / name / write.VERSION for name in ("first", "again")]
+  for file in folders[0].glob("*.array_record*"):
+    assert file.read_bytes() == (folders[1] / file.name).read_bytes()
+  source = open_dataset("folder/first", str(tmp_path)).source("train")
+  for number in range(len(source)):  # as any process writes it
+    assert example_message().FromString(source[number]).SerializeToString(deterministic=True) == source[number]
   swapped = digests("swapped", {"run": "walk", "walk": "run"})
   assert all(swapped[split] != first[split] for split in first)
 
@@ -305,6 +314,25 @@ def test_a_rest_without_flow_joins_the_clip_before_it(videos, tmp_path):
   assert not report.refused
   lengths = [record.num_frames for name, record in sorted(records(tmp_path).items()) if name.startswith("walk/1.mp4")]
   assert lengths == [2, 2, 2, 3]
+
+
+@pytest.mark.parametrize(("labels", "told"), [(["run"], True), ([], False)])
+def test_one_class_is_told_and_videos_without_labels_are_not(labels, told, monkeypatch, capsys):
+  entry = {"file": "a.mp4", "split": "test", "labels": labels, "group": "", "clips": 1, "copy_of": ""}
+  monkeypatch.setattr(command, "prepare_folder", lambda *_, **__: prepare.Report(kept=[entry]))
+  command.folder(mock.MagicMock(classes=None, split=None, data_dir=".", videos=["."]))
+  assert ("all videos are of one class, 'run': there is nothing" in capsys.readouterr().err) == told
+
+
+def test_numeric_classes_come_in_their_order(tmp_path):
+  entry = {"split": "train", "group": "", "clips": 1, "frames": 8, "stated_frames": 8, "remarks": [], "copy_of": ""}
+  kept = [{**entry, "file": f"{label}.mp4", "labels": [label]} for label in ("0", "1", "10", "2")]
+  report = prepare.Report(kept=kept)
+  report.write(tmp_path)
+  lines = (tmp_path / "report.txt").read_text().splitlines()
+  assert [line.split()[1] for line in lines if line.startswith("kept")] == ["0.mp4", "1.mp4", "2.mp4", "10.mp4"]
+  assert [one["file"] for one in json.loads((tmp_path / "report.json").read_text())["kept"]][2:] == ["2.mp4", "10.mp4"]
+  assert "files by class (4): 0 (1), 1 (1), 2 (1), 10 (1)" in summary(report)
 
 
 @pytest.mark.slow

@@ -120,7 +120,7 @@ def test_damage_is_named(tmp_path, make_video, raw):
   ("name", "values"), [("label", b"x"), ("video", 1), ("fps", b"x"), ("num_frames", 1.0), ("video_id", 1)]
 )
 def test_values_of_another_kind_are_damage(raw, name, values):
-  message = schema._example_message().FromString(raw)
+  message = schema.example_message().FromString(raw)
   feature = message.features.feature[name]
   kind = {bytes: "bytes_list", int: "int64_list", float: "float_list"}[type(values)]
   feature.Clear()
@@ -130,7 +130,7 @@ def test_values_of_another_kind_are_damage(raw, name, values):
 
 
 def test_an_id_that_is_no_text_and_a_picture_too_large_for_memory(raw):
-  message = schema._example_message().FromString(raw)
+  message = schema.example_message().FromString(raw)
   message.features.feature["video_id"].bytes_list.value[:] = [b"\xff\xfe"]
   assert Record.parse(message.SerializeToString()).num_frames == 12
   with pytest.MonkeyPatch.context() as patch:

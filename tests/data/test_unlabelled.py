@@ -31,14 +31,18 @@ def test_further_clips_come_behind_without_label_and_mask():
   np.testing.assert_array_equal(again["index"], batches[2]["index"])
 
 
-def test_mixing_labels_with_none_is_refused():
+MIXUP = {"make": "vidjax.apply.device_augment.Mixup"}
+
+
+@pytest.mark.parametrize("mixing", [MIXUP, {"make": "vidjax.apply.device_augment.OneOf", "transforms": (MIXUP,)}])
+def test_mixing_labels_with_none_is_refused(mixing):
   from configs import quickstart
   from vidjax.command import read_config
 
   config = quickstart.get_config()
   config.data.unlabelled = 4
-  config.device_transforms = ({"make": "vidjax.apply.device_augment.Mixup"},)
+  config.device_transforms = (mixing,)
   run = Run(read_config(config), ["a"])
   run.train_loader = lambda _: None  # pyright: ignore
-  with pytest.raises(ConfigError, match=r"data.unlabelled=4: .*Mixup would mix"):
+  with pytest.raises(ConfigError, match=r"data.unlabelled=4: Mixup would mix"):
     run.training_loader(8)

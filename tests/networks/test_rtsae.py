@@ -9,7 +9,7 @@ import pytest
 
 from vidjax.errors import ConfigError, InputError
 from vidjax.losses.sparse_autoencoder import SparseAutoencoder, opened
-from vidjax.networks.rtsae import OPEN, RTSAE, unit
+from vidjax.networks.rtsae import RTSAE, unit
 from vidjax.types import Output
 
 NAMES = ["reconstruction", "diversity", "low_rank", "output_l1", "gate_l1"]

@@ -164,3 +164,11 @@ def test_mixing_weights_that_are_none_are_refused(mixing):
     (name, value), *_ = wrong.items()
     with pytest.raises(ConfigError, match=rf"{mixing.__name__}\({name}={value}\): must be {words[name]}"):
       mixing(**wrong)
+
+
+def test_a_number_for_each_channel():
+  batch = {"video": jnp.ones((2, 1, 4, 4, 5))}
+  with pytest.raises(ConfigError, match=r"Normalise\(mean=\(0.485, .*\): clips have 5 channels, give each a"):
+    Normalise()(batch["video"])
+  with pytest.raises(ConfigError, match=r"RandomErasing\(color=\(0.485, .*\): clips have 5 channels"):
+    RandomErasing()(batch, jax.random.key(0))

@@ -231,7 +231,7 @@ def test_what_to_leave_over_is_named_by_its_blocks():
 def test_a_checkpoint_of_which_no_kernel_fits_offers_nothing():
   tensors = filled(resnet(RESNET18, 4, False, 3))
   with pytest.raises(
-    InputError, match=r"is not supported by this network: 1 arrays fit and 101 do not, as .*README: weights\)$"
+    InputError, match=r"is not supported by this network: 1 arrays fit and 101 do not, as .*docs/guide.md, Weights\)$"
   ):
     load_weights(
       shapes_of(Recognizer(ResNet(18, 8), 3)), tensors, network=Recognizer(ResNet(18, 8), 3)

@@ -56,6 +56,7 @@ class Normalise:
 
   def __call__(self, video: Array) -> jax.Array:
     """`[..., C]` uint8, or float in [0, 1] -> float32 of the same shape."""
+    _check_channels(self, "mean", video)
     shape = (1,) * (video.ndim - 1) + (-1,)
     return (to_unit(video) - jnp.reshape(jnp.array(self.mean), shape)) / jnp.reshape(jnp.array(self.std), shape)
 
@@ -138,11 +139,6 @@ class OneOf:
   def __post_init__(self):
     check_fields(self)
 
-  @property
-  def needs(self) -> frozenset[str]:
-    """What any of them relies on."""
-    return frozenset().union(*(getattr(transform, "needs", ()) for transform in self.transforms))
-
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Draws a transform and applies it."""
     choice_key, key = jax.random.split(key)
@@ -213,6 +209,7 @@ class RandomErasing:
   def __call__(self, batch: Batch, key: jax.Array) -> Batch:
     """Erases a box of its own from every chosen clip, the same in all its frames."""
     video = to_unit(batch["video"])
+    _check_channels(self, "color", video)
     clips, height, width = len(video), *video.shape[-3:-1]
     chosen_key, area_key, aspect_key, place_key = jax.random.split(key, 4)
     chosen = jax.random.uniform(chosen_key, (clips,)) < self.probability
@@ -231,6 +228,12 @@ def to_unit(video: Array) -> jax.Array:
   """float32 video in [0, 1]: uint8 is scaled, float is taken to be so."""
   scale = 255 if video.dtype == jnp.uint8 else 1
   return jnp.asarray(video, jnp.float32) / scale
+
+
+def _check_channels(part: Normalise | RandomErasing, field: str, video: Array) -> None:
+  values, channels = getattr(part, field), video.shape[-1]
+  if 1 not in (len(values), channels) and len(values) != channels:
+    raise ConfigError(f"{type(part).__name__}({field}={values}): clips have {channels} channels, give each a number")
 
 
 def _mixing_weight(alpha: float, probability: float, key: jax.Array) -> jax.Array:

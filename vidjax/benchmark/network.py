@@ -47,7 +47,7 @@ def measure_train(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
   settings, mesh, key = recipe.settings, trainer.mesh, trainer.key
   say("compilation of the train step")
   state = trainer.init()
-  batch = put_batch(_random_batch(settings.batch_size, recipe.clip_shape, classes), mesh)
+  batch = put_batch(_random_batch(recipe, classes), mesh)
   compiled, results = _compile(trainer.step, state, batch, key)
   results["classes"] = classes
   results |= _cost(recipe, trainer, batch)
@@ -90,7 +90,7 @@ def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
   make = functools.partial(recipe.network.init, train=False)
   say("compilation of the forward pass")
   variables = jax.jit(make, out_shardings=whole)(jax.random.key(config["seed"]), jnp.zeros((1, *shape)))
-  clips = put_batch(_random_batch(settings.batch_size, shape, classes), mesh)["video"]
+  clips = put_batch(_random_batch(recipe, classes), mesh)["video"]
   jitted = jax.jit(score, in_shardings=(whole, batch_sharding(mesh)), out_shardings=batch_sharding(mesh))
   compiled, results = _compile(jitted, variables, clips)
   results["classes"] = classes
@@ -120,11 +120,14 @@ def _recipe(config: Mapping[str, Any], crops: str, classes: int) -> Recipe:
   return dataclasses.replace(recipe, clip_shape=recipe.stream.clip_shape(recipe.sampler.clip_length, sizes[-1]))
 
 
-def _random_batch(size: int, shape: tuple[int, ...], classes: int) -> dict[str, np.ndarray]:
-  rng = np.random.default_rng(0)
+def _random_batch(recipe: Recipe, classes: int) -> dict[str, np.ndarray]:
+  """Random clips, as the loader's of the recipe's stream, with random targets of its task."""
+  rng, size = np.random.default_rng(0), recipe.settings.batch_size
+  several = getattr(recipe.task, "several", False)
+  label = rng.integers(2, size=(size, classes)) > 0 if several else rng.integers(classes, size=size, dtype=np.int32)
   return {
-    "video": rng.integers(256, size=(size, *shape), dtype=np.uint8),
-    "label": rng.integers(classes, size=size, dtype=np.int32),
+    "video": rng.integers(256, size=(size, *recipe.clip_shape), dtype=np.uint8).astype(recipe.stream.dtype),
+    "label": label,
     "mask": np.ones(size, bool),
   }
 

@@ -375,6 +375,8 @@ def _centre(height: int, width: int, side: int) -> tuple[int, int]:
 def _resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
   """Frames `[T, H, W, C]` at another size, uint8 `[T, height, width, C]`."""
   interpolation = cv2.INTER_AREA if 2 * min(height, width) <= min(frames.shape[1:3]) else cv2.INTER_LINEAR
+  if frames.shape[-1] > 4 and interpolation == cv2.INTER_AREA:  # OpenCV averages no more than 4 channels
+    return np.concatenate([_resize(part, height, width) for part in (frames[..., :3], frames[..., 3:])], axis=-1)
   resized = np.empty((len(frames), height, width, frames.shape[-1]), np.uint8)
   for frame, out in zip(frames, resized, strict=True):
     cv2.resize(frame, (width, height), out, interpolation=interpolation)

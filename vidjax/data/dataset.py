@@ -5,6 +5,7 @@ A data set is a TFDS folder whose records follow `vidjax.data.schema`; synthetic
 
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import pathlib
 import re
@@ -14,12 +15,13 @@ from typing import Any
 from vidjax.build import locate
 from vidjax.data.schema import DESCRIBED, DIGESTS, NO_LABEL, DamagedRecord, Record
 from vidjax.digests import check
-from vidjax.errors import InputError
+from vidjax.errors import ConfigError, InputError
 
 BACKBONE = "backbone.json"
 """The file of a data set of features with the SHA-256 of the backbone that made them."""
 REPORT = "report.json"
 """The file of a data set with what became of every file."""
+_MAKES = "has a function prepare(variant, data_dir) -> folder"
 
 
 class Source:
@@ -161,7 +163,12 @@ def open_dataset(name: str, data_dir: str) -> Dataset:
 
     return _read(name, synthetic_actions.prepare(variant, data_dir))
   if "." in family and not family.startswith("."):
-    return _read(name, locate(f"{family}.prepare")(variant, data_dir))
+    try:
+      prepare = locate(f"{family}.prepare")
+    except ConfigError as error:
+      reason = re.sub(r"^make=\S+:? ", "", str(error))
+      raise InputError(f"data.name={name}: {reason}; a module that makes a data set {_MAKES}") from error
+    return _read(name, prepare(variant, data_dir))
   folder = pathlib.Path(data_dir) / name
   versions = [folder, *folder.glob("*")] if name and not name.startswith((".", "/")) else []
   versions = [version for version in versions if (version / "dataset_info.json").is_file()]
@@ -216,7 +223,13 @@ def _check_features(described: Any) -> None:
 
 
 def _missing(name: str, data_dir: str) -> str:
-  root = pathlib.Path(data_dir)
+  root, family = pathlib.Path(data_dir), name.partition("/")[0]
+  own = family in ("folder", "features") or not family.isidentifier() or (root / family).is_dir()
+  if not own and importlib.util.find_spec(family):
+    return (
+      f"data.name={name}: {root.absolute()} has no folder {family}, and a module that makes a data set lies in a"
+      f" package, as in my_package.{family}/VARIANT, and {_MAKES}"
+    )
   infos = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
   prepared = sorted({info.parent.parent.relative_to(root).as_posix() for info in infos})
   synthetic = "synthetic_actions/{order,scene:.5,scene:.7,scene:.9,sparse,repeat}"

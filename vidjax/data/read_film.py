@@ -142,16 +142,16 @@ def _example(
   return schema.example(label, video_id, rate, count, times=times, **content)
 
 
-def _shots(frames: Iterable[tuple[np.ndarray, float]], encode_flow: Flow | None, encode: bool) -> Iterator[Shot]:
+def _shots(frames: Iterable[tuple[video_file.Frame, float]], encode_flow: Flow | None, encode: bool) -> Iterator[Shot]:
   """Encodes frames, and the flow from each to the next in batches."""
   grey: list[np.ndarray] = []
   held: list[Shot] = []
-  for image, time in frames:
-    jpeg = schema.encode_frames([image])[0] if encode else b""
+  for frame, time in frames:
+    jpeg = schema.encode_frames([frame.image])[0] if encode else b""
     if encode_flow is None:
       yield Shot(jpeg, time)
       continue
-    grey.append(flow.grey_levels(image))
+    grey.append(flow.grey_levels(frame.image))
     held.append(Shot(jpeg, time))
     if len(held) > flow.BATCH:
       jpegs = encode_flow(grey[:-1], grey[1:])
@@ -209,9 +209,9 @@ class _Seen:
     self._interlaced = 0
 
   def watch(
-    self, frames: Iterable[video_file.Frame], progress: Callable[[], None]
-  ) -> Iterator[tuple[np.ndarray, float]]:
-    """Images and times; a time that is missing follows from the rate, and none is before the last."""
+    self, frames: Iterable[video_file.Frame], progress: Callable[[], None] = lambda: None
+  ) -> Iterator[tuple[video_file.Frame, float]]:
+    """Frames and times; a time that is missing follows from the rate, and none is before the last."""
     for frame in frames:
       time = frame.time
       if time is None:
@@ -222,7 +222,7 @@ class _Seen:
       self._corrupt += frame.corrupt
       self._interlaced += frame.interlaced
       progress()
-      yield frame.image, self._times[-1]
+      yield frame, self._times[-1]
 
   def kept(self, clips: int, info: video_file.VideoInfo) -> Kept:
     """The summary."""
@@ -254,9 +254,28 @@ def frame_times(video: str, name: str | None = None) -> np.ndarray:
     video: path of the file.
     name: what errors call the file (default: its path).
   """
-  seen = _Seen(video_file.probe(video, name).fps, name or video)
-  times = [time for _, time in seen.watch(video_file.read(video, 16, name=name), lambda: None)]
+  times = [time for _, time in timed(video, 16, name=name)]
   return np.array(times) - times[0]
+
+
+def timed(
+  video: str,
+  short_side: int | None = None,
+  max_corrupt: int = 0,
+  name: str | None = None,
+  on_damage: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[video_file.Frame, float]]:
+  """The frames of a film, each with the seconds at which it is shown; errors as `video_file.read`.
+
+  Args:
+    video: path of the file.
+    short_side: larger frames are shrunk to it.
+    max_corrupt: damaged frames and packets that are let through.
+    name: what errors call the file (default: its path).
+    on_damage: called for each damaged frame and packet that is let through.
+  """
+  seen = _Seen(video_file.probe(video, name).fps, name or video)
+  return seen.watch(video_file.read(video, short_side, name=name, max_corrupt=max_corrupt, on_damage=on_damage))
 
 
 def rate_varies(intervals: np.ndarray) -> bool:

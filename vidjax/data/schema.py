@@ -128,7 +128,7 @@ class Record:
       DamagedRecord: it is not a record of this schema, or it is incomplete.
     """
     try:
-      values = _example_message().FromString(raw).features.feature
+      values = example_message().FromString(raw).features.feature
     except DecodeError:
       raise DamagedRecord(f"a record of {len(raw)} bytes cannot be parsed: prepare the data set again") from None
     found = {name: getattr(value, value.WhichOneof("kind") or "bytes_list").value for name, value in values.items()}
@@ -270,7 +270,8 @@ def example(
 
 
 @functools.cache
-def _example_message() -> Any:
+def example_message() -> Any:
+  """The protobuf class of a serialised record."""
   from tensorflow_datasets.proto import tf_example_pb2  # which imports all of TFDS
 
   messages: Any = tf_example_pb2

@@ -7,6 +7,7 @@ import collections
 import re
 from collections.abc import Collection, Iterable, Mapping
 
+from vidjax.data import classes
 from vidjax.errors import InputError
 
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.2}
@@ -66,7 +67,7 @@ def check_classes(pairs: Collection[tuple[str, str]], labels: Collection[str], g
   warnings = []
   for split in dict.fromkeys(split for split, _ in pairs):
     own = {label for other, label in pairs if other == split}
-    lacking = sorted(set(labels) - own - {""})
+    lacking = classes.order(set(labels) - own - {""})
     if not lacking or own == {""}:
       continue
     names = ", ".join(map(repr, lacking[:5])) + (", ..." if len(lacking) > 5 else "")

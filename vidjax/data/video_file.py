@@ -12,7 +12,7 @@ import functools
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import av
@@ -121,6 +121,7 @@ def read(
   max_corrupt: int = 0,
   threads: int = 0,
   first_stream: bool = False,
+  on_damage: Callable[[], None] = lambda: None,
 ) -> Iterator[Frame]:
   """Yields the frames of the best video stream, all of one size.
 
@@ -134,6 +135,7 @@ def read(
     max_corrupt: damaged frames and packets that are let through.
     threads: of the decoder, 0 for the cores.
     first_stream: read the first video stream, not the best, as data sets were made that hold no `times`.
+    on_damage: called for each damaged frame and packet that is let through.
 
   Raises:
     InputError: missing, empty, no video but a picture or something else, without video stream, of absurd size,
@@ -155,18 +157,22 @@ def read(
           damaged += 1
           if damaged > max_corrupt:
             raise InputError(f"{name} is truncated or damaged: {count} frames could be decoded")
+          on_damage()
         try:
           yield from packet.decode()
         except FFmpegError:
           damaged += 1
           if damaged > max_corrupt:
             raise
+          on_damage()
 
     try:
       for frame, corrupt, matrix, interlaced in _deinterlace(packets()):
         damaged += corrupt
         if damaged > max_corrupt:
           raise InputError(f"{name} is damaged: FFmpeg conceals errors in frame {count} (see --max_corrupt)")
+        if corrupt:
+          on_damage()
         if not size:
           _check_size(frame.width, frame.height, name)
           size = _target_size(max(1, round(frame.width * aspect)), frame.height, short_side)

@@ -35,8 +35,9 @@ def write_records(
 ) -> None:
   """Writes (split, example) pairs in their order; `tfds.builder_from_directory(folder)` reads them.
 
-  The digests of the splits go to `schema.DIGESTS`. Streams to disk, where the shuffling writer of a TFDS builder holds
-  up to 1 GB in memory and then needs TensorFlow; and not compressed, as TFDS's other writer, the sequential one, would.
+  The same examples make the same files, byte by byte. The digests of the splits go to `schema.DIGESTS`. Streams to
+  disk, where the shuffling writer of a TFDS builder holds up to 1 GB in memory and then needs TensorFlow; and not
+  compressed, as TFDS's other writer, the sequential one, would.
 
   Args:
     folder: where the files go, an empty folder.
@@ -62,9 +63,11 @@ def write_records(
   info = tfds.core.DatasetInfo(builder=identity, features=features)
   info.set_file_format("array_record")
   serializer = ExampleSerializer(features.get_serialized_info())
+  message = schema.example_message()
   files = {split: _Files(folder, dataset, split) for split in splits}
   for split, example in examples:
     record = serializer.serialize_example(features.encode_example(example))
+    record = message.FromString(record).SerializeToString(deterministic=True)  # TFDS leaves the order to the process
     with _write_errors(folder):
       files[split].write(record, example)
   with _write_errors(folder):
@@ -119,7 +122,7 @@ class _Files:
     self._writer.write(record)
     self._lengths[-1] += 1
     self._num_bytes += len(record)
-    for key, value in sorted(example.items()):  # not of the record: protobuf keeps no order
+    for key, value in sorted(example.items()):  # not of the record: protobuf may write it otherwise one day
       for part in value if isinstance(value, list) else (value,):
         content = part if isinstance(part, bytes) else repr(np.asarray(part).tolist()).encode()
         self.digest.update(f"{key} {len(content)} ".encode() + content)

@@ -95,6 +95,7 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     skipped = {str(index): reason for index, reason in damaged.items()}
     return {"videos": len(ids), "records": first.dataset.splits[split], "skipped": skipped, "files": files}
   summary = task.summarize(scores, first.class_names)
+  own = [run.recipe.task.summarize(one, run.class_names) for run, one in zip(runs, members, strict=True)]
   extra = {
     "records": first.dataset.splits[split],
     "skipped": {str(index): reason for index, reason in damaged.items()},
@@ -105,11 +106,11 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
       {
         "workdir": str(run.workdir),
         "step": run.step,
-        **run.recipe.task.summarize(member, run.class_names).numbers,
-        "line": run.recipe.task.summarize(member, run.class_names).line,
+        **its.numbers,
+        "line": its.line,
         **run.crop_sizes,
       }
-      for run, member in zip(runs, members, strict=True)
+      for run, its in zip(runs, own, strict=True)
     ],
   }
   name = split if len(runs) == 1 else f"{split}_ensemble"

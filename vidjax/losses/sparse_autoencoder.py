@@ -12,8 +12,8 @@ import jax.numpy as jnp
 
 from vidjax.bounds import Count, Positive
 from vidjax.checks import check_fields
-from vidjax.networks.rtsae import OPEN
 from vidjax.ops.nuclear import nuclear_norm
+from vidjax.recurrent import OPEN
 from vidjax.types import Batch, Output
 
 

@@ -7,7 +7,7 @@ import jax
 
 from vidjax.bounds import Bound
 from vidjax.errors import ConfigError
-from vidjax.layers import call
+from vidjax.layers import call, he_init
 
 Consensus = Literal["logits", "features"]
 """What is averaged over time: the "logits" of every frame (TSN's segmental consensus), or the "features", which are
@@ -47,10 +47,9 @@ def hidden_layer(width: int, name: str) -> nn.Dense:
 
   Args:
     width: features of the layer.
-    name: of the layer, which the error names.
+    name: of the layer.
   """
-  he = nn.initializers.variance_scaling(2, "fan_out", "normal")
-  return nn.Dense(width, use_bias=False, kernel_init=he, name=name)
+  return nn.Dense(width, use_bias=False, kernel_init=he_init, name=name)
 
 
 def classifier(num_classes: int, name: str | None = None) -> nn.Dense:

@@ -4,9 +4,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vidjax.bounds import Count, Rate
 from vidjax.checks import check_fields, place
-from vidjax.errors import ConfigError, InputError
-from vidjax.networks.head import classifier, hidden_layer
+from vidjax.errors import InputError
+from vidjax.networks.head import Classes, classifier, hidden_layer
 from vidjax.types import Output
 
 
@@ -21,17 +22,15 @@ class Probe(nn.Module):
       self-supervised networks do.
   """
 
-  num_classes: int
-  hidden: int | None = None
-  dropout: float = 0.0
+  num_classes: Classes
+  hidden: Count | None = None
+  dropout: Rate = 0.0
   normalise: bool = False
 
   @nn.compact
   def __call__(self, features: jax.Array, train: bool) -> Output:
     """Features `[B, T, F]`, float, to `Output`; its `features` `[B, D]` are what the classifier sees."""
     check_fields(self)
-    if not 0 <= self.dropout < 1:
-      raise ConfigError(f"Probe(dropout={self.dropout}): must lie from 0 to below 1")
     if features.ndim != 3 or not jnp.issubdtype(features.dtype, jnp.inexact):
       raise InputError(
         f"Probe at {place(self)} takes float features [B, T, F], got {features.dtype} of the shape {features.shape}:"

@@ -18,8 +18,6 @@ from vidjax.recurrent import ALSTM, Stack
 from vidjax.types import Output
 
 Decode = Literal["gated", "final", "feedback"]
-OPEN = 0.5
-"""The attention above which a gate counts as open (Eq. 14)."""
 
 
 class RTSAE(nn.Module):

@@ -22,10 +22,10 @@ from vidjax.errors import ConfigError
 from vidjax.inputs.channels import Channels
 from vidjax.layers import call
 from vidjax.networks.head import classifier
-from vidjax.networks.rtsae import OPEN, RTSAE, Decode
+from vidjax.networks.rtsae import RTSAE, Decode
 from vidjax.ops.compaction import compact, expand
 from vidjax.ops.measurement import Scale, fused, measure, signs
-from vidjax.recurrent import ALSTM, LSTM
+from vidjax.recurrent import ALSTM, LSTM, OPEN
 from vidjax.types import Output
 
 Position = Literal["p1", "p2", "p3"]

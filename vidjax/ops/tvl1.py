@@ -1,14 +1,14 @@
 """TV-L1 optical flow (Zach, Pock and Bischof 2007; warping as Wedel et al. 2009) of whole batches, on the device."""
 
 import functools
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from vidjax.bounds import Bound, Count
+from vidjax.bounds import Between, Count
 from vidjax.checks import checked
 from vidjax.errors import InputError
 
@@ -69,7 +69,7 @@ def tvl1_flow(
   second: Array,
   *,
   levels: Count = 5,
-  factor: Annotated[float, Bound("a number between 0 and 1", lambda x: 0 < x < 1)] = 0.8,
+  factor: Between = 0.8,
   warps: Count = 5,
   iterations: Count = 15,
   tau: float = 0.25,

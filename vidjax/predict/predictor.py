@@ -18,7 +18,6 @@ from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
 from vidjax.evaluate.views import by_name
 from vidjax.run.opened import Run
-from vidjax.types import Sampler
 
 SHORT_SIDE = 256
 """To which frames are shrunk where the run's data set is not there to ask: the default of `vidjax.prepare`."""
@@ -100,10 +99,6 @@ def make_predictor(
   return predict
 
 
-def _choose(sampler: Sampler, clips: int, num_frames: int, times: np.ndarray) -> np.ndarray:
-  return sampler.test(num_frames, clips, times)
-
-
 def check_reads_films(run: Run) -> None:
   """Raises an InputError where a run reads what no film holds."""
   if "pixels" not in run.recipe.stream.gives:
@@ -119,18 +114,29 @@ def stored_short_side(run: Run) -> int | None:
 
   Films smaller than the data set was prepared for are stored as they are: the largest of a few records tells.
   """
+  return max((record.short_side or min(record.decode([0]).shape[1:3]) for record in _records(run)), default=None)
+
+
+def stored_length(run: Run) -> int | None:
+  """The median number of frames of the videos a run was trained on; None where its data set is not there."""
+  lengths = [record.num_frames for record in _records(run)]
+  return int(np.median(lengths)) if lengths else None
+
+
+def _records(run: Run) -> list[Record]:
+  """A few sound records of a run's validation split, if its data set is there."""
   if not any(pathlib.Path(run.data.dir).glob(f"{run.data.name.partition('/')[0]}/*")):
-    return None  # opening a synthetic data set would generate it
-  sides: list[int] = []
-  try:
+    return []  # opening a synthetic data set would generate it
+  records: list[Record] = []
+  with contextlib.suppress(InputError):
     source = run.dataset.source(run.data.validation_split)
     for index in np.unique(np.linspace(0, len(source) - 1, 16).astype(int)):
       with contextlib.suppress(DamagedRecord):
         record = Record.parse(source[int(index)])
-        sides.append(record.short_side or min(record.decode([0]).shape[1:3]))
-  except InputError:
-    return None
-  return max(sides, default=None)
+        if "pixels" in run.recipe.stream.gives:
+          record.decode([0])
+        records.append(record)
+  return records
 
 
 def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
@@ -150,4 +156,4 @@ def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
   ]
   title = f"{run.class_names[label]}, {prediction.scores[label]:.1%}: {pathlib.Path(prediction.file).name}"
   names = map_names(run.network, clips.shape)
-  save_explanation(path, prediction.clip, maps, prediction.frames, title, names=names)
+  save_explanation(path, prediction.clip[..., :3], maps, prediction.frames, title, names=names)

@@ -65,9 +65,9 @@ def folder(values: flags.FlagValues) -> None:
   )
   warnings = [*report.warnings, *report.overlaps]
   found = {tuple(entry["labels"]) for entry in report.kept}
-  if len(found) == 1:
-    classes_there = ", ".join(map(repr, *found)) or "none"
-    warnings.append(f"all videos are of one class, {classes_there}: there is nothing to tell apart")
+  if len(found) == 1 and any(found):  # of videos without labels nothing is to be told
+    names = ", ".join(map(repr, *found))
+    warnings.append(f"all videos are of one class, {names}: there is nothing to tell apart")
   for note in report.notes:
     say(note, error=True)
   for warning in warnings:
@@ -195,6 +195,6 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  kinds = {"features": define_feature_flags, "keyframes": define_keyframe_flags}
-  next((define for kind, define in kinds.items() if kind in sys.argv[1:]), define_flags)()
+  kinds = {"folder": define_flags, "features": define_feature_flags, "keyframes": define_keyframe_flags}
+  kinds[next((word for word in sys.argv[1:] if word in USAGE), "folder")]()
   run_main(main, arguments=True)

@@ -17,7 +17,7 @@ import rich.console
 import rich.progress
 
 from vidjax.console import legible
-from vidjax.data import folder, write
+from vidjax.data import classes, folder, write
 from vidjax.data.dataset import REPORT
 from vidjax.data.read_film import Storage
 from vidjax.data.splits import DEFAULT_FRACTIONS, Divider, check_classes
@@ -64,10 +64,12 @@ class Report:
 
   def write(self, directory: pathlib.Path) -> None:
     """Writes report.json, and report.txt with one line for every file."""
+    ranks = {label: rank for rank, label in enumerate(classes.order({x for one in self.kept for x in one["labels"]}))}
+    kept = sorted(self.kept, key=lambda entry: [ranks[label] for label in entry["labels"]])
     lines = [*self.notes, f"groups: {', '.join(f'{count} in {split}' for split, count in self.groups.items())}"]
     lines += [f"warning: {warning}" for warning in (*self.warnings, *self.overlaps)]
     lines += [f"refused: {reason}" for reason in self.refused]
-    for entry in self.kept:
+    for entry in kept:
       label = "; ".join(entry["labels"])
       lines.append("kept: {file} ({split}, {label}), {frames} frames, clips: {clips}".format(label=label, **entry))
       if entry["stated_frames"] not in (0, entry["frames"]):
@@ -78,7 +80,7 @@ class Report:
       if entry["group"] != entry["file"]:
         lines[-1] += f"; group {entry['group']}"
     (directory / "report.txt").write_text("".join(f"{legible(line)}\n" for line in lines), encoding="utf-8")
-    (directory / REPORT).write_text(json.dumps(dataclasses.asdict(self), indent=1), encoding="utf-8")
+    (directory / REPORT).write_text(json.dumps(dataclasses.asdict(self) | {"kept": kept}, indent=1), encoding="utf-8")
 
 
 def prepare_folder(
@@ -252,10 +254,10 @@ def summary(report: Report) -> list[str]:
     clips[entry["split"]] += entry["clips"]
   counts = ", ".join(f"{count} clips in {split}" for split, count in clips.items())
   files = collections.Counter(label for entry in report.kept for label in entry["labels"])
-  classes = [f"{label} ({count})" for label, count in sorted(files.items())]
+  names = [f"{label} ({files[label]})" for label in classes.order(files)]
   copies = sum(bool(entry["copy_of"]) for entry in report.kept) - len(report.overlaps)
   lines = [f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused", _groups(report)]
-  lines.append(f"files by class ({len(classes)}): {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}")
+  lines.append(f"files by class ({len(names)}): {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}")
   return lines + [f"{copies} equal the bytes of another file and lie in its split"] * bool(copies)
 
 

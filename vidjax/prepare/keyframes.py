@@ -22,11 +22,9 @@ from vidjax.data.dataset import REPORT
 from vidjax.data.schema import Record, encode_frames, example
 from vidjax.errors import InputError, MissingOutput
 from vidjax.evaluate.views import make_scorer
+from vidjax.recurrent import OPEN
 from vidjax.run.opened import Run
 from vidjax.types import Output
-
-OPEN = 0.5
-"""The attention above which a step is kept (rtsae Eq. 14)."""
 
 
 class _AttentionTask:

@@ -19,7 +19,7 @@ from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loade
 from vidjax.data.records import Records
 from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import ConfigError, InputError
-from vidjax.recipe import DataSettings, Recipe, data_of, make_recipe, make_views
+from vidjax.recipe import DataSettings, Recipe, data_of, each_of, make_recipe, make_views
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.folder import Contents, read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes
@@ -88,7 +88,7 @@ class Run:
 
   def _that_need(self, what: str, transforms: Sequence[Any]) -> str:
     """The name of the first transform, of these or those on the device, that needs something; "" without one."""
-    parts = (*transforms, *self.recipe.device_transforms)
+    parts = each_of((*transforms, *self.recipe.device_transforms))
     found = [type(part).__name__ for part in parts if what in getattr(part, "needs", ())]
     return found[0] if found else ""
 

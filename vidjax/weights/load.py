@@ -189,7 +189,7 @@ def load_weights(
       wrong = [*misfits.values(), "and its tensors have no place"][0]
       raise InputError(
         f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}; {wrong}. Take a "
-        "checkpoint of this family of networks (README: weights), or rename its tensors"
+        "checkpoint of this family of networks (docs/guide.md, Weights), or rename its tensors"
       )
     raise InputError(f"{origin} {_misfit(misfits, left, tensors, loaded, used, new, unused, len(fresh))}")
   if not loaded:
@@ -221,7 +221,7 @@ def _misfit(
   if len(wrong) > len(loaded) + fresh:
     return (
       f"is not supported by this network: {len(loaded)} arrays fit and {len(wrong)} do not, as {wrong[0]} and "
-      f"{wrong[-1]}. Take a checkpoint of this network (README: weights){hint}"
+      f"{wrong[-1]}. Take a checkpoint of this network (docs/guide.md, Weights){hint}"
     )
   good = [place for path in loaded if (place := path.partition("/")[2]) not in misfits]
   anew = (*new, *_covering(misfits, good, "/"))
