@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from vidjax.bounds import Bound, Count, Share
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
-from vidjax.types import Batch
+from vidjax.types import Array, Batch
 
 Part = Annotated[float, Bound("a number from 0 to under 1", lambda part: 0 <= part < 1)]
 
@@ -52,7 +52,7 @@ class InsertFrames:
     clip = jnp.arange(clips)[:, None]
     clip = jnp.where(foreign, clips - 1 - clip, clip)
 
-    def moved(x: jax.Array) -> jax.Array:
+    def moved(x: Array) -> jax.Array:
       x = jnp.asarray(x)
       return x.reshape(clips, steps, self.frames, *x.shape[2:])[clip, source].reshape(x.shape)
 

@@ -45,8 +45,8 @@ def make_scorer(recipe: Recipe, mesh: Mesh, objectives: Sequence[Objective] = ()
   apply = on_each_device(one, mesh) if getattr(recipe.network, "skip", False) else one
 
   def score(variables: Mapping[str, Tree], batch: Batch) -> tuple[Any, dict[str, jax.Array]]:
-    batch = {**batch, "video": recipe.normalise(jnp.asarray(batch["video"]))}
-    output = apply(variables, batch["video"])
+    clips = recipe.normalise(jnp.asarray(batch["video"]))
+    batch, output = {**batch, "video": clips}, apply(variables, clips)
     losses: dict[str, jax.Array] = {}
     if objectives:
       batch = recipe.task.prepare(batch)

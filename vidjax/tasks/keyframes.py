@@ -109,7 +109,7 @@ def of_steps(key_frames: np.ndarray, steps: int) -> np.ndarray:
   """Whether a step has a key frame, bool `[N, steps]`, of bool `[N, steps * F]`."""
   if key_frames.shape[1] % steps:
     raise InputError(f"{key_frames.shape[1]} frames of a clip are no multiple of the network's {steps} steps")
-  return key_frames.reshape(len(key_frames), steps, -1).any(axis=-1)
+  return np.any(key_frames.reshape(len(key_frames), steps, -1), axis=-1)
 
 
 def hits(kept: np.ndarray, key: np.ndarray) -> dict[str, float]:
