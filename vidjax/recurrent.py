@@ -172,7 +172,12 @@ class ALSTM(nn.Module):
 
 
 def start(x: jax.Array, features: int) -> Carry:
-  """The carry before the first step of `[B, ...]`: zeros `[B, features]`."""
+  """The carry before the first step of `[B, ...]`: zeros `[B, features]`.
+
+  Args:
+    x: `[B, ...]`, whose batch and dtype count.
+    features: D.
+  """
   return Carry(*(jnp.zeros((x.shape[0], features), x.dtype),) * 2)
 
 

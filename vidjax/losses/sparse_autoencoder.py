@@ -53,7 +53,12 @@ class SparseAutoencoder:
 
 
 def opened(attention: jax.Array, least: int = 1) -> jax.Array:
-  """Which gates `[B, T]` are open: those above OPEN, and the `least` highest."""
+  """Which gates `[B, T]` are open: those above OPEN, and the `least` highest.
+
+  Args:
+    attention: `[B, T]`.
+    least: that many of the highest count in any case.
+  """
   floor = jax.lax.top_k(attention, min(least, attention.shape[-1]))[0][..., -1:]
   return (attention > OPEN) | (attention >= floor)
 

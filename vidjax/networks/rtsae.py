@@ -89,5 +89,10 @@ class RTSAE(nn.Module):
 
 
 def unit(x: jax.Array, epsilon: float = 1e-6) -> jax.Array:
-  """Each vector of `[..., F]` over its root mean square; zeros stay zeros."""
+  """Each vector of `[..., F]` over its root mean square; zeros stay zeros.
+
+  Args:
+    x: the vectors.
+    epsilon: floor of the root mean square.
+  """
   return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + epsilon**2)

@@ -78,7 +78,12 @@ class Measured(nn.Module):
     return (maps[0], maps[1]), measure(fused(flat[0], flat[1]), matrix.value, self.scale)
 
   def rest(self, maps: tuple[jax.Array, jax.Array], train: bool) -> tuple[jax.Array, jax.Array]:
-    """The maps behind the gate through the rest of both streams, pooled: `[..., features]` each."""
+    """The maps behind the gate through the rest of both streams, pooled: `[..., features]` each.
+
+    Args:
+      maps: of both streams, from `__call__`, of all steps or of some.
+      train: as in `__call__`.
+    """
     nets = (self.s_net, self.t_net)
     ends = [net(x, train, self.until + 1).mean((-3, -2)) for net, x in zip(nets, maps, strict=True)]
     return ends[0], ends[1]
@@ -170,7 +175,12 @@ class RTSAEDSCNN(nn.Module):
     return self.decide(steps, jnp.ones_like(chosen) if train else chosen, attention)
 
   def represent_chosen(self, maps: tuple[jax.Array, jax.Array], chosen: jax.Array) -> jax.Array:
-    """The representations `[B, T, D]` of the chosen steps, 0 elsewhere."""
+    """The representations `[B, T, D]` of the chosen steps, 0 elsewhere.
+
+    Args:
+      maps: of both streams before the gate, `[B, T, h, w, D]` each.
+      chosen: bool `[B, T]`.
+    """
     flat, where = [x.reshape(-1, *x.shape[2:]) for x in maps], chosen.reshape(-1)
     sizes = sorted({math.ceil(share * len(where)) for share in self.sizes}, reverse=True)
 
@@ -186,7 +196,12 @@ class RTSAEDSCNN(nn.Module):
     return steps.reshape(*chosen.shape, -1)
 
   def attend(self, clips: jax.Array, train: bool) -> tuple[tuple[jax.Array, jax.Array], jax.Array, jax.Array]:
-    """The maps of both streams before the gate, attention `[B, T]`, and what multiplies the maps, `[B, T]`."""
+    """The maps of both streams before the gate, attention `[B, T]`, and what multiplies the maps, `[B, T]`.
+
+    Args:
+      clips: `[B, T', H, W, C]`.
+      train: as in `__call__`.
+    """
     maps, x = self.streams(clips, train)
     attention = self.rtsae(x)
     if self.gate == "open":
@@ -201,11 +216,22 @@ class RTSAEDSCNN(nn.Module):
     return maps, attention, attention + jax.lax.stop_gradient(hard - attention)
 
   def represent(self, maps: tuple[jax.Array, jax.Array], train: bool) -> jax.Array:
-    """Gated maps `[..., h, w, D]` to the representation of each step, `[..., fused_features]`."""
+    """Gated maps `[..., h, w, D]` to the representation of each step, `[..., fused_features]`.
+
+    Args:
+      maps: of both streams, gated.
+      train: as in `__call__`.
+    """
     return self.drop(self.fusion(*self.streams.rest(maps, train)), deterministic=not train)
 
   def decide(self, steps: jax.Array, chosen: jax.Array, attention: jax.Array) -> Output:
-    """Representations `[B, T, D]` and which of them count, bool `[B, T]`, to the scores of the clips."""
+    """Representations `[B, T, D]` and which of them count, bool `[B, T]`, to the scores of the clips.
+
+    Args:
+      steps: from `represent`, zeros where a step is not chosen.
+      chosen: where the LSTM moves.
+      attention: `[B, T]`, for `aux`.
+    """
     carry, _ = self.lstm(steps, mask=chosen)
     w_f = jnp.broadcast_to(self.fusion.share(), len(steps)).astype(steps.dtype)
     aux: dict[str, Any] = {"attention": attention, "chosen": choose(attention), "w_f": w_f}

@@ -21,6 +21,12 @@ def compact(x: jax.Array, chosen: jax.Array, size: int) -> tuple[jax.Array, jax.
 
 
 def expand(y: jax.Array, place: jax.Array, fill: float = 0.0) -> jax.Array:
-  """The inverse of `compact`: `[size, ...]` -> `[N, ...]`, with `fill` where an entry was not chosen."""
+  """The inverse of `compact`: `[size, ...]` -> `[N, ...]`, with `fill` where an entry was not chosen.
+
+  Args:
+    y: the chosen entries, and padding.
+    place: from `compact`.
+    fill: value of the others.
+  """
   there = (place < len(y)).reshape(-1, *[1] * (y.ndim - 1))
   return jnp.where(there, y[jnp.minimum(place, len(y) - 1)], jnp.asarray(fill, y.dtype))

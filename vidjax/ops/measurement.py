@@ -14,6 +14,11 @@ def signs(key: jax.Array, rows: int, columns: int) -> jax.Array:
   """The signs of Eq. 18, int8 `[rows, columns]`: -1 and 1 each with probability 1/6, 0 with 2/3.
 
   Times sqrt(3) they are the matrix R, whose entries have mean 0 and variance 1. A quarter of float32's memory.
+
+  Args:
+    key: draws them.
+    rows: k, the length of a measurement.
+    columns: D, the length of what is measured.
   """
   draws = jax.random.randint(key, (rows, columns), 0, 6, jnp.int8)
   return jnp.where(draws == 0, -1, jnp.where(draws == 1, 1, 0)).astype(jnp.int8)
@@ -38,6 +43,12 @@ def measure(x: jax.Array, matrix: jax.Array, scale: Scale = "unit", epsilon: flo
 
 
 def fused(spatial: jax.Array, temporal: jax.Array, epsilon: float = 1e-6) -> jax.Array:
-  """`(x_s + x_t) / (2 x_max)` of Eq. 17, `[..., D]` each; x_max is the largest of both in each vector."""
+  """`(x_s + x_t) / (2 x_max)` of Eq. 17, `[..., D]` each; x_max is the largest of both in each vector.
+
+  Args:
+    spatial: activations of S-Net, from 0 on.
+    temporal: those of T-Net.
+    epsilon: floor of the largest.
+  """
   largest = jnp.maximum(spatial.max(-1, keepdims=True), temporal.max(-1, keepdims=True))
   return (spatial + temporal) / (2 * jnp.maximum(largest, epsilon))

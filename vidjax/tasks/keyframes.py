@@ -106,7 +106,12 @@ def kept_steps(
 
 
 def of_steps(key_frames: np.ndarray, steps: int) -> np.ndarray:
-  """Whether a step has a key frame, bool `[N, steps]`, of bool `[N, steps * F]`."""
+  """Whether a step has a key frame, bool `[N, steps]`, of bool `[N, steps * F]`.
+
+  Args:
+    key_frames: of every frame.
+    steps: of a clip.
+  """
   if key_frames.shape[1] % steps:
     raise InputError(f"{key_frames.shape[1]} frames of a clip are no multiple of the network's {steps} steps")
   return np.any(key_frames.reshape(len(key_frames), steps, -1), axis=-1)
