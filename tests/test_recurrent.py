@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.recurrent import LSTM, AttentionGate, Stack
+from vidjax.recurrent import LSTM, AttentionGate, Carry, Stack
 
 
 @pytest.fixture
@@ -62,6 +62,16 @@ def test_steps_that_are_masked_change_nothing(features):
       np.testing.assert_allclose(carry.h[row], expected.h[0], atol=1e-6)
       np.testing.assert_allclose(carry.c[row], expected.c[0], atol=1e-6)
     np.testing.assert_allclose(steps.h[row, mask[row]], own.h[0], atol=1e-6)
+
+
+def test_a_mask_between_0_and_1_mixes():
+  x = jax.random.normal(jax.random.key(0), (1, 1, 5))
+  lstm = LSTM(4)
+  variables = lstm.init(jax.random.key(1), x)
+  old = Carry(jnp.ones((1, 4)), -jnp.ones((1, 4)))
+  new, _ = lstm.apply(variables, x, old)
+  mixed, _ = lstm.apply(variables, x, old, jnp.full((1, 1), 0.25))
+  jax.tree.map(lambda m, n, o: np.testing.assert_allclose(m, 0.25 * n + 0.75 * o, atol=1e-6), mixed, new, old)
 
 
 def test_two_halves_are_the_whole():

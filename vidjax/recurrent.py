@@ -4,7 +4,7 @@ The carry is `(h, c)`, each `[B, D]`. Where a mask is False it is held, so that 
 change nothing.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -50,7 +50,8 @@ class LSTM(nn.Module):
     features: D.
     peephole: the gates see the cell (rtsae Eq. 1-4; the output gate its new state), and have a bias. Without, Eq. 14 of
       dte, which has neither.
-    bias: whether there is one (default: with peepholes).
+    bias: whether there is one (default: with peepholes). That of the forget gate starts at 1 and the others at 0
+      (Jozefowicz et al., 2015) [I]: from 0, half of the cell would be gone after each step.
   """
 
   features: Count
@@ -64,7 +65,8 @@ class LSTM(nn.Module):
     Args:
       x: `[B, T, F]`.
       carry: the state before the first step (default: zeros).
-      mask: bool `[B, T]`, False where the carry is held; h and o are those of the step all the same.
+      mask: bool `[B, T]`, False where the carry is held; h and o are those of the step all the same. Floats from 0 to 1
+        mix: `mask * new + (1 - mask) * old`.
 
     Returns:
       The carry after the last step, and what each step gives.
@@ -72,7 +74,7 @@ class LSTM(nn.Module):
     check_fields(self)
     width = self.features
     bias = self.peephole if self.bias is None else self.bias
-    inputs = nn.Dense(4 * width, use_bias=bias, kernel_init=nn.initializers.lecun_normal(), name="input")(x)
+    inputs = nn.Dense(4 * width, use_bias=bias, bias_init=_remember, name="input")(x)
     hidden = self.param("hidden", nn.initializers.orthogonal(), (width, 4 * width))
     peepholes = [jnp.zeros(())] * 3
     if self.peephole:
@@ -90,8 +92,7 @@ class LSTM(nn.Module):
       c = f * carry.c + i * jnp.tanh(g)
       o = jax.nn.sigmoid(o + _times(w_o, c))
       h = o * jnp.tanh(c)
-      moves = moves[:, None]
-      return Carry(jnp.where(moves, h, carry.h), jnp.where(moves, c, carry.c)), Steps(h, o)
+      return Carry(_moved(moves, h, carry.h), _moved(moves, c, carry.c)), Steps(h, o)
 
     carry, steps = jax.lax.scan(step, carry, (inputs.swapaxes(0, 1), mask.swapaxes(0, 1)))
     return carry, Steps(*(x.swapaxes(0, 1) for x in steps))
@@ -179,6 +180,16 @@ def start(x: jax.Array, features: int) -> Carry:
     features: D.
   """
   return Carry(*(jnp.zeros((x.shape[0], features), x.dtype),) * 2)
+
+
+def _remember(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+  """The biases of the gates i, f, g and o at the start."""
+  return jnp.zeros(shape, dtype).reshape(4, -1).at[1].set(1).reshape(shape)
+
+
+def _moved(moves: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
+  moves = moves[:, None]
+  return jnp.where(moves, new, old) if moves.dtype == jnp.bool_ else moves * new + (1 - moves) * old
 
 
 def _times(weight: jax.Array, c: jax.Array) -> jax.Array:

@@ -121,6 +121,13 @@ def test_gates_in_training(gate):
   assert any(np.abs(g).max() > 0 for g in encoder) == (gate != "hard")
 
 
+def test_mixed_states_are_those_of_a_prediction_where_gates_are_open_or_shut():
+  clips, variables = case()
+  rngs = {"dropout": jax.random.key(0)}
+  training = make(gate="straight_through", mix=True, dropout=0.0).apply(variables, clips, True, rngs=rngs)
+  np.testing.assert_allclose(training.logits, make(skip=False).apply(variables, clips, False).logits, atol=1e-5)
+
+
 def test_fusion_is_equations_15_and_16():
   rng = np.random.default_rng(0)
   spatial, temporal = np.abs(rng.normal(size=(2, 4, 6))).astype(np.float32)

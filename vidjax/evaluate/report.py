@@ -27,7 +27,7 @@ def write_report(
 
   - `<split>.json`: the summary's numbers and details, `extra` and the command.
   - `<split>_NAME.csv`, `<split>_NAME.png`: the summary's tables and pictures.
-  - `<split>_scores.npz`: index, label, scores, video_id (empty where unknown).
+  - `<split>_scores.npz`: index, label, scores, video_id (empty where unknown), and the scores' extras.
 
   Args:
     folder: such as `workdir/evaluation`.
@@ -57,6 +57,7 @@ def write_report(
     label=scores.label,
     scores=scores.scores,
     video_id=np.asarray(video_ids, np.str_),
+    **scores.extras,
   )
   document = {"split": split, **summary.numbers, **summary.details, **extra, "command": command}
   paths[0].write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", **_TEXT)

@@ -133,6 +133,9 @@ class RTSAEDSCNN(nn.Module):
       no gradient comes; "straight_through" that with the attention's gradient; "binary_neuron" a draw with the
       attention as its probability, with the attention's gradient (5.1.1 C). With "open" every step counts, in a
       prediction, too: the dense network to compare with.
+    mix: in training, the LSTM's state moves as far as the gate is open, `h = a h' + (1 - a) h`, as it does in a
+      prediction, where a gate is open or shut. The text has it move fully at every step (default). There a gate's value
+      counts for little: Eq. 15 divides what Eq. 13 multiplied out again, but for the biases [I].
     dropout: of fc7.
     skip: whether a prediction leaves out the steps that are not chosen. Without, it computes them, and their results
       change nothing: the same scores.
@@ -147,6 +150,7 @@ class RTSAEDSCNN(nn.Module):
   fused_features: Count = 1024
   top: Count = 256
   gate: Gate = "soft"
+  mix: bool = False
   dropout: Rate = 0.5
   skip: bool = True
   sizes: Sizes = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
@@ -172,7 +176,8 @@ class RTSAEDSCNN(nn.Module):
     if self.skip and not train and not self.is_initializing():
       return self.decide(self.represent_chosen(maps, chosen), chosen, attention)
     steps = self.represent((maps[0] * _as_maps(gates), maps[1] * _as_maps(gates)), train)
-    return self.decide(steps, jnp.ones_like(chosen) if train else chosen, attention)
+    moves = (gates if self.mix else jnp.ones_like(chosen)) if train else chosen
+    return self.decide(steps, moves, attention)
 
   def represent_chosen(self, maps: tuple[jax.Array, jax.Array], chosen: jax.Array) -> jax.Array:
     """The representations `[B, T, D]` of the chosen steps, 0 elsewhere.
@@ -225,11 +230,11 @@ class RTSAEDSCNN(nn.Module):
     return self.drop(self.fusion(*self.streams.rest(maps, train)), deterministic=not train)
 
   def decide(self, steps: jax.Array, chosen: jax.Array, attention: jax.Array) -> Output:
-    """Representations `[B, T, D]` and which of them count, bool `[B, T]`, to the scores of the clips.
+    """Representations `[B, T, D]` and which of them count, `[B, T]`, to the scores of the clips.
 
     Args:
       steps: from `represent`, zeros where a step is not chosen.
-      chosen: where the LSTM moves.
+      chosen: where the LSTM moves, or, from 0 to 1, how far.
       attention: `[B, T]`, for `aux`.
     """
     carry, _ = self.lstm(steps, mask=chosen)

@@ -10,6 +10,7 @@ import numpy as np
 from vidjax.bounds import Between
 from vidjax.checks import check_fields
 from vidjax.errors import InputError
+from vidjax.recurrent import OPEN
 from vidjax.tasks.classification import Classification
 from vidjax.types import Batch, Output, Scores, Summary
 
@@ -26,7 +27,7 @@ class KeyframeClassification:
   """
 
   num_classes: int
-  threshold: Between = 0.5
+  threshold: Between = OPEN
   key_frames: bool = False
   metric: str = "top1"
 
@@ -91,10 +92,7 @@ def kept_steps(
   Returns:
     Numbers `kept` (share of the steps) and those of `hits`; counts for a report; both in one line.
   """
-  opened = attention > threshold
-  shut = ~opened.any(axis=1)
-  kept = opened.copy()
-  kept[shut, attention[shut].argmax(axis=1)] = True
+  kept, shut = kept_by(attention, threshold)
   numbers = {"kept": float(kept.mean())}
   if key_frames is not None:
     numbers |= hits(kept, of_steps(key_frames, attention.shape[1]))
@@ -103,6 +101,19 @@ def kept_steps(
   if shut.any():
     line += f" (every gate was shut in {shut.sum()} of {len(kept)} videos: the best step of each is kept)"
   return numbers, details, line
+
+
+def kept_by(attention: np.ndarray, threshold: float = OPEN) -> tuple[np.ndarray, np.ndarray]:
+  """The steps that are kept, bool `[N, T]`, and the videos in which every gate is shut, bool `[N]`.
+
+  Args:
+    attention: `[N, T]`.
+    threshold: above which a step is kept; of a video without one the highest is.
+  """
+  kept = attention > threshold
+  shut = ~kept.any(axis=1)
+  kept[shut, attention[shut].argmax(axis=1)] = True
+  return kept, shut
 
 
 def of_steps(key_frames: np.ndarray, steps: int) -> np.ndarray:
