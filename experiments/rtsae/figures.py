@@ -1,0 +1,104 @@
+"""What the gates choose, in pictures of validation clips (rtsae Fig. 16-18), and accuracy by duration (Fig. 10).
+
+`python -m experiments.rtsae.figures --workdir=RUN --out=DIR`, of a run of `configs/rtsae_dscnn.py`. `steps.png` shows
+the steps of a few clips, the kept ones framed, over their attention; the key moment is shaded where it is known.
+`duration.png` is the accuracy by the length of the key moment, or of the film.
+"""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from absl import flags
+from matplotlib.figure import Figure
+
+from vidjax.command import run_main
+from vidjax.console import say
+from vidjax.data.schema import Record
+from vidjax.errors import InputError
+from vidjax.run.folder import run_folder
+from vidjax.run.opened import Run, open_run
+from vidjax.tasks.keyframes import kept_by
+
+BINS = 5
+
+
+def main(argv: list[str]) -> None:
+  """The command."""
+  values = flags.FLAGS
+  if not values.workdir or not values.out:
+    raise InputError("--workdir=RUN and --out=DIR are needed")
+  out = pathlib.Path(values.out)
+  out.mkdir(parents=True, exist_ok=True)
+  run = open_run(values.workdir, data_dir=values.data_dir)
+  stored = np.load(run_folder(values.workdir) / "evaluation" / f"{run.data.validation_split}_scores.npz")
+  if "attention" not in stored:
+    raise InputError(f"{values.workdir} has no attention: name a run of configs/rtsae_dscnn.py")
+  source = run.dataset.source(run.data.validation_split)
+  records = [Record.parse(source[int(index)]) for index in stored["index"]]
+  draw_steps(out / "steps.png", run, records, stored, values.clips)
+  draw_durations(out / "duration.png", records, stored)
+  say(f"wrote {out / 'steps.png'} and {out / 'duration.png'}")
+
+
+def draw_steps(path: pathlib.Path, run: Run, records: list[Record], stored: Any, clips: int) -> None:
+  """The steps of clips of different classes, kept ones framed, over bars of their attention."""
+  attention = stored["attention"]
+  kept, _ = kept_by(attention)
+  rows = list({int(label): i for i, label in reversed([*enumerate(stored["label"])])}.values())[:clips]
+  steps = attention.shape[1]
+  figure = Figure(figsize=(0.62 * steps, 1.25 * len(rows)), dpi=150)
+  grid = figure.add_gridspec(2 * len(rows), steps, hspace=0.15, wspace=0.05, height_ratios=(2, 1) * len(rows))
+  for place, row in enumerate(rows):
+    record = records[row]
+    numbers = run.recipe.sampler.test(record.num_frames, 1, record.times)[0].reshape(steps, -1)
+    frames = run.test_crops(run.recipe.stream.of(record).decode(numbers[:, 0])[None])[0]
+    for step in range(steps):
+      axes = figure.add_subplot(grid[2 * place, step])
+      axes.imshow(frames[step, ..., :3])
+      axes.set_xticks([])
+      axes.set_yticks([])
+      for spine in axes.spines.values():
+        spine.set(color="tab:red" if kept[row, step] else "white", linewidth=2)
+    axes = figure.add_subplot(grid[2 * place + 1, :])
+    axes.bar(range(steps), attention[row], color=["tab:red" if one else "tab:grey" for one in kept[row]], width=0.8)
+    if record.key_frames is not None:
+      for step in np.flatnonzero(np.isin(numbers, record.key_frames).any(1)):
+        axes.axvspan(step - 0.5, step + 0.5, color="gold", alpha=0.4, zorder=0)
+    axes.axhline(0.5, color="black", linewidth=0.5)
+    axes.set(xlim=(-0.5, steps - 0.5), ylim=(0, 1), xticks=[], yticks=[0, 1])
+    axes.tick_params(labelsize=6)
+    right = int(stored["scores"][row].argmax()) == int(stored["label"][row])
+    title = f"{run.class_names[record.label]}: {'right' if right else 'wrong'}, {kept[row].sum()} of {steps} steps kept"
+    axes.set_xlabel(title, fontsize=7, labelpad=1)
+  figure.savefig(path, bbox_inches="tight")
+
+
+def draw_durations(path: pathlib.Path, records: list[Record], stored: Any) -> None:
+  """Accuracy in bins of equal counts of the length of the key moment, or of the film, in frames."""
+  keys = [record.key_frames for record in records]
+  known = all(key is not None for key in keys)
+  lengths = np.array(
+    [len(key) if key is not None and known else r.num_frames for key, r in zip(keys, records, strict=True)]
+  )
+  right = stored["scores"].argmax(1) == stored["label"]
+  edges = np.unique(np.quantile(lengths, np.linspace(0, 1, BINS + 1)).astype(int))
+  places = np.clip(np.searchsorted(edges, lengths, "right") - 1, 0, max(len(edges) - 2, 0))
+  figure = Figure(figsize=(4, 2.6), dpi=150)
+  axes = figure.add_subplot()
+  found = [place for place in range(max(len(edges) - 1, 1)) if (places == place).any()]
+  shares = [100 * right[places == place].mean() for place in found]
+  bars = axes.bar(range(len(found)), shares, color="tab:blue")
+  axes.bar_label(bars, [f"{share:.0f}" for share in shares], fontsize=7)
+  names = [f"{lengths[places == place].min()} to {lengths[places == place].max()}" for place in found]
+  axes.set_xticks(range(len(found)), names, fontsize=7)
+  axes.set(ylim=(0, 105), ylabel="accuracy in %", xlabel=f"frames of the {'key moment' if known else 'film'}")
+  figure.savefig(path, bbox_inches="tight")
+
+
+if __name__ == "__main__":
+  flags.DEFINE_string("workdir", None, "Folder of a training run.")
+  flags.DEFINE_string("out", None, "Folder of the pictures.")
+  flags.DEFINE_integer("clips", 6, "Clips to show, each of another class.", 1)
+  flags.DEFINE_string("data_dir", None, "Where data sets lie now, if not where they lay in training.")
+  run_main(main)
