@@ -22,7 +22,7 @@ from vidjax.run.opened import open_run
 from vidjax.tasks.keyframes import hits, kept_by, of_steps
 
 CONFIG = "configs/rtsae_dscnn.py:mini"
-GATES = ("soft", "open", "hard", "straight_through", "binary_neuron")
+GATES = ("soft", "mixed", "sparse", "open", "hard", "straight_through", "binary_neuron")
 PLACES = tuple(f"p{place}-depth{depth}" for place in (1, 2, 3) for depth in (1, 2, 3) if (place, depth) != (2, 2))
 ROWS = [Row(name, f"{CONFIG}-{name}") for name in (*GATES, *PLACES)]
 

@@ -52,6 +52,15 @@ class SparseAutoencoder:
     return {name: jnp.mean(term, where=mask) for name, term in terms.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class GateL1:
+  """The last term of Eq. 12 alone, for the joint phase, whose gates the text leaves free (4.3)."""
+
+  def __call__(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
+    """`gate_l1`: the mean over the clips that count of the sum of their attention."""
+    return {"gate_l1": jnp.mean(output.take("attention").sum(-1), where=jnp.asarray(batch["mask"]))}
+
+
 def opened(attention: jax.Array, least: int = 1) -> jax.Array:
   """Which gates `[B, T]` are open: those above OPEN, and the `least` highest.
 

@@ -4,7 +4,7 @@ import functools
 import io
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import jax
 import numpy as np
@@ -45,6 +45,7 @@ def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Validation]:
     scores = score_split(scorer, variables, loader.batches(), targets=task.targets, name=name)
     summary = task.summarize(scores, run.class_names)
     numbers = {**summary.numbers, **{name: x for name, x in scores.losses.items() if name not in summary.numbers}}
+    numbers |= _whole(run.config["blend"], scores.losses) if not left_out else {}
     numbers |= {"damaged": len(loader.damaged)} if loader.damaged else {}
     pictures = {}
     for name, draw in summary.pictures.items() if jax.process_index() == 0 else ():
@@ -54,6 +55,15 @@ def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Validation]:
     return Validation(numbers, pictures)
 
   return validate
+
+
+def _whole(blend: Mapping[str, Any], losses: Mapping[str, float]) -> dict[str, float]:
+  """`loss`, the sum by the weights of a `Weighted` blend with fixed ones; nothing of another blend."""
+  parts = {name.removeprefix("loss/"): x for name, x in losses.items() if name.startswith("loss/")}
+  weights = blend.get("weights") or {}
+  if len(parts) < 2 or not blend["make"].endswith(".Weighted") or any(isinstance(w, Mapping) for w in weights.values()):
+    return {}
+  return {"loss": sum(weights.get(name, 1.0) * x for name, x in parts.items())}
 
 
 def show_batch(
