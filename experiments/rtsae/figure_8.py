@@ -1,6 +1,6 @@
 """The weights of Eq. 12, at mini scale with coarse steps (rtsae Fig. 8).
 
-`python -m experiments.rtsae.figure_8 --out=runs/figure_8` varies each weight as the figure does: (a) tau with the others
+`python -m experiments.rtsae.figure_8 --out=runs/figure_8` varies each weight as the figure does: (a) tau with the rest
 at .1, (b) mu at the best tau, (c) lambda, (d) phi. Two rows are ours: a smaller weight of the reconstruction, which is
 a sum over all numbers of a step. Numbers are those of `experiments.rtsae.keyframes`; the streams of a seed are trained
 once.

@@ -51,14 +51,9 @@ def write_report(
     paths.append(folder / f"{split}_{name}.png")
     draw(str(paths[-1]))
   paths.append(folder / f"{split}_scores.npz")
-  np.savez_compressed(
-    paths[-1],
-    index=scores.index,
-    label=scores.label,
-    scores=scores.scores,
-    video_id=np.asarray(video_ids, np.str_),
-    **scores.extras,
-  )
+  arrays: dict[str, Any] = {"index": scores.index, "label": scores.label, "scores": scores.scores}
+  arrays |= {"video_id": np.asarray(video_ids, np.str_), **scores.extras}
+  np.savez_compressed(paths[-1], **arrays)
   document = {"split": split, **summary.numbers, **summary.details, **extra, "command": command}
   paths[0].write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", **_TEXT)
   return paths

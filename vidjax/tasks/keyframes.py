@@ -111,7 +111,7 @@ def kept_by(attention: np.ndarray, threshold: float = OPEN) -> tuple[np.ndarray,
     threshold: above which a step is kept; of a video without one the highest is.
   """
   kept = attention > threshold
-  shut = ~kept.any(axis=1)
+  shut = np.asarray(~kept.any(axis=1))
   kept[shut, attention[shut].argmax(axis=1)] = True
   return kept, shut
 
