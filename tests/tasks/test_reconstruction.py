@@ -7,7 +7,7 @@ import pytest
 
 from vidjax.tasks.keyframes import hits
 from vidjax.tasks.reconstruction import Reconstruction
-from vidjax.types import Scores
+from vidjax.types import Output, Scores
 
 
 def test_hits_by_hand():
@@ -26,6 +26,19 @@ def test_summary():
   assert summary.numbers["f"] == 1
   assert summary.details["videos_with_every_gate_shut"] == 1
   assert "every gate was shut in 1 of 2 videos: the best step of each is kept" in summary.line
+
+
+def test_padding_is_no_step():
+  attention = np.array([[0.9, 0.1, 0.0, 0.0], [0.9, 0.6, 0.2, 0.1], [0.0] * 4])
+  steps = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0] * 4], bool)
+  scores = Scores(np.arange(3), np.zeros(3, int), attention, {}, {"key_frames": np.eye(3, 4) > 0, "steps": steps})
+  numbers = Reconstruction(key_frames=True).summarize(scores, []).numbers
+  assert numbers["kept"] == pytest.approx(3 / 6)
+  assert numbers["attention"] == pytest.approx(2.8 / 6)
+  assert numbers["recall"] == 1  # the third video has none, since its key moment lies in padding
+  output = Output(None, np.zeros((3, 1)), {"attention": attention, "mask": steps})
+  np.testing.assert_allclose(Reconstruction().measure(output, {})["open"], [0.5, 0.5, 0])
+  np.testing.assert_array_equal(Reconstruction().answer(output)["steps"], steps)
 
 
 CONFIG = """

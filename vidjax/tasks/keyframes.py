@@ -79,7 +79,10 @@ class KeyframeClassification:
 
 
 def kept_steps(
-  attention: np.ndarray, threshold: float, key_frames: np.ndarray | None = None
+  attention: np.ndarray,
+  threshold: float,
+  key_frames: np.ndarray | None = None,
+  steps: np.ndarray | None = None,
 ) -> tuple[dict[str, float], dict[str, int], str]:
   """How many steps are kept and, where key moments are known, how well they hit them.
 
@@ -87,17 +90,19 @@ def kept_steps(
     attention: `[N, T]` from 0 to 1.
     threshold: above which a step is kept; of a video without one the highest is.
     key_frames: bool `[N, T * F]`, F frames in a step, or None.
+    steps: bool `[N, T]`, False on padding, which counts nowhere (default: all count).
 
   Returns:
     Numbers `kept` (share of the steps) and those of `hits`; counts for a report; both in one line.
   """
-  opened = attention > threshold
-  shut = ~opened.any(axis=1)
-  kept = opened.copy()
-  kept[shut, attention[shut].argmax(axis=1)] = True
-  numbers = {"kept": float(kept.mean())}
+  steps = np.ones(attention.shape, bool) if steps is None else steps
+  kept = (attention > threshold) & steps
+  shut = ~kept.any(axis=1)
+  kept[shut, np.where(steps, attention, -1)[shut].argmax(axis=1)] = True
+  kept &= steps
+  numbers = {"kept": float(kept.sum() / max(steps.sum(), 1))}
   if key_frames is not None:
-    numbers |= hits(kept, of_steps(key_frames, attention.shape[1]))
+    numbers |= hits(kept, of_steps(key_frames, attention.shape[1]) & steps)
   details = {"videos": len(kept), "steps": kept.shape[1], "videos_with_every_gate_shut": int(shut.sum())}
   line = "  ".join(f"{name} {value:.2%}" for name, value in numbers.items())
   if shut.any():

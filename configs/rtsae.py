@@ -1,0 +1,33 @@
+"""RTSAE alone (rtsae 3.2): which steps of stored features to keep, learnt without labels, for features of any backbone.
+
+  python -m vidjax.prepare features --workdir=runs/quickstart --name=frames --per=frame
+  python -m vidjax.train --config=configs/rtsae.py --config.data.name=features/frames --config.stream.width=48
+
+The last line of the first command names the width. Clips are 32 features, evenly over the video; a step whose features
+are all 0 is padding. The report says how many steps are kept and, with --config.task.key_frames on data that has key
+moments, how well they hit them.
+
+From rtsae: two layers of 128, Eq. 12 with its weights, Adadelta, batches of 32. Ours: 32 steps and 50 epochs.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import probe, rtsae_dscnn
+from vidjax.build import described
+from vidjax.losses.sparse_autoencoder import SparseAutoencoder
+from vidjax.networks.rtsae import RTSAE
+from vidjax.tasks.reconstruction import Reconstruction
+
+
+def get_config() -> ConfigDict:
+  """The RTSAE on the features of `configs/probe.py`."""
+  c = probe.get_config()
+  c.sampler.num_segments = 32
+  c.task = described(Reconstruction(), "key_frames")
+  c.model = ConfigDict(described(RTSAE(), "depth", "width", "decode"))
+  c.losses = (described(SparseAutoencoder(), "target"),)
+  c.blend = {"make": "vidjax.train.multitask.Weighted", "weights": rtsae_dscnn.EQUATION_12}
+  c.optimizer = ConfigDict({"make": "optax.adadelta", "rho": 0.95, "eps": 1e-6})
+  c.schedule = {"make": "vidjax.train.schedules.constant", "learning_rate": 1.0}
+  c.train.batch_size = 32
+  return c
