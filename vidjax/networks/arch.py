@@ -1,8 +1,8 @@
 """ARCH, the baseline that rtsae 5.1.2 compares with (Table 3): a clip network on a few frames a step under an LSTM.
 
 The code of its authors (Xin et al. 2016, rtsae's [52]) was not published, and rtsae does not describe its 3D network.
-This is a stand-in [I] of the same structure: any backbone of vidjax reads the frames of a step, an LSTM reads the steps,
-and its last state is classified. The LSTM's units, the dropout and the recipe of `configs/arch.py` are ours.
+This is a stand-in [I] of the same structure: any backbone reads the frames of a step, an LSTM reads the steps, and its
+last state is classified. The units of the LSTM, the dropout and the recipe of `configs/arch.py` are ours.
 """
 
 import flax.linen as nn
