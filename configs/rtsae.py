@@ -1,11 +1,12 @@
-"""RTSAE alone (rtsae 3.2): which steps of stored features to keep, learnt without labels, for features of any backbone.
+r"""RTSAE alone (rtsae 3.2): learns without labels which steps of stored features to keep, those of any backbone.
 
-  python -m vidjax.prepare features --workdir=runs/quickstart --name=frames --per=frame
-  python -m vidjax.train --config=configs/rtsae.py --config.data.name=features/frames --config.stream.width=48
+  python -m vidjax.prepare features --workdir=runs/quickstart --data=synthetic_actions/sparse --name=sparse --per=frame
+  python -m vidjax.train --config=configs/rtsae.py --config.data.name=features/sparse --config.stream.width=48 \
+    --config.task.key_frames=True --workdir=runs/rtsae_alone
 
-The last line of the first command names the width. Clips are 32 features, evenly over the video; a step whose features
-are all 0 is padding. The report says how many steps are kept and, with --config.task.key_frames on data that has key
-moments, how well they hit them.
+The first command prints the width at its end. Clips are 32 features, evenly over the video; a shorter one repeats some.
+Features that are all 0 are padding, unless --config.model.padding=None. The report says how many steps are kept and,
+with `task.key_frames` on data that has key moments, how well they hit them.
 
 From rtsae: two layers of 128, Eq. 12 with its weights, Adadelta, batches of 32. Ours: 32 steps and 50 epochs.
 """
