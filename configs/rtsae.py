@@ -9,6 +9,9 @@ Features that are all 0 are padding, unless --config.model.padding=None. The rep
 with `task.key_frames` on data that has key moments, how well they hit them.
 
 From rtsae: two layers of 128, Eq. 12 with its weights, Adadelta, batches of 32. Ours: 32 steps and 50 epochs.
+
+Measured by these commands, one seed: no gate but that of the first step opens, so that F is .01. Within a video these
+features vary by 5% of their mean square.
 """
 
 from ml_collections import ConfigDict
