@@ -19,6 +19,8 @@ steps, 256 units, and the recipe, AdamW at .0001 for 30 epochs. It is made for a
   --config.init.workdir=runs/x3d --config.init.new="('lstm', 'classifier')" --config.init.unused="('hidden',)"
 
 `:mini` is MiniResNet with TSM and 4 steps on `synthetic_actions/sparse`, for two CPU cores. Its numbers are ours.
+Measured from the quickstart's weights, one seed: 55% on `synthetic_actions/order` after 200 steps, and chance (12% of 8
+classes) on `sparse` after 5 epochs, a quarter of its training, where few of the frames show the action.
 """
 
 from ml_collections import ConfigDict
