@@ -58,6 +58,7 @@ ARGUMENTS = {
   "widths": (8, 8, 8, 8),
 }
 OWN = {
+  "ARCH": {"frames": 1},
   "BQN": {"mbpm": MBPM(kernel=3), "lateral_kernels": (3,)},
   "X3D": {"stages": ((1, 4),), "depth_factor": 1.0},
   "MBPM": {"kernel": 3},

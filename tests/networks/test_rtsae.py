@@ -66,7 +66,7 @@ def test_it_rebuilds_and_every_parameter_learns(decode, depth):
   assert output.logits is None
   shapes = {name: value.shape for name, value in output.aux.items()}
   assert shapes == {
-    "attention": (2, 6), "hidden": (2, 6, 8), "output_gates": (2, 6, 8), "target": (2, 6, 10),
+    "attention": (2, 6), "mask": (2, 6), "hidden": (2, 6, 8), "output_gates": (2, 6, 8), "target": (2, 6, 10),
     "reconstruction": (2, 6, 10),
   }  # fmt: skip
   np.testing.assert_allclose(np.square(output.aux["target"]).mean(-1), 1, rtol=1e-5)
@@ -82,18 +82,72 @@ def test_it_rebuilds_and_every_parameter_learns(decode, depth):
     assert np.abs(g).max() > 0 or unread or "peephole" in str(path), path
 
 
-@pytest.mark.parametrize("x", [jnp.zeros((2, 5, 4)), jnp.ones((1, 1, 4)), jnp.tile(jnp.arange(4.0), (1, 7, 1))])
-def test_nothing_is_no_number(x):
-  """All gates shut, one step, repeated steps."""
-  network = RTSAE(2, 8)
-  variables = jax.tree.map(jnp.zeros_like, network.init(jax.random.key(0), x, False))
+def total_loss(network, x, objective, **options):
+  """Variables -> the sum of the losses of a batch, and its output."""
 
   def loss(variables):
-    return sum(SparseAutoencoder()(network.apply(variables, x, True), {"mask": np.ones(len(x), bool)}).values())
+    output = network.apply(variables, x, True, **options)
+    losses = objective(output, {"mask": np.ones(len(x), bool)})
+    return sum(losses.values()), (losses, output)
 
-  value, gradient = jax.value_and_grad(loss)(variables)
-  assert np.isfinite(value)
-  assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
+  return jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+@pytest.mark.parametrize("shut", [True, False])
+@pytest.mark.parametrize(
+  "x",
+  [
+    jnp.zeros((2, 5, 4)),
+    jnp.ones((1, 1, 4)),
+    jnp.tile(jnp.arange(4.0), (1, 7, 1)),
+    jnp.eye(2).repeat(4, 1).reshape(2, 2, 4),
+  ],
+  ids=["all padding", "one step", "repeated", "half padding"],
+)
+def test_nothing_is_no_number(x, shut):
+  """Also with every gate shut, by weights that are all 0."""
+
+  def both(output, batch):
+    return {target: sum(SparseAutoencoder(target)(output, batch).values()) for target in ("all", "selected")}
+
+  network = RTSAE(2, 8)
+  variables = network.init(jax.random.key(0), x, False)
+  variables = jax.tree.map(jnp.zeros_like, variables) if shut else variables
+  (value, (_, output)), gradient = total_loss(network, x, both)(variables)
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, output, gradient)))
+
+
+@pytest.mark.parametrize("target", ["all", "selected"])
+@pytest.mark.parametrize("decode", ["gated", "final", "feedback"])
+def test_padding_changes_nothing(decode, target):
+  """Zeros to twice the length, or anything where a mask says so: attention, losses and gradients are the same.
+
+  In float64: the nuclear norm's gradient magnifies what float32 rounds off small singular values.
+  """
+  x = jax.random.normal(jax.random.key(0), (2, 4, 10))
+  network = RTSAE(2, 8, 2, decode)
+  variables = network.init(jax.random.key(1), x, False)
+  objective = SparseAutoencoder(target, least=3)
+  with jax.enable_x64(True):
+    x, variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (x, variables))
+    (_, (losses, output)), gradient = total_loss(network, x, objective)(variables)
+    noise = jnp.concatenate([x, jnp.full_like(x, 7)], axis=1)
+    mask = jnp.arange(8)[None] < jnp.full((2, 1), 4)
+    for padded, options in ((jnp.pad(x, ((0, 0), (0, 4), (0, 0))), {}), (noise, {"mask": mask})):
+      (_, (losses2, output2)), gradient2 = total_loss(network, padded, objective, **options)(variables)
+      np.testing.assert_array_equal(output2.aux["mask"], mask)
+      np.testing.assert_allclose(output2.aux["attention"][:, :4], output.aux["attention"], rtol=1e-9)
+      np.testing.assert_array_equal(output2.aux["attention"][:, 4:], 0)
+      np.testing.assert_allclose(output2.features, output.features, rtol=1e-9)
+      for one, other in zip(jax.tree.leaves((losses2, gradient2)), jax.tree.leaves((losses, gradient)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9 * np.abs(other).max())
+
+
+def test_a_step_of_zeros_is_padding_unless_told():
+  x = jnp.zeros((1, 3, 4)).at[0, 0].set(1)
+  for padding, expected in (("zeros", [True, False, False]), (None, [True] * 3)):
+    network = RTSAE(1, 8, padding=padding)
+    assert network.init_with_output(jax.random.key(0), x, False)[0].aux["mask"].tolist() == [expected]
 
 
 def test_shut_gates_hide_the_sequence_from_the_decoder():
@@ -113,6 +167,11 @@ def test_shut_gates_hide_the_sequence_from_the_decoder():
 def test_what_does_not_fit_is_named():
   with pytest.raises(InputError, match=r"RTSAE at the top takes features \[B, T, F\], got the shape \(1, 2, 3, 4, 5\)"):
     RTSAE().init(jax.random.key(0), jnp.zeros((1, 2, 3, 4, 5)), False)
+  variables = RTSAE(1, 8).init(jax.random.key(0), jnp.zeros((1, 2, 6)), False)
+  with pytest.raises(InputError, match=r"RTSAE at the top: its parameters are for features of 6 numbers, .* have 5: "):
+    RTSAE(1, 8).apply(variables, jnp.zeros((1, 2, 5)), False)
+  with pytest.raises(InputError, match=r"mask of the shape \(2, 1\) must be \[B, T\], \(1, 2\)"):
+    RTSAE(1, 8).apply(variables, jnp.zeros((1, 2, 6)), False, jnp.ones((2, 1), bool))
   with pytest.raises(ConfigError, match="least"):
     SparseAutoencoder(least=0)
   np.testing.assert_array_equal(unit(jnp.zeros((2, 3))), 0)

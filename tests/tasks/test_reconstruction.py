@@ -7,7 +7,7 @@ import pytest
 
 from vidjax.tasks.keyframes import hits
 from vidjax.tasks.reconstruction import Reconstruction
-from vidjax.types import Scores
+from vidjax.types import Output, Scores
 
 
 def test_hits_by_hand():
@@ -28,25 +28,22 @@ def test_summary():
   assert "every gate was shut in 1 of 2 videos: the best step of each is kept" in summary.line
 
 
-CONFIG = """
-from ml_collections import ConfigDict
-from configs import probe
-
-def get_config():
-  c = probe.get_config()
-  c.stream.width = 6
-  c.sampler.num_segments = 4
-  c.task = {"make": "vidjax.tasks.reconstruction.Reconstruction", "key_frames": True}
-  c.model = ConfigDict({"make": "vidjax.networks.rtsae.RTSAE", "depth": 1, "width": 8})
-  c.losses = ({"make": "vidjax.losses.sparse_autoencoder.SparseAutoencoder"},)
-  c.blend.weights = {"diversity": 0.5, "low_rank": 0.02, "output_l1": 0.05, "gate_l1": 0.8}
-  c.train.batch_size, c.train.epochs = 4, 3.0
-  return c
-"""
+def test_padding_is_no_step():
+  attention = np.array([[0.9, 0.1, 0.0, 0.0], [0.9, 0.6, 0.2, 0.1], [0.0] * 4])
+  steps = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0] * 4], bool)
+  scores = Scores(np.arange(3), np.zeros(3, int), attention, {}, {"key_frames": np.eye(3, 4) > 0, "steps": steps})
+  numbers = Reconstruction(key_frames=True).summarize(scores, []).numbers
+  assert numbers["kept"] == pytest.approx(3 / 6)
+  assert numbers["attention"] == pytest.approx(2.8 / 6)
+  assert numbers["recall"] == 1  # the third video has none, since its key moment lies in padding
+  output = Output(None, np.zeros((3, 1)), {"attention": attention, "mask": steps})
+  np.testing.assert_allclose(Reconstruction().measure(output, {})["open"], [0.5, 0.5, 0])
+  np.testing.assert_array_equal(Reconstruction().answer(output)["steps"], steps)
 
 
 @pytest.mark.slow
 def test_it_trains_without_labels_by_the_command(train, tmp_path):
+  """Each second video ends with two steps of zeros, which are padding."""
   from vidjax.data import schema, write
 
   rng = np.random.default_rng(0)
@@ -54,8 +51,9 @@ def test_it_trains_without_labels_by_the_command(train, tmp_path):
   def examples():
     for split, count in (("train", 12), ("validation", 5)):
       for i in range(count):
-        rest = {"features": rng.normal(size=(7, 6)).astype(np.float32), "key_frames": [i % 7]}
-        yield split, schema.example(-1, f"{split}_{i}", 4.0, 7, **rest)
+        features = rng.normal(size=(7, 6)).astype(np.float32)
+        features[5:] *= i % 2
+        yield split, schema.example(-1, f"{split}_{i}", 4.0, 7, features=features, key_frames=[i % 7])
 
   folder = tmp_path / "data" / "features" / "bare" / write.VERSION
   write.fill_folder(
@@ -64,13 +62,21 @@ def test_it_trains_without_labels_by_the_command(train, tmp_path):
       partial, "features/bare", ("train", "validation"), examples(), ["a"], ["key_frames"], "features", 6
     ),
   )
-  (tmp_path / "bare.py").write_text(CONFIG)
-  flags = ("--config.data.name=features/bare", f"--config.data.dir={tmp_path / 'data'}")
-  output = train(
-    tmp_path / "run", *flags, config=str(tmp_path / "bare.py"), without=r"widths|\.size|short_side|batch|num"
+  flags = (
+    "--config.data.name=features/bare",
+    f"--config.data.dir={tmp_path / 'data'}",
+    "--config.sampler.num_segments=7",
+    "--config.model.depth=1",
+    "--config.model.width=8",
+    "--config.task.key_frames=True",
   )
+  options = {"config": "configs/rtsae.py", "without": r"widths|\.size|short_side"}
+  wrong = train(tmp_path / "wrong", *flags, "--config.stream.width=5", code=2, **options)
+  assert "stream.width=5: the features of features/bare have 6 numbers" in wrong
+  output = train(tmp_path / "run", *flags, "--config.stream.width=6", **options)
   report = json.loads((tmp_path / "run" / "evaluation" / "validation.json").read_text())
   assert {"kept", "precision", "recall", "f", "videos_with_every_gate_shut"} <= set(report)
+  assert report["kept"] * 29 == pytest.approx(round(report["kept"] * 29))  # of 5 * 7 steps, 6 are padding
   assert "kept" in output
   lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
   assert {"loss/reconstruction", "loss/diversity", "loss/low_rank", "loss/output_l1", "loss/gate_l1"} <= set(lines[0])

@@ -141,7 +141,10 @@ class Features:
       )
     found = holds["features"][-1]
     if found != self.width:
-      raise InputError(f"stream.width={self.width}: the features of {name} have {found} numbers: set it to that")
+      raise InputError(
+        f"stream.width={self.width}: the features of {name} have {found} numbers: set it to that, or give a trained run"
+        " features of its own backbone"
+      )
 
   def of(self, record: "Record") -> Film:
     """Its features in place of frames."""

@@ -36,13 +36,17 @@ class SparseAutoencoder:
     check_fields(self)
 
   def __call__(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
-    """Reads what `networks.rtsae` puts into `aux`, and `mask` `[B]`."""
+    """Reads what `networks.rtsae` puts into `aux`, and the batch's `mask` `[B]` of clips.
+
+    Steps where `aux["mask"]` `[B, T]` is False are padding and count nowhere; without such a mask all steps count.
+    """
     attention, hidden, gates = (output.take(name) for name in ("attention", "hidden", "output_gates"))
-    open_ = opened(attention, self.least)
+    steps = output.aux.get("mask", jnp.ones(attention.shape, bool))
+    attention, gates = jnp.where(steps, attention, 0), jnp.where(steps[..., None], gates, 0)
+    open_ = opened(jnp.where(steps, attention, -1), self.least) & steps
     error = jnp.sum(jnp.square(output.take("reconstruction") - output.take("target")), axis=-1)
-    counted = error if self.target == "all" else jnp.where(open_, error, 0)
     terms = {
-      "reconstruction": counted.sum(-1),
+      "reconstruction": jnp.where(steps if self.target == "all" else open_, error, 0).sum(-1),
       "diversity": -_distances(hidden, open_).sum(-1),
       "low_rank": nuclear_norm(gates, self.epsilon),
       "output_l1": jnp.abs(gates).sum((-1, -2)),

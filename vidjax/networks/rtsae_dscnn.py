@@ -116,7 +116,8 @@ class GateTraining(nn.Module):
     """Clips `[B, T', H, W, C]` to the `Output` of `RTSAE`."""
     check_fields(self)
     _, x = self.measured.copy(name="streams")(clips, train)
-    return RTSAE(self.depth, self.units, decode=self.decode, normalise=None, name="rtsae")(x, train)
+    rtsae = RTSAE(self.depth, self.units, decode=self.decode, normalise=None, padding=None, name="rtsae")
+    return rtsae(x, train)
 
 
 class RTSAEDSCNN(nn.Module):

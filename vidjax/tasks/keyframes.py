@@ -80,7 +80,10 @@ class KeyframeClassification:
 
 
 def kept_steps(
-  attention: np.ndarray, threshold: float, key_frames: np.ndarray | None = None
+  attention: np.ndarray,
+  threshold: float,
+  key_frames: np.ndarray | None = None,
+  steps: np.ndarray | None = None,
 ) -> tuple[dict[str, float], dict[str, int], str]:
   """How many steps are kept and, where key moments are known, how well they hit them.
 
@@ -88,14 +91,17 @@ def kept_steps(
     attention: `[N, T]` from 0 to 1.
     threshold: above which a step is kept; of a video without one the highest is.
     key_frames: bool `[N, T * F]`, F frames in a step, or None.
+    steps: bool `[N, T]`, False on padding, which counts nowhere (default: all count).
 
   Returns:
     Numbers `kept` (share of the steps) and those of `hits`; counts for a report; both in one line.
   """
-  kept, shut = kept_by(attention, threshold)
-  numbers = {"kept": float(kept.mean())}
+  steps = np.ones(attention.shape, bool) if steps is None else steps
+  kept, shut = kept_by(np.where(steps, attention, -1), threshold)
+  kept &= steps
+  numbers = {"kept": float(kept.sum() / max(steps.sum(), 1))}
   if key_frames is not None:
-    numbers |= hits(kept, of_steps(key_frames, attention.shape[1]))
+    numbers |= hits(kept, of_steps(key_frames, attention.shape[1]) & steps)
   details = {"videos": len(kept), "steps": kept.shape[1], "videos_with_every_gate_shut": int(shut.sum())}
   line = "  ".join(f"{name} {value:.2%}" for name, value in numbers.items())
   if shut.any():

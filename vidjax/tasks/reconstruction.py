@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vidjax.bounds import Between
 from vidjax.checks import check_fields
@@ -39,14 +40,20 @@ class Reconstruction:
     return batch
 
   def measure(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
-    """`open` `[B]`: the share of steps that are kept."""
-    return {"open": jnp.mean(output.take("attention") > self.threshold, axis=-1)}
+    """`open` `[B]`: the share of steps that are kept, without padding."""
+    opened = output.take("attention") > self.threshold
+    steps = output.aux.get("mask", jnp.ones_like(opened))
+    return {"open": (opened & steps).sum(axis=-1) / jnp.maximum(steps.sum(axis=-1), 1)}
 
-  def answer(self, output: Output) -> jax.Array:
-    """Attention `[B, T]`."""
-    return output.take("attention")
+  def answer(self, output: Output) -> dict[str, jax.Array]:
+    """Attention `[B, T]`, and `steps` `[B, T]`, False on padding."""
+    attention = output.take("attention")
+    return {"scores": attention, "steps": output.aux.get("mask", jnp.ones(attention.shape, bool))}
 
   def summarize(self, scores: Scores, class_names: Sequence[str]) -> Summary:
     """The share of steps that are kept and, where key moments are known, their precision, recall and F."""
-    numbers, details, line = kept_steps(scores.scores, self.threshold, scores.extras.get("key_frames"))
-    return Summary(numbers | {"attention": float(scores.scores.mean())}, details, line=line)
+    extras = scores.extras
+    steps = extras.get("steps", np.ones(scores.scores.shape, bool))
+    numbers, details, line = kept_steps(scores.scores, self.threshold, extras.get("key_frames"), steps)
+    mean = float(scores.scores[steps].mean()) if steps.any() else 0.0
+    return Summary(numbers | {"attention": mean}, details, line=line)
