@@ -7,8 +7,11 @@ import pytest
 from configs import rtsae_dscnn
 from tests.tiny_run import make_run, write_data
 from vidjax.analyse.cost import count_macs
+from vidjax.apply.sharding import make_mesh
 from vidjax.benchmark.skipping import measure_skipping
 from vidjax.errors import InputError
+from vidjax.evaluate.evaluation import Options, evaluate
+from vidjax.run.opened import open_run
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +43,11 @@ def test_a_network_that_skips_nothing_is_named(tmp_path):
   plain = make_run(tmp_path / "run", write_data(tmp_path / "data"))
   with pytest.raises(InputError, match="Recognizer, skips nothing"):
     measure_skipping(plain.workdir, 1, 1, 1)
+
+
+def test_an_evaluation_states_the_work_that_is_left(run):
+  report = evaluate([open_run(run.workdir)], Options(), make_mesh(2), "test", progress=False)
+  work = report["work"]
+  assert work["bound: share if no step is kept"] < work["share of the dense work"] <= 1
+  assert f"{work['share of the dense work']:.0%} of the dense network's work" in report["line"]
+  assert report["kept"] >= 0.25
