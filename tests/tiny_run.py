@@ -1,6 +1,7 @@
 """A run's folder without training: a tiny data set of original video files and a random network's checkpoint."""
 
 import pathlib
+from typing import Any
 
 import av
 import jax
@@ -51,13 +52,16 @@ def write_data(root: pathlib.Path, damaged: tuple[int, ...] = ()) -> pathlib.Pat
   return root
 
 
-def make_run(workdir: pathlib.Path, data: pathlib.Path, seed: int = 0, class_names: list[str] | None = None) -> Run:
-  """Writes and opens the folder of a run on `write_data`'s data."""
-  config = quickstart.get_config()
+def make_run(
+  workdir: pathlib.Path, data: pathlib.Path, seed: int = 0, class_names: list[str] | None = None, config: Any = None
+) -> Run:
+  """Writes and opens the folder of a run on `write_data`'s data, of the quickstart's network or another config's."""
+  if config is None:
+    config = quickstart.get_config()
+    config.model.backbone.widths = (8, 8, 8, 8)
   config.data.name, config.data.dir = "folder/tiny", str(data)
   config.sampler.num_segments = 4
   config.test.size, config.test.short_side = 16, 16
-  config.model.backbone.widths = (8, 8, 8, 8)
   config.train.batch_size = 4
   config = config.to_dict()
   run = Run(config, class_names or CLASSES)

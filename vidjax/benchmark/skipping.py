@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.analyse.cost import count_macs
+from vidjax.analyse.skipping import work
 from vidjax.apply.forward import forward
 from vidjax.benchmark.measure import Spread, say
 from vidjax.errors import InputError
@@ -58,7 +58,7 @@ def measure_skipping(
     "clips": len(clips),
     "steps of a clip": kept.shape[1],
     "steps kept": float(kept.mean()),
-    **_macs(network, run.variables, clips, kept),
+    **work(network, run.variables, clips.shape[1:], float(kept.mean())),
     **{f"{name} ms per clip": Spread.of(values) for name, values in times.items()},
     "dense / skipping, time": Spread.of([b / a for a, b in zip(*times.values(), strict=True)]),
   }
@@ -66,29 +66,3 @@ def measure_skipping(
 
 def _output(network: Any, variables: Any, clips: jax.Array, dtype: Any) -> Any:
   return forward(network, variables, clips, False, dtype=dtype)[0]
-
-
-def _macs(network: Any, variables: Any, clips: jax.Array, kept: np.ndarray) -> dict[str, float]:
-  """Multiply-accumulates of a clip, before the gate and behind it, from shapes."""
-  one = jax.ShapeDtypeStruct((1, *clips.shape[1:]), jnp.float32)
-  steps = kept.shape[1]
-
-  def before(variables: Any, clips: jax.Array) -> Any:
-    return network.apply(variables, clips, False, method="attend")
-
-  maps = jax.eval_shape(before, variables, one)[0]
-  gate = count_macs(before, variables, one) / 1e9
-  behind = count_macs(lambda v, x: network.apply(v, x, False, method="represent"), variables, maps) / 1e9
-  dense = count_macs(lambda v, x: network.clone(skip=False).apply(v, x, False).logits, variables, one) / 1e9
-  share = float(kept.mean())
-  executed = min(size for size in network.sizes if size >= share - 1e-9)
-  ends = dense - gate - behind
-  return {
-    "GMAC per clip, dense": dense,
-    "GMAC per clip, kept steps alone": gate + share * behind + ends,
-    "GMAC per clip, in the static size": gate + executed * behind + ends,
-    "share of the dense work": (gate + share * behind + ends) / dense,
-    "bound: share if no step is kept": (gate + ends) / dense,
-    "GMAC per step, before the gate": gate / steps,
-    "GMAC per step, behind it": behind / steps,
-  }

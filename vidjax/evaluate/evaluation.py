@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidjax.analyse.skipping import work
 from vidjax.data.loader import video_id
 from vidjax.data.schema import NO_LABEL, Record
 from vidjax.errors import InputError
@@ -95,6 +96,11 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     skipped = {str(index): reason for index, reason in damaged.items()}
     return {"videos": len(ids), "records": first.dataset.splits[split], "skipped": skipped, "files": files}
   summary = task.summarize(scores, first.class_names)
+  if getattr(first.network, "skip", False) and "kept" in summary.numbers:
+    saved = work(first.network, first.variables, first.clip_shape, summary.numbers["kept"])
+    left, least = saved["share of the dense work"], saved["bound: share if no step is kept"]
+    text = f"  {left:.0%} of the dense network's work, {least:.0%} where none is kept"
+    summary = summary._replace(details={**summary.details, "work": saved}, line=summary.line + text)
   own = [run.recipe.task.summarize(one, run.class_names) for run, one in zip(runs, members, strict=True)]
   extra = {
     "records": first.dataset.splits[split],
