@@ -39,6 +39,11 @@ def test_peephole_and_attention_golden(stored):
   np.testing.assert_allclose(AttentionGate(2).apply(variables, steps.o), stored["alstm_abar"], atol=1e-6)
 
 
+def test_the_gate_starts_half_open():
+  variables = AttentionGate(3).init(jax.random.key(0), jnp.zeros((1, 4)))
+  np.testing.assert_allclose(AttentionGate(3).apply(variables, jnp.zeros((1, 4))), 0.5, atol=1e-6)
+
+
 def test_the_gate_has_a_finite_gradient_where_it_is_shut():
   gate = AttentionGate(2)
   variables = jax.tree.map(jnp.zeros_like, gate.init(jax.random.key(0), jnp.zeros((1, 3, 4))))

@@ -4,6 +4,7 @@ The carry is `(h, c)`, each `[B, D]`. Where a mask is False it is held, so that 
 change nothing.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -139,10 +140,12 @@ class AttentionGate(nn.Module):
   def __call__(self, o: jax.Array) -> jax.Array:
     """Output gates `[..., D]` -> attention `[...]`, `1 - exp(-||W o + b||^2 / sigma)`.
 
+    The bias starts where the gate is half open [I]: from 0, nearly shut, what lies behind it would see its biases alone.
     The squared norm, and `expm1`, keep every gradient finite where the gate is shut; sigma is positive by softplus.
     """
     check_fields(self)
-    y = nn.Dense(self.features, name="gate")(o)
+    half = nn.initializers.constant(math.sqrt(SIGMA * math.log(2) / self.features))
+    y = nn.Dense(self.features, bias_init=half, name="gate")(o)
     raw = self.param("sigma", lambda _: jnp.asarray(jnp.log(jnp.expm1(SIGMA))))
     return -jnp.expm1(-jnp.sum(jnp.square(y), axis=-1) / jax.nn.softplus(raw).astype(y.dtype))
 
