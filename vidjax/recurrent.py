@@ -140,7 +140,7 @@ class AttentionGate(nn.Module):
   def __call__(self, o: jax.Array) -> jax.Array:
     """Output gates `[..., D]` -> attention `[...]`, `1 - exp(-||W o + b||^2 / sigma)`.
 
-    The bias starts where the gate is half open [I]: from 0, nearly shut, what lies behind it would see its biases alone.
+    The bias starts where the gate is half open [I]: from 0, nearly shut, what lies behind it would see its biases.
     The squared norm, and `expm1`, keep every gradient finite where the gate is shut; sigma is positive by softplus.
     """
     check_fields(self)
