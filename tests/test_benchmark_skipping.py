@@ -1,5 +1,7 @@
 """What a skipping network saves: the numbers of `python -m vidjax.benchmark skipping`, against counts by hand."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -11,6 +13,7 @@ from vidjax.apply.sharding import make_mesh
 from vidjax.benchmark.skipping import measure_skipping
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import Options, evaluate
+from vidjax.predict.predictor import make_predictor
 from vidjax.run.opened import open_run
 
 
@@ -51,3 +54,13 @@ def test_an_evaluation_states_the_work_that_is_left(run):
   assert work["bound: share if no step is kept"] < work["share of the dense work"] <= 1
   assert f"{work['share of the dense work']:.0%} of the dense network's work" in report["line"]
   assert report["kept"] >= 0.25
+
+
+def test_a_prediction_names_the_frames_it_keeps(run):
+  film = pathlib.Path(run.data.dir) / "films" / "7.mp4"
+  prediction = make_predictor(run)(film)
+  steps = prediction.frames.reshape(4, 3)[:, 0]
+  assert set(prediction.kept) <= set(steps)
+  clips = run.normalise(jnp.asarray(prediction.clip[None]))
+  chosen = run.network.apply(run.variables, clips, False).aux["chosen"][0]
+  assert prediction.kept.tolist() == steps[chosen].tolist()

@@ -7,6 +7,7 @@ to keep the sampled ones, so the memory does not grow with its length.
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -51,7 +52,9 @@ def define_flags() -> None:
     None,
     "OUT.npz: features [N, D], scores [N, K], files [N] and class_names [K]. A missing folder is made.",
   )
-  flags.DEFINE_bool("json", False, "Print JSON: a list of {file, top5: [{class, score}]}.")
+  flags.DEFINE_bool(
+    "json", False, "Print JSON: a list of {file, top5: [{class, score}]}, with the frames kept by a network that skips."
+  )
 
 
 def main(argv: list[str]) -> None:
@@ -90,6 +93,8 @@ def main(argv: list[str]) -> None:
       say(file)
       for name, score in prediction.best(TOP):
         say(f"  {score:6.1%}  {name}")
+      if prediction.kept is not None:
+        say(f"  kept {len(prediction.kept)} steps, from the frames {', '.join(map(str, prediction.kept.tolist()))}")
     if path:
       explain(run, prediction, path)
       say(f"wrote {path}", error=values.json)
@@ -104,7 +109,11 @@ def main(argv: list[str]) -> None:
       )
     say(f"wrote {features}", error=values.json)
   if values.json:
-    rows = [{"file": p.file, "top5": [{"class": name, "score": score} for name, score in p.best(TOP)]} for p in done]
+    rows: list[dict[str, Any]] = [
+      {"file": p.file, "top5": [{"class": name, "score": score} for name, score in p.best(TOP)]} for p in done
+    ]
+    for row, prediction in zip(rows, done, strict=True):
+      row |= {} if prediction.kept is None else {"kept": prediction.kept.tolist()}
     say_json(rows)
   if len(done) < len(files):
     say(f"{len(done)} of {len(files)} files could be read", error=True)

@@ -34,6 +34,7 @@ class Prediction:
     clip: uint8 `[T, H, W, C]`, the middle view, of what the run's stream reads.
     frames: int `[T]`, 0-based numbers of its frames in the video.
     class_names: K names in the order of the scores.
+    kept: int, the first frame of each step that a network which skips others kept in the middle view; None of others.
   """
 
   file: str
@@ -42,6 +43,7 @@ class Prediction:
   clip: np.ndarray
   frames: np.ndarray
   class_names: tuple[str, ...] = ()
+  kept: np.ndarray | None = None
 
   def best(self, count: int = 5) -> list[tuple[str, float]]:
     """The likeliest classes and their scores, likeliest first."""
@@ -68,9 +70,13 @@ def make_predictor(
   short_side = short_side or stored_short_side(run) or SHORT_SIDE
 
   @jax.jit
-  def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array]:
+  def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.recipe.dtype)
-    return by_name(run.recipe.task.answer(output))["scores"], output.features
+    return (
+      by_name(run.recipe.task.answer(output))["scores"],
+      output.features,
+      output.aux.get("chosen", jnp.zeros((len(views), 0), bool)),
+    )
 
   stream = run.recipe.stream
 
@@ -90,11 +96,14 @@ def make_predictor(
       )
     views = test_crops(video)
     batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
-    scores, features = (np.concatenate(parts).mean(axis=0) for parts in zip(*batches, strict=True))
+    scores, features, chosen = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    scores, features = scores.mean(axis=0), features.mean(axis=0)
     if not np.isfinite(scores).all():
       raise InputError(f"{file}: the network's scores are not finite: choose another --checkpoint")
     clip, crop = clips // 2, {1: 0, 3: 1, 5: 4, 10: 4}[crops]
-    return Prediction(file, scores, features, views[clip * crops + crop], numbers[clip], tuple(run.class_names))
+    place = clip * crops + crop
+    kept = numbers[clip].reshape(chosen.shape[1], -1)[chosen[place], 0] if chosen.size else None
+    return Prediction(file, scores, features, views[place], numbers[clip], tuple(run.class_names), kept)
 
   return predict
 
