@@ -48,7 +48,7 @@ def draw_steps(path: pathlib.Path, run: Run, records: list[Record], stored: Any,
   rows = list({int(label): i for i, label in reversed([*enumerate(stored["label"])])}.values())[:clips]
   steps = attention.shape[1]
   figure = Figure(figsize=(0.62 * steps, 1.25 * len(rows)), dpi=150)
-  grid = figure.add_gridspec(2 * len(rows), steps, hspace=0.15, wspace=0.05, height_ratios=(2, 1) * len(rows))
+  grid = figure.add_gridspec(2 * len(rows), steps, hspace=0.35, wspace=0.05, height_ratios=(2, 1) * len(rows))
   for place, row in enumerate(rows):
     record = records[row]
     numbers = run.recipe.sampler.test(record.num_frames, 1, record.times)[0].reshape(steps, -1)
@@ -90,7 +90,8 @@ def draw_durations(path: pathlib.Path, records: list[Record], stored: Any) -> No
   shares = [100 * right[places == place].mean() for place in found]
   bars = axes.bar(range(len(found)), shares, color="tab:blue")
   axes.bar_label(bars, [f"{share:.0f}" for share in shares], fontsize=7)
-  names = [f"{lengths[places == place].min()} to {lengths[places == place].max()}" for place in found]
+  ends = [(lengths[places == place].min(), lengths[places == place].max()) for place in found]
+  names = [f"{low} to {high}" if low < high else str(low) for low, high in ends]
   axes.set_xticks(range(len(found)), names, fontsize=7)
   axes.set(ylim=(0, 105), ylabel="accuracy in %", xlabel=f"frames of the {'key moment' if known else 'film'}")
   figure.savefig(path, bbox_inches="tight")
