@@ -64,13 +64,13 @@ def get_config(arg: str = "ucf101") -> ConfigDict:
   c.model = ConfigDict({"make": "vidjax.networks.rtsae_dscnn.RTSAEDSCNN", **rtsae, "dropout": c.model.dropout})
   c.model.mix = gate in ("mixed", "sparse")
   c.model.gate = "soft" if c.model.mix else gate or "soft"
-  if gate == "sparse":
-    c.losses += (described(GateL1()),)
-    c.blend.weights = {"gate_l1": 0.02}
   c.model.fused_features, c.model.top = (128, 64) if mini else (1024, 256)
   c.task = {"make": "vidjax.tasks.keyframes.KeyframeClassification", "key_frames": mini}
   if name != "hmdb51":
     c.phases = _phases(mini, alone, spatial, temporal, rtsae)
+  if gate == "sparse":
+    loss = {"losses": (*c.losses, described(GateL1())), "blend": {**c.blend.to_dict(), "weights": {"gate_l1": 0.02}}}
+    c.update(loss) if name == "hmdb51" else c.phases[-1].update(loss)
   return c
 
 

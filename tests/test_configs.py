@@ -28,7 +28,7 @@ VARIANTS = {
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no2", "rgb-no3", "rgb-no4", "rgb-no5", "flow", "flow-64", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),
-  "rtsae_dscnn": ("ucf101", "hmdb51", "ucf101-p3-depth3-hard", "mini", "mini-p1-depth1-open"),
+  "rtsae_dscnn": ("ucf101", "hmdb51", "ucf101-p3-depth3-hard", "mini", "mini-p1-depth1-open", "mini-sparse", "hmdb51-sparse"),
   "tdrl": ("ssv1", "ssv2,frames=16,tm=tsm,enhance=mem,td=none", "kinetics400,enhance=pem_after,td=before", "mini"),
   "ttsn": ("hmdb51", "ucf101", "ssv1", "ssv1_tdn", "mini", "mini_ett", "mini_tss"),
   "x3d": ("xs", "s", "m", "l"),
