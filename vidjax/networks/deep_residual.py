@@ -65,7 +65,7 @@ class DeepResidual(nn.Module):
     """Features `[B, T, F]` to `Output`; its `features` are the vector that the classifier sees.
 
     `aux` holds `embedding` and `residual` `[B, N, D]`, `assignment` and `target_distribution` `[B, N, K]` and `places`
-    int `[B, N, L]`.
+    int `[B, N, L]`; in the input space `window_mean` `[B, N, F]`.
     """
     check_fields(self)
     embedded = Embedding(self.widths, self.window, self.stride, self.context, self.bias, name="embedding")(features)
@@ -73,7 +73,7 @@ class DeepResidual(nn.Module):
     centres, found = Clusters(self.clusters, self.dof, name="clusters")(x, train)
     q = found["assignment"]
     if self.space == "input":
-      x = embedded.windows.mean(axis=2)
+      x = found["window_mean"] = embedded.windows.mean(axis=2)
       centres = self.param("input_centres", nn.initializers.normal(0.1), (self.clusters, x.shape[-1]))
     weights = nearest(q) if self.assign == "hard" else q
     left = residual(x, centres, weights)

@@ -58,7 +58,9 @@ class Embedding(nn.Module):
 
   @nn.compact
   def __call__(self, features: jax.Array, following: int = 0) -> Embedded:
-    """Embeds features `[B, T, F]`, scaled to 0 to 1 by the running statistics `low` and `high` of `train.embedding`.
+    """Embeds features `[B, T, F]`, scaled to 0 to 1 by the running statistics `low` and `high`.
+
+    `train.windows.Scaling` starts these; as they are at first, features must be from 0 to 1.
 
     Args:
       features: the clip.
