@@ -51,7 +51,8 @@ class Size:
     widths: units of the two layers.
     clusters: K.
     epochs: of each phase.
-    records: of the training split, where that is known.
+    rates: learning rates of the phases.
+    records: of the training split, where that is known: clips then are whole records, of which p is held as a table.
   """
 
   features: int = 2048
@@ -59,6 +60,7 @@ class Size:
   widths: tuple[int, int] = (256, 64)
   clusters: int = 64
   epochs: tuple[float, ...] = (20.0, 20.0, 20.0, 30.0, 50.0)
+  rates: tuple[float, ...] = (1e-3, 1e-3, 1e-3, 1e-4, 1e-3)
   records: int | None = None
 
 
@@ -67,7 +69,7 @@ SIZES = {
   "hmdb51": Size(epochs=(40.0, 40.0, 40.0, 60.0, 100.0)),
   "kinetics400": Size(clusters=128, epochs=(3.0, 3.0, 3.0, 5.0, 20.0)),
   "thumos14": Size(steps=256, epochs=(40.0, 40.0, 40.0, 60.0, 100.0)),
-  "mini": Size(48, 96, (32, 16), 8, (4.0, 4.0, 4.0, 6.0, 10.0), records=800),
+  "mini": Size(48, 96, (32, 16), 8, (12.0, 12.0, 12.0, 8.0, 30.0), (1e-2, 1e-2, 3e-3, 3e-4, 1e-2), records=800),
 }
 
 
@@ -84,28 +86,43 @@ def get_config(arg: str = "ucf101") -> ConfigDict:
   c.test = {"make": "vidjax.data.augment.WholeClip"}
   c.normalise = {"make": "vidjax.apply.device_augment.AsStored"}
   shape: dict[str, Any] = {"widths": size.widths, "clusters": size.clusters}
-  told = ("window", "stride", "context", "assign", "space", "aggregate", "normalise", "hidden", "dropout")
-  c.model = ConfigDict(described(DeepResidual(1, **shape, normalise=True, dropout=0.5), *told, *shape))
+  told = (
+    "window",
+    "stride",
+    "context",
+    "remove_mean",
+    "assign",
+    "space",
+    "aggregate",
+    "normalise",
+    "hidden",
+    "dropout",
+  )
+  shape["context"] = "attention" if arg == "mini" else "last"
+  c.model = ConfigDict(
+    described(DeepResidual(1, **shape, remove_mean=True, normalise=True, dropout=0.5), *told, *shape)
+  )
   del c.model["num_classes"]
   c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 1e-4})
-  c.schedule.learning_rate = 1e-3
+  c.schedule.learning_rate = size.rates[-1]
   c.train.batch_size = 32 if arg == "mini" else 64
   c.train.epochs = size.epochs[-1]
-  c.train.evaluate_every = size.epochs[-1] / 5 if arg == "mini" else 1.0
+  c.train.evaluate_every = 3.0 if arg == "mini" else 1.0
   c.train.frozen = ("embedding", "clusters")
-  c.phases = _phases(size, frames=arg == "mini")
+  c.phases = _phases(size, shape["context"], frames=arg == "mini")
   return c
 
 
-def _phases(size: Size, frames: bool) -> tuple[dict[str, Any], ...]:
+def _phases(size: Size, context: Any, frames: bool) -> tuple[dict[str, Any], ...]:
   """The five trainings; what they do not change is that of the classifier.
 
   Args:
     size: of the data set.
+    context: of the embedding.
     frames: compare clusters with the labels of frames.
   """
-  network = DeepEmbedding(size.widths[:1], stride=DeepResidual.stride)
-  told = ("window", "stride", "context", "steps", "output", "feed")
+  network = DeepEmbedding(size.widths[:1], context=context, remove_mean=True)
+  told = ("window", "stride", "context", "remove_mean", "steps", "output", "feed")
   scale = {"embedding/low": "layer1", "embedding/high": "layer1"}
   alone = {
     "task": {"make": "vidjax.tasks.clustering.Clustering", "labels": "frames" if frames else "none"},
@@ -113,20 +130,26 @@ def _phases(size: Size, frames: bool) -> tuple[dict[str, Any], ...]:
   }
 
   def phase(number: int, model: DeepEmbedding, frozen: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
-    train = {"epochs": size.epochs[number], "frozen": frozen, "evaluate_every": 1.0}
-    return {"name": NAMES[number], **alone, "model": described(model, *told), "train": train} | changes
+    more = {"schedule": {"learning_rate": size.rates[number]}}
+    train = {
+      "epochs": size.epochs[number],
+      "frozen": frozen,
+      "evaluate_every": 1.0 if number == 3 else size.epochs[number] / 4,
+    }
+    return {"name": NAMES[number], **alone, "model": described(model, *told), **more, "train": train} | changes
 
-  held = ("clusters/assigned", "clusters/changed") if size.records else ()
+  table = size.records is not None
+  held = ("clusters/assigned", "clusters/changed", "clusters/table") if table else ()
   clusters = phase(
     3,
-    network.clone(widths=size.widths, steps=0, clusters=size.clusters, records=size.records),
-    losses=(described(ClusterKL(), "target"),),
-    task={**alone["task"], "metric": "-changed" if size.records else "-loss/clustering"},
+    network.clone(widths=size.widths, steps=0, clusters=size.clusters, records=size.records, table=table),
+    losses=(described(ClusterKL()),),
+    task={**alone["task"], "table": table, "metric": "-changed" if table else "-loss/clustering"},
     init={"phase": {"embedding": "whole"}, "start": described(KMeans(), "starts")},
     optimizer={"groups": (described(Group("^clusters/centres$", rate=1.0, decay=0.0), "rate"),)},
   )
   clusters["train"] |= {"refresh": described(Refresh(), "reseed")}
-  clusters["train"] |= {"stop": described(Below(), "bound")} if size.records else {}
+  clusters["train"] |= {"stop": described(Below(), "bound")} if table else {}
   return (
     phase(0, network, init={"start": described(Scaling())}),
     phase(

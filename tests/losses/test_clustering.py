@@ -27,11 +27,13 @@ def test_kl_is_averaged_over_the_windows_of_clips_that_count():
   np.testing.assert_allclose(ClusterKL()(output, {"mask": MASK})["clustering"], expected, rtol=1e-5)
   table = np.zeros((9, 4, 5))
   table[[7, 2, 5]] = p
-  output = output.replace(aux={"assignment": jnp.asarray(q), "table": jnp.asarray(table)})
+  output = output.replace(aux={**output.aux, "target_distribution": jnp.ones((3, 4, 5)), "table": jnp.asarray(table)})
   batch = {"mask": MASK, "index": np.array([7, 2, 5])}
-  np.testing.assert_allclose(ClusterKL("table")(output, batch)["clustering"], expected, rtol=1e-5)
+  np.testing.assert_allclose(ClusterKL()(output, batch)["clustering"], expected, rtol=1e-5)
+  with pytest.raises(ConfigError, match=r"set task\.table=True"):
+    ClusterKL()(output, {"mask": MASK})
   with pytest.raises(MissingOutput, match="target_distribution"):
-    ClusterKL()(output, batch)
+    ClusterKL()(output.replace(aux={"assignment": jnp.asarray(q)}), batch)
 
 
 @pytest.mark.parametrize("kind", ["bernoulli", "squared"])

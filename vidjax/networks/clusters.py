@@ -11,16 +11,19 @@ from vidjax.ops.clusters import student_q, target_p
 
 
 class Clusters(nn.Module):
-  """Centres `[K, D]`, a parameter that k-means fills (`train.clusters.KMeans`), and what a refresh keeps.
+  """Centres `[K, D]` and the running statistic `scale`, which k-means starts (`train.clusters.KMeans`).
 
-  The running statistics are those of the last refresh (`train.clusters.Refresh`): `frequency` `[K]`, and with `records`
-  the cluster of every training window, `assigned` `[R, N]`, and `changed`, the share that it had another one before.
+  Distances count in units of `scale` [I]: hidden states of an LSTM lie within -1 and 1, and where all distances are far
+  below 1, q would be the same for all clusters.
+
+  The other running statistics are those of the last refresh (`train.clusters.Refresh`): `frequency` `[K]`. With
+  `records`, the cluster of every training window, `assigned` `[R, N]`, and `changed`, the share that had another one.
 
   Attributes:
     number: K.
     dof: degrees of freedom of Student's t, alpha.
     records: R, records of the training split, whose clusters are kept; None keeps none.
-    table: keep p of every record, too, `[R, N, K]`, for `losses.ClusterKL(target="table")`.
+    table: keep p of every record, too, `[R, N, K]`, in place of the frequencies, for `losses.ClusterKL`.
   """
 
   number: Count
@@ -41,7 +44,8 @@ class Clusters(nn.Module):
       )
     centres = self.param("centres", nn.initializers.normal(0.1), (self.number, z.shape[-1]))
     frequency = self.variable("batch_stats", "frequency", jnp.ones, (self.number,), jnp.float32).value
-    q = student_q(z.astype(jnp.float32), centres.astype(jnp.float32), self.dof)
+    scale = self.variable("batch_stats", "scale", jnp.ones, (), jnp.float32).value
+    q = student_q(z.astype(jnp.float32) / scale, centres.astype(jnp.float32) / scale, self.dof)
     p = jax.lax.stop_gradient(target_p(q, frequency))
     found = {"assignment": q.astype(z.dtype), "target_distribution": p.astype(z.dtype)}
     if self.records is not None:

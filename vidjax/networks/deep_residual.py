@@ -31,6 +31,7 @@ class DeepResidual(nn.Module):
     stride: as in `Embedding`.
     context: as in `Embedding`.
     bias: as in `Embedding`.
+    remove_mean: as in `Embedding`.
     clusters: K.
     dof: as in `Clusters`.
     assign: "hard" takes away the nearest centre, "soft" the mean of all centres by q.
@@ -50,6 +51,7 @@ class DeepResidual(nn.Module):
   stride: Count = 4
   context: Context = "last"
   bias: bool = False
+  remove_mean: bool = False
   clusters: Count = 64
   dof: Positive = 1.0
   assign: Assign = "hard"
@@ -68,7 +70,8 @@ class DeepResidual(nn.Module):
     int `[B, N, L]`; in the input space `window_mean` `[B, N, F]`.
     """
     check_fields(self)
-    embedded = Embedding(self.widths, self.window, self.stride, self.context, self.bias, name="embedding")(features)
+    shape = (self.widths, self.window, self.stride, self.context, self.bias, self.remove_mean)
+    embedded = Embedding(*shape, name="embedding")(features)
     x = embedded.z
     centres, found = Clusters(self.clusters, self.dof, name="clusters")(x, train)
     q = found["assignment"]

@@ -48,6 +48,8 @@ class Embedding(nn.Module):
     stride: steps from one window to the next. A last window ends with the clip.
     context: "last", the last hidden state (Eq. 16); "attention" [I], the mean of all, by weights that are learnt.
     bias: of the LSTMs; Eq. 14 has none.
+    remove_mean: embed what features are beyond the mean of their clip, so that windows differ by motion and not by what
+      moves [I].
   """
 
   widths: Widths = (128, 64)
@@ -55,6 +57,7 @@ class Embedding(nn.Module):
   stride: Count = 4
   context: Context = "last"
   bias: bool = False
+  remove_mean: bool = False
 
   @nn.compact
   def __call__(self, features: jax.Array, following: int = 0) -> Embedded:
@@ -78,7 +81,8 @@ class Embedding(nn.Module):
       self.variable("batch_stats", name, jnp.full, (width,), value, jnp.float32).value
       for name, value in (("low", 0.0), ("high", 1.0))
     )
-    x = jnp.pad(unit_range(features, low, high), ((0, 0), (0, following), (0, 0)))
+    x = features - features.mean(axis=1, keepdims=True) if self.remove_mean else features
+    x = jnp.pad(unit_range(x, low, high), ((0, 0), (0, following), (0, 0)))
     places = window_places(steps, self.window, self.stride)
     longer = places[:, :1] + np.arange(self.window + following)
     layers = [x[:, longer].reshape(-1, longer.shape[1], width)]
@@ -135,6 +139,7 @@ class DeepEmbedding(nn.Module):
     stride: as in `Embedding`.
     context: as in `Embedding`.
     bias: as in `Embedding`, and of the decoder.
+    remove_mean: as in `Embedding`.
     steps: M, how many steps the decoder predicts; 0 leaves it out, as deep embedding clustering does.
     greedy: train the last layer alone: it predicts the next hidden states of the layer before it. Hold the others by
       `train.frozen`. Else all decoders follow each other, the last layer's first, and predict the next features.
@@ -152,6 +157,7 @@ class DeepEmbedding(nn.Module):
   stride: Count = 4
   context: Context = "last"
   bias: bool = False
+  remove_mean: bool = False
   steps: Whole = 4
   greedy: bool = False
   output: Literal["sigmoid", "linear"] = "sigmoid"
@@ -172,8 +178,8 @@ class DeepEmbedding(nn.Module):
     check_fields(self)
     if not self.steps and not self.clusters:
       raise ConfigError(f"DeepEmbedding at {place(self)} has no decoder (steps=0) and no clusters: give it either")
-    embedding = Embedding(self.widths, self.window, self.stride, self.context, self.bias, name="embedding")
-    embedded = embedding(features, self.steps)
+    shape = (self.widths, self.window, self.stride, self.context, self.bias, self.remove_mean)
+    embedded = Embedding(*shape, name="embedding")(features, self.steps)
     z = embedded.z
     aux: dict[str, Any] = {
       "embedding": z,

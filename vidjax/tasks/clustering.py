@@ -20,7 +20,7 @@ class Clustering:
   Attributes:
     labels: what to compare clusters with: "frames", the label that most frames of a window have, of a data set that has
       `frame_labels`; "videos", the video's one class; or "none".
-    table: give `losses.ClusterKL(target="table")` the numbers of the records.
+    table: give `losses.ClusterKL` the numbers of the records, for a network that holds p as a table.
     metric: see `types.Task`: "-loss/prediction"; with clusters "-loss/clustering", "-changed" (of a network that knows
       its `records`), "used"; with labels "nmi", "ari" or "accuracy".
   """

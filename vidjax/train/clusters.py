@@ -23,7 +23,7 @@ from vidjax.ops.clusters import student_q, target_p
 from vidjax.run.opened import Run
 from vidjax.train.windows import Variables, windows, with_arrays
 
-CENTRES = "params/clusters/centres"
+CENTRES, OWN = "params/clusters/centres", "batch_stats/clusters"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +33,13 @@ class KMeans:
   Attributes:
     starts: how often k-means begins at random; the best counts.
     most: windows it takes at most, drawn at random.
+    scaled: count distances in units of the root mean square distance of a window to its centre; 1 otherwise [I].
     seed: of the draws.
   """
 
   starts: Count = 20
   most: Count = 200_000
+  scaled: bool = True
   seed: Whole = 0
 
   def __post_init__(self):
@@ -50,7 +52,21 @@ class KMeans:
     z = z.reshape(-1, z.shape[-1])
     if len(z) > self.most:
       z = np.random.default_rng(self.seed).choice(z, self.most, replace=False)
-    return with_arrays(variables, {CENTRES: k_means(z, count, self.starts, self.seed)})
+    centres = k_means(z, count, self.starts, self.seed)
+    scale = np.sqrt(np.mean(nearest_distances(z, centres) ** 2)) if self.scaled else 1
+    return with_arrays(variables, {CENTRES: centres, f"{OWN}/scale": scale or 1})
+
+
+def nearest_distances(z: np.ndarray, centres: np.ndarray) -> np.ndarray:
+  """The distance of each vector `[N, D]` to the centre `[K, D]` nearest to it.
+
+  Args:
+    z: the vectors.
+    centres: the centres.
+  """
+  from sklearn.metrics import pairwise_distances_argmin
+
+  return np.linalg.norm(z - centres[pairwise_distances_argmin(z, centres)], axis=-1)
 
 
 def k_means(z: np.ndarray, count: int, starts: int = 20, seed: int = 0) -> np.ndarray:
@@ -113,32 +129,32 @@ class Refresh:
   def __call__(self, run: Run, variables: Variables, loader: Any) -> Variables:
     """See `train.start.refresh`; empty clusters are told."""
     centres, flat = _centres(variables, "Refresh"), traverse_util.flatten_dict(dict(variables), sep="/")
-    own = "batch_stats/clusters"
-    if f"{own}/table" in flat:
+    if f"{OWN}/table" in flat:
       check_same_clips(run)
     index, z, q, _ = windows(run, variables)
     new: dict[str, Any] = {}
     empty = empty_clusters(q)
     if len(empty) and self.reseed:
       centres = reseeded(z.reshape(-1, z.shape[-1]), centres, q.reshape(-1, q.shape[-1]))
-      q = np.asarray(student_q(jnp.asarray(z), jnp.asarray(centres), run.network.dof))
+      scale = np.asarray(flat[f"{OWN}/scale"])
+      q = np.asarray(student_q(jnp.asarray(z / scale), jnp.asarray(centres / scale), run.network.dof))
       new[CENTRES] = centres
-    new[f"{own}/frequency"] = frequency = q.sum(axis=(0, 1), dtype=np.float64)
+    new[f"{OWN}/frequency"] = frequency = q.sum(axis=(0, 1), dtype=np.float64)
     line = f"clusters: {len(centres) - len(empty)} of {len(centres)} in use"
-    if f"{own}/assigned" in flat:
-      before = np.asarray(flat[f"{own}/assigned"])
+    if f"{OWN}/assigned" in flat:
+      before = np.asarray(flat[f"{OWN}/assigned"])
       records = run.dataset.splits[run.data.train_split]
       if len(before) != records:
         raise InputError(f"model.records={len(before)}: the training split has {records} records: set it to that")
       assigned = np.full_like(before, -1)
       assigned[index] = q.argmax(axis=-1)
       changed = float(np.mean(assigned[index] != before[index]))
-      new |= {f"{own}/assigned": assigned, f"{own}/changed": np.float32(changed)}
+      new |= {f"{OWN}/assigned": assigned, f"{OWN}/changed": np.float32(changed)}
       line += f", {changed:.2%} of the windows changed theirs"
-    if f"{own}/table" in flat:
-      table = np.zeros_like(flat[f"{own}/table"])
+    if f"{OWN}/table" in flat:
+      table = np.zeros_like(flat[f"{OWN}/table"])
       table[index] = target_p(jnp.asarray(q), jnp.asarray(frequency, jnp.float32))
-      new[f"{own}/table"] = table
+      new[f"{OWN}/table"] = table
     if len(empty):
       done = "moved" if self.reseed else "no window belongs to"
       line += f"; {done}: {', '.join(map(str, empty[:8]))}{', ...' if len(empty) > 8 else ''}"
@@ -160,8 +176,7 @@ def reseeded(z: np.ndarray, centres: np.ndarray, q: np.ndarray) -> np.ndarray:
     q: `[N, K]`.
   """
   centres, empty = np.array(centres), empty_clusters(q)
-  distance = np.linalg.norm(z - centres[q.argmax(axis=-1)], axis=-1)
-  farthest = np.argsort(-distance, kind="stable")[: len(empty)]
+  farthest = np.argsort(-nearest_distances(z, centres), kind="stable")[: len(empty)]
   centres[empty[: len(farthest)]] = z[farthest]
   return centres
 
@@ -169,7 +184,7 @@ def reseeded(z: np.ndarray, centres: np.ndarray, q: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=4)
 def check_same_clips(run: Run) -> None:
   """Raises an InputError unless each training clip of a record is the one that p is held for."""
-  remedy = 'leave p to the frequencies (model.table=False, losses.ClusterKL("frequency"))'
+  remedy = "leave p to the frequencies (model.table=False)"
   if run.transforms or run.recipe.device_transforms:
     raise InputError(
       f"model.table=True holds p of whole clips, and transforms change them: leave them out, or {remedy}"

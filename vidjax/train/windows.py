@@ -82,7 +82,10 @@ class Scaling:
   """Starts `low` and `high` of an `Embedding` at the smallest and largest of each feature in the training split."""
 
   def __call__(self, run: Run, variables: Variables, loader: Any) -> Variables:
-    """See `train.start.begin`; InputError where all features are constant."""
+    """See `train.start.begin`; InputError where all features are constant.
+
+    Every step of a record counts. Of a network with `remove_mean`, the record's mean is taken from them.
+    """
     records = Records(run.dataset.source(run.data.train_split), run.recipe.stream, labelled=False)
     low, high = np.inf, -np.inf
     for number in range(len(records)):
@@ -91,6 +94,8 @@ class Scaling:
         features = np.asarray(run.normalise(film.decode(np.arange(film.num_frames))))
       except DamagedRecord:
         continue
+      if run.network.remove_mean:
+        features = features - features.mean(axis=0)
       low, high = np.minimum(low, features.min(axis=0)), np.maximum(high, features.max(axis=0))
     constant = int(np.sum(np.asarray(low) == high))
     if constant == np.size(low):
