@@ -63,6 +63,7 @@ OWN = {
   "DeepResidual": {"widths": (6, 4), "window": 2, "stride": 1, "clusters": 3},
   "X3D": {"stages": ((1, 4),), "depth_factor": 1.0},
   "MBPM": {"kernel": 3},
+  "NetVLAD": {"clusters": 3},
   "TSP": {"rank": 2},
   "Quiet": {"busy": MBPM(kernel=3)},
   "Flow": {"levels": 1, "warps": 2, "iterations": 3},
@@ -74,7 +75,9 @@ FROZEN = {"FrozenTVNet"}
 """Classes whose parameters no training may change."""
 CLIPS = {"plugins": (2, 3, 6, 5, 16), "inputs": (2, 3, 32, 32, 3), "backbones": (2, 3, 32, 32, 3)}
 CLIPS["networks"] = CLIPS["inputs"]
-FEATURES = {name: (2, 3, 16) for name in ("Probe", "RTSAE", "DeepEmbedding", "DeepResidual")}
+FEATURES = {
+  name: (2, 3, 16) for name in ("Probe", "RTSAE", "DeepEmbedding", "DeepResidual", "LSTMClassifier", "NetVLAD")
+}
 FEATURES |= {name: (2, 3, 32, 32, 5) for name in ("GateTraining", "RTSAEDSCNN")}
 """What classes read that take features, not clips."""
 PARTS = {"Measured", "Fusion", "Embedding", "Decoder", "Clusters"}

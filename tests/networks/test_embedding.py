@@ -110,6 +110,15 @@ def test_attention_weighs_all_steps():
   assert "prediction_logits" not in output.aux
 
 
+def test_without_layers_a_window_is_its_mean():
+  network = DeepEmbedding((), 4, 2, remove_mean=True, steps=0, clusters=3)
+  variables = network.init(jax.random.key(1), X, False)
+  assert set(variables["params"]) == {"clusters"}
+  x = np.clip(X - X.mean(1, keepdims=True), 0, 1)
+  expected = np.asarray(x)[:, window_places(9, 4, 2)].mean(2)
+  np.testing.assert_allclose(network.apply(variables, X, False).aux["embedding"], expected, atol=1e-6)
+
+
 def test_features_are_scaled_by_the_running_statistics():
   x = jnp.array([[[2.0, 7.0, -5.0], [4.0, 7.0, 9.0]]])
   scaled = unit_range(x, jnp.array([1.0, 7.0, 0.0]), jnp.array([5.0, 7.0, 3.0]))
@@ -124,6 +133,7 @@ def test_features_are_scaled_by_the_running_statistics():
     (DeepEmbedding(window=10), X, InputError, "a clip of 9 steps holds no such window: sample that many"),
     (DeepEmbedding(window=9), X, InputError, "nothing follows a window of 9 in a clip of 9 steps"),
     (DeepEmbedding(steps=0), X, ConfigError, r"no decoder \(steps=0\) and no clusters"),
+    (DeepEmbedding(widths=(), clusters=3), X, ConfigError, "no layer to decode: set steps=0"),
     (DeepEmbedding(clusters=3, table=True), X, ConfigError, "set records to the number of training records"),
     (DeepEmbedding(), X.astype(int), InputError, r"takes float features \[B, T, F\], got int32"),
     (DeepEmbedding(widths=(0,)), X, ConfigError, r"widths=\(0,\)"),

@@ -1,6 +1,7 @@
 """What starts and refreshes clusters, on a tiny set of stored features: against NumPy, and by the real command."""
 
 import json
+import types
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,10 @@ from vidjax.losses.clustering import ClusterKL
 from vidjax.networks.embedding import window_places
 from vidjax.ops.clusters import student_q, target_p
 from vidjax.run.opened import Run
-from vidjax.train.clusters import InputCentres, KMeans, Refresh, check_same_clips, k_means, reseeded
+from vidjax.train.clusters import InputCentres, KMeans, Refresh, k_means, reseeded
 from vidjax.train.phases import expand
 from vidjax.train.stop import Below
-from vidjax.train.windows import Scaling, windows
+from vidjax.train.windows import Scaling, check_same_clips, windows
 
 TRAIN, STEPS, WIDTH = 18, 12, 4
 SMALL = (
@@ -93,6 +94,21 @@ def test_features_are_scaled_by_all_of_the_training_split(run, remove_mean):
   x = x - x.mean(1, keepdims=True) if remove_mean else x
   np.testing.assert_allclose(found["low"], x.min((0, 1)), atol=1e-6)
   np.testing.assert_allclose(found["high"], x.max((0, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("remove_mean", [True, False])
+def test_constant_features_are_told_and_count_as_nothing(run, monkeypatch, capsys, remove_mean):
+  made, variables = run("1_layer1", remove_mean=remove_mean)
+  x = np.random.default_rng(0).normal(size=(3, STEPS, WIDTH)).astype(np.float32)
+  x[..., 1] = 1.1 if not remove_mean else np.array([1.1, 7.3, 300.7])[:, None]
+  films = [types.SimpleNamespace(num_frames=STEPS, decode=one.__getitem__) for one in x]
+  monkeypatch.setattr("vidjax.train.windows.films", lambda run: [(None, film) for film in films])
+  found = Scaling()(made, variables, None)["batch_stats"]["embedding"]
+  assert float(found["low"][1]) == float(found["high"][1])
+  assert "1 of 4 features are constant in the training split" in capsys.readouterr().out
+  x[:] = x[..., 1:2]
+  with pytest.raises(InputError, match="all features of features/tiny are constant"):
+    Scaling()(made, variables, None)
 
 
 def test_centres_are_those_of_k_means_and_a_refresh_is_of_the_whole_split(run):

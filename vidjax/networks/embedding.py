@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidjax.bounds import Count, Positive, Whole
-from vidjax.checks import check_fields, place
+from vidjax.checks import check_features, check_fields, place
 from vidjax.errors import ConfigError, InputError
 from vidjax.networks.clusters import Clusters
 from vidjax.recurrent import LSTM
@@ -43,7 +43,8 @@ class Embedding(nn.Module):
   """The encoder over every window, with the scaling of its data: a part of networks.
 
   Attributes:
-    widths: units of each layer; the last one is D.
+    widths: units of each layer; the last one is D. Without a layer, the mean of its features embeds a window, as a
+      baseline.
     window: L.
     stride: steps from one window to the next. A last window ends with the clip.
     context: "last", the last hidden state (Eq. 16); "attention" [I], the mean of all, by weights that are learnt.
@@ -69,8 +70,7 @@ class Embedding(nn.Module):
       features: the clip.
       following: M, steps behind each window that the layers read, too; there are zeros behind the clip.
     """
-    check_fields(self)
-    _check_clip(self, features)
+    check_features(self, features)
     batch, steps, width = features.shape
     if steps < self.window:
       raise InputError(
@@ -91,8 +91,11 @@ class Embedding(nn.Module):
       read = layers[-1][:, : self.window] if last else layers[-1]
       _, given = LSTM(units, bias=self.bias, name=f"lstm{number}")(read)
       layers.append(given.h)
-    hidden = layers.pop()
-    z = hidden[:, -1] if self.context == "last" else self._attended(hidden)
+    if not self.widths:
+      z = layers[0][:, : self.window].mean(axis=1)
+    else:
+      hidden = layers.pop()
+      z = hidden[:, -1] if self.context == "last" else self._attended(hidden)
     return Embedded(z.reshape(batch, len(places), -1), places, x[:, places], layers)
 
   def _attended(self, hidden: jax.Array) -> jax.Array:
@@ -176,6 +179,8 @@ class DeepEmbedding(nn.Module):
     sigmoid, `prediction_logits` `[B, N, M, W]`, and `exists` `[B, N, M]`; and what `Clusters` gives.
     """
     check_fields(self)
+    if self.steps and not self.widths:
+      raise ConfigError(f"DeepEmbedding at {place(self)} has no layer to decode: set steps=0, or give widths")
     if not self.steps and not self.clusters:
       raise ConfigError(f"DeepEmbedding at {place(self)} has no decoder (steps=0) and no clusters: give it either")
     shape = (self.widths, self.window, self.stride, self.context, self.bias, self.remove_mean)
@@ -240,11 +245,3 @@ def unit_range(x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
   """
   low, span = (a.astype(x.dtype)[None, None] for a in (low, high - low))
   return jnp.where(span > 0, jnp.clip((x - low) / jnp.where(span > 0, span, 1), 0, 1), 0)
-
-
-def _check_clip(module: nn.Module, features: jax.Array) -> None:
-  if features.ndim != 3 or not jnp.issubdtype(features.dtype, jnp.inexact):
-    raise InputError(
-      f"{type(module).__name__} at {place(module)} takes float features [B, T, F], got {features.dtype} of the shape"
-      f" {features.shape}: set config.stream to vidjax.data.streams.Features"
-    )

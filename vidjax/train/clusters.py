@@ -5,9 +5,8 @@ deep embedding clustering does (dte Eq. 18-20; Xie et al., ICML 2016).
 """
 
 import dataclasses
-import functools
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,12 +15,12 @@ from flax import traverse_util
 from vidjax.apply.processes import tell
 from vidjax.bounds import Count, Whole
 from vidjax.checks import check_fields
-from vidjax.data.records import Records
-from vidjax.data.schema import DamagedRecord
 from vidjax.errors import ConfigError, InputError
 from vidjax.ops.clusters import student_q, target_p
-from vidjax.run.opened import Run
-from vidjax.train.windows import Variables, windows, with_arrays
+from vidjax.train.windows import Variables, check_same_clips, windows, with_arrays
+
+if TYPE_CHECKING:  # the data stack
+  from vidjax.run.opened import Run
 
 CENTRES, OWN = "params/clusters/centres", "batch_stats/clusters"
 
@@ -45,7 +44,7 @@ class KMeans:
   def __post_init__(self):
     check_fields(self)
 
-  def __call__(self, run: Run, variables: Variables, loader: Any) -> Variables:
+  def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.begin`; InputError where there are fewer windows, or fewer different ones, than clusters."""
     count = len(_centres(variables, "KMeans"))
     z = windows(run, variables).z
@@ -102,7 +101,7 @@ def k_means(z: np.ndarray, count: int, starts: int = 20, seed: int = 0) -> np.nd
 class InputCentres:
   """Starts the centres of `DeepResidual(space="input")`: means of the windows of each cluster, 0 of an empty one."""
 
-  def __call__(self, run: Run, variables: Variables, loader: Any) -> Variables:
+  def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.begin`."""
     path = "params/input_centres"
     if path not in traverse_util.flatten_dict(dict(variables), sep="/"):
@@ -126,7 +125,7 @@ class Refresh:
   def __post_init__(self):
     check_fields(self)
 
-  def __call__(self, run: Run, variables: Variables, loader: Any) -> Variables:
+  def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.refresh`; empty clusters are told."""
     centres, flat = _centres(variables, "Refresh"), traverse_util.flatten_dict(dict(variables), sep="/")
     if f"{OWN}/table" in flat:
@@ -179,29 +178,6 @@ def reseeded(z: np.ndarray, centres: np.ndarray, q: np.ndarray) -> np.ndarray:
   farthest = np.argsort(-nearest_distances(z, centres), kind="stable")[: len(empty)]
   centres[empty[: len(farthest)]] = z[farthest]
   return centres
-
-
-@functools.lru_cache(maxsize=4)
-def check_same_clips(run: Run) -> None:
-  """Raises an InputError unless each training clip of a record is the one that p is held for."""
-  remedy = "leave p to the frequencies (model.table=False)"
-  if run.transforms or run.recipe.device_transforms:
-    raise InputError(
-      f"model.table=True holds p of whole clips, and transforms change them: leave them out, or {remedy}"
-    )
-  records = Records(run.dataset.source(run.data.train_split), run.recipe.stream, labelled=False)
-  sampler, rng = run.recipe.sampler, np.random.default_rng(0)
-  for number in range(len(records)):
-    try:
-      record, film = records[number]
-    except DamagedRecord:
-      continue
-    drawn, held = sampler.train(film.num_frames, rng, film.times), sampler.test(film.num_frames, 1, film.times)[0]
-    if not np.array_equal(drawn, held):
-      raise InputError(
-        f"model.table=True holds p of one clip of each record, and the sampler draws others of {record.video_id}, which"
-        f" has {film.num_frames} steps: sample that many (sampler.num_segments), or {remedy}"
-      )
 
 
 def _centres(variables: Variables, asked: str) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,17 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from vidjax.apply.processes import tell
 from vidjax.apply.sharding import make_mesh
-from vidjax.data.records import Records
-from vidjax.data.schema import DamagedRecord
 from vidjax.errors import ConfigError, InputError
 from vidjax.evaluate.views import Scorer, make_scorer, score_split
-from vidjax.run.opened import Run
-from vidjax.types import Output, Tree
+from vidjax.types import Film, Output, Tree
+
+if TYPE_CHECKING:  # the data stack
+  from vidjax.data.schema import Record
+  from vidjax.run.opened import Run
 
 Variables = Mapping[str, Tree]
+ROUNDING = 1e-5
+"""A feature that varies by less than this share of its size is constant."""
 
 
 class Windows(NamedTuple):
@@ -57,12 +60,12 @@ class _Answers:
 
 
 @functools.lru_cache(maxsize=4)
-def _scorer(run: Run, mean: bool) -> Scorer:
+def _scorer(run: "Run", mean: bool) -> Scorer:
   answers: Any = _Answers(mean)
   return make_scorer(dataclasses.replace(run.recipe, task=answers), make_mesh(run.recipe.settings.devices))
 
 
-def windows(run: Run, variables: Variables, mean: bool = False) -> Windows:
+def windows(run: "Run", variables: Variables, mean: bool = False) -> Windows:
   """Embeds the training split. All processes must call it; each gets everything.
 
   Args:
@@ -81,28 +84,77 @@ def windows(run: Run, variables: Variables, mean: bool = False) -> Windows:
 class Scaling:
   """Starts `low` and `high` of an `Embedding` at the smallest and largest of each feature in the training split."""
 
-  def __call__(self, run: Run, variables: Variables, loader: Any) -> Variables:
+  def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.begin`; InputError where all features are constant.
 
     Every step of a record counts. Of a network with `remove_mean`, the record's mean is taken from them.
     """
-    records = Records(run.dataset.source(run.data.train_split), run.recipe.stream, labelled=False)
-    low, high = np.inf, -np.inf
-    for number in range(len(records)):
-      try:
-        _, film = records[number]
-        features = np.asarray(run.normalise(film.decode(np.arange(film.num_frames))))
-      except DamagedRecord:
-        continue
-      if run.network.remove_mean:
+    low, high, largest = np.inf, -np.inf, 0.0
+    for _, film in films(run):
+      features = np.asarray(run.normalise(film.decode(np.arange(film.num_frames))))
+      largest = np.maximum(largest, np.abs(features).max(axis=0))
+      if getattr(run.network, "remove_mean", False):
         features = features - features.mean(axis=0)
       low, high = np.minimum(low, features.min(axis=0)), np.maximum(high, features.max(axis=0))
-    constant = int(np.sum(np.asarray(low) == high))
-    if constant == np.size(low):
-      raise InputError(f"all features of {run.data.name} are constant: there is nothing to embed; prepare them again")
-    if constant:
-      tell(f"{constant} of {np.size(low)} features are constant in the training split: they count as 0")
+    constant = np.asarray(high - low <= ROUNDING * largest)
+    if constant.all():
+      raise InputError(
+        f"all features of {run.data.name} are constant, in each video or in all: there is nothing to embed; prepare"
+        " them again, of more frames or by another backbone"
+      )
+    if constant.any():
+      tell(f"{constant.sum()} of {constant.size} features are constant in the training split: they count as 0")
+    high = np.where(constant, low, high)
     return with_arrays(variables, {"batch_stats/embedding/low": low, "batch_stats/embedding/high": high})
+
+
+@dataclasses.dataclass(frozen=True)
+class InOrder:
+  """Several starts, each with the variables that the one before it gives.
+
+  Attributes:
+    starts: such as `(Scaling(), KMeans())`.
+  """
+
+  starts: tuple[Callable[..., Any], ...]
+
+  def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
+    """See `train.start.begin`."""
+    for start in self.starts:
+      variables = start(run, variables, loader)
+    return variables
+
+
+def films(run: "Run") -> Iterator[tuple["Record", Film]]:
+  """The records of the training split that can be read, each with the film that the stream makes of it."""
+  from vidjax.data.records import Records
+  from vidjax.data.schema import DamagedRecord
+
+  records = Records(run.dataset.source(run.data.train_split), run.recipe.stream, labelled=False)
+  for number in range(len(records)):
+    try:
+      found = records[number]
+    except DamagedRecord:
+      continue
+    yield found
+
+
+@functools.lru_cache(maxsize=4)
+def check_same_clips(run: "Run") -> None:
+  """Raises an InputError unless each training clip of a record is the one that p is held for."""
+  remedy = "leave p to the frequencies (model.table=False)"
+  if run.transforms or run.recipe.device_transforms:
+    raise InputError(
+      f"model.table=True holds p of whole clips, and transforms change them: leave them out, or {remedy}"
+    )
+  sampler, rng = run.recipe.sampler, np.random.default_rng(0)
+  for record, film in films(run):
+    drawn, held = sampler.train(film.num_frames, rng, film.times), sampler.test(film.num_frames, 1, film.times)[0]
+    if not np.array_equal(drawn, held):
+      raise InputError(
+        f"model.table=True holds p of one clip of each record, and the sampler draws others of {record.video_id}, which"
+        f" has {film.num_frames} steps: sample that many (sampler.num_segments), or {remedy}"
+      )
 
 
 def with_arrays(variables: Variables, new: Mapping[str, Any]) -> dict[str, Tree]:
