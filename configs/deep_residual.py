@@ -10,20 +10,24 @@
    --config.train.frozen="()" trains all.
 
 Only the paper's abstract and appendix are known. Every number here is ours, and so are windows of 8 steps with 4 to
-predict, 64 steps of a video, VLAD and the optimizer. Choose --stride so that most videos have 64 to 128 stored steps.
---config.phases[3].model.records=R, the number of training records, ends `clusters` once under .1% of the windows
-change their cluster, as deep embedding clustering does, and keeps the calmest epoch. Without it the last of all epochs
-with the lowest loss counts.
+predict, 64 steps of a video, the mean of a clip that is taken from its features, VLAD and the optimizer. Choose
+--stride so that most videos have 64 to 128 stored steps.
 
-`:thumos14` has several labels a video. `:mini` runs in minutes on features of `synthetic_actions/repeat`:
+`:ucf101` (the default), `:hmdb51`, `:kinetics400`, and `:thumos14` with several labels a video, draw their clips, so
+that p follows the frequencies of the last refresh. `:mini` takes whole records, whose p is held as a table, and ends
+`clusters` once under .1% of the windows change theirs. It runs in three minutes on features of another data set:
 
   python -m vidjax.train --config=configs/quickstart.py --workdir=runs/quickstart
   python -m vidjax.prepare features --workdir=runs/quickstart --data=synthetic_actions/repeat --name=repeat --per=frame
   python -m vidjax.train --config=configs/deep_residual.py:mini --workdir=runs/dte
+
+To compare with: `:mini-kmeans` leaves `clusters` out, and takes the centres of k-means; `:mini-raw` embeds a window as
+the mean of its features, without any LSTM. `configs/probe.py` has mean pooling, an LSTM classifier and NetVLAD.
 """
 
 import dataclasses
-from typing import Any
+import re
+from typing import Any, Literal
 
 from ml_collections import ConfigDict
 
@@ -36,9 +40,11 @@ from vidjax.networks.embedding import DeepEmbedding
 from vidjax.train.clusters import KMeans, Refresh
 from vidjax.train.optimizer import Group
 from vidjax.train.stop import Below
-from vidjax.train.windows import Scaling
+from vidjax.train.windows import InOrder, Scaling
 
-NAMES = ("layer1", "layer2", "whole", "clusters", "classifier")
+EMBEDDING = ("widths", "window", "stride", "context", "remove_mean")
+HELD = ("clusters/assigned", "clusters/changed", "clusters/table")
+"""What a refresh keeps of each record, which the classifier does not need."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,120 +55,119 @@ class Size:
     features: numbers of a stored feature.
     steps: of a clip.
     widths: units of the two layers.
+    context: of the embedding.
     clusters: K.
     epochs: of each phase.
     rates: learning rates of the phases.
-    records: of the training split, where that is known: clips then are whole records, of which p is held as a table.
+    records: of the training split, where clips are whole records: p is held as a table then.
   """
 
   features: int = 2048
   steps: int = 64
-  widths: tuple[int, int] = (256, 64)
+  widths: tuple[int, ...] = (256, 64)
+  context: Literal["last", "attention"] = "last"
   clusters: int = 64
   epochs: tuple[float, ...] = (20.0, 20.0, 20.0, 30.0, 50.0)
   rates: tuple[float, ...] = (1e-3, 1e-3, 1e-3, 1e-4, 1e-3)
   records: int | None = None
 
 
+LONGER = (40.0, 40.0, 40.0, 60.0, 100.0)
+MINI = (12.0, 12.0, 12.0, 8.0, 30.0), (1e-2, 1e-2, 3e-3, 3e-4, 1e-2)
 SIZES = {
   "ucf101": Size(),
-  "hmdb51": Size(epochs=(40.0, 40.0, 40.0, 60.0, 100.0)),
+  "hmdb51": Size(epochs=LONGER),
   "kinetics400": Size(clusters=128, epochs=(3.0, 3.0, 3.0, 5.0, 20.0)),
-  "thumos14": Size(steps=256, epochs=(40.0, 40.0, 40.0, 60.0, 100.0)),
-  "mini": Size(48, 96, (32, 16), 8, (12.0, 12.0, 12.0, 8.0, 30.0), (1e-2, 1e-2, 3e-3, 3e-4, 1e-2), records=800),
+  "thumos14": Size(steps=256, epochs=LONGER),
+  "mini": Size(48, 96, (32, 16), "attention", 8, *MINI, records=800),
 }
 
 
 def get_config(arg: str = "ucf101") -> ConfigDict:
-  """`arg`: "ucf101", "hmdb51", "kinetics400", "thumos14" or "mini"."""
-  if arg not in SIZES:
-    raise ValueError(f"configs/deep_residual.py:{arg}: choose {', '.join(SIZES)}")
-  size = SIZES[arg]
-  c = multilabel.get_config() if arg == "thumos14" else default.get_config()
-  c.data.name = "features/repeat" if arg == "mini" else f"features/{arg}"
+  """`arg`: "ucf101", "hmdb51", "kinetics400", "thumos14" or "mini", then "-kmeans" or "-raw" to compare with."""
+  match = re.fullmatch(rf"({'|'.join(SIZES)})(?:-(kmeans|raw))?", arg)
+  if not match:
+    raise ValueError(f"configs/deep_residual.py:{arg}: choose {', '.join(SIZES)}, then -kmeans or -raw")
+  name, other = match.groups()
+  size, mini = SIZES[name], name == "mini"
+  size = dataclasses.replace(size, widths=()) if other == "raw" else size
+  c = multilabel.get_config() if name == "thumos14" else default.get_config()
+  c.data.name = "features/repeat" if mini else f"features/{name}"
   c.stream = {"make": "vidjax.data.streams.Features", "width": size.features}
   c.sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": size.steps, "frames_per_segment": 1}
   c.transforms = ()
   c.test = {"make": "vidjax.data.augment.WholeClip"}
   c.normalise = {"make": "vidjax.apply.device_augment.AsStored"}
-  shape: dict[str, Any] = {"widths": size.widths, "clusters": size.clusters}
-  told = (
-    "window",
-    "stride",
-    "context",
-    "remove_mean",
-    "assign",
-    "space",
-    "aggregate",
-    "normalise",
-    "hidden",
-    "dropout",
-  )
-  shape["context"] = "attention" if arg == "mini" else "last"
-  c.model = ConfigDict(
-    described(DeepResidual(1, **shape, remove_mean=True, normalise=True, dropout=0.5), *told, *shape)
-  )
+  network = DeepResidual(1, size.widths, context=size.context, remove_mean=True, clusters=size.clusters)
+  network = network.clone(normalise=True, dropout=0.5)
+  told = ("clusters", "assign", "space", "aggregate", "normalise", "hidden", "dropout")
+  c.model = ConfigDict(described(network, *EMBEDDING, *told))
   del c.model["num_classes"]
   c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 1e-4})
   c.schedule.learning_rate = size.rates[-1]
-  c.train.batch_size = 32 if arg == "mini" else 64
+  c.train.batch_size = 32 if mini else 64
   c.train.epochs = size.epochs[-1]
-  c.train.evaluate_every = 3.0 if arg == "mini" else 1.0
+  c.train.evaluate_every = 3.0 if mini else 1.0
   c.train.frozen = ("embedding", "clusters")
-  c.phases = _phases(size, shape["context"], frames=arg == "mini")
+  if other == "raw":
+    c.init.start = described(InOrder((Scaling(), KMeans())), "starts")
+    return c
+  layers, clusters = _layers(size, mini), _clusters(size, mini)
+  if other == "kmeans":
+    c.phases = (*layers, {"name": "classifier", "init": clusters["init"]})
+  else:
+    unused = HELD if size.records else ()
+    start = {"phase": {"embedding": "clusters", "clusters": "clusters"}, "unused": unused}
+    c.phases = (*layers, clusters, {"name": "classifier", "init": start})
   return c
 
 
-def _phases(size: Size, context: Any, frames: bool) -> tuple[dict[str, Any], ...]:
-  """The five trainings; what they do not change is that of the classifier.
+def _layers(size: Size, frames: bool) -> tuple[dict[str, Any], ...]:
+  """The trainings of the embedding: each layer, then the whole.
 
   Args:
     size: of the data set.
-    context: of the embedding.
     frames: compare clusters with the labels of frames.
   """
-  network = DeepEmbedding(size.widths[:1], context=context, remove_mean=True)
-  told = ("window", "stride", "context", "remove_mean", "steps", "output", "feed")
-  scale = {"embedding/low": "layer1", "embedding/high": "layer1"}
-  alone = {
-    "task": {"make": "vidjax.tasks.clustering.Clustering", "labels": "frames" if frames else "none"},
-    "losses": (described(Prediction(), "kind"),),
+  first = DeepEmbedding(size.widths[:1], context=size.context, remove_mean=True)
+  whole = first.clone(widths=size.widths)
+  scale = {f"embedding/{name}": "layer1" for name in ("low", "high")}
+  start = {"phase": {"embedding": "layer2", "decoder1": "layer2", "decoder0": "layer1"}}
+  layers = (
+    {"name": "layer1", **_phase(size, 0, first, frames), "init": {"start": described(Scaling())}},
+    {
+      "name": "layer2",
+      **_phase(size, 1, whole.clone(greedy=True), frames),
+      "init": {"phase": {"embedding/lstm0": "layer1", **scale}},
+    },
+    {"name": "whole", **_phase(size, 2, whole, frames), "init": start},
+  )
+  layers[1]["train"]["frozen"] = ("embedding/lstm0",)
+  return layers
+
+
+def _clusters(size: Size, frames: bool) -> dict[str, Any]:
+  """Deep embedding clustering; arguments as in `_layers`."""
+  table = size.records is not None
+  network = DeepEmbedding(size.widths, context=size.context, remove_mean=True, steps=0, clusters=size.clusters)
+  found = _phase(size, 3, network.clone(records=size.records, table=table), frames)
+  found["train"] |= {"evaluate_every": 1.0, "refresh": described(Refresh(), "reseed")}
+  found["train"] |= {"stop": described(Below(), "bound")} if table else {}
+  found["task"] |= {"table": table, "metric": "-changed" if table else "used"}  # the last of equals is the best
+  return found | {
+    "name": "clusters",
+    "losses": (described(ClusterKL()),),
+    "optimizer": {"groups": (described(Group("^clusters/centres$", rate=1.0, decay=0.0), "rate"),)},
+    "init": {"phase": {"embedding": "whole"}, "start": described(KMeans(), "starts")},
   }
 
-  def phase(number: int, model: DeepEmbedding, frozen: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
-    more = {"schedule": {"learning_rate": size.rates[number]}}
-    train = {
-      "epochs": size.epochs[number],
-      "frozen": frozen,
-      "evaluate_every": 1.0 if number == 3 else size.epochs[number] / 4,
-    }
-    return {"name": NAMES[number], **alone, "model": described(model, *told), **more, "train": train} | changes
 
-  table = size.records is not None
-  held = ("clusters/assigned", "clusters/changed", "clusters/table") if table else ()
-  clusters = phase(
-    3,
-    network.clone(widths=size.widths, steps=0, clusters=size.clusters, records=size.records, table=table),
-    losses=(described(ClusterKL()),),
-    task={**alone["task"], "table": table, "metric": "-changed" if table else "-loss/clustering"},
-    init={"phase": {"embedding": "whole"}, "start": described(KMeans(), "starts")},
-    optimizer={"groups": (described(Group("^clusters/centres$", rate=1.0, decay=0.0), "rate"),)},
-  )
-  clusters["train"] |= {"refresh": described(Refresh(), "reseed")}
-  clusters["train"] |= {"stop": described(Below(), "bound")} if table else {}
-  return (
-    phase(0, network, init={"start": described(Scaling())}),
-    phase(
-      1,
-      network.clone(widths=size.widths, greedy=True),
-      frozen=("embedding/lstm0",),
-      init={"phase": {"embedding/lstm0": "layer1", **scale}},
-    ),
-    phase(
-      2,
-      network.clone(widths=size.widths),
-      init={"phase": {"embedding": "layer2", "decoder1": "layer2", "decoder0": "layer1"}},
-    ),
-    clusters,
-    {"name": NAMES[4], "init": {"phase": {"embedding": "clusters", "clusters": "clusters"}, "unused": held}},
-  )
+def _phase(size: Size, number: int, network: DeepEmbedding, frames: bool) -> dict[str, Any]:
+  """What a training without labels changes."""
+  return {
+    "task": {"make": "vidjax.tasks.clustering.Clustering", "labels": "frames" if frames else "none"},
+    "model": described(network, *EMBEDDING, "steps", "output", "feed", "dof"),
+    "losses": (described(Prediction(), "kind"),),
+    "schedule": {"learning_rate": size.rates[number]},
+    "train": {"epochs": size.epochs[number], "evaluate_every": size.epochs[number] / 4, "frozen": ()},
+  }

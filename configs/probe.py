@@ -4,8 +4,8 @@
   python -m vidjax.train --config=configs/probe.py --config.data.name=features/quickstart --config.stream.width=48
 
 `:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512, `:multilabel` is a linear probe for several
-labels a video; `:lstm` and `:netvlad` are the classifiers of `vidjax.networks.pooling`. Numbers are ours: Adam at a rate
-of .001, with which features of any scale train, for 50 epochs.
+labels a video; `:lstm` and `:netvlad` are the classifiers of `vidjax.networks.pooling`. Numbers are ours: Adam at a
+rate of .001, with which features of any scale train, for 50 epochs.
 """
 
 from ml_collections import ConfigDict

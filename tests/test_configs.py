@@ -21,7 +21,7 @@ VARIANTS = {
   "bqn": ("ssv1", "kinetics400", "x3d", "mini", "mini_busy", "mini_quiet"),
   "inputs": tuple(inputs.INPUTS),
   "dan": ("ssv1", "kinetics400", "x3d", "x3d_ssv1", "mini", "mini-scale", "mini-fixed", "mini-separate"),
-  "deep_residual": ("ucf101", "hmdb51", "kinetics400", "thumos14", "mini"),
+  "deep_residual": ("ucf101", "hmdb51", "kinetics400", "thumos14", "mini", "mini-kmeans", "mini-raw"),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
   "probe": ("linear", "mlp", "multilabel", "lstm", "netvlad"),
