@@ -111,6 +111,7 @@ def get_config(arg: str = "ucf101") -> ConfigDict:
   c.train.frozen = ("embedding", "clusters")
   if other == "raw":
     c.init.start = described(InOrder((Scaling(), KMeans())), "starts")
+    c.train.frozen = ("clusters",)
     return c
   layers, clusters = _layers(size, mini), _clusters(size, mini)
   if other == "kmeans":

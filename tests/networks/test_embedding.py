@@ -1,11 +1,16 @@
 """The deep temporal embedding: its windows, its layers against NumPy, and what it refuses."""
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from vidjax.errors import ConfigError, InputError
+from vidjax.losses.clustering import ClusterKL
+from vidjax.losses.prediction import Prediction
 from vidjax.networks.embedding import DeepEmbedding, unit_range, window_places
 
 X = jax.random.uniform(jax.random.key(0), (2, 9, 5))
@@ -108,6 +113,25 @@ def test_attention_weighs_all_steps():
   output = network.apply(variables, X, False)
   np.testing.assert_allclose(output.aux["embedding"].reshape(-1, 3), expected, atol=1e-6)
   assert "prediction_logits" not in output.aux
+
+
+def test_clusters_may_keep_the_decoder():
+  """IDEC: both losses reach the encoder, the prediction alone the decoder, the clustering alone the centres."""
+  network = DeepEmbedding((6, 3), 4, 2, steps=2, clusters=3)
+  variables = network.init(jax.random.key(1), X, False)
+  batch = {"mask": np.ones(2, bool)}
+
+  def loss(params, objective):
+    (value,) = objective(network.apply({**variables, "params": params}, X, True), batch).values()
+    return value
+
+  predicting, clustering = (jax.grad(loss)(variables["params"], one) for one in (Prediction(), ClusterKL()))
+  parts = (("embedding", "lstm0", "hidden"), ("decoder0", "read_out", "kernel"), ("clusters", "centres"))
+  reach = [
+    [bool(np.abs(functools.reduce(operator.getitem, path, g)).max() > 0) for path in parts]
+    for g in (predicting, clustering)
+  ]
+  assert reach == [[True, True, False], [True, False, True]]
 
 
 def test_without_layers_a_window_is_its_mean():

@@ -88,8 +88,9 @@ class Embedding(nn.Module):
     layers = [x[:, longer].reshape(-1, longer.shape[1], width)]
     for number, units in enumerate(self.widths):
       last = number == len(self.widths) - 1  # what follows a window is read by no decoder of a layer above
-      read = layers[-1][:, : self.window] if last else layers[-1]
-      _, given = LSTM(units, bias=self.bias, name=f"lstm{number}")(read)
+      length = self.window if last else longer.shape[1]
+      layer = LSTM(units, bias=self.bias, name=f"lstm{number}")
+      _, given = layer(layers[-1][:, :length]) if number else layer(x, windows=longer[:, :length])
       layers.append(given.h)
     if not self.widths:
       z = layers[0][:, : self.window].mean(axis=1)
