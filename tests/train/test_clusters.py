@@ -19,7 +19,7 @@ from vidjax.run.opened import Run
 from vidjax.train.clusters import InputCentres, KMeans, Refresh, k_means, reseeded
 from vidjax.train.phases import expand
 from vidjax.train.stop import Below
-from vidjax.train.windows import Scaling, check_same_clips, windows
+from vidjax.train.windows import InOrder, Scaling, check_same_clips, windows
 
 TRAIN, STEPS, WIDTH = 18, 12, 4
 SMALL = (
@@ -180,6 +180,14 @@ def test_centres_of_the_input_space_are_means_of_windows(run):
   for k in range(3):
     expected = mean[assigned == k].mean(0) if (assigned == k).any() else np.zeros(WIDTH)
     np.testing.assert_allclose(found[k], expected, atol=1e-6)
+
+
+def test_starts_follow_each_other(run):
+  made, variables = run("5_classifier", widths=(), clusters=3)
+  one = Scaling()(made, variables, None)
+  found, expected = InOrder((Scaling(), KMeans(2)))(made, variables, None), KMeans(2)(made, one, None)
+  jax.tree.map(np.testing.assert_array_equal, found, expected)
+  assert found["params"]["clusters"]["centres"].shape == (3, WIDTH)
 
 
 def test_what_does_not_fit_is_named(run):
