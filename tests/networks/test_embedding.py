@@ -11,7 +11,8 @@ import pytest
 from vidjax.errors import ConfigError, InputError
 from vidjax.losses.clustering import ClusterKL
 from vidjax.losses.prediction import Prediction
-from vidjax.networks.embedding import DeepEmbedding, unit_range, window_places
+from vidjax.networks.embedding import DeepEmbedding
+from vidjax.networks.windows import unit_range, window_places
 
 X = jax.random.uniform(jax.random.key(0), (2, 9, 5))
 

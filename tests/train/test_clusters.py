@@ -13,7 +13,7 @@ from tests.train.test_resume import assert_bit_equal, kill_after, last_state
 from vidjax.data import schema, write
 from vidjax.errors import ConfigError, InputError
 from vidjax.losses.clustering import ClusterKL
-from vidjax.networks.embedding import window_places
+from vidjax.networks.windows import window_places
 from vidjax.ops.clusters import student_q, target_p
 from vidjax.run.opened import Run
 from vidjax.train.clusters import InputCentres, KMeans, Refresh, k_means, reseeded

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from vidjax.bounds import Count, Positive, Rate
 from vidjax.checks import check_fields
 from vidjax.networks.clusters import Clusters
-from vidjax.networks.embedding import Context, Embedding, Widths
 from vidjax.networks.head import Classes, classifier, hidden_layer
+from vidjax.networks.windows import Context, Embedding, Widths
 from vidjax.ops.clusters import Assign, nearest, residual, vlad
 from vidjax.recurrent import LSTM
 from vidjax.types import Output
