@@ -88,6 +88,7 @@ def get_config() -> ConfigDict:
   c.train.steps = placeholder(int)  # the length in steps, in place of epochs
   c.train.frozen = ()  # path prefixes of what is not trained, such as ("representation",)
   c.train.stop = placeholder(dict)  # {"make": "vidjax.train.stop.NoGain", "patience": 3}, or any such rule
+  c.train.refresh = placeholder(dict)  # {"make": ...}: as init.start, before every epoch
 
   c.phases = ()  # several trainings, one after the other: see vidjax.train.phases and configs/dan.py:mini-separate
   return c

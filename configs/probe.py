@@ -4,18 +4,21 @@
   python -m vidjax.train --config=configs/probe.py --config.data.name=features/quickstart --config.stream.width=48
 
 `:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512, `:multilabel` is a linear probe for several
-labels a video. Numbers are ours: Adam at a rate of .001, with which features of any scale train, for 50 epochs.
+labels a video; `:lstm` and `:netvlad` are the classifiers of `vidjax.networks.pooling`. Numbers are ours: Adam at a
+rate of .001, with which features of any scale train, for 50 epochs.
 """
 
 from ml_collections import ConfigDict
 
 from configs import default, multilabel
+from vidjax.build import described
+from vidjax.networks.pooling import LSTMClassifier, NetVLAD
 
 
 def get_config(arg: str = "linear") -> ConfigDict:
-  """`arg`: "linear", "mlp" or "multilabel"."""
-  if arg not in ("linear", "mlp", "multilabel"):
-    raise ValueError(f"configs/probe.py:{arg}: choose linear, mlp or multilabel")
+  """`arg`: "linear", "mlp", "multilabel", "lstm" or "netvlad"."""
+  if arg not in ("linear", "mlp", "multilabel", "lstm", "netvlad"):
+    raise ValueError(f"configs/probe.py:{arg}: choose linear, mlp, multilabel, lstm or netvlad")
   c = multilabel.get_config() if arg == "multilabel" else default.get_config()
   c.data.name = "features/NAME"
   c.stream = {"make": "vidjax.data.streams.Features", "width": 512}  # of the features; an error names the right one
@@ -25,6 +28,10 @@ def get_config(arg: str = "linear") -> ConfigDict:
   c.normalise = {"make": "vidjax.apply.device_augment.AsStored"}
   c.model = ConfigDict({"make": "vidjax.networks.probe.Probe", "dropout": 0.5, "normalise": False})
   c.model.hidden = 512 if arg == "mlp" else None
+  if arg in ("lstm", "netvlad"):
+    network = LSTMClassifier(1, dropout=0.5) if arg == "lstm" else NetVLAD(1, dropout=0.5)
+    c.model = ConfigDict(described(network, "widths", "clusters", "dropout"))
+    del c.model["num_classes"]
   c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 1e-4})
   c.schedule.learning_rate = 1e-3
   return c

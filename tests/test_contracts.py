@@ -60,8 +60,11 @@ ARGUMENTS = {
 OWN = {
   "ARCH": {"frames": 1},
   "BQN": {"mbpm": MBPM(kernel=3), "lateral_kernels": (3,)},
+  "DeepEmbedding": {"widths": (6, 4), "window": 2, "stride": 1, "steps": 2, "clusters": 3},
+  "DeepResidual": {"widths": (6, 4), "window": 2, "stride": 1, "clusters": 3},
   "X3D": {"stages": ((1, 4),), "depth_factor": 1.0},
   "MBPM": {"kernel": 3},
+  "NetVLAD": {"clusters": 3},
   "TSP": {"rank": 2},
   "Quiet": {"busy": MBPM(kernel=3)},
   "Flow": {"levels": 1, "warps": 2, "iterations": 3},
@@ -73,10 +76,12 @@ FROZEN = {"FrozenTVNet"}
 """Classes whose parameters no training may change."""
 CLIPS = {"plugins": (2, 3, 6, 5, 16), "inputs": (2, 3, 32, 32, 3), "backbones": (2, 3, 32, 32, 3)}
 CLIPS["networks"] = CLIPS["inputs"]
-FEATURES = {name: (2, 3, 16) for name in ("Probe", "RTSAE")}
+FEATURES = {
+  name: (2, 3, 16) for name in ("Probe", "RTSAE", "DeepEmbedding", "DeepResidual", "LSTMClassifier", "NetVLAD")
+}
 FEATURES |= {name: (2, 3, 32, 32, 5) for name in ("GateTraining", "RTSAEDSCNN")}
 """What classes read that take features, not clips."""
-PARTS = {"Measured", "Fusion"}
+PARTS = {"Measured", "Fusion", "Embedding", "Decoder", "Clusters"}
 """Parts of a network that are no network themselves: they are tested with it."""
 SIZES = {"inception_resnet.Stem": 75, "inception_resnet.InceptionResNetV2": 75}
 """Pixels a class needs beyond those of CLIPS."""
@@ -170,8 +175,8 @@ def test_the_walk_finds_what_is_there():
 
 
 def floats(tree):
-  """The arrays of a tree but for choices and stored signs."""
-  return [leaf for leaf in jax.tree.leaves(tree) if leaf.dtype not in (jnp.bool_, jnp.int8)]
+  """The arrays of a tree but for choices, numbers of steps and stored signs."""
+  return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
 @each(ALL)

@@ -88,3 +88,13 @@ def test_two_halves_are_the_whole():
   second, rest = stack.apply(variables, x[:, 3:], first)
   np.testing.assert_allclose(rest.h, steps.h[:, 3:], atol=1e-6)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), whole, second)
+
+
+def test_windows_are_runs_of_their_own():
+  x = jax.random.normal(jax.random.key(0), (2, 6, 5))
+  windows = np.array([[0, 1, 2], [2, 3, 4], [3, 4, 5]])
+  variables = LSTM(4).init(jax.random.key(1), x)
+  carry, steps = LSTM(4).apply(variables, x, windows=windows)
+  expected, own = LSTM(4).apply(variables, x[:, windows].reshape(6, 3, 5))
+  np.testing.assert_allclose(steps.h, own.h, atol=1e-6)
+  np.testing.assert_allclose(carry.c, expected.c, atol=1e-6)

@@ -41,6 +41,21 @@ def check_clip(module: nn.Module, x: jax.Array) -> None:
     )
 
 
+def check_features(module: nn.Module, features: jax.Array) -> None:
+  """Raises ConfigError for attributes of wrong types, InputError for what is no float `[B, T, F]`.
+
+  Args:
+    module: bound; the error names it and its place.
+    features: what it was called with.
+  """
+  check_fields(module)
+  if features.ndim != 3 or not jax.numpy.issubdtype(features.dtype, jax.numpy.inexact):
+    raise InputError(
+      f"{type(module).__name__} at {place(module)} takes float features [B, T, F], got {features.dtype} of the shape"
+      f" {features.shape}: set config.stream to vidjax.data.streams.Features"
+    )
+
+
 def check_fields(made: Any) -> None:
   """Raises ConfigError where an attribute of a module or another dataclass is not of its annotated type and bounds."""
   kinds = annotations(type(made))

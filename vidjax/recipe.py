@@ -70,6 +70,8 @@ class Settings:
     frozen: path prefixes of parameters that stay as they are, their running statistics included. BatchNorm still
       normalises by the batch there, unless the backbone's `frozen_bn` says otherwise.
     stop: ends the training early: called with the list of all validations so far, each a mapping of its numbers.
+    refresh: a function (run, variables, loader) -> variables, called before the first step of every epoch, such as
+      `train.clusters.Refresh`. It must depend on nothing else, so that a run that is resumed is the same.
     batch_size: clips in a batch over all devices and processes.
     accumulate: parts a batch is cut into where it does not fit the memory at once.
     dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
@@ -96,6 +98,7 @@ class Settings:
   steps: Count | None = None
   frozen: tuple[str, ...] = ()
   stop: Callable[[Sequence[Mapping[str, float]]], bool] | None = None
+  refresh: Callable[..., Any] | None = None
 
   def __post_init__(self):
     check_fields(self)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vidjax.bounds import Count
 from vidjax.checks import check_fields
@@ -60,14 +61,22 @@ class LSTM(nn.Module):
   bias: bool | None = None
 
   @nn.compact
-  def __call__(self, x: jax.Array, carry: Carry | None = None, mask: jax.Array | None = None) -> tuple[Carry, Steps]:
-    """Runs over the steps.
+  def __call__(
+    self,
+    x: jax.Array,
+    carry: Carry | None = None,
+    mask: jax.Array | None = None,
+    windows: np.ndarray | None = None,
+  ) -> tuple[Carry, Steps]:
+    """Runs over the steps, or over the steps of each of N windows.
 
     Args:
       x: `[B, T, F]`.
       carry: the state before the first step (default: zeros).
       mask: bool `[B, T]`, False where the carry is held; h and o are those of the step all the same. Floats from 0 to 1
         mix: `mask * new + (1 - mask) * old`.
+      windows: int `[N, L]`, the steps of each window; the batch is B * N then, and T is L. Where windows overlap, the
+        inputs of a step are multiplied by their weights once.
 
     Returns:
       The carry after the last step, and what each step gives.
@@ -76,14 +85,16 @@ class LSTM(nn.Module):
     width = self.features
     bias = self.peephole if self.bias is None else self.bias
     inputs = nn.Dense(4 * width, use_bias=bias, bias_init=_remember, name="input")(x)
+    if windows is not None:
+      inputs = inputs[:, windows].reshape(-1, windows.shape[1], 4 * width)
     hidden = self.param("hidden", nn.initializers.orthogonal(), (width, 4 * width))
     peepholes = [jnp.zeros(())] * 3
     if self.peephole:
       peepholes = [self.param(f"peephole_{name}", nn.initializers.zeros, (width,)) for name in "ifo"]
     w_i, w_f, w_o = (w.astype(inputs.dtype) for w in peepholes)
     hidden = hidden.astype(inputs.dtype)
-    carry = start(x, width) if carry is None else carry
-    mask = jnp.ones(x.shape[:2], bool) if mask is None else mask
+    carry = start(inputs, width) if carry is None else carry
+    mask = jnp.ones(inputs.shape[:2], bool) if mask is None else mask
 
     def step(carry: Carry, now: tuple[jax.Array, jax.Array]) -> tuple[Carry, Steps]:
       given, moves = now

@@ -2,11 +2,9 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from vidjax.bounds import Count, Rate
-from vidjax.checks import check_fields, place
-from vidjax.errors import InputError
+from vidjax.checks import check_features
 from vidjax.networks.head import Classes, classifier, hidden_layer
 from vidjax.types import Output
 
@@ -30,12 +28,7 @@ class Probe(nn.Module):
   @nn.compact
   def __call__(self, features: jax.Array, train: bool) -> Output:
     """Features `[B, T, F]`, float, to `Output`; its `features` `[B, D]` are what the classifier sees."""
-    check_fields(self)
-    if features.ndim != 3 or not jnp.issubdtype(features.dtype, jnp.inexact):
-      raise InputError(
-        f"Probe at {place(self)} takes float features [B, T, F], got {features.dtype} of the shape {features.shape}:"
-        " set config.stream to vidjax.data.streams.Features"
-      )
+    check_features(self, features)
     x = features.mean(axis=1)
     if self.normalise:
       x = nn.BatchNorm(not train, use_bias=False, use_scale=False, name="norm")(x)

@@ -72,7 +72,7 @@ class Step(NamedTuple):
 
 
 def steps(
-  trainer: Trainer, state: State, loader: Loader, change: Callable[[State], State] = lambda state: state
+  trainer: Trainer, state: State, loader: Loader, change: Callable[[State, int], State] = lambda state, _: state
 ) -> Generator[Step, None, None]:
   """Trains from the step of a state to the last one, step by step; close it to stop the loader.
 
@@ -80,7 +80,7 @@ def steps(
     trainer: from `make_trainer`.
     state: fresh (`trainer.init()`) or restored; its arrays are donated.
     loader: of training batches; batch i is that of step i + 1.
-    change: applied to the state before each step.
+    change: called with the state and the number of updates done before each step, gives the state to train from.
   """
   start = int(state.step)
   with contextlib.closing(loader.batches(start)) as batches:
@@ -89,7 +89,7 @@ def steps(
       host = next(batches)
       waited = time.perf_counter() - before
       batch = put_batch({name: host[name] for name in trainer.reads}, trainer.mesh)
-      state, metrics = trainer.step(change(state), batch, trainer.key)
+      state, metrics = trainer.step(change(state, number - 1), batch, trainer.key)
       yield Step(number, state, metrics, host, waited)
 
 
@@ -104,6 +104,7 @@ def fit(
   history: list[dict[str, float]],
   evaluate: Callable[[State], Validation],
   show_batch: Callable[[Mapping[str, np.ndarray]], None] | None = None,
+  refresh: Callable[[State], State] | None = None,
 ) -> State:
   """Runs `steps` with log, validation and checkpoints.
 
@@ -119,6 +120,7 @@ def fit(
     history: the validations so far, for `train.stop`; those to come are added.
     evaluate: validates a state; its numbers are logged under "validation/".
     show_batch: called with the first batch on the host.
+    refresh: changes the state before the first step of every epoch.
 
   Raises:
     TrainingStopped: after SIGTERM, once the state is saved; or at a loss that is not finite, with nothing saved since.
@@ -132,10 +134,10 @@ def fit(
   def lowered(state: State) -> State:
     return state if plateau is None or factor == trained_with else set_factor(state, factor)
 
-  def change(state: State) -> State:
+  def change(state: State, done: int) -> State:
     nonlocal trained_with
     state, trained_with = lowered(state), factor
-    return state
+    return refresh(state) if refresh is not None and done % per_epoch == 0 else state
 
   with (
     _Termination() as terminated,

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -78,15 +78,52 @@ def begin(run: "Run", state: State, loader: Any) -> State:
   if start is None:
     return state
   name = run.config["init"]["start"]["make"]
+  variables = _changed_by(start, f"init.start={name}", run, state, loader)
+  tell(f"init.start: {name}")
+  ema = None if state.ema is None else jax.tree.map(jnp.copy, variables)
+  return dataclasses.replace(state, **variables, ema=ema)
+
+
+def refresh(run: "Run", state: State, loader: Any) -> State:
+  """A state after `train.refresh`, a function as `init.start`, which is called before every epoch.
+
+  Averages stay as they are, but for the arrays that it changes.
+
+  Args:
+    run: whose recipe has one.
+    state: of the training, on its devices.
+    loader: the training loader.
+
+  Raises:
+    InputError: it gives other arrays than the network has.
+  """
+  function = run.recipe.settings.refresh
+  if function is None:
+    return state
+  name = run.config["train"]["refresh"]["make"]
   before = {"params": state.params, "batch_stats": state.batch_stats}
-  after = start(run, before, loader)
-  check_shapes(shapes(after), shapes(before), f"what init.start={name} gives")
+  variables = _changed_by(function, f"train.refresh={name}", run, state, loader)
+  ema = state.ema
+  if ema is not None:
+    ema = jax.tree.map(lambda mean, old, x: mean if x is old else jnp.copy(x), ema, before, variables)
+  return dataclasses.replace(state, **variables, ema=ema)
+
+
+def _changed_by(
+  function: Callable[..., Any], name: str, run: "Run", state: State, loader: Any
+) -> dict[str, Mapping[str, Any]]:
+  """The variables that a function gives, on their devices: those of the first process. Others stay the very arrays."""
+  before = {"params": state.params, "batch_stats": state.batch_stats}
+  after = function(run, before, loader)
+  check_shapes(shapes(after), shapes(before), f"what {name} gives")
+  stays = jax.tree.map(lambda x, old: x is old, after, before)
   if jax.process_count() > 1:
     after = multihost_utils.broadcast_one_to_all(jax.tree.map(np.asarray, after))
-  tell(f"init.start: {name}")
-  after = jax.tree.map(lambda x, old: jax.device_put(jnp.asarray(x, old.dtype), old.sharding), after, before)
-  ema = None if state.ema is None else jax.tree.map(jnp.copy, after)
-  return dataclasses.replace(state, **after, ema=ema)
+
+  def place(same: bool, x: Any, old: jax.Array) -> jax.Array:
+    return old if same else jax.device_put(jnp.asarray(x, old.dtype), old.sharding)
+
+  return jax.tree.map(place, stays, after, before)
 
 
 def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Path) -> State:

@@ -34,3 +34,25 @@ class NoGain:
     numbers = [(-1 if self.lower else 1) * one[self.metric] for one in history]
     before, recent = numbers[: -self.patience], numbers[-self.patience :]
     return bool(before) and max(recent) <= max(before) + self.least
+
+
+@dataclasses.dataclass(frozen=True)
+class Below:
+  """Stops when a number of the last validation is below a bound.
+
+  Attributes:
+    metric: the number, such as "changed", the share of windows whose cluster changed between two epochs.
+    bound: what it must be below; .001 in deep embedding clustering.
+  """
+
+  metric: str = "changed"
+  bound: NonNegative = 1e-3
+
+  def __post_init__(self):
+    check_fields(self)
+
+  def __call__(self, history: Sequence[Mapping[str, float]]) -> bool:
+    """Whether to stop; ConfigError where the validations have no such number."""
+    if history and self.metric not in history[-1]:
+      raise ConfigError(f"Below(metric={self.metric!r}): a validation has {', '.join(history[-1])}")
+    return bool(history) and history[-1][self.metric] < self.bound

@@ -31,7 +31,7 @@ from vidjax.train.log import MetricsLog, read_history
 from vidjax.train.loop import fit
 from vidjax.train.multitask import over
 from vidjax.train.optimizer import multipliers
-from vidjax.train.start import begin, check_init, sources, start_from, starts_anew
+from vidjax.train.start import begin, check_init, refresh, sources, start_from, starts_anew
 from vidjax.train.trainer import make_trainer
 from vidjax.train.validation import make_validation, show_batch
 
@@ -95,6 +95,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
             history=history,
             evaluate=make_validation(run, trainer.mesh),
             show_batch=None if done else functools.partial(show_batch, workdir, log, run, trainer),
+            refresh=None if recipe.settings.refresh is None else lambda state: refresh(run, state, loader),
           )
     report(workdir, run, trainer.mesh)
 
