@@ -2,6 +2,7 @@
 
 - class sub-folders (`walk/a.avi`), or the same below top folders called as splits usually are (train, val_videos,
   testing); videos that lie in a test folder directly have no label;
+- folders of frames (`walk/a/00001.jpg`) where a film might lie;
 - one list (see `vidjax.data.lists`), or several, each of one split.
 """
 
@@ -13,20 +14,19 @@ import pathlib
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
-from vidjax.data import classes, groups, lists
+from vidjax.data import classes, frame_folder, groups, lists
 from vidjax.data.splits import DEFAULT_FRACTIONS, check_classes, known_split, split_in_name
 from vidjax.errors import InputError
-
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-  """One video file.
+  """One video: a file, or a folder of frames.
 
   Attributes:
-    path: where it lies.
+    path: where it lies, a file or a folder of frames.
     name: its path as the folder or the list gives it, the stem of its video ids.
     label: name of its class, "" in a split without labels; the rarest of its classes where it may have several.
     labels: names of all of them, None where it has one.
@@ -65,6 +65,8 @@ class Found:
     strays: names of the files of a folder that lie outside any class folder.
     notes: how a list was read, where that is not plain.
     warnings: what may make the splits worth less.
+    folds: fold -> name of a film -> its split there; all of them are stored once.
+    official: of a published data set: what is stored of it beside the records; empty otherwise.
   """
 
   films: list[Film]
@@ -72,6 +74,8 @@ class Found:
   strays: list[str] = dataclasses.field(default_factory=list)
   notes: list[str] = dataclasses.field(default_factory=list)
   warnings: list[str] = dataclasses.field(default_factory=list)
+  folds: Mapping[int, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+  official: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def find_films(
@@ -102,14 +106,13 @@ def find_films(
   films, strays, notes = _collect(paths, class_names)
   if not films:
     raise InputError(f"{where} names no video")
-  _check_labels(films)
+  check_labels(films)
   if class_names and not {name for film in films for name in film.classes} - {""} <= set(class_names.values()):
     films = [_with_names(film, class_names) for film in films]
-  films = _with_rarest(films)
-  films = _find_copies(sorted(films, key=lambda film: (film.label, _hash(film.name))), readable)
-  films = _group(films, pattern)
-  sizes = collections.Counter((film.label, film.group) for film in films)
-  films.sort(key=lambda f: (f.label, -sizes[f.label, f.group], _hash(f.group), f.group, _hash(f.name)))
+  films, clashes = arrange(films, readable, pattern)
+  if clashes:
+    more = f", and {len(clashes) - 3} more" if len(clashes) > 3 else ""
+    raise InputError(f"{'; '.join(clashes[:3])}{more}: a video has one class, so remove the wrong ones")
   warnings = _check_splits(films, fractions, where)
   if not any(film.split for film in films) and not pattern:
     warnings += _warn_of_cuts(films)
@@ -119,6 +122,27 @@ def find_films(
       f"{where} gives no video a label: name the classes of the run that will score them in --classes=FILE"
     )
   return Found(films, names, strays, notes, warnings)
+
+
+def arrange(
+  films: Sequence[Film], readable: Callable[[pathlib.Path], bool], pattern: re.Pattern[str] | None = None
+) -> tuple[list[Film], list[str]]:
+  """The films in the order in which they are stored, copies of one file marked and groups found.
+
+  Args:
+    films: all of a data set.
+    readable: as in `find_films`.
+    pattern: finds the group in a file's name.
+
+  Returns:
+    The films, and a sentence for each that has the same bytes as a film of another class.
+  """
+  films = sorted(_with_rarest(films), key=lambda film: (film.label, _hash(film.name)))
+  films, clashes = _find_copies(films, readable)
+  films = _group(films, pattern)
+  sizes = collections.Counter((film.label, film.group) for film in films)
+  films.sort(key=lambda f: (f.label, -sizes[f.label, f.group], _hash(f.group), f.group, _hash(f.name)))
+  return films, clashes
 
 
 def _collect(
@@ -196,7 +220,9 @@ def _check_no_splits(root: pathlib.Path, tops: Sequence[pathlib.Path], class_nam
   """Raises an InputError where what should be class folders all hold the same sub-folders, as splits do."""
   inner = [{path.name: path for path in _folders(top)} for top in tops]
   shared = set.intersection(*map(set, inner)) if len(inner) > 1 else set()
-  pictures = any(path.suffix.lower() in _PICTURES for name in shared for path in _visible(inner[0][name])[:1])
+  pictures = any(
+    path.suffix.lower() in frame_folder.PICTURES for name in shared for path in _visible(inner[0][name])[:1]
+  )
   if (
     len(shared) < 2
     or 2 * len(shared) < max(map(len, inner))
@@ -230,10 +256,10 @@ def _in_folder(root: pathlib.Path, class_names: Collection[str]) -> Iterator[Fil
 
 
 def _files_below(folder: pathlib.Path, above: frozenset[str] = frozenset()) -> Iterator[pathlib.Path]:
-  """All visible files, links to files and dangling links; follows links to folders, unless in a circle."""
+  """All visible files, links to files, dangling links and folders of frames; follows links, unless in a circle."""
   above |= {os.path.realpath(folder)}
   for path in _visible(folder):
-    if not path.is_dir():
+    if not path.is_dir() or frame_folder.is_one(path):
       yield path
     elif os.path.realpath(path) not in above:
       yield from _files_below(path, above)
@@ -250,7 +276,8 @@ def _with_rarest(films: Sequence[Film]) -> list[Film]:
   ]
 
 
-def _check_labels(films: Sequence[Film]) -> None:
+def check_labels(films: Sequence[Film]) -> None:
+  """Raises an InputError for labels that cannot be class names, and for a file that is named twice."""
   first: dict[str, Film] = {}
   spellings: dict[str, tuple[str, Film]] = {}
   kinds = {film.labels is None: film for film in films}
@@ -299,8 +326,10 @@ def _numbered(film: Film, label: str, class_names: Mapping[str, str]) -> str:
   return label
 
 
-def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]) -> list[Film]:
-  """The films, those whose file has the same bytes as an earlier one's marked; only files of one size are read.
+def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]) -> tuple[list[Film], list[str]]:
+  """The films, those whose file has the same bytes as an earlier one's marked, and the clashes of their classes.
+
+  Only files of one size are read.
 
   Equal files in two classes are compared only where they are videos at all.
   """
@@ -317,24 +346,24 @@ def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
       continue  # each is refused by itself
     clashes += [f"{first} and {film} are the same file" for film in other]
     originals |= {film.name: first.name for film in others}
-  if clashes:
-    more = f", and {len(clashes) - 3} more" if len(clashes) > 3 else ""
-    raise InputError(f"{'; '.join(clashes[:3])}{more}: a video has one class, so remove the wrong ones")
-  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films]
+  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films], clashes
 
 
 def _size(film: Film) -> int:
   try:
-    return film.path.stat().st_size
+    return sum(path.stat().st_size for path in frame_folder.files(film.path))
   except OSError:
     return 0  # decoding tells why
 
 
 def digest_of(path: pathlib.Path) -> bytes:
-  """SHA-256 of a file, empty where it cannot be read."""
+  """SHA-256 of a file, or of the files of a folder of frames one after the other; empty where it cannot be read."""
+  digest = hashlib.sha256()
   try:
-    with path.open("rb") as file:
-      return hashlib.file_digest(file, "sha256").digest()
+    for part in frame_folder.files(path):
+      with part.open("rb") as file:
+        hashlib.file_digest(file, lambda: digest)
+    return digest.digest()
   except OSError:
     return b""
 

@@ -4,15 +4,18 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from vidjax.data import flow, folder, schema, video_file
+from vidjax.data import flow, folder, frame_folder, schema, video_file
 from vidjax.errors import InputError
 
+Pixels = video_file.Frame | frame_folder.Picture
+"""A frame of a file or of a folder."""
 Flow = Callable[[list[np.ndarray], list[np.ndarray]], list[bytes]]
 """`vidjax.data.flow.encode_flow`, wherever it is computed."""
+Frame = TypeVar("Frame", video_file.Frame, frame_folder.Picture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Storage:
     clip_seconds: films are cut into clips of this length; None keeps them whole.
     flow: store the optical flow of neighbouring frames, too.
     max_corrupt: frames of a film in which FFmpeg may conceal damage before the film is refused.
+    fps: frames a second of folders of frames, which do not tell.
   """
 
   short_side: int = 256
@@ -32,6 +36,7 @@ class Storage:
   clip_seconds: float | None = None
   flow: bool = False
   max_corrupt: int = 0
+  fps: float = 25.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Kept:
     corrupt: frames in which FFmpeg concealed damage.
     varies: whether the time from one frame to the next does.
     remarks: what else is worth a line in the report.
+    seconds: their length.
   """
 
   clips: int
@@ -53,6 +59,7 @@ class Kept:
   corrupt: int
   varies: bool
   remarks: list[str]
+  seconds: float
 
 
 class Shot(NamedTuple):
@@ -93,6 +100,8 @@ def read(
   name = film.name.encode("utf-8", "backslashreplace").decode()
   label = film.label if film.labels is None else film.labels
   _check_listed(film, name)
+  if film.path.is_dir():
+    return _read_frames(film.path, name, label, storage, write, encode_flow, progress)
   info = video_file.probe(film.path, name)
   frames = video_file.read(film.path, storage.short_side, name=name, max_corrupt=storage.max_corrupt, threads=threads)
   seen = _Seen(info.fps, name)
@@ -102,13 +111,47 @@ def read(
     extra = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
     write(_example(label, name, shots, info.fps, storage, extra))
     return seen.kept(1, info)
+  return seen.kept(_write_clips(label, name, shots, info.fps, storage, write), info)
+
+
+def _read_frames(
+  path: pathlib.Path,
+  name: str,
+  label: str | Sequence[str],
+  storage: Storage,
+  write: Callable[[Mapping[str, Any]], None],
+  encode_flow: Flow,
+  progress: Callable[[], None],
+) -> Kept:
+  """`read` of a folder of frames."""
+  if storage.encoding == "video":
+    raise InputError(f"{name} is a folder of frames, and --encoding=video keeps files: take --encoding=jpeg")
+  frames = frame_folder.numbered(path, name)
+  info = video_file.VideoInfo(storage.fps, "frames", len(frames))
+  seen = _Seen(storage.fps, name)
+  pictures = frame_folder.read(frames, storage.short_side, storage.fps, name)
+  shots = _shots(seen.watch(pictures, progress), encode_flow if storage.flow else None, True)
+  kept = seen.kept(_write_clips(label, name, shots, storage.fps, storage, write), info)
+  gaps = frame_folder.gaps(list(frames))
+  return dataclasses.replace(kept, remarks=[*kept.remarks, f"frames {gaps} are missing"]) if gaps else kept
+
+
+def _write_clips(
+  label: str | Sequence[str],
+  name: str,
+  shots: Iterable[Shot],
+  fps: float,
+  storage: Storage,
+  write: Callable[[Mapping[str, Any]], None],
+) -> int:
+  """Writes a film whole or cut; how many examples that is."""
   if not storage.clip_seconds:
-    write(_example(label, name, list(shots), info.fps, storage))
-    return seen.kept(1, info)
+    write(_example(label, name, list(shots), fps, storage))
+    return 1
   number = -1
   for number, clip in enumerate(cut(shots, storage.clip_seconds, 2 if storage.flow else 1)):
-    write(_example(label, f"{name}#{number:04d}", clip, info.fps, storage))
-  return seen.kept(number + 1, info)
+    write(_example(label, f"{name}#{number:04d}", clip, fps, storage))
+  return number + 1
 
 
 def _check_listed(film: folder.Film, name: str) -> None:
@@ -142,12 +185,12 @@ def _example(
   return schema.example(label, video_id, rate, count, times=times, **content)
 
 
-def _shots(frames: Iterable[tuple[video_file.Frame, float]], encode_flow: Flow | None, encode: bool) -> Iterator[Shot]:
+def _shots(frames: Iterable[tuple[Pixels, float]], encode_flow: Flow | None, encode: bool) -> Iterator[Shot]:
   """Encodes frames, and the flow from each to the next in batches."""
   grey: list[np.ndarray] = []
   held: list[Shot] = []
   for frame, time in frames:
-    jpeg = schema.encode_frames([frame.image])[0] if encode else b""
+    jpeg = _jpeg(frame) if encode else b""
     if encode_flow is None:
       yield Shot(jpeg, time)
       continue
@@ -160,6 +203,10 @@ def _shots(frames: Iterable[tuple[video_file.Frame, float]], encode_flow: Flow |
   if encode_flow is not None and held:
     jpegs = encode_flow(grey[:-1], grey[1:]) if len(grey) > 1 else []
     yield from (shot._replace(flow=jpeg) for shot, jpeg in zip(held, [*jpegs, b""], strict=True))
+
+
+def _jpeg(frame: Pixels) -> bytes:
+  return frame.jpeg if isinstance(frame, frame_folder.Picture) else schema.encode_frames([frame.image])[0]
 
 
 def cut(shots: Iterable[Shot], seconds: float, least: int = 1) -> Iterator[list[Shot]]:
@@ -209,8 +256,8 @@ class _Seen:
     self._interlaced = 0
 
   def watch(
-    self, frames: Iterable[video_file.Frame], progress: Callable[[], None] = lambda: None
-  ) -> Iterator[tuple[video_file.Frame, float]]:
+    self, frames: Iterable[Frame], progress: Callable[[], None] = lambda: None
+  ) -> Iterator[tuple[Frame, float]]:
     """Frames and times; a time that is missing follows from the rate, and none is before the last."""
     for frame in frames:
       time = frame.time
@@ -244,7 +291,8 @@ class _Seen:
       remarks.append(f"the frame rate varies, {rate:.3g} a second on average")
     elif info.fps and abs(info.fps / rate - 1) > 0.05:
       remarks.append(f"the header states {info.fps:.5g} frames a second, there are {rate:.3g}")
-    return Kept(clips, count, info.num_frames, self._corrupt, varies, remarks)
+    seconds = round(count / rate if rate else 0.0, 3)
+    return Kept(clips, count, info.num_frames, self._corrupt, varies, remarks, seconds)
 
 
 def frame_times(video: str, name: str | None = None) -> np.ndarray:

@@ -1,0 +1,246 @@
+"""What the official files of a published data set say, and the films of theirs that are on disk.
+
+A source, `vidjax/data/sources/NAME.py`, has a constant PLACE and a function `read(source) -> Official`.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from vidjax.data.folder import Film
+from vidjax.errors import InputError
+
+STORED = "videos"
+"""The one stored split of a data set with folds."""
+VIDEOS = (".avi", ".mp4", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg")
+_SIDES = {"left": "right", "clockwise": "counterclockwise"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+  """Where a data set comes from, and how its files lie.
+
+  Attributes:
+    name: of the data set.
+    url: the official page.
+    layout: the files below --source, in words.
+  """
+
+  name: str
+  url: str
+  layout: str
+
+  def error(self, what: str) -> InputError:
+    """The error that something is missing or wrong, with the layout and where to get it."""
+    return InputError(f"{what}; {self.name} is read from {self.layout} below --source: see {self.url}")
+
+  def find(self, source: pathlib.Path, *names: str) -> pathlib.Path:
+    """The file that has one of these names, at most two folders below `source`, the first name first.
+
+    Args:
+      source: the folder.
+      names: the file's names, with wildcards.
+
+    Raises:
+      InputError: there is none, or there are two of one name.
+    """
+    found = self.find_all(source, *names)
+    if not found:
+      raise self.error(f"{source} has no {' or '.join(names)}")
+    if len(found) > 1:
+      raise self.error(f"{found[0]} and {found[1]} are the same annotations twice: move one of them out")
+    return found[0]
+
+  def find_all(self, source: pathlib.Path, *names: str) -> list[pathlib.Path]:
+    """All files of the first of these names that any has.
+
+    Args:
+      source: the folder.
+      names: the files' names, with wildcards.
+    """
+    if not source.is_dir():
+      raise self.error(f"--source={source} is no folder")
+    for name in names:
+      found = [path for depth in ("", "*/", "*/*/") for path in sorted(source.glob(depth + name)) if path.is_file()]
+      if found:
+        return found
+    return []
+
+  def lines(self, path: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """The lines of a text file that are not blank, each with its place, as ("list.txt, line 3", "a.avi 1")."""
+    for number, line in enumerate(self._text(path).splitlines(), 1):
+      if line.strip():
+        yield f"{path.name}, line {number}", line.strip()
+
+  def table(self, path: pathlib.Path, separator: str = ",") -> Iterator[tuple[str, list[str]]]:
+    """The rows of a CSV file, each with its place.
+
+    Args:
+      path: the file.
+      separator: of its columns.
+    """
+    reader = csv.reader(self._text(path).splitlines(), delimiter=separator)
+    for row in reader:
+      if any(cell.strip() for cell in row):
+        yield f"{path.name}, line {reader.line_num}", [cell.strip() for cell in row]
+
+  def json(self, path: pathlib.Path, kind: type) -> Any:
+    """What a JSON file holds.
+
+    Args:
+      path: the file.
+      kind: list or dict.
+
+    Raises:
+      InputError: it is no JSON, as after half a download, or of another kind.
+    """
+    try:
+      found = json.loads(self._text(path))
+    except ValueError as error:
+      raise self.error(f"{path} is damaged ({error}): download it again") from error
+    if not isinstance(found, kind):
+      raise self.error(f"{path} holds a {type(found).__name__}, not a {kind.__name__}")
+    return found
+
+  def _text(self, path: pathlib.Path) -> str:
+    try:
+      return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+      raise self.error(f"{path} cannot be read ({error}): download it again") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Official:
+  """What a source read.
+
+  Attributes:
+    films: those on disk, each with its split; STORED where there are folds.
+    class_names: in the official order.
+    num_classes: their official number.
+    expected: official number of videos of every split, "1/train" of fold 1.
+    folds: fold -> name of a film -> its split; a film that is in none is not used in that fold.
+    mirrored: pairs of classes that change places in a mirror, for `vidjax.data.augment.Flip.swap`.
+    missing: one sentence for every film that is listed and not on disk.
+    may_lack: whether films are known to be missing everywhere, as those of YouTube are.
+    fps: frames a second of folders of frames, None where the films tell.
+    notes: what else the user should know.
+  """
+
+  films: list[Film]
+  class_names: list[str]
+  num_classes: int
+  expected: Mapping[str, int]
+  folds: Mapping[int, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+  mirrored: Sequence[tuple[str, str]] = ()
+  missing: Sequence[str] = ()
+  may_lack: bool = False
+  fps: float | None = None
+  notes: Sequence[str] = ()
+
+
+def files_below(source: pathlib.Path, endings: Sequence[str] = VIDEOS) -> dict[str, list[pathlib.Path]]:
+  """All files with one of the endings: name in small letters -> where files of that name lie.
+
+  Args:
+    source: the folder.
+    endings: with their points.
+  """
+  found: dict[str, list[pathlib.Path]] = {}
+  for folder, _, names in os.walk(source):
+    for name in names:
+      if name.lower().endswith(tuple(endings)) and not name.startswith("."):
+        found.setdefault(name.lower(), []).append(pathlib.Path(folder, name))
+  return found
+
+
+def folders_below(source: pathlib.Path, depth: int = 3) -> dict[str, list[pathlib.Path]]:
+  """The folders whose names are numbers, as those of frames are: name -> where such folders lie.
+
+  Args:
+    source: the folder.
+    depth: folders that are looked into, one in another.
+  """
+  found: dict[str, list[pathlib.Path]] = {}
+  with os.scandir(source) as entries:
+    for entry in sorted(entries, key=lambda entry: entry.name):
+      if entry.name.isdecimal() and entry.is_dir():
+        found.setdefault(entry.name, []).append(pathlib.Path(entry.path))
+      elif depth > 1 and entry.is_dir() and not entry.name.startswith("."):
+        for name, paths in folders_below(pathlib.Path(entry.path), depth - 1).items():
+          found.setdefault(name, []).extend(paths)
+  return found
+
+
+def collect(
+  listed: Iterable[Film],
+  files: Mapping[str, list[pathlib.Path]],
+  names: Callable[[Film], Sequence[str]] = lambda film: [film.path.name],
+) -> tuple[list[Film], list[str]]:
+  """The listed films that are on disk, and a sentence for every other one.
+
+  Args:
+    listed: in any order, `path` as the list gives it.
+    files: from `files_below` or `folders_below`.
+    names: what a film's file may be called, the likeliest name first.
+
+  Raises:
+    InputError: a film is listed twice, or two files could be it.
+  """
+  films: list[Film] = []
+  missing: list[str] = []
+  first: dict[str, Film] = {}
+  for film in listed:
+    if first.setdefault(film.name, film) is not film:
+      raise InputError(
+        f"{film} is listed twice, first in {first[film.name].line}: the lists are damaged; download them again"
+      )
+    found = next((paths for name in names(film) if (paths := files.get(name.lower()))), [])
+    if len(found) > 1:
+      raise InputError(f"{film}: both {found[0]} and {found[1]} are called so: move one of them out of --source")
+    if found:
+      films.append(dataclasses.replace(film, path=found[0]))
+    else:
+      missing.append(f"{film} is not below --source ({' or '.join(names(film))})")
+  return films, missing
+
+
+def mirrored(class_names: Sequence[str]) -> list[tuple[str, str]]:
+  """Pairs of classes that change places in a mirror: their names with left and right, or clockwise, exchanged."""
+  both = _SIDES | {there: here for here, there in _SIDES.items()}
+  known = set(class_names)
+
+  def other(match: re.Match[str]) -> str:
+    word = both[match[0].lower()]
+    return word.capitalize() if match[0][0].isupper() else word
+
+  pattern = re.compile(rf"\b({'|'.join(sorted(both, key=len, reverse=True))})\b", re.IGNORECASE)
+  pairs = ((name, pattern.sub(other, name)) for name in class_names)
+  order = {name: rank for rank, name in enumerate(class_names)}
+  return [(one, two) for one, two in pairs if two in known and order[one] < order[two]]
+
+
+def differences(official: Official) -> list[str]:
+  """One sentence for every number of the lists that is not the official one."""
+  found: dict[str, int] = dict.fromkeys(official.expected, 0)
+  lost = len(official.missing)
+  splits = [film.split for film in official.films]
+  if official.folds:
+    splits = [f"{fold}/{split}" for fold, given in official.folds.items() for split in given.values()]
+  for split in splits:
+    found[split] = found.get(split, 0) + 1
+  told = []
+  if len(official.class_names) != official.num_classes:
+    told.append(f"there are {len(official.class_names)} classes; officially {official.num_classes}")
+  for split, count in found.items():
+    wanted = official.expected.get(split)
+    if wanted != count:
+      fold, _, name = split.rpartition("/")
+      where = f"split {name!r}" + f" of fold {fold}" * bool(fold)
+      there = "none" if wanted is None else f"{wanted:,}"
+      told.append(f"{where} has {count:,} videos; officially {there}" + f" ({lost:,} are missing)" * bool(lost))
+  return told
