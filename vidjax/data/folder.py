@@ -65,6 +65,7 @@ class Found:
     strays: names of the files of a folder that lie outside any class folder.
     notes: how a list was read, where that is not plain.
     warnings: what may make the splits worth less.
+    missing: one sentence for every file that official lists name and that is not there.
     folds: fold -> name of a film -> its split there; all of them are stored once.
     official: of a published data set: what is stored of it beside the records; empty otherwise.
   """
@@ -74,6 +75,7 @@ class Found:
   strays: list[str] = dataclasses.field(default_factory=list)
   notes: list[str] = dataclasses.field(default_factory=list)
   warnings: list[str] = dataclasses.field(default_factory=list)
+  missing: list[str] = dataclasses.field(default_factory=list)
   folds: Mapping[int, Mapping[str, str]] = dataclasses.field(default_factory=dict)
   official: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -391,7 +393,7 @@ def _check_splits(films: Sequence[Film], fractions: Mapping[str, float] | None, 
   if not bare:
     pairs = {(film.split, label) for film in films for label in film.classes or ("",)}
     check_classes(pairs, {label for _, label in pairs}, f"{where} gives")  # what it warns of is told when all is read
-    return _warn_of_shared(films)
+    return warn_of_shared(films)
   splits = fractions or DEFAULT_FRACTIONS
   count = len({film.group for film in films})
   if count < len(splits):
@@ -403,8 +405,8 @@ def _check_splits(films: Sequence[Film], fractions: Mapping[str, float] | None, 
   return []
 
 
-def _warn_of_shared(films: Sequence[Film]) -> list[str]:
-  """The groups that the user's own splits share; copies of one file are told one by one."""
+def warn_of_shared(films: Sequence[Film]) -> list[str]:
+  """One sentence where given splits share groups; copies of one file are told one by one."""
   found: dict[str, set[str]] = collections.defaultdict(set)
   for film in films:
     if not film.copy_of:

@@ -100,7 +100,7 @@ def read(
   name = film.name.encode("utf-8", "backslashreplace").decode()
   label = film.label if film.labels is None else film.labels
   _check_listed(film, name)
-  if film.path.is_dir():
+  if film.path.is_dir() and frame_folder.is_one(film.path):
     return _read_frames(film.path, name, label, storage, write, encode_flow, progress)
   info = video_file.probe(film.path, name)
   frames = video_file.read(film.path, storage.short_side, name=name, max_corrupt=storage.max_corrupt, threads=threads)

@@ -1,14 +1,17 @@
 """Prepares data sets: videos for training, features of a trained network, or the keyframes that one keeps.
 
   python -m vidjax.prepare folder --videos=DIR --name=NAME
+  python -m vidjax.prepare ucf101 --source=DIR
   python -m vidjax.prepare features --workdir=RUN --name=NAME [--data=OTHER] [--per=segment|frame|window]
   python -m vidjax.prepare features --config=FILE --weights=FILE --data=NAME --name=NEW
   python -m vidjax.prepare keyframes --workdir=SCOUT --name=NAME [--data=OTHER] [--clips=4]
+  python -m vidjax.prepare statistics --data=NAME [--data=OTHER]
 
 `folder` checks every file by decoding it whole, stores its frames, and lists what was kept, what was refused and why in
-report.txt and report.json of the data set. `features` runs a network once over a data set and stores what it makes of
-each video as features/NAME; stopped, the same command resumes it. `keyframes` stores the frames that a run with
-attention keeps of each video as folder/NAME, for any other network.
+report.txt and report.json of the data set. `ucf101` and the other names of `vidjax.data.sources` do the same with the
+official files of a published data set, and `statistics` prints the sizes beside the official ones. `features` runs a
+network once over a data set and stores what it makes of each video as features/NAME; stopped, the same command resumes
+it. `keyframes` stores the frames that a run with attention keeps of each video as folder/NAME, for any other network.
 """
 
 import os
@@ -24,28 +27,38 @@ from vidjax.data import classes
 from vidjax.data.read_film import Storage
 from vidjax.data.splits import parse_fractions
 from vidjax.errors import InputError
-from vidjax.prepare.folder import prepare_folder, summary
+from vidjax.prepare.folder import prepare_folder
+from vidjax.prepare.report import Report, summary
+from vidjax.prepare.source import names, prepare_source
 
 USAGE = {
   "folder": "python -m vidjax.prepare folder --videos=DIR --name=NAME",
   "features": "python -m vidjax.prepare features --workdir=RUN --name=NAME",
   "keyframes": "python -m vidjax.prepare keyframes --workdir=SCOUT --name=NAME",
+  "statistics": "python -m vidjax.prepare statistics --data=NAME",
 }
+SOURCE = f"python -m vidjax.prepare {{{','.join(names())}}} --source=DIR"
 
 
 def main(argv: list[str]) -> None:
   """The command; see --help."""
   given = argv[1:]
-  if len(given) != 1 or given[0] not in USAGE:
-    wrong = f"unexpected argument {given[1]!r}; " if given and given[0] in USAGE else ""
+  known = [*USAGE, *names()]
+  if len(given) != 1 or given[0] not in known:
+    wrong = f"unexpected argument {given[1]!r}; " if given and given[0] in known else ""
     if given and not wrong:
-      wrong = f"cannot prepare {given[0]!r}{nearest(given[0], USAGE)}; "
-    raise InputError(f"{wrong}usage: {' or '.join(USAGE.values())}")
+      wrong = f"cannot prepare {given[0]!r}{nearest(given[0], known)}; "
+    raise InputError(f"{wrong}usage: {' or '.join([*USAGE.values(), SOURCE])}")
+  kind, values = given[0], flags.FLAGS
   needed = {"folder": ("videos", "name"), "features": ("name",), "keyframes": ("workdir", "name")}
-  for flag in needed[given[0]]:
-    if not flags.FLAGS[flag].value:
-      raise InputError(f"--{flag} is missing: {USAGE[given[0]]}")
-  {"folder": folder, "features": features, "keyframes": keyframes}[given[0]](flags.FLAGS)
+  for flag in (needed | {"statistics": ("data",)}).get(kind, ("source",)):
+    if not values[flag].value:
+      raise InputError(f"--{flag} is missing: {USAGE.get(kind, SOURCE)}")
+  commands = {"folder": folder, "features": features, "keyframes": keyframes, "statistics": statistics}
+  if kind in commands:
+    commands[kind](values)
+  else:
+    published(kind, values)
 
 
 def folder(values: flags.FlagValues) -> None:
@@ -58,11 +71,51 @@ def folder(values: flags.FlagValues) -> None:
     fractions=parse_fractions(values.split) if values.split else None,
     group=values.group,
     class_names=classes.read(pathlib.Path(values.classes)) if values.classes else None,
-    storage=Storage(values.short_side, values.encoding, values.clip_seconds, values.flow, values.max_corrupt),
+    storage=_storage(values),
     workers=values.workers,
     timeout=values.timeout,
     overwrite=values.overwrite,
   )
+  _show(report, values.name, values.data_dir)
+
+
+def published(source: str, values: flags.FlagValues) -> None:
+  """A published data set.
+
+  Args:
+    source: its name.
+    values: the flags.
+  """
+  report = prepare_source(
+    source,
+    pathlib.Path(values.source),
+    values.name,
+    pathlib.Path(values.data_dir),
+    storage=_storage(values),
+    allow_missing=values.allow_missing,
+    workers=values.workers,
+    timeout=values.timeout,
+    overwrite=values.overwrite,
+  )
+  _show(report, values.name or source, values.data_dir)
+
+
+def statistics(values: flags.FlagValues) -> None:
+  """The sizes of prepared data sets."""
+  from vidjax.prepare.statistics import table
+
+  for line in table(values.data, values.data_dir):
+    say(line)
+
+
+def _storage(values: flags.FlagValues) -> Storage:
+  return Storage(
+    values.short_side, values.encoding, values.clip_seconds, values.flow, values.max_corrupt, fps=values.fps
+  )
+
+
+def _show(report: Report, name: str, data_dir: str) -> None:
+  """Prints what became of a preparation."""
   warnings = [*report.warnings, *report.overlaps]
   found = {tuple(entry["labels"]) for entry in report.kept}
   if len(found) == 1 and any(found):  # of videos without labels nothing is to be told
@@ -73,9 +126,9 @@ def folder(values: flags.FlagValues) -> None:
   for warning in warnings:
     say(f"warning: {warning}", error=True)
   first, *rest = summary(report)
-  for line in (f"folder/{values.name}: {first}", *rest):
+  for line in (f"folder/{name}: {first}", *rest):
     say(line)
-  say(f"see {pathlib.Path(values.data_dir) / 'folder' / values.name / 'report.txt'}")
+  say(f"see {pathlib.Path(data_dir) / 'folder' / name / 'report.txt'}")
 
 
 def features(values: flags.FlagValues) -> None:
@@ -181,6 +234,25 @@ def define_flags() -> None:
     "group", None, "Regular expression: files whose names agree in its first capture stay in one split."
   )
   flags.DEFINE_string("classes", None, "File with the class names in their order, one a line.")
+  _define_storage()
+
+
+def define_source_flags() -> None:
+  """Defines the flags of a published data set."""
+  flags.DEFINE_string("source", None, "Folder of the official files, as they are shipped.")
+  flags.DEFINE_string("name", None, "Name of the data set, that of the source by default: it opens as folder/NAME.")
+  flags.DEFINE_bool("allow_missing", False, "Prepare what is there although listed videos are missing.")
+  _define_storage()
+
+
+def define_statistics_flags() -> None:
+  """Defines the flags of `statistics`."""
+  flags.DEFINE_multi_string("data", [], "A prepared data set, such as folder/ucf101.")
+  flags.DEFINE_string("data_dir", "data", "Where prepared data sets lie.")
+
+
+def _define_storage() -> None:
+  """Defines the flags of how films are read and stored."""
   flags.DEFINE_integer("short_side", 256, "Shrink frames to this short side.", lower_bound=1)
   flags.DEFINE_enum(
     "encoding", "jpeg", ["jpeg", "video"], "Store JPEG frames, or the files: smaller, slower to sample."
@@ -189,6 +261,7 @@ def define_flags() -> None:
   flags.DEFINE_float("timeout", 60, "Refuse a file that gives no frame for this many seconds.", lower_bound=1)
   flags.DEFINE_integer("max_corrupt", 0, "Refuse a file with more frames that FFmpeg marks as damaged.", lower_bound=0)
   flags.DEFINE_float("clip_seconds", None, "Cut films into clips of this length.", lower_bound=0.01)
+  flags.DEFINE_float("fps", 25, "Frames a second of folders of frames.", lower_bound=0.01)
   flags.DEFINE_bool("flow", False, "Store the TV-L1 optical flow of neighbouring frames, too.")
   flags.DEFINE_string("data_dir", "data", "Where prepared data sets lie.")
   flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")
@@ -196,5 +269,6 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
   kinds = {"folder": define_flags, "features": define_feature_flags, "keyframes": define_keyframe_flags}
-  kinds[next((word for word in sys.argv[1:] if word in USAGE), "folder")]()
+  kinds |= {"statistics": define_statistics_flags} | dict.fromkeys(names(), define_source_flags)
+  kinds[next((word for word in sys.argv[1:] if word in kinds), "folder")]()
   run_main(main, arguments=True)
