@@ -367,13 +367,13 @@ def test_names_forge_no_line_of_the_report(make_video, tmp_path):
   assert sum(line.startswith("kept: ") for line in lines) == 4
 
 
-def test_a_folder_of_frames_is_not_a_line_for_each(tmp_path, capsys):
-  frames = tmp_path / "videos" / "walk" / "film"
+def test_pictures_in_a_class_folder_are_not_a_line_for_each(tmp_path, capsys):
+  frames = tmp_path / "videos" / "walk"
   frames.mkdir(parents=True)
   for number in range(30):
     cv2.imwrite(str(frames / f"{number:05d}.jpg"), np.full((16, 16, 3), number, np.uint8))
-  with pytest.raises(InputError, match=r"none of the 30 files .* make a video of each folder of frames first"):
+  with pytest.raises(InputError, match=r"none of the 30 files .* put the frames of each video into a folder"):
     prepare_folder(tmp_path / "videos", "mine", tmp_path)
   printed = capsys.readouterr().err
   assert printed.count("is a picture") == store.SHOWN
-  assert "25 more files of walk/film" in printed
+  assert "25 more files of walk" in printed

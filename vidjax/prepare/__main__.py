@@ -141,12 +141,14 @@ def features(values: flags.FlagValues) -> None:
   if bool(values.workdir) == bool(values.config and values.weights):
     raise InputError(f"give --workdir=RUN, or --config=FILE and --weights=FILE: {USAGE['features']}")
   if values.workdir:
-    run = open_run(values.workdir, values.checkpoint, values.data_dir, values.data, trusted=values.trust)
+    run = open_run(
+      values.workdir, values.checkpoint, values.data_dir, values.data, trusted=values.trust, fold=values.fold
+    )
   else:
     if not values.data:
       raise InputError("--data=NAME is missing: name the data set")
     config = plain_config(values.config)
-    config["data"] |= {"name": values.data, "dir": values.data_dir or config["data"]["dir"]}
+    config["data"] |= {"name": values.data, "dir": values.data_dir or config["data"]["dir"], "fold": values.fold}
     names = Run(config).class_names
     run = load_model(config, values.weights, names, new=values.new, unused=values.unused).run
   report = prepare_features(
@@ -171,7 +173,9 @@ def keyframes(values: flags.FlagValues) -> None:
   from vidjax.prepare.keyframes import prepare_keyframes
   from vidjax.run.opened import open_run
 
-  run = open_run(values.workdir, values.checkpoint, values.data_dir, values.data, trusted=values.trust)
+  run = open_run(
+    values.workdir, values.checkpoint, values.data_dir, values.data, trusted=values.trust, fold=values.fold
+  )
   report = prepare_keyframes(
     run,
     values.name,
@@ -216,6 +220,7 @@ def _define_run_flags(kind: str) -> None:
   flags.DEFINE_string("checkpoint", "best", "Of that run: best, last or a step.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("data", None, "The data set (default: that of the training).")
+  flags.DEFINE_integer("fold", None, "Fold of --data, where that has folds; a run keeps the fold of its training.", 1)
   flags.DEFINE_string("name", None, f"Name of the new data set: it opens as {kind}/NAME.")
   flags.DEFINE_integer("batch_size", None, "Clips that go through the network at once.", 1)
   flags.DEFINE_string("data_dir", None, "Where the data sets lie, if not where they lay in training.")
