@@ -123,7 +123,8 @@ def _stored(content: bytes, short_side: int) -> tuple[bytes, tuple[int, ...]]:
   if content[:2] == b"\xff\xd8":
     if _END not in content[-64:]:  # some encoders pad the end
       raise ValueError("it ends early")
-    height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+    *sides, colours, _ = simplejpeg.decode_jpeg_header(content)
+    height, width = (int(side) for side in sides)
     if min(height, width) <= short_side and colours in ("YCbCr", "Gray"):
       return content, (height, width)
     image = simplejpeg.decode_jpeg(content) if colours in ("YCbCr", "Gray", "RGB") else None
