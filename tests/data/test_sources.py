@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from configs import tdrl
 from tests.data import official_files
 from vidjax.data.dataset import open_dataset
 from vidjax.data.official import Official, mirrored
@@ -134,6 +135,10 @@ def test_mirrored_pairs(made):
     [3, 4],
     [5, 6],
   ]
+  names = [f"class {number}" for number in range(174)]  # where the six stand in the official order
+  for number, name in zip((86, 87, 93, 94, 166, 167), official_files.TEMPLATES[1:], strict=True):
+    names[number] = name
+  assert tuple((names.index(one), names.index(two)) for one, two in mirrored(names)) == tdrl.MIRRORED["ssv2"]
   pairs = [("Swiping Left", "Swiping Right")]
   assert read("jester", made / "jester").mirrored == pairs
   assert mirrored(["Turning Hand Clockwise", "Turning Hand Counterclockwise"])
@@ -145,9 +150,11 @@ def test_missing_videos_of_kinetics_are_counted_and_listed(made, tmp_path):
   assert len(report.missing) == 4
   lines = (tmp_path / "folder" / "kinetics400" / "report.txt").read_text().splitlines()
   assert (
-    sum(line.startswith("missing: train.csv, line 5: aaaaaaaaaa3_000003_000013 is not below") for line in lines) == 1
+    sum(line.startswith("missing: train.csv, line 5: aaaaaaaaaa3_000003_000013 (train) is not below") for line in lines)
+    == 1
   )
-  assert any("4 listed videos are missing" in warning for warning in report.warnings)
+  text = "4 of the 16 listed videos are missing, which the report lists; by class: 'abseiling' 2 of 8, 'zumba' 2 of 8"
+  assert text in report.warnings
 
 
 def test_half_a_download(tmp_path):

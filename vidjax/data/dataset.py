@@ -133,13 +133,20 @@ class Dataset:
 
     Empty for a data set without a report, such as synthetic ones.
     """
+    return {entry["file"]: entry.get("source", "") for entry in self.kept(split)}
+
+  def kept(self, split: str) -> list[dict[str, Any]]:
+    """What the report says of the files a split was made of; nothing for a data set without one."""
     if self.report is None:
-      return {}
+      return []
     try:
       kept = json.loads(self.report.read_text(encoding="utf-8"))["kept"]
       if self.fold is not None:
         kept = [{**entry, "split": entry["folds"].get(str(self.fold))} for entry in kept]
-      return {entry["file"]: entry.get("source", "") for entry in kept if entry["split"] == split}
+      found = [entry for entry in kept if entry["split"] == split]
+      if not all(entry["file"] for entry in found):
+        raise ValueError("a file has no name")
+      return found
     except (ValueError, KeyError, TypeError) as error:
       raise InputError(f"{self.report} is damaged ({error}): prepare {self.name} again") from error
 
@@ -287,5 +294,8 @@ def _missing(name: str, data_dir: str) -> str:
   message += f" --config.data.dir; --data_dir to evaluate); there is {', '.join([*found, synthetic])}"
   if name.startswith("folder/"):
     target = name.removeprefix("folder/") or "NAME"
-    message += f". Prepare it with: python -m vidjax.prepare folder --videos=DIR --name={target} --data_dir={data_dir}"
+    what = f"folder --videos=DIR --name={target}"
+    if (pathlib.Path(__file__).parent / "sources" / f"{target}.py").is_file():
+      what = f"{target} --source=DIR"
+    message += f". Prepare it with: python -m vidjax.prepare {what} --data_dir={data_dir}"
   return message

@@ -3,6 +3,7 @@
 A source, `vidjax/data/sources/NAME.py`, has a constant PLACE and a function `read(source) -> Official`.
 """
 
+import collections
 import csv
 import dataclasses
 import json
@@ -57,7 +58,7 @@ class Place:
     return found[0]
 
   def find_all(self, source: pathlib.Path, *names: str) -> list[pathlib.Path]:
-    """All files of the first of these names that any has.
+    """All files of the first of these names that any has, those at the least depth.
 
     Args:
       source: the folder.
@@ -66,9 +67,10 @@ class Place:
     if not source.is_dir():
       raise self.error(f"--source={source} is no folder")
     for name in names:
-      found = [path for depth in ("", "*/", "*/*/") for path in sorted(source.glob(depth + name)) if path.is_file()]
-      if found:
-        return found
+      for depth in ("", "*/", "*/*/"):  # a folder of frames for each video: 100,000 at the second depth
+        found = [path for path in sorted(source.glob(depth + name)) if path.is_file()]
+        if found:
+          return found
     return []
 
   def lines(self, path: pathlib.Path) -> Iterator[tuple[str, str]]:
@@ -125,7 +127,7 @@ class Official:
     expected: official number of videos of every split, "1/train" of fold 1.
     folds: fold -> name of a film -> its split; a film that is in none is not used in that fold.
     mirrored: pairs of classes that change places in a mirror, for `vidjax.data.augment.Flip.swap`.
-    missing: one sentence for every film that is listed and not on disk.
+    missing: the films that are listed and not on disk.
     may_lack: whether films are known to be missing everywhere, as those of YouTube are.
     fps: frames a second of folders of frames, None where the films tell.
     notes: what else the user should know.
@@ -137,7 +139,7 @@ class Official:
   expected: Mapping[str, int]
   folds: Mapping[int, Mapping[str, str]] = dataclasses.field(default_factory=dict)
   mirrored: Sequence[tuple[str, str]] = ()
-  missing: Sequence[str] = ()
+  missing: Sequence[Film] = ()
   may_lack: bool = False
   fps: float | None = None
   notes: Sequence[str] = ()
@@ -180,8 +182,8 @@ def collect(
   listed: Iterable[Film],
   files: Mapping[str, list[pathlib.Path]],
   names: Callable[[Film], Sequence[str]] = lambda film: [film.path.name],
-) -> tuple[list[Film], list[str]]:
-  """The listed films that are on disk, and a sentence for every other one.
+) -> tuple[list[Film], list[Film]]:
+  """The listed films that are on disk, and the others.
 
   Args:
     listed: in any order, `path` as the list gives it.
@@ -192,7 +194,7 @@ def collect(
     InputError: a film is listed twice, or two files could be it.
   """
   films: list[Film] = []
-  missing: list[str] = []
+  missing: list[Film] = []
   first: dict[str, Film] = {}
   for film in listed:
     if first.setdefault(film.name, film) is not film:
@@ -205,7 +207,7 @@ def collect(
     if found:
       films.append(dataclasses.replace(film, path=found[0]))
     else:
-      missing.append(f"{film} is not below --source ({' or '.join(names(film))})")
+      missing.append(film)
   return films, missing
 
 
@@ -227,7 +229,6 @@ def mirrored(class_names: Sequence[str]) -> list[tuple[str, str]]:
 def differences(official: Official) -> list[str]:
   """One sentence for every number of the lists that is not the official one."""
   found: dict[str, int] = dict.fromkeys(official.expected, 0)
-  lost = len(official.missing)
   splits = [film.split for film in official.films]
   if official.folds:
     splits = [f"{fold}/{split}" for fold, given in official.folds.items() for split in given.values()]
@@ -241,6 +242,13 @@ def differences(official: Official) -> list[str]:
     if wanted != count:
       fold, _, name = split.rpartition("/")
       where = f"split {name!r}" + f" of fold {fold}" * bool(fold)
-      there = "none" if wanted is None else f"{wanted:,}"
-      told.append(f"{where} has {count:,} videos; officially {there}" + f" ({lost:,} are missing)" * bool(lost))
+      told.append(f"{where} has {count:,} videos; officially {wanted or 0:,}")
   return told
+
+
+def missing_by_class(official: Official) -> str:
+  """Of which classes most videos are missing, as "'zumba' 3 of 9, 'abseiling' 1 of 8"."""
+  lost = collections.Counter(name for film in official.missing for name in film.classes)
+  there = collections.Counter(name for film in official.films for name in film.classes)
+  parts = [f"{name!r} {count:,} of {count + there[name]:,}" for name, count in lost.most_common(5) if name]
+  return ", ".join(parts) + ", ..." * (len(lost) > 5)

@@ -275,5 +275,6 @@ def _define_storage() -> None:
 if __name__ == "__main__":
   kinds = {"folder": define_flags, "features": define_feature_flags, "keyframes": define_keyframe_flags}
   kinds |= {"statistics": define_statistics_flags} | dict.fromkeys(names(), define_source_flags)
-  kinds[next((word for word in sys.argv[1:] if word in kinds), "folder")]()
+  likely = define_source_flags if any(word.startswith("--source") for word in sys.argv) else define_flags
+  kinds.get(next((word for word in sys.argv[1:] if word in kinds), ""), likely)()
   run_main(main, arguments=True)

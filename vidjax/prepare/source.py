@@ -68,7 +68,7 @@ def prepare_source(
 def _check(place: official.Place, directory: pathlib.Path, found: official.Official, allow_missing: bool) -> None:
   """Raises an InputError where films are missing that may not be."""
   count, lost = len(found.films) + len(found.missing), len(found.missing)
-  some = "; ".join(found.missing[:SHOWN])
+  some = "; ".join(map(str, found.missing[:SHOWN]))
   if not found.films:
     raise place.error(f"{directory} has none of the {count:,} videos that the lists name ({some})")
   if lost and not (found.may_lack or allow_missing):
@@ -89,10 +89,10 @@ def _found(source: str, found: official.Official, readable: Callable[[pathlib.Pa
   if clashes:
     warnings.append(f"{len(clashes)} videos equal one of another class byte by byte (such as {clashes[0]})")
   if found.missing:
-    more = ", ..." if len(found.missing) > SHOWN else ""
-    warnings.append(
-      f"{len(found.missing):,} listed videos are missing ({'; '.join(found.missing[:SHOWN])}{more}), see the report"
-    )
+    count = len(found.missing)
+    text = f"{count:,} of the {count + len(films):,} listed videos are missing, which the report lists"
+    classes = official.missing_by_class(found)
+    warnings.append(text + f"; by class: {classes}" * bool(classes))
   stored = {
     "source": source,
     "classes": found.num_classes,
@@ -105,7 +105,7 @@ def _found(source: str, found: official.Official, readable: Callable[[pathlib.Pa
     found.class_names,
     notes=list(found.notes),
     warnings=warnings,
-    missing=list(found.missing),
+    missing=[f"{film} ({film.split}) is not below --source" for film in found.missing],
     folds=found.folds,
     official=stored,
   )

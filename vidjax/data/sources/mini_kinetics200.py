@@ -9,6 +9,7 @@ Lists train.csv and val.csv of these videos alone do without the lists of ids.
 
 import pathlib
 
+from vidjax.data.folder import Film
 from vidjax.data.official import Official, Place, collect, files_below
 from vidjax.data.sources.kinetics400 import file_names, rows
 
@@ -30,7 +31,7 @@ def read(source: pathlib.Path) -> Official:
       wanted = {text: line for line, text in PLACE.lines(PLACE.find(source, f"{stem}_ytid_list.txt"))}
       films = [film for film in films if film.group in wanted]
       unknown = wanted.keys() - {film.group for film in films}
-      missing += [f"{wanted[video]}: {video} is not in {stem}.csv" for video in wanted if video in unknown]
+      missing += [Film(pathlib.Path(video), video, "", split, wanted[video]) for video in wanted if video in unknown]
     listed += films
   names = sorted({film.label for film in listed})
   if len(names) > 200:
