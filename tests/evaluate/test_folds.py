@@ -72,6 +72,8 @@ def test_one_command_prepares_one_trains_and_one_states_the_mean(root, train, en
   assert f"mean of 2 folds: top1 {found['mean']['top1']:.2%}" in out
   assert (found["missing"], found["split"]) == ([3], "test")
 
+  out = run("evaluate", *runs, "--split=test", environment=environment, code=2)
+  assert f"{root}/fold2 was trained on fold 2, {root}/fold1 on fold 1: --folds states the mean" in out
   opened = [open_run(root / f"fold{fold}") for fold in (1, 2)]
   assert list(by_fold(opened[::-1])) == [1, 2]
   assert opened[0].overlap("test") == ""

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Callable, Sequence
 
 from vidjax.data import folder, official, sources
+from vidjax.data.place import Place
 from vidjax.data.read_film import Storage
 from vidjax.prepare.report import Report
 from vidjax.prepare.store import store
@@ -49,7 +50,7 @@ def prepare_source(
     InputError: official files or listed films are missing, damaged or contradict each other.
   """
   read: Callable[[pathlib.Path], official.Official] = importlib.import_module(f"{sources.__name__}.{source}").read
-  place: official.Place = importlib.import_module(f"{sources.__name__}.{source}").PLACE
+  place: Place = importlib.import_module(f"{sources.__name__}.{source}").PLACE
   found = read(directory)
   _check(place, directory, found, allow_missing)
   storage = storage or Storage()
@@ -65,7 +66,7 @@ def prepare_source(
   )
 
 
-def _check(place: official.Place, directory: pathlib.Path, found: official.Official, allow_missing: bool) -> None:
+def _check(place: Place, directory: pathlib.Path, found: official.Official, allow_missing: bool) -> None:
   """Raises an InputError where films are missing that may not be."""
   count, lost = len(found.films) + len(found.missing), len(found.missing)
   some = "; ".join(map(str, found.missing[:SHOWN]))

@@ -11,7 +11,8 @@ import pathlib
 import re
 
 from vidjax.data.folder import Film
-from vidjax.data.official import Official, Place, collect, files_below
+from vidjax.data.official import Official, collect, files_below
+from vidjax.data.place import Place
 
 PLACE = Place(
   "charades",

@@ -9,7 +9,8 @@ The flag is 1 for train, 2 for test and 0 for a video that the fold does not use
 import pathlib
 
 from vidjax.data.folder import Film
-from vidjax.data.official import STORED, Official, Place, collect, files_below
+from vidjax.data.official import STORED, Official, collect, files_below
+from vidjax.data.place import Place
 
 PLACE = Place(
   "hmdb51",

@@ -10,7 +10,8 @@ Classes are in alphabetical order, as in the released networks of TSM; the file 
 
 import pathlib
 
-from vidjax.data.official import Official, Place
+from vidjax.data.official import Official
+from vidjax.data.place import Place
 from vidjax.data.sources.something_v1 import read_lists
 
 PLACE = Place(

@@ -11,7 +11,8 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from vidjax.data.folder import Film
-from vidjax.data.official import VIDEOS, Official, Place, collect, files_below
+from vidjax.data.official import VIDEOS, Official, collect, files_below
+from vidjax.data.place import Place
 
 PLACE = Place(
   "kinetics400",

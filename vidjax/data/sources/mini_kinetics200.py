@@ -10,7 +10,8 @@ Lists train.csv and val.csv of these videos alone do without the lists of ids.
 import pathlib
 
 from vidjax.data.folder import Film
-from vidjax.data.official import Official, Place, collect, files_below
+from vidjax.data.official import Official, collect, files_below
+from vidjax.data.place import Place
 from vidjax.data.sources.kinetics400 import file_names, rows
 
 PLACE = Place(

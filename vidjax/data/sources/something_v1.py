@@ -12,7 +12,8 @@ import pathlib
 from collections.abc import Mapping
 
 from vidjax.data.folder import Film
-from vidjax.data.official import Official, Place, collect, folders_below, mirrored
+from vidjax.data.official import Official, collect, folders_below, mirrored
+from vidjax.data.place import Place
 
 PLACE = Place(
   "something_v1",

@@ -9,7 +9,8 @@ ucfTrainTestlist/testlist0{1,2,3}.txt       ApplyEyeMakeup/v_ApplyEyeMakeup_g01_
 import pathlib
 
 from vidjax.data.folder import Film
-from vidjax.data.official import STORED, Official, Place, collect, files_below
+from vidjax.data.official import STORED, Official, collect, files_below
+from vidjax.data.place import Place
 
 PLACE = Place(
   "ucf101",
