@@ -123,6 +123,18 @@ def test_clips_flow_copies_and_lists(videos, tmp_path):
   assert [film.copy_of for film in folder.find_films(videos).films if film.copy_of] in (["walk/again"], ["walk/copy"])
 
 
+def test_lists_as_other_tools_write_them(videos, tmp_path):
+  lines = [f"videos/{label}/film {n} 8 {label}" for label in ("run", "walk") for n in range(3)]
+  (tmp_path / "list.txt").write_text("\n".join(lines))
+  films = folder.find_films(tmp_path / "list.txt").films
+  assert sorted((film.name, film.label) for film in films)[0] == ("videos/run/film 0", "run")
+  (tmp_path / "list.txt").write_text("\n".join([*lines[1:], "videos/run/film 0 9 run"]))
+  with pytest.raises(InputError, match="line 6: videos/run/film 0 holds 8 frames, and the list says 9"):
+    folder.find_films(tmp_path / "list.txt")
+  (tmp_path / "list.csv").write_text("\n".join(line.replace(" 8 ", ";") for line in lines))
+  assert [film.name for film in folder.find_films(tmp_path / "list.csv").films] == [film.name for film in films]
+
+
 def test_files_cannot_be_kept_of_frames(videos, tmp_path):
   with pytest.raises(InputError, match=r"film \d is a folder of frames, and --encoding=video keeps files"):
     prepare_folder(videos, "mine", tmp_path, storage=Storage(encoding="video"), workers=1)

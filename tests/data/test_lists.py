@@ -121,7 +121,7 @@ def test_something_somethings_own_files(tmp_path):
     ("a.jsonl", '{"path": "a.mp4", "label": true}', "line 1: label is True: give a name"),
     ("a.csv", "path,label,start,end\na.mp4,run,1,2\n", "line 2: the column start names a part of a film"),
     ("a.txt", "a.mp4 run\nb.mp4 25 run\n", "line 2: 3 words where path,label"),
-    ("a.txt", "frames/1 120 3\n", "line 1: 3 words .* lists of frame folders"),
+    ("a.txt", "frames/1 120 3\n", "line 1: 3 words .* there is no folder frames/1 of 120 frames"),
     (
       "a.csv",
       "path,sort\na.mp4,run\n",

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vidjax.data import frame_folder
 from vidjax.data.splits import known_split
 from vidjax.errors import InputError
 
@@ -240,7 +241,7 @@ def _table_rows(path: pathlib.Path, text: str) -> list[tuple[str, dict[str, str]
 
   def comment(match: re.Match[str]) -> str:
     names = [match[0], *(match[0].partition(mark)[0] for mark in ",;\t "), match[0].rpartition(" ")[0]]
-    return match[0] if any((path.parent / name).is_file() for name in names) else ""
+    return match[0] if any(_is_video(path.parent / name) for name in names) else ""
 
   text = re.sub(r"^#.*", comment, text, flags=re.MULTILINE)
   separators = told[1] if told else ",;\t"
@@ -279,7 +280,7 @@ def _cells(path: pathlib.Path, text: str, separator: str) -> Table:
 def _is_header(path: pathlib.Path, cells: Sequence[str]) -> bool:
   """Whether a line names columns: one a path and, unless it stands alone, another something else that we know."""
   names = [re.sub(r"[\s-]+", "_", cell.casefold()) for cell in cells]
-  if any((path.parent / cell).is_file() for cell in cells if cell):
+  if any(_is_video(path.parent / cell) for cell in cells if cell):
     return False
   known = [role for role, columns in _NAMES.items() if any(name in columns for name in names)]
   return "path" in names or "label" in names or ("path" in known and (len(known) > 1 or len(cells) == 1))
@@ -293,13 +294,19 @@ def _fits(path: pathlib.Path, table: Table) -> bool:
 
 def _files_named(path: pathlib.Path, table: Table) -> int:
   """How many of the first lines begin with a file that is there."""
-  return sum((path.parent / cells[0]).is_file() for _, cells in table[:50] if cells and cells[0])
+  return sum(_is_video(path.parent / cells[0]) for _, cells in table[:50] if cells and cells[0])
+
+
+def _is_video(path: pathlib.Path) -> bool:
+  """Whether a file or a folder of frames is there."""
+  return path.is_file() or (path.is_dir() and frame_folder.is_one(path))
 
 
 def _spaced(path: pathlib.Path, text: str) -> Table | None:
   """Rows of path and label with spaces between, as SlowFast and mmaction2 write them; None where a line has none.
 
-  A path may hold spaces, too, where it names a file that is there.
+  A path may hold spaces, too, where it names a file that is there. Of a folder of frames their number stands between
+  path and label, as TSN and mmaction2 write it.
   """
   lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
   if any(len(line.split()) == 1 for _, line in lines):
@@ -310,12 +317,28 @@ def _spaced(path: pathlib.Path, text: str) -> Table | None:
     first, last = line.rsplit(maxsplit=1)
     if len(words) == 3 and known_split(last):
       table.append((number, words))
-    elif len(words) == 2 or (path.parent / first).is_file():
+    elif len(words) == 2 or _is_video(path.parent / first):
       table.append((number, [first, last]))
+    elif words[-2].isdecimal():
+      table.append((number, [_of_frames(path, f"{path}, line {number}", first), last]))
     else:
-      hint = "; lists of frame folders (path, frames, label) are not read" if words[-2].isdecimal() else ""
-      raise InputError(f"{path}, line {number}: {len(words)} words where {_WANTED}, is required{hint}")
+      raise InputError(f"{path}, line {number}: {len(words)} words where {_WANTED}, is required")
   return table
+
+
+def _of_frames(path: pathlib.Path, line: str, text: str) -> str:
+  """The folder of "folder number", whose frames are counted."""
+  name, count = text.rsplit(maxsplit=1)
+  folder = path.parent / name
+  if not folder.is_dir():
+    raise InputError(
+      f"{line}: {len(text.split()) + 1} words where {_WANTED}, is required, and there is no folder {name} of {count}"
+      f" frames in {path.parent}"
+    )
+  found = len(frame_folder.files(folder))
+  if found != int(count):
+    raise InputError(f"{line}: {name} holds {found} frames, and the list says {count}")
+  return name
 
 
 def _json_rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
