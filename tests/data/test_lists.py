@@ -119,7 +119,11 @@ def test_something_somethings_own_files(tmp_path):
     ("a.jsonl", '{"path": "a.mp4", "label": 1.0}', "line 1: label is 1.0: give a name or a whole number"),
     ("a.csv", "path,label\na.mp4,1.0\n", "line 2: label is 1.0: give a name or a whole number"),
     ("a.jsonl", '{"path": "a.mp4", "label": true}', "line 1: label is True: give a name"),
-    ("a.csv", "path,label,start,end\na.mp4,run,1,2\n", "line 2: the column start names a part of a film"),
+    ("a.csv", "path,label,start\na.mp4,run,1\n", "line 2: start name a part of a film: give one pair of start/end,"),
+    ("a.csv", "path,label,start,end\na.mp4,run,2,1\n", "start and end must be seconds, the end after the start"),
+    ("a.csv", "path,label,start,end\na.mp4,run,-1,1\n", "start and end must be seconds"),
+    ("a.csv", "path,label,start_frame,end_frame\na.mp4,run,0.5,2\n", "must be whole numbers of frames"),
+    ("a.jsonl", '{"path": "a.mp4", "label": "run", "segment": [1]}', "segment must be seconds"),
     ("a.txt", "a.mp4 run\nb.mp4 25 run\n", "line 2: 3 words where path,label"),
     ("a.txt", "frames/1 120 3\n", "line 1: 3 words .* there is no folder frames/1 of 120 frames"),
     (

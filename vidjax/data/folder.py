@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from vidjax.data import classes, frame_folder, groups, lists
+from vidjax.data.span import Span
 from vidjax.data.splits import DEFAULT_FRACTIONS, check_classes, known_split, split_in_name
 from vidjax.errors import InputError
 
@@ -30,6 +31,7 @@ class Film:
     name: its path as the folder or the list gives it, the stem of its video ids.
     label: name of its class, "" in a split without labels; the rarest of its classes where it may have several.
     labels: names of all of them, None where it has one.
+    span: the part of the file that it is, None for all of it; its name then ends in "#" and the span.
     split: name of its split, "" where none is given.
     line: the line of a list that names it, as "list.csv, line 3"; "" in a folder.
     copy_of: name of the first film whose file has the same bytes, "" for that one and for all others.
@@ -44,6 +46,12 @@ class Film:
   copy_of: str = ""
   group: str = ""
   labels: tuple[str, ...] | None = None
+  span: Span | None = None
+
+  @property
+  def file(self) -> str:
+    """Its name without the span: the same for all parts of a file."""
+    return self.name if self.span is None else self.name.removesuffix(f"#{self.span}")
 
   @property
   def classes(self) -> tuple[str, ...]:
@@ -171,8 +179,9 @@ def _collect(
     notes += [listing.note] if listing.note else []
     for row in listing.rows:
       place = path.parent / row.path
-      own = {"group": row.group, "labels": row.labels}
-      films.append(Film(place, row.path, row.label, row.split or split, row.line, **own))
+      own = {"group": row.group, "labels": row.labels, "span": row.span}
+      name = f"{row.path}#{row.span}" if row.span else row.path
+      films.append(Film(place, name, row.label, row.split or split, row.line, **own))
   return films, [], notes
 
 
@@ -280,7 +289,8 @@ def _with_rarest(films: Sequence[Film]) -> list[Film]:
 
 def check_labels(films: Sequence[Film]) -> None:
   """Raises an InputError for labels that cannot be class names, and for a file that is named twice."""
-  first: dict[str, Film] = {}
+  first: dict[tuple[str, Span | None], Film] = {}
+  whole = {os.path.abspath(film.path): film for film in films if film.span is None}
   spellings: dict[str, tuple[str, Film]] = {}
   kinds = {film.labels is None: film for film in films}
   if len(kinds) > 1:
@@ -295,7 +305,10 @@ def check_labels(films: Sequence[Film]) -> None:
         raise InputError(f"{film} has the label {label!r}: use one line of text")
       if label.encode(errors="replace").decode() != label:
         raise InputError(f"{film} has the label {label!r}, which is not UTF-8 text: give the class another name")
-    other = first.setdefault(os.path.abspath(film.path), film)
+    path = os.path.abspath(film.path)
+    other = first.setdefault((path, film.span), film)
+    if film.span and path in whole:
+      raise InputError(f"{film} is a part of a film, and {whole[path]} is all of it: give each row its start and end")
     if other is not film:
       raise InputError(f"{film} is named twice, first as {other}: remove one of the two")
     for label in film.classes:
@@ -336,10 +349,12 @@ def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
   Equal files in two classes are compared only where they are videos at all.
   """
   sizes = collections.Counter(map(_size, films))
-  equal: dict[bytes, list[Film]] = collections.defaultdict(list)
+  digests: dict[pathlib.Path, bytes] = {}
+  equal: dict[tuple[bytes, Span | None], list[Film]] = collections.defaultdict(list)
   for film in films:
-    digest = digest_of(film.path) if _size(film) and sizes[_size(film)] > 1 else b""
-    equal[digest or os.fsencode(film.name)].append(film)
+    if film.path not in digests:
+      digests[film.path] = digest_of(film.path) if _size(film) and sizes[_size(film)] > 1 else b""
+    equal[digests[film.path] or os.fsencode(film.name), film.span].append(film)
   originals: dict[str, str] = {}
   clashes = []
   for first, *others in equal.values():
@@ -372,12 +387,12 @@ def digest_of(path: pathlib.Path) -> bytes:
 
 def _group(films: Sequence[Film], pattern: re.Pattern[str] | None) -> list[Film]:
   """The films with their groups, joined where they share copies of a file or files that differ in their ending only."""
-  found = {film.name: film.group or groups.group_of(film.name, film.label, pattern) for film in films}
+  found = {film.name: film.group or groups.group_of(film.file, film.label, pattern) for film in films}
   if pattern and not any(found.values()):
     raise InputError(f"--group={pattern.pattern} finds no group in any file's name, such as {films[0].name}")
   keys = {film.name: found[film.name] or film.name for film in films}
   stems: dict[str, str] = {}
-  pairs = [(keys[film.name], keys[stems.setdefault(os.path.splitext(film.name)[0], film.name)]) for film in films]
+  pairs = [(keys[film.name], keys[stems.setdefault(os.path.splitext(film.file)[0], film.name)]) for film in films]
   pairs += [(keys[film.name], keys[film.copy_of]) for film in films if film.copy_of]
   joined = groups.unite(pairs)
   return [dataclasses.replace(film, group=joined[keys[film.name]]) for film in films]
@@ -420,7 +435,7 @@ def warn_of_shared(films: Sequence[Film]) -> list[str]:
 
 def _warn_of_cuts(films: Sequence[Film]) -> list[str]:
   sizes = collections.Counter(film.group for film in films)
-  alone = [(film.name, film.label) for film in films if sizes[film.group] == 1]
+  alone = [(film.file, film.label) for film in films if sizes[film.group] == 1]
   cuts = groups.numbered_cuts(alone)
   if not cuts:
     return []

@@ -20,6 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vidjax.data import frame_folder
+from vidjax.data.span import COLUMNS as TIMES
+from vidjax.data.span import Span, of_row
 from vidjax.data.splits import known_split
 from vidjax.errors import InputError
 
@@ -46,7 +48,6 @@ _NAMES["path"] += ["file", "video_file", "video", "video_name", "clip", "clip_na
 _NAMES["path"] += ["youtube_id", "id"]
 _NAMES["label"] += ["template", "label_id", "class_id"]
 """What other tools call our columns; the first that a list has counts."""
-_TIMES = ("time_start", "time_end", "start_time", "end_time", "start", "end", "start_frame", "end_frame", "segment")
 _LIKE_A_SPLIT = ("fold", "is_train", "is_test", "train", "test", "phase", "usage", "mode")
 _SOMETHING = {"id", "template", "placeholders"}
 _WANTED = (
@@ -65,6 +66,7 @@ class Row:
     split: name of its split.
     group: of videos that stay in one split.
     line: where it says so, as "list.csv, line 3".
+    span: the part of the film, None for all of it.
   """
 
   path: str
@@ -73,6 +75,7 @@ class Row:
   group: str
   line: str
   labels: tuple[str, ...] | None = None
+  span: Span | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +132,9 @@ def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) ->
     if not re.fullmatch(r"([a-z]\w*)?", split.casefold(), re.ASCII) and not known_split(split):
       raise InputError(f"{line}: {split!r} is no split name: use letters, digits and '_'")
     name = _found(path, line, name, values, files) if columns["path"] in ("youtube_id", "video_id", "id") else name
-    rows.append(Row(name, label, known_split(split) or split.casefold(), cells.get("group", ""), line, labels))
-    note = note or _note(path, columns, values)
+    part = None if columns["path"] == "youtube_id" else of_row(line, values)  # Kinetics' files are cut
+    rows.append(Row(name, label, known_split(split) or split.casefold(), cells.get("group", ""), line, labels, part))
+    note = note or _note(path, columns, {key: value for key, value in values.items() if not part or key not in TIMES})
     if any("," in name for name in labels or ()) and not note.startswith("warning"):
       note = f"warning: {line}: the label {next(name for name in labels or () if ',' in name)!r} holds a comma; ; or |"
       note += " stands between several labels"
@@ -157,18 +161,12 @@ def _columns(line: str, values: Mapping[str, Any]) -> dict[str, str]:
   columns = {role: name for role, name in columns.items() if name}
   if {"label", "labels"} <= set(values):
     raise InputError(f"{line}: there are the columns label and labels: keep one of them")
-  others = [name for name in values if name and name not in (*columns.values(), *_TIMES)]
+  others = [name for name in values if name and name not in (*columns.values(), *TIMES)]
   if "path" not in columns or ("label" not in columns and others):
     lacking = "label" if "path" in columns else "path"
     raise InputError(
       f"{line}: no column is called {lacking} (or {', '.join(_NAMES[lacking][1:6])}); the columns are "
       f"{', '.join(map(str, values)) or 'none'}: name them path,label[,split[,group]] in a header line"
-    )
-  times = [name for name in _TIMES if name in values]
-  if times and columns["path"] != "youtube_id":
-    raise InputError(
-      f"{line}: the column {times[0]} names a part of a film, and lists name whole files: cut the films first (or all "
-      "alike with --clip_seconds) and remove the column"
     )
   return columns
 

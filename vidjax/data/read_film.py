@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from vidjax.data import flow, folder, frame_folder, schema, video_file
+from vidjax.data.span import Span
 from vidjax.errors import InputError
 
 Pixels = video_file.Frame | frame_folder.Picture
@@ -101,11 +102,13 @@ def read(
   label = film.label if film.labels is None else film.labels
   _check_listed(film, name)
   if film.path.is_dir() and frame_folder.is_one(film.path):
-    return _read_frames(film.path, name, label, storage, write, encode_flow, progress)
+    return _read_frames(film, name, label, storage, write, encode_flow, progress)
   info = video_file.probe(film.path, name)
   frames = video_file.read(film.path, storage.short_side, name=name, max_corrupt=storage.max_corrupt, threads=threads)
-  seen = _Seen(info.fps, name)
+  seen = _Seen(info.fps, name, film.span)
   shots = _shots(seen.watch(frames, progress), encode_flow if storage.flow else None, storage.encoding == "jpeg")
+  if storage.encoding == "video" and film.span:
+    raise InputError(f"{name} is a part of a film, and --encoding=video keeps whole files: take --encoding=jpeg")
   if storage.encoding == "video":
     shots = list(shots)
     extra = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
@@ -115,7 +118,7 @@ def read(
 
 
 def _read_frames(
-  path: pathlib.Path,
+  film: folder.Film,
   name: str,
   label: str | Sequence[str],
   storage: Storage,
@@ -126,9 +129,9 @@ def _read_frames(
   """`read` of a folder of frames."""
   if storage.encoding == "video":
     raise InputError(f"{name} is a folder of frames, and --encoding=video keeps files: take --encoding=jpeg")
-  frames = frame_folder.numbered(path, name)
+  frames = frame_folder.numbered(film.path, name)
   info = video_file.VideoInfo(storage.fps, "frames", len(frames))
-  seen = _Seen(storage.fps, name)
+  seen = _Seen(storage.fps, name, film.span)
   pictures = frame_folder.read(frames, storage.short_side, storage.fps, name)
   shots = _shots(seen.watch(pictures, progress), encode_flow if storage.flow else None, True)
   kept = seen.kept(_write_clips(label, name, shots, storage.fps, storage, write), info)
@@ -157,9 +160,9 @@ def _write_clips(
 def _check_listed(film: folder.Film, name: str) -> None:
   """Raises an InputError for a file that a list names and that is not there."""
   if film.line and not film.path.exists():
-    if film.path == pathlib.Path(film.name):
+    if film.path == pathlib.Path(film.file):
       raise InputError(f"{name} does not exist")
-    home = film.path.absolute().parents[len(pathlib.Path(film.name).parts) - 1]
+    home = film.path.absolute().parents[len(pathlib.Path(film.file).parts) - 1]
     hint = ", with / between folders" if "\\" in name else ""
     raise InputError(f"{name} does not exist in {home}: paths are relative to the list's folder{hint}")
 
@@ -246,11 +249,13 @@ def cut(shots: Iterable[Shot], seconds: float, least: int = 1) -> Iterator[list[
 
 
 class _Seen:
-  """What passes by of a film: its times, which it mends, and its damage."""
+  """What passes by of a film, or of a part of it: its times, which it mends, and its damage."""
 
-  def __init__(self, fps: float, name: str):
+  def __init__(self, fps: float, name: str, span: Span | None = None):
     self._fps = fps
     self._name = name
+    self._span = span
+    self._before = 0
     self._times: list[float] = []
     self._corrupt = 0
     self._interlaced = 0
@@ -258,23 +263,52 @@ class _Seen:
   def watch(
     self, frames: Iterable[Frame], progress: Callable[[], None] = lambda: None
   ) -> Iterator[tuple[Frame, float]]:
-    """Frames and times; a time that is missing follows from the rate, and none is before the last."""
-    for frame in frames:
+    """Frames and times; a time that is missing follows from the rate, and none is before the last.
+
+    Raises an InputError where the part ends after the film.
+    """
+    over = False
+    for number, frame in enumerate(frames):
       time = frame.time
       if time is None:
         if not self._fps:
           raise InputError(f"{self._name} states neither the times of its frames nor their rate")
         time = self._times[-1] + 1 / self._fps if self._times else 0.0
-      self._times.append(max([time, *self._times[-1:]]))
+      time = max([time, *self._times[-1:]])
+      since = time - (self._times[0] if self._times else time)
+      over = self._span is not None and self._span.over(number, since)
+      if over:
+        break
+      self._times.append(time)
+      if self._span and not self._span.begun(number, since):
+        self._before += 1
+        progress()
+        continue
       self._corrupt += frame.corrupt
       self._interlaced += frame.interlaced
       progress()
       yield frame, self._times[-1]
+    if self._span and not over:
+      self._check_end(self._span)
+    if self._span and self._times and len(self._times) == self._before:
+      raise InputError(f"{self._name} holds no frame: correct the list")
+
+  def _check_end(self, span: Span) -> None:
+    """Raises an InputError where a part ends more than a frame after the film."""
+    count = len(self._times)
+    if not count:
+      return
+    length = self._times[-1] - self._times[0]
+    interval = length / (count - 1) if count > 1 else 1 / (self._fps or 25)
+    if span.end > count if span.in_frames else span.end > length + 2 * interval:
+      there = f"{count} frames" if span.in_frames else f"{length + interval:.2f} s"
+      raise InputError(f"{self._name} ends after the film, which has {there}: correct the list")
 
   def kept(self, clips: int, info: video_file.VideoInfo) -> Kept:
     """The summary."""
-    count = len(self._times)
-    intervals = np.diff(self._times)
+    times = self._times[self._before :]
+    count = len(times)
+    intervals = np.diff(times)
     remarks = []
     if info.num_streams > 1:
       remarks.append(f"the best of {info.num_streams} video streams")
@@ -292,7 +326,8 @@ class _Seen:
     elif info.fps and abs(info.fps / rate - 1) > 0.05:
       remarks.append(f"the header states {info.fps:.5g} frames a second, there are {rate:.3g}")
     seconds = round(count / rate if rate else 0.0, 3)
-    return Kept(clips, count, info.num_frames, self._corrupt, varies, remarks, seconds)
+    stated = 0 if self._span else info.num_frames
+    return Kept(clips, count, stated, self._corrupt, varies, remarks, seconds)
 
 
 def frame_times(video: str, name: str | None = None) -> np.ndarray:
