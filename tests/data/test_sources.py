@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from configs import tdrl
+from configs import folder, tdrl
 from tests.data import official_files
 from vidjax.data.dataset import open_dataset
 from vidjax.data.official import Official, mirrored
@@ -16,6 +16,7 @@ from vidjax.data.schema import Record
 from vidjax.errors import InputError
 from vidjax.prepare.source import names, prepare_source
 from vidjax.prepare.statistics import table
+from vidjax.run.opened import Run
 
 MADE = {
   "ucf101": (["ApplyLipstick", "Archery"], {"1/train": 8, "1/test": 4, "2/train": 8, "2/test": 4}),
@@ -143,6 +144,15 @@ def test_mirrored_pairs(made):
   assert read("jester", made / "jester").mirrored == pairs
   assert mirrored(["Turning Hand Clockwise", "Turning Hand Counterclockwise"])
   assert not mirrored(["bright", "left", "blight"])
+
+
+def test_training_names_the_mirrored_pairs(made, tmp_path):
+  prepare("jester", made / "jester", tmp_path)
+  config = folder.get_config("mini")
+  config.data.name, config.data.dir = "folder/jester", str(tmp_path)
+  (note,) = Run(config.to_dict()).notes
+  assert note.startswith("no mirror flips: class names tell left from right (Swiping Left, Swiping Right")
+  assert note.endswith("The data set's own pairs are swap=((0,1),)")
 
 
 def test_missing_videos_of_kinetics_are_counted_and_listed(made, tmp_path):

@@ -75,6 +75,8 @@ def test_parts_of_one_film_or_of_its_copy_stay_in_one_split(root):
   assert all(len(group) == 1 for group in groups.values())
   assert groups["a.mp4"] == groups["copy.mp4"] != groups["b.mp4"]
   assert [film.copy_of for film in films if film.copy_of] in (["a.mp4#0-1s"], ["copy.mp4#0-1s"])
+  films = folder.find_films(write(root, *rows[1:2], *rows[2:3], *rows[4:], header="path,label,start,end")).films
+  assert len({film.group for film in films if film.file != "b.mp4"}) == 1  # no part is the same
 
 
 def test_time_beyond_the_film_is_refused_and_listed(root):

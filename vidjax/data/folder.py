@@ -148,8 +148,8 @@ def arrange(
     The films, and a sentence for each that has the same bytes as a film of another class.
   """
   films = sorted(_with_rarest(films), key=lambda film: (film.label, _hash(film.name)))
-  films, clashes = _find_copies(films, readable)
-  films = _group(films, pattern)
+  films, clashes, equal = _find_copies(films, readable)
+  films = _group(films, pattern, equal)
   sizes = collections.Counter((film.label, film.group) for film in films)
   films.sort(key=lambda f: (f.label, -sizes[f.label, f.group], _hash(f.group), f.group, _hash(f.name)))
   return films, clashes
@@ -341,19 +341,28 @@ def _numbered(film: Film, label: str, class_names: Mapping[str, str]) -> str:
   return label
 
 
-def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]) -> tuple[list[Film], list[str]]:
+def _find_copies(
+  films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
+) -> tuple[list[Film], list[str], list[tuple[str, str]]]:
   """The films, those whose file has the same bytes as an earlier one's marked, and the clashes of their classes.
 
-  Only files of one size are read.
+  Only files of one size are read. Equal files in two classes are compared only where they are videos at all.
 
-  Equal files in two classes are compared only where they are videos at all.
+  Returns:
+    The films, the clashes, and the names of films, parts of one file among them, whose files are equal.
   """
-  sizes = collections.Counter(map(_size, films))
+  sizes = {film.path: _size(film) for film in films}
+  counts = collections.Counter(sizes[film.path] for film in films)
   digests: dict[pathlib.Path, bytes] = {}
+  pairs: list[tuple[str, str]] = []
+  names: dict[bytes, str] = {}
   equal: dict[tuple[bytes, Span | None], list[Film]] = collections.defaultdict(list)
   for film in films:
     if film.path not in digests:
-      digests[film.path] = digest_of(film.path) if _size(film) and sizes[_size(film)] > 1 else b""
+      size = sizes[film.path]
+      digests[film.path] = digest_of(film.path) if size and counts[size] > 1 else b""
+    if digests[film.path]:
+      pairs.append((film.name, names.setdefault(digests[film.path], film.name)))
     equal[digests[film.path] or os.fsencode(film.name), film.span].append(film)
   originals: dict[str, str] = {}
   clashes = []
@@ -363,7 +372,7 @@ def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
       continue  # each is refused by itself
     clashes += [f"{first} and {film} are the same file" for film in other]
     originals |= {film.name: first.name for film in others}
-  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films], clashes
+  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films], clashes, pairs
 
 
 def _size(film: Film) -> int:
@@ -385,7 +394,7 @@ def digest_of(path: pathlib.Path) -> bytes:
     return b""
 
 
-def _group(films: Sequence[Film], pattern: re.Pattern[str] | None) -> list[Film]:
+def _group(films: Sequence[Film], pattern: re.Pattern[str] | None, equal: Sequence[tuple[str, str]]) -> list[Film]:
   """The films with their groups, joined where they share copies of a file or files that differ in their ending only."""
   found = {film.name: film.group or groups.group_of(film.file, film.label, pattern) for film in films}
   if pattern and not any(found.values()):
@@ -393,7 +402,7 @@ def _group(films: Sequence[Film], pattern: re.Pattern[str] | None) -> list[Film]
   keys = {film.name: found[film.name] or film.name for film in films}
   stems: dict[str, str] = {}
   pairs = [(keys[film.name], keys[stems.setdefault(os.path.splitext(film.file)[0], film.name)]) for film in films]
-  pairs += [(keys[film.name], keys[film.copy_of]) for film in films if film.copy_of]
+  pairs += [(keys[one], keys[other]) for one, other in equal]
   joined = groups.unite(pairs)
   return [dataclasses.replace(film, group=joined[keys[film.name]]) for film in films]
 

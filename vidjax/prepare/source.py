@@ -77,9 +77,6 @@ def _check(place: Place, directory: pathlib.Path, found: official.Official, allo
       f"{lost:,} of the {count:,} videos that the lists name are missing, as after half a download ({some}): complete"
       " it, or pass --allow_missing to prepare what is there"
     )
-  told = {film.label for film in found.films} if found.films[0].labels is None else set()
-  if told - {""} - set(found.class_names):
-    raise place.error(f"{directory} has a video of the class {min(told - {''} - set(found.class_names))!r}, unknown")
 
 
 def _found(source: str, found: official.Official, readable: Callable[[pathlib.Path], bool]) -> folder.Found:
