@@ -12,6 +12,7 @@ from vidjax.data import flow, folder, frame_folder, schema, video_file
 from vidjax.data.span import Span
 from vidjax.errors import InputError
 
+_FPS = 25.0
 Pixels = video_file.Frame | frame_folder.Picture
 """A frame of a file or of a folder."""
 Flow = Callable[[list[np.ndarray], list[np.ndarray]], list[bytes]]
@@ -29,7 +30,7 @@ class Storage:
     clip_seconds: films are cut into clips of this length; None keeps them whole.
     flow: store the optical flow of neighbouring frames, too.
     max_corrupt: frames of a film in which FFmpeg may conceal damage before the film is refused.
-    fps: frames a second of folders of frames, which do not tell.
+    fps: frames a second of folders of frames, which do not tell; 25 by default.
   """
 
   short_side: int = 256
@@ -37,7 +38,7 @@ class Storage:
   clip_seconds: float | None = None
   flow: bool = False
   max_corrupt: int = 0
-  fps: float = 25.0
+  fps: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,11 +131,12 @@ def _read_frames(
   if storage.encoding == "video":
     raise InputError(f"{name} is a folder of frames, and --encoding=video keeps files: take --encoding=jpeg")
   frames = frame_folder.numbered(film.path, name)
-  info = video_file.VideoInfo(storage.fps, "frames", len(frames))
-  seen = _Seen(storage.fps, name, film.span)
-  pictures = frame_folder.read(frames, storage.short_side, storage.fps, name)
+  fps = storage.fps or _FPS
+  info = video_file.VideoInfo(fps, "frames", len(frames))
+  seen = _Seen(fps, name, film.span)
+  pictures = frame_folder.read(frames, storage.short_side, fps, name)
   shots = _shots(seen.watch(pictures, progress), encode_flow if storage.flow else None, True)
-  kept = seen.kept(_write_clips(label, name, shots, storage.fps, storage, write), info)
+  kept = seen.kept(_write_clips(label, name, shots, fps, storage, write), info)
   gaps = frame_folder.gaps(list(frames))
   return dataclasses.replace(kept, remarks=[*kept.remarks, f"frames {gaps} are missing"]) if gaps else kept
 

@@ -87,7 +87,9 @@ def _define_storage() -> None:
   flags.DEFINE_float("timeout", 60, "Refuse a file that gives no frame for this many seconds.", lower_bound=1)
   flags.DEFINE_integer("max_corrupt", 0, "Refuse a file with more frames that FFmpeg marks as damaged.", lower_bound=0)
   flags.DEFINE_float("clip_seconds", None, "Cut films into clips of this length.", lower_bound=0.01)
-  flags.DEFINE_float("fps", 25, "Frames a second of folders of frames.", lower_bound=0.01)
+  flags.DEFINE_float(
+    "fps", None, "Frames a second of folders of frames (default: 25, or the official rate).", lower_bound=0.01
+  )
   flags.DEFINE_bool("flow", False, "Store the TV-L1 optical flow of neighbouring frames, too.")
   flags.DEFINE_string("data_dir", "data", "Where prepared data sets lie.")
   flags.DEFINE_bool("overwrite", False, "Replace a data set of the same name.")

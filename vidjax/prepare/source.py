@@ -40,7 +40,7 @@ def prepare_source(
     directory: where its files lie.
     name: of the data set; that of the source by default.
     data_dir: where prepared data sets lie.
-    storage: how films are stored; frame folders of known rate keep theirs.
+    storage: how films are stored; `fps` is by default the official rate.
     allow_missing: prepare what is there although listed films are missing.
     workers: as in `store`, as the next two.
     timeout: seconds a file may take from one frame to the next.
@@ -54,7 +54,7 @@ def prepare_source(
   found = read(directory)
   _check(place, directory, found, allow_missing)
   storage = storage or Storage()
-  storage = dataclasses.replace(storage, fps=found.fps or storage.fps)
+  storage = dataclasses.replace(storage, fps=storage.fps or found.fps)
   return store(
     lambda readable: _found(source, found, readable),
     name or source,
