@@ -10,6 +10,8 @@ from collections.abc import Callable
 import av
 import numpy as np
 
+from tests.data import official_files
+
 
 def config(*lines: str) -> Callable[[pathlib.Path], object]:
   """A config file: the quickstart with these lines, such as "c.seed = 1"."""
@@ -28,6 +30,11 @@ def file(name: str, content: str | bytes = "") -> Callable[[pathlib.Path], objec
 def files(*names: str) -> Callable[[pathlib.Path], object]:
   """Small good films."""
   return lambda tmp: [write_film(tmp / name) for name in names]
+
+
+def official(name: str) -> Callable[[pathlib.Path], object]:
+  """The official files of a published data set, of a few small films."""
+  return official_files.MAKERS[name]
 
 
 def remove(pattern: str) -> Callable[[pathlib.Path], object]:

@@ -19,13 +19,15 @@ CLASSES = [f"class {k}" for k in range(6)]
 VIDEOS = 11
 
 
-def write_video(path: pathlib.Path, seed: int, frames: int = 9, size: tuple[int, int] = (40, 32)) -> pathlib.Path:
+def write_video(
+  path: pathlib.Path, seed: int, frames: int = 9, size: tuple[int, int] = (40, 32), codec: str = "libx264"
+) -> pathlib.Path:
   """A short film of drifting noise of one colour."""
   rng = np.random.default_rng(seed)
   colour = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]], np.uint8)[seed % 5]
   image = colour * rng.integers(0, 256, (size[1] // 4, size[0] // 4, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
   with av.open(str(path), "w") as container:
-    stream = container.add_stream("libx264", rate=8)
+    stream = container.add_stream(codec, rate=8)
     stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
     for i in range(frames):
       picture = av.VideoFrame.from_ndarray(np.roll(image, 2 * i, axis=seed % 2), format="rgb24")

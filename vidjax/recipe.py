@@ -41,6 +41,7 @@ class DataSettings:
     num_processes: worker processes in place of the threads.
     max_damaged: share of damaged training records that stops the run.
     skip_damaged: validate without damaged records, in place of an error.
+    fold: of a data set that has folds, whose splits are then those of the fold.
     memory_mb: a training split of at most that many MB is held in memory once read (in each worker process).
   """
 
@@ -55,6 +56,7 @@ class DataSettings:
   max_damaged: NonNegative = 0.01
   skip_damaged: bool = False
   memory_mb: Whole = 1024
+  fold: Count | None = None
 
   def __post_init__(self):
     check_fields(self)

@@ -228,7 +228,7 @@ def test_only_one_fills_a_folder_at_a_time(tmp_path):
     ),
     (
       "vidjax.data/x",
-      r"name=vidjax.data/x: vidjax.data has no 'prepare'; .* prepare\(variant, data_dir\) -> fol",
+      r"name=vidjax.data/x: vidjax.data has no 'prepare'.*; .* prepare\(variant, data_dir\) -> fol",
     ),
     ("vidjax.dta/x", r"data.name=vidjax.dta/x: cannot import 'vidjax.dta' .* has a function prepare"),
   ],

@@ -21,8 +21,9 @@ from vidjax.data.read_film import Storage
 from vidjax.data.schema import Record, example_message
 from vidjax.errors import InputError
 from vidjax.prepare import __main__ as command
-from vidjax.prepare import folder as prepare
-from vidjax.prepare.folder import prepare_folder, summary
+from vidjax.prepare import store
+from vidjax.prepare.folder import prepare_folder
+from vidjax.prepare.report import Report, summary
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ def test_bad_files_are_refused_and_listed(videos, tmp_path, make_video):
       "corrupt",
       "varies",
       "remarks",
+      "seconds",
     )
   }
 
@@ -227,7 +229,7 @@ def test_an_interruption_leaves_nothing(videos, tmp_path, monkeypatch):
     monkeypatch.undo()
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(prepare, "spooled", interrupt)
+  monkeypatch.setattr(store, "spooled", interrupt)
   with pytest.raises(KeyboardInterrupt):
     prepare_folder(videos, "mine", tmp_path / "data")
   assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder"]
@@ -319,7 +321,7 @@ def test_a_rest_without_flow_joins_the_clip_before_it(videos, tmp_path):
 @pytest.mark.parametrize(("labels", "told"), [(["run"], True), ([], False)])
 def test_one_class_is_told_and_videos_without_labels_are_not(labels, told, monkeypatch, capsys):
   entry = {"file": "a.mp4", "split": "test", "labels": labels, "group": "", "clips": 1, "copy_of": ""}
-  monkeypatch.setattr(command, "prepare_folder", lambda *_, **__: prepare.Report(kept=[entry]))
+  monkeypatch.setattr(command, "prepare_folder", lambda *_, **__: Report(kept=[entry]))
   command.folder(mock.MagicMock(classes=None, split=None, data_dir=".", videos=["."]))
   assert ("all videos are of one class, 'run': there is nothing" in capsys.readouterr().err) == told
 
@@ -327,7 +329,7 @@ def test_one_class_is_told_and_videos_without_labels_are_not(labels, told, monke
 def test_numeric_classes_come_in_their_order(tmp_path):
   entry = {"split": "train", "group": "", "clips": 1, "frames": 8, "stated_frames": 8, "remarks": [], "copy_of": ""}
   kept = [{**entry, "file": f"{label}.mp4", "labels": [label]} for label in ("0", "1", "10", "2")]
-  report = prepare.Report(kept=kept)
+  report = Report(kept=kept)
   report.write(tmp_path)
   lines = (tmp_path / "report.txt").read_text().splitlines()
   assert [line.split()[1] for line in lines if line.startswith("kept")] == ["0.mp4", "1.mp4", "2.mp4", "10.mp4"]
@@ -365,13 +367,13 @@ def test_names_forge_no_line_of_the_report(make_video, tmp_path):
   assert sum(line.startswith("kept: ") for line in lines) == 4
 
 
-def test_a_folder_of_frames_is_not_a_line_for_each(tmp_path, capsys):
-  frames = tmp_path / "videos" / "walk" / "film"
+def test_pictures_in_a_class_folder_are_not_a_line_for_each(tmp_path, capsys):
+  frames = tmp_path / "videos" / "walk"
   frames.mkdir(parents=True)
   for number in range(30):
     cv2.imwrite(str(frames / f"{number:05d}.jpg"), np.full((16, 16, 3), number, np.uint8))
-  with pytest.raises(InputError, match=r"none of the 30 files .* make a video of each folder of frames first"):
+  with pytest.raises(InputError, match=r"none of the 30 files .* put the frames of each video into a folder"):
     prepare_folder(tmp_path / "videos", "mine", tmp_path)
   printed = capsys.readouterr().err
-  assert printed.count("is a picture") == prepare.SHOWN
-  assert "25 more files of walk/film" in printed
+  assert printed.count("is a picture") == store.SHOWN
+  assert "25 more files of walk" in printed

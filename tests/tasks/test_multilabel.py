@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from tests.tiny_run import write_video
 from vidjax.data.augment import Flip
 from vidjax.data.dataset import open_dataset
+from vidjax.data.read_film import Storage
 from vidjax.data.schema import Record
 from vidjax.errors import ConfigError, InputError
 from vidjax.losses.classification import BinaryCrossEntropy
-from vidjax.prepare.folder import Storage, prepare_folder
+from vidjax.prepare.folder import prepare_folder
 from vidjax.tasks.multilabel import MultiLabel, best_threshold
 from vidjax.types import Output, Scores
 

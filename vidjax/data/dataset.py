@@ -13,12 +13,15 @@ import threading
 from typing import Any
 
 from vidjax.build import locate
+from vidjax.data import folds
 from vidjax.data.schema import DESCRIBED, DIGESTS, NO_LABEL, DamagedRecord, Record
 from vidjax.digests import check
 from vidjax.errors import ConfigError, InputError
 
 BACKBONE = "backbone.json"
 """The file of a data set of features with the SHA-256 of the backbone that made them."""
+OFFICIAL = "official.json"
+"""The file of a published data set with what is officially known of it."""
 REPORT = "report.json"
 """The file of a data set with what became of every file."""
 _MAKES = "has a function prepare(variant, data_dir) -> folder"
@@ -29,11 +32,14 @@ class Source:
 
   Attributes:
     shards: path and number of records of every file.
+    numbers: of the records that the split has, None for all of the files.
   """
 
-  def __init__(self, shards: tuple[tuple[str, int], ...]):
+  def __init__(self, shards: tuple[tuple[str, int], ...], numbers: tuple[int, ...] | None = None):
     self.shards = shards
-    self._length = sum(length for _, length in shards)
+    self.numbers = numbers
+    self._stored = sum(length for _, length in shards)
+    self._length = self._stored if numbers is None else len(numbers)
     self._lock = threading.Lock()
     self._reader: Any = None
 
@@ -48,6 +54,7 @@ class Source:
     """
     if not 0 <= index < self._length:
       raise IndexError(f"record {index} of a split of {self._length}")
+    index = index if self.numbers is None else self.numbers[index]
     try:
       return (self._open() if self._reader is None else self._reader)[index]
     except (RuntimeError, ValueError, IndexError, OSError) as error:
@@ -57,14 +64,15 @@ class Source:
 
   @property
   def num_bytes(self) -> int:
-    """Size of the files."""
-    return sum(pathlib.Path(path).stat().st_size for path, _ in self.shards)
+    """Size of the files, of a part of their records the same part of it."""
+    size = sum(pathlib.Path(path).stat().st_size for path, _ in self.shards)
+    return size if self.numbers is None else round(size * self._length / self._stored)
 
   def __repr__(self) -> str:
     return f"Source({len(self)} records in {pathlib.Path(self.shards[0][0]).parent})"
 
-  def __reduce__(self) -> tuple[type["Source"], tuple[Any]]:
-    return Source, (self.shards,)
+  def __reduce__(self) -> tuple[type["Source"], tuple[Any, ...]]:
+    return Source, (self.shards, self.numbers)
 
   def _open(self) -> Any:
     with self._lock:
@@ -102,6 +110,10 @@ class Dataset:
     digests: SHA-256 of what every split holds; empty where it was prepared before there were any.
     report: the report.json of its preparation, None for a data set without one.
     backbone: SHA-256 of the backbone that made its features, "" for a data set of frames.
+    fold: the fold whose splits these are, None for a data set without folds.
+    numbers: numbers of the stored records of every split of a fold, empty without folds.
+    official: what is officially known of a published data set, empty for any other: `source`, its name; `classes`,
+      their number; `expected`, videos of every split; `mirrored`, pairs of classes that change places in a mirror.
   """
 
   name: str
@@ -112,17 +124,29 @@ class Dataset:
   digests: dict[str, str] = dataclasses.field(default_factory=dict)
   report: pathlib.Path | None = dataclasses.field(default=None, repr=False)
   backbone: str = ""
+  fold: int | None = None
+  numbers: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict, repr=False)
+  official: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
   def films(self, split: str) -> dict[str, str]:
     """The files a split was made of: name -> SHA-256, "" where it was prepared before that was stored.
 
     Empty for a data set without a report, such as synthetic ones.
     """
+    return {entry["file"]: entry.get("source", "") for entry in self.kept(split)}
+
+  def kept(self, split: str) -> list[dict[str, Any]]:
+    """What the report says of the files a split was made of; nothing for a data set without one."""
     if self.report is None:
-      return {}
+      return []
     try:
       kept = json.loads(self.report.read_text(encoding="utf-8"))["kept"]
-      return {entry["file"]: entry.get("source", "") for entry in kept if entry["split"] == split}
+      if self.fold is not None:
+        kept = [{**entry, "split": entry["folds"].get(str(self.fold))} for entry in kept]
+      found = [entry for entry in kept if entry["split"] == split]
+      if not all(entry["file"] for entry in found):
+        raise ValueError("a file has no name")
+      return found
     except (ValueError, KeyError, TypeError) as error:
       raise InputError(f"{self.report} is damaged ({error}): prepare {self.name} again") from error
 
@@ -141,10 +165,10 @@ class Dataset:
     """
     if split not in self.splits:
       raise InputError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
-    return Source(self.shards[split])
+    return Source(self.shards[split], self.numbers.get(split))
 
 
-def open_dataset(name: str, data_dir: str) -> Dataset:
+def open_dataset(name: str, data_dir: str, fold: int | None = None) -> Dataset:
   """Opens a data set, generating synthetic ones on first use.
 
   Args:
@@ -153,28 +177,58 @@ def open_dataset(name: str, data_dir: str) -> Dataset:
       dot, "my_package.my_source/VARIANT", is a module with `prepare(variant, data_dir) -> folder`, as
       `vidjax.data.synthetic_actions`, which makes the data set on first use.
     data_dir: where prepared data sets lie.
+    fold: of a data set that has folds; its splits are those of the fold.
 
   Raises:
-    InputError: no data set of that name, or one that vidjax cannot read.
+    InputError: no data set of that name, one that vidjax cannot read, or no such fold.
   """
   family, _, variant = name.partition("/")
   if family == "synthetic_actions":
     from vidjax.data import synthetic_actions
 
-    return _read(name, synthetic_actions.prepare(variant, data_dir))
+    return _of_fold(_read(name, synthetic_actions.prepare(variant, data_dir)), fold)
   if "." in family and not family.startswith("."):
     try:
       prepare = locate(f"{family}.prepare")
     except ConfigError as error:
       reason = re.sub(r"^make=\S+:? ", "", str(error))
       raise InputError(f"data.name={name}: {reason}; a module that makes a data set {_MAKES}") from error
-    return _read(name, prepare(variant, data_dir))
+    return _of_fold(_read(name, prepare(variant, data_dir)), fold)
   folder = pathlib.Path(data_dir) / name
   versions = [folder, *folder.glob("*")] if name and not name.startswith((".", "/")) else []
   versions = [version for version in versions if (version / "dataset_info.json").is_file()]
   if not versions:
     raise InputError(_missing(name, data_dir))
-  return _read(name, max(versions, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)]))
+  chosen = max(versions, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
+  return _of_fold(_read(name, chosen), fold, chosen)
+
+
+def folds_of(name: str, data_dir: str) -> list[int]:
+  """The folds of a prepared data set, none for one without.
+
+  Args:
+    name: of the data set.
+    data_dir: where prepared data sets lie.
+  """
+  paths = [*(pathlib.Path(data_dir) / name).glob(folds.FILE), *(pathlib.Path(data_dir) / name).glob(f"*/{folds.FILE}")]
+  return sorted(int(fold) for path in paths for fold in folds.read(path.parent))
+
+
+def _of_fold(dataset: Dataset, fold: int | None, folder: pathlib.Path | None = None) -> Dataset:
+  """The data set with the splits of a fold, where it has folds."""
+  given = folds.choose(dataset.name, folds.read(folder) if folder else {}, fold)
+  if not given:
+    return dataset
+  (stored, shards), *_ = dataset.shards.items()
+  whole = dataset.digests.get(stored, "")
+  return dataclasses.replace(
+    dataset,
+    fold=fold,
+    splits={split: len(numbers) for split, numbers in given.items()},
+    shards=dict.fromkeys(given, shards),
+    numbers={split: tuple(numbers) for split, numbers in given.items()},
+    digests={split: folds.digest(whole, numbers) for split, numbers in given.items()},
+  )
 
 
 def _read(name: str, folder: pathlib.Path) -> Dataset:
@@ -207,7 +261,9 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   classes = features["label"] if "label" in keys else features["labels"].feature
   made = folder / BACKBONE
   backbone = json.loads(made.read_text(encoding="utf-8"))["sha256"] if made.is_file() else ""
-  return Dataset(name, list(classes.names), lengths, splits, holds, found, report, backbone)
+  path = folder / OFFICIAL
+  official = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+  return Dataset(name, list(classes.names), lengths, splits, holds, found, report, backbone, official=official)
 
 
 def _check_features(described: Any) -> None:
@@ -238,5 +294,8 @@ def _missing(name: str, data_dir: str) -> str:
   message += f" --config.data.dir; --data_dir to evaluate); there is {', '.join([*found, synthetic])}"
   if name.startswith("folder/"):
     target = name.removeprefix("folder/") or "NAME"
-    message += f". Prepare it with: python -m vidjax.prepare folder --videos=DIR --name={target} --data_dir={data_dir}"
+    what = f"folder --videos=DIR --name={target}"
+    if (pathlib.Path(__file__).parent / "sources" / f"{target}.py").is_file():
+      what = f"{target} --source=DIR"
+    message += f". Prepare it with: python -m vidjax.prepare {what} --data_dir={data_dir}"
   return message

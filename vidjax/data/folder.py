@@ -2,6 +2,7 @@
 
 - class sub-folders (`walk/a.avi`), or the same below top folders called as splits usually are (train, val_videos,
   testing); videos that lie in a test folder directly have no label;
+- folders of frames (`walk/a/00001.jpg`) where a film might lie;
 - one list (see `vidjax.data.lists`), or several, each of one split.
 """
 
@@ -13,23 +14,24 @@ import pathlib
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
-from vidjax.data import classes, groups, lists
+from vidjax.data import classes, frame_folder, groups, lists
+from vidjax.data.span import Span
 from vidjax.data.splits import DEFAULT_FRACTIONS, check_classes, known_split, split_in_name
 from vidjax.errors import InputError
-
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-  """One video file.
+  """One video: a file, or a folder of frames.
 
   Attributes:
-    path: where it lies.
+    path: where it lies, a file or a folder of frames.
     name: its path as the folder or the list gives it, the stem of its video ids.
     label: name of its class, "" in a split without labels; the rarest of its classes where it may have several.
     labels: names of all of them, None where it has one.
+    span: the part of the file that it is, None for all of it; its name then ends in "#" and the span.
     split: name of its split, "" where none is given.
     line: the line of a list that names it, as "list.csv, line 3"; "" in a folder.
     copy_of: name of the first film whose file has the same bytes, "" for that one and for all others.
@@ -44,6 +46,12 @@ class Film:
   copy_of: str = ""
   group: str = ""
   labels: tuple[str, ...] | None = None
+  span: Span | None = None
+
+  @property
+  def file(self) -> str:
+    """Its name without the span: the same for all parts of a file."""
+    return self.name if self.span is None else self.name.removesuffix(f"#{self.span}")
 
   @property
   def classes(self) -> tuple[str, ...]:
@@ -65,6 +73,9 @@ class Found:
     strays: names of the files of a folder that lie outside any class folder.
     notes: how a list was read, where that is not plain.
     warnings: what may make the splits worth less.
+    missing: one sentence for every file that official lists name and that is not there.
+    folds: fold -> name of a film -> its split there; all of them are stored once.
+    official: of a published data set: what is stored of it beside the records; empty otherwise.
   """
 
   films: list[Film]
@@ -72,6 +83,9 @@ class Found:
   strays: list[str] = dataclasses.field(default_factory=list)
   notes: list[str] = dataclasses.field(default_factory=list)
   warnings: list[str] = dataclasses.field(default_factory=list)
+  missing: list[str] = dataclasses.field(default_factory=list)
+  folds: Mapping[int, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+  official: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def find_films(
@@ -102,14 +116,13 @@ def find_films(
   films, strays, notes = _collect(paths, class_names)
   if not films:
     raise InputError(f"{where} names no video")
-  _check_labels(films)
+  check_labels(films)
   if class_names and not {name for film in films for name in film.classes} - {""} <= set(class_names.values()):
     films = [_with_names(film, class_names) for film in films]
-  films = _with_rarest(films)
-  films = _find_copies(sorted(films, key=lambda film: (film.label, _hash(film.name))), readable)
-  films = _group(films, pattern)
-  sizes = collections.Counter((film.label, film.group) for film in films)
-  films.sort(key=lambda f: (f.label, -sizes[f.label, f.group], _hash(f.group), f.group, _hash(f.name)))
+  films, clashes = arrange(films, readable, pattern)
+  if clashes:
+    more = f", and {len(clashes) - 3} more" if len(clashes) > 3 else ""
+    raise InputError(f"{'; '.join(clashes[:3])}{more}: a video has one class, so remove the wrong ones")
   warnings = _check_splits(films, fractions, where)
   if not any(film.split for film in films) and not pattern:
     warnings += _warn_of_cuts(films)
@@ -119,6 +132,27 @@ def find_films(
       f"{where} gives no video a label: name the classes of the run that will score them in --classes=FILE"
     )
   return Found(films, names, strays, notes, warnings)
+
+
+def arrange(
+  films: Sequence[Film], readable: Callable[[pathlib.Path], bool], pattern: re.Pattern[str] | None = None
+) -> tuple[list[Film], list[str]]:
+  """The films in the order in which they are stored, copies of one file marked and groups found.
+
+  Args:
+    films: all of a data set.
+    readable: as in `find_films`.
+    pattern: finds the group in a file's name.
+
+  Returns:
+    The films, and a sentence for each that has the same bytes as a film of another class.
+  """
+  films = sorted(_with_rarest(films), key=lambda film: (film.label, _hash(film.name)))
+  films, clashes, equal = _find_copies(films, readable)
+  films = _group(films, pattern, equal)
+  sizes = collections.Counter((film.label, film.group) for film in films)
+  films.sort(key=lambda f: (f.label, -sizes[f.label, f.group], _hash(f.group), f.group, _hash(f.name)))
+  return films, clashes
 
 
 def _collect(
@@ -145,8 +179,9 @@ def _collect(
     notes += [listing.note] if listing.note else []
     for row in listing.rows:
       place = path.parent / row.path
-      own = {"group": row.group, "labels": row.labels}
-      films.append(Film(place, row.path, row.label, row.split or split, row.line, **own))
+      own = {"group": row.group, "labels": row.labels, "span": row.span}
+      name = f"{row.path}#{row.span}" if row.span else row.path
+      films.append(Film(place, name, row.label, row.split or split, row.line, **own))
   return films, [], notes
 
 
@@ -196,7 +231,9 @@ def _check_no_splits(root: pathlib.Path, tops: Sequence[pathlib.Path], class_nam
   """Raises an InputError where what should be class folders all hold the same sub-folders, as splits do."""
   inner = [{path.name: path for path in _folders(top)} for top in tops]
   shared = set.intersection(*map(set, inner)) if len(inner) > 1 else set()
-  pictures = any(path.suffix.lower() in _PICTURES for name in shared for path in _visible(inner[0][name])[:1])
+  pictures = any(
+    path.suffix.lower() in frame_folder.PICTURES for name in shared for path in _visible(inner[0][name])[:1]
+  )
   if (
     len(shared) < 2
     or 2 * len(shared) < max(map(len, inner))
@@ -230,10 +267,10 @@ def _in_folder(root: pathlib.Path, class_names: Collection[str]) -> Iterator[Fil
 
 
 def _files_below(folder: pathlib.Path, above: frozenset[str] = frozenset()) -> Iterator[pathlib.Path]:
-  """All visible files, links to files and dangling links; follows links to folders, unless in a circle."""
+  """All visible files, links to files, dangling links and folders of frames; follows links, unless in a circle."""
   above |= {os.path.realpath(folder)}
   for path in _visible(folder):
-    if not path.is_dir():
+    if not path.is_dir() or frame_folder.is_one(path):
       yield path
     elif os.path.realpath(path) not in above:
       yield from _files_below(path, above)
@@ -250,8 +287,10 @@ def _with_rarest(films: Sequence[Film]) -> list[Film]:
   ]
 
 
-def _check_labels(films: Sequence[Film]) -> None:
-  first: dict[str, Film] = {}
+def check_labels(films: Sequence[Film]) -> None:
+  """Raises an InputError for labels that cannot be class names, and for a file that is named twice."""
+  first: dict[tuple[str, Span | None], Film] = {}
+  whole = {os.path.abspath(film.path): film for film in films if film.span is None}
   spellings: dict[str, tuple[str, Film]] = {}
   kinds = {film.labels is None: film for film in films}
   if len(kinds) > 1:
@@ -266,7 +305,10 @@ def _check_labels(films: Sequence[Film]) -> None:
         raise InputError(f"{film} has the label {label!r}: use one line of text")
       if label.encode(errors="replace").decode() != label:
         raise InputError(f"{film} has the label {label!r}, which is not UTF-8 text: give the class another name")
-    other = first.setdefault(os.path.abspath(film.path), film)
+    path = os.path.abspath(film.path)
+    other = first.setdefault((path, film.span), film)
+    if film.span and path in whole:
+      raise InputError(f"{film} is a part of a film, and {whole[path]} is all of it: give each row its start and end")
     if other is not film:
       raise InputError(f"{film} is named twice, first as {other}: remove one of the two")
     for label in film.classes:
@@ -299,16 +341,29 @@ def _numbered(film: Film, label: str, class_names: Mapping[str, str]) -> str:
   return label
 
 
-def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]) -> list[Film]:
-  """The films, those whose file has the same bytes as an earlier one's marked; only files of one size are read.
+def _find_copies(
+  films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
+) -> tuple[list[Film], list[str], list[tuple[str, str]]]:
+  """The films, those whose file has the same bytes as an earlier one's marked, and the clashes of their classes.
 
-  Equal files in two classes are compared only where they are videos at all.
+  Only files of one size are read. Equal files in two classes are compared only where they are videos at all.
+
+  Returns:
+    The films, the clashes, and the names of films, parts of one file among them, whose files are equal.
   """
-  sizes = collections.Counter(map(_size, films))
-  equal: dict[bytes, list[Film]] = collections.defaultdict(list)
+  sizes = {film.path: _size(film) for film in films}
+  counts = collections.Counter(sizes[film.path] for film in films)
+  digests: dict[pathlib.Path, bytes] = {}
+  pairs: list[tuple[str, str]] = []
+  names: dict[bytes, str] = {}
+  equal: dict[tuple[bytes, Span | None], list[Film]] = collections.defaultdict(list)
   for film in films:
-    digest = digest_of(film.path) if _size(film) and sizes[_size(film)] > 1 else b""
-    equal[digest or os.fsencode(film.name)].append(film)
+    if film.path not in digests:
+      size = sizes[film.path]
+      digests[film.path] = digest_of(film.path) if size and counts[size] > 1 else b""
+    if digests[film.path]:
+      pairs.append((film.name, names.setdefault(digests[film.path], film.name)))
+    equal[digests[film.path] or os.fsencode(film.name), film.span].append(film)
   originals: dict[str, str] = {}
   clashes = []
   for first, *others in equal.values():
@@ -317,37 +372,37 @@ def _find_copies(films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
       continue  # each is refused by itself
     clashes += [f"{first} and {film} are the same file" for film in other]
     originals |= {film.name: first.name for film in others}
-  if clashes:
-    more = f", and {len(clashes) - 3} more" if len(clashes) > 3 else ""
-    raise InputError(f"{'; '.join(clashes[:3])}{more}: a video has one class, so remove the wrong ones")
-  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films]
+  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films], clashes, pairs
 
 
 def _size(film: Film) -> int:
   try:
-    return film.path.stat().st_size
+    return sum(path.stat().st_size for path in frame_folder.files(film.path))
   except OSError:
     return 0  # decoding tells why
 
 
 def digest_of(path: pathlib.Path) -> bytes:
-  """SHA-256 of a file, empty where it cannot be read."""
+  """SHA-256 of a file, or of the files of a folder of frames one after the other; empty where it cannot be read."""
+  digest = hashlib.sha256()
   try:
-    with path.open("rb") as file:
-      return hashlib.file_digest(file, "sha256").digest()
+    for part in frame_folder.files(path):
+      with part.open("rb") as file:
+        hashlib.file_digest(file, lambda: digest)
+    return digest.digest()
   except OSError:
     return b""
 
 
-def _group(films: Sequence[Film], pattern: re.Pattern[str] | None) -> list[Film]:
+def _group(films: Sequence[Film], pattern: re.Pattern[str] | None, equal: Sequence[tuple[str, str]]) -> list[Film]:
   """The films with their groups, joined where they share copies of a file or files that differ in their ending only."""
-  found = {film.name: film.group or groups.group_of(film.name, film.label, pattern) for film in films}
+  found = {film.name: film.group or groups.group_of(film.file, film.label, pattern) for film in films}
   if pattern and not any(found.values()):
     raise InputError(f"--group={pattern.pattern} finds no group in any file's name, such as {films[0].name}")
   keys = {film.name: found[film.name] or film.name for film in films}
   stems: dict[str, str] = {}
-  pairs = [(keys[film.name], keys[stems.setdefault(os.path.splitext(film.name)[0], film.name)]) for film in films]
-  pairs += [(keys[film.name], keys[film.copy_of]) for film in films if film.copy_of]
+  pairs = [(keys[film.name], keys[stems.setdefault(os.path.splitext(film.file)[0], film.name)]) for film in films]
+  pairs += [(keys[one], keys[other]) for one, other in equal]
   joined = groups.unite(pairs)
   return [dataclasses.replace(film, group=joined[keys[film.name]]) for film in films]
 
@@ -362,7 +417,7 @@ def _check_splits(films: Sequence[Film], fractions: Mapping[str, float] | None, 
   if not bare:
     pairs = {(film.split, label) for film in films for label in film.classes or ("",)}
     check_classes(pairs, {label for _, label in pairs}, f"{where} gives")  # what it warns of is told when all is read
-    return _warn_of_shared(films)
+    return warn_of_shared(films)
   splits = fractions or DEFAULT_FRACTIONS
   count = len({film.group for film in films})
   if count < len(splits):
@@ -374,8 +429,8 @@ def _check_splits(films: Sequence[Film], fractions: Mapping[str, float] | None, 
   return []
 
 
-def _warn_of_shared(films: Sequence[Film]) -> list[str]:
-  """The groups that the user's own splits share; copies of one file are told one by one."""
+def warn_of_shared(films: Sequence[Film]) -> list[str]:
+  """One sentence where given splits share groups; copies of one file are told one by one."""
   found: dict[str, set[str]] = collections.defaultdict(set)
   for film in films:
     if not film.copy_of:
@@ -389,7 +444,7 @@ def _warn_of_shared(films: Sequence[Film]) -> list[str]:
 
 def _warn_of_cuts(films: Sequence[Film]) -> list[str]:
   sizes = collections.Counter(film.group for film in films)
-  alone = [(film.name, film.label) for film in films if sizes[film.group] == 1]
+  alone = [(film.file, film.label) for film in films if sizes[film.group] == 1]
   cuts = groups.numbered_cuts(alone)
   if not cuts:
     return []

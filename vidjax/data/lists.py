@@ -19,6 +19,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vidjax.data import frame_folder
+from vidjax.data.span import COLUMNS as TIMES
+from vidjax.data.span import Span, of_row
 from vidjax.data.splits import known_split
 from vidjax.errors import InputError
 
@@ -45,7 +48,6 @@ _NAMES["path"] += ["file", "video_file", "video", "video_name", "clip", "clip_na
 _NAMES["path"] += ["youtube_id", "id"]
 _NAMES["label"] += ["template", "label_id", "class_id"]
 """What other tools call our columns; the first that a list has counts."""
-_TIMES = ("time_start", "time_end", "start_time", "end_time", "start", "end", "start_frame", "end_frame", "segment")
 _LIKE_A_SPLIT = ("fold", "is_train", "is_test", "train", "test", "phase", "usage", "mode")
 _SOMETHING = {"id", "template", "placeholders"}
 _WANTED = (
@@ -64,6 +66,7 @@ class Row:
     split: name of its split.
     group: of videos that stay in one split.
     line: where it says so, as "list.csv, line 3".
+    span: the part of the film, None for all of it.
   """
 
   path: str
@@ -72,6 +75,7 @@ class Row:
   group: str
   line: str
   labels: tuple[str, ...] | None = None
+  span: Span | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +132,9 @@ def _rows(path: pathlib.Path, found: Sequence[tuple[str, Mapping[str, Any]]]) ->
     if not re.fullmatch(r"([a-z]\w*)?", split.casefold(), re.ASCII) and not known_split(split):
       raise InputError(f"{line}: {split!r} is no split name: use letters, digits and '_'")
     name = _found(path, line, name, values, files) if columns["path"] in ("youtube_id", "video_id", "id") else name
-    rows.append(Row(name, label, known_split(split) or split.casefold(), cells.get("group", ""), line, labels))
-    note = note or _note(path, columns, values)
+    part = None if columns["path"] == "youtube_id" else of_row(line, values)  # Kinetics' files are cut
+    rows.append(Row(name, label, known_split(split) or split.casefold(), cells.get("group", ""), line, labels, part))
+    note = note or _note(path, columns, {key: value for key, value in values.items() if not part or key not in TIMES})
     if any("," in name for name in labels or ()) and not note.startswith("warning"):
       note = f"warning: {line}: the label {next(name for name in labels or () if ',' in name)!r} holds a comma; ; or |"
       note += " stands between several labels"
@@ -156,18 +161,12 @@ def _columns(line: str, values: Mapping[str, Any]) -> dict[str, str]:
   columns = {role: name for role, name in columns.items() if name}
   if {"label", "labels"} <= set(values):
     raise InputError(f"{line}: there are the columns label and labels: keep one of them")
-  others = [name for name in values if name and name not in (*columns.values(), *_TIMES)]
+  others = [name for name in values if name and name not in (*columns.values(), *TIMES)]
   if "path" not in columns or ("label" not in columns and others):
     lacking = "label" if "path" in columns else "path"
     raise InputError(
       f"{line}: no column is called {lacking} (or {', '.join(_NAMES[lacking][1:6])}); the columns are "
       f"{', '.join(map(str, values)) or 'none'}: name them path,label[,split[,group]] in a header line"
-    )
-  times = [name for name in _TIMES if name in values]
-  if times and columns["path"] != "youtube_id":
-    raise InputError(
-      f"{line}: the column {times[0]} names a part of a film, and lists name whole files: cut the films first (or all "
-      "alike with --clip_seconds) and remove the column"
     )
   return columns
 
@@ -240,7 +239,7 @@ def _table_rows(path: pathlib.Path, text: str) -> list[tuple[str, dict[str, str]
 
   def comment(match: re.Match[str]) -> str:
     names = [match[0], *(match[0].partition(mark)[0] for mark in ",;\t "), match[0].rpartition(" ")[0]]
-    return match[0] if any((path.parent / name).is_file() for name in names) else ""
+    return match[0] if any(_is_video(path.parent / name) for name in names) else ""
 
   text = re.sub(r"^#.*", comment, text, flags=re.MULTILINE)
   separators = told[1] if told else ",;\t"
@@ -279,7 +278,7 @@ def _cells(path: pathlib.Path, text: str, separator: str) -> Table:
 def _is_header(path: pathlib.Path, cells: Sequence[str]) -> bool:
   """Whether a line names columns: one a path and, unless it stands alone, another something else that we know."""
   names = [re.sub(r"[\s-]+", "_", cell.casefold()) for cell in cells]
-  if any((path.parent / cell).is_file() for cell in cells if cell):
+  if any(_is_video(path.parent / cell) for cell in cells if cell):
     return False
   known = [role for role, columns in _NAMES.items() if any(name in columns for name in names)]
   return "path" in names or "label" in names or ("path" in known and (len(known) > 1 or len(cells) == 1))
@@ -293,13 +292,19 @@ def _fits(path: pathlib.Path, table: Table) -> bool:
 
 def _files_named(path: pathlib.Path, table: Table) -> int:
   """How many of the first lines begin with a file that is there."""
-  return sum((path.parent / cells[0]).is_file() for _, cells in table[:50] if cells and cells[0])
+  return sum(_is_video(path.parent / cells[0]) for _, cells in table[:50] if cells and cells[0])
+
+
+def _is_video(path: pathlib.Path) -> bool:
+  """Whether a file or a folder of frames is there."""
+  return path.is_file() or (path.is_dir() and frame_folder.is_one(path))
 
 
 def _spaced(path: pathlib.Path, text: str) -> Table | None:
   """Rows of path and label with spaces between, as SlowFast and mmaction2 write them; None where a line has none.
 
-  A path may hold spaces, too, where it names a file that is there.
+  A path may hold spaces, too, where it names a file that is there. Of a folder of frames their number stands between
+  path and label, as TSN and mmaction2 write it.
   """
   lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
   if any(len(line.split()) == 1 for _, line in lines):
@@ -310,12 +315,28 @@ def _spaced(path: pathlib.Path, text: str) -> Table | None:
     first, last = line.rsplit(maxsplit=1)
     if len(words) == 3 and known_split(last):
       table.append((number, words))
-    elif len(words) == 2 or (path.parent / first).is_file():
+    elif len(words) == 2 or _is_video(path.parent / first):
       table.append((number, [first, last]))
+    elif words[-2].isdecimal():
+      table.append((number, [_of_frames(path, f"{path}, line {number}", first), last]))
     else:
-      hint = "; lists of frame folders (path, frames, label) are not read" if words[-2].isdecimal() else ""
-      raise InputError(f"{path}, line {number}: {len(words)} words where {_WANTED}, is required{hint}")
+      raise InputError(f"{path}, line {number}: {len(words)} words where {_WANTED}, is required")
   return table
+
+
+def _of_frames(path: pathlib.Path, line: str, text: str) -> str:
+  """The folder of "folder number", whose frames are counted."""
+  name, count = text.rsplit(maxsplit=1)
+  folder = path.parent / name
+  if not folder.is_dir():
+    raise InputError(
+      f"{line}: {len(text.split()) + 1} words where {_WANTED}, is required, and there is no folder {name} of {count}"
+      f" frames in {path.parent}"
+    )
+  found = len(frame_folder.files(folder))
+  if found != int(count):
+    raise InputError(f"{line}: {name} holds {found} frames, and the list says {count}")
+  return name
 
 
 def _json_rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -4,15 +4,20 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from vidjax.data import flow, folder, schema, video_file
+from vidjax.data import flow, folder, frame_folder, schema, video_file
+from vidjax.data.span import Span
 from vidjax.errors import InputError
 
+_FPS = 25.0
+Pixels = video_file.Frame | frame_folder.Picture
+"""A frame of a file or of a folder."""
 Flow = Callable[[list[np.ndarray], list[np.ndarray]], list[bytes]]
 """`vidjax.data.flow.encode_flow`, wherever it is computed."""
+Frame = TypeVar("Frame", video_file.Frame, frame_folder.Picture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Storage:
     clip_seconds: films are cut into clips of this length; None keeps them whole.
     flow: store the optical flow of neighbouring frames, too.
     max_corrupt: frames of a film in which FFmpeg may conceal damage before the film is refused.
+    fps: frames a second of folders of frames, which do not tell; 25 by default.
   """
 
   short_side: int = 256
@@ -32,6 +38,7 @@ class Storage:
   clip_seconds: float | None = None
   flow: bool = False
   max_corrupt: int = 0
+  fps: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Kept:
     corrupt: frames in which FFmpeg concealed damage.
     varies: whether the time from one frame to the next does.
     remarks: what else is worth a line in the report.
+    seconds: their length.
   """
 
   clips: int
@@ -53,6 +61,7 @@ class Kept:
   corrupt: int
   varies: bool
   remarks: list[str]
+  seconds: float
 
 
 class Shot(NamedTuple):
@@ -93,30 +102,69 @@ def read(
   name = film.name.encode("utf-8", "backslashreplace").decode()
   label = film.label if film.labels is None else film.labels
   _check_listed(film, name)
+  if film.path.is_dir() and frame_folder.is_one(film.path):
+    return _read_frames(film, name, label, storage, write, encode_flow, progress)
   info = video_file.probe(film.path, name)
   frames = video_file.read(film.path, storage.short_side, name=name, max_corrupt=storage.max_corrupt, threads=threads)
-  seen = _Seen(info.fps, name)
+  seen = _Seen(info.fps, name, film.span)
   shots = _shots(seen.watch(frames, progress), encode_flow if storage.flow else None, storage.encoding == "jpeg")
+  if storage.encoding == "video" and film.span:
+    raise InputError(f"{name} is a part of a film, and --encoding=video keeps whole files: take --encoding=jpeg")
   if storage.encoding == "video":
     shots = list(shots)
     extra = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
     write(_example(label, name, shots, info.fps, storage, extra))
     return seen.kept(1, info)
+  return seen.kept(_write_clips(label, name, shots, info.fps, storage, write), info)
+
+
+def _read_frames(
+  film: folder.Film,
+  name: str,
+  label: str | Sequence[str],
+  storage: Storage,
+  write: Callable[[Mapping[str, Any]], None],
+  encode_flow: Flow,
+  progress: Callable[[], None],
+) -> Kept:
+  """`read` of a folder of frames."""
+  if storage.encoding == "video":
+    raise InputError(f"{name} is a folder of frames, and --encoding=video keeps files: take --encoding=jpeg")
+  frames = frame_folder.numbered(film.path, name)
+  fps = storage.fps or _FPS
+  info = video_file.VideoInfo(fps, "frames", len(frames))
+  seen = _Seen(fps, name, film.span)
+  pictures = frame_folder.read(frames, storage.short_side, fps, name)
+  shots = _shots(seen.watch(pictures, progress), encode_flow if storage.flow else None, True)
+  kept = seen.kept(_write_clips(label, name, shots, fps, storage, write), info)
+  gaps = frame_folder.gaps(list(frames))
+  return dataclasses.replace(kept, remarks=[*kept.remarks, f"frames {gaps} are missing"]) if gaps else kept
+
+
+def _write_clips(
+  label: str | Sequence[str],
+  name: str,
+  shots: Iterable[Shot],
+  fps: float,
+  storage: Storage,
+  write: Callable[[Mapping[str, Any]], None],
+) -> int:
+  """Writes a film whole or cut; how many examples that is."""
   if not storage.clip_seconds:
-    write(_example(label, name, list(shots), info.fps, storage))
-    return seen.kept(1, info)
+    write(_example(label, name, list(shots), fps, storage))
+    return 1
   number = -1
   for number, clip in enumerate(cut(shots, storage.clip_seconds, 2 if storage.flow else 1)):
-    write(_example(label, f"{name}#{number:04d}", clip, info.fps, storage))
-  return seen.kept(number + 1, info)
+    write(_example(label, f"{name}#{number:04d}", clip, fps, storage))
+  return number + 1
 
 
 def _check_listed(film: folder.Film, name: str) -> None:
   """Raises an InputError for a file that a list names and that is not there."""
   if film.line and not film.path.exists():
-    if film.path == pathlib.Path(film.name):
+    if film.path == pathlib.Path(film.file):
       raise InputError(f"{name} does not exist")
-    home = film.path.absolute().parents[len(pathlib.Path(film.name).parts) - 1]
+    home = film.path.absolute().parents[len(pathlib.Path(film.file).parts) - 1]
     hint = ", with / between folders" if "\\" in name else ""
     raise InputError(f"{name} does not exist in {home}: paths are relative to the list's folder{hint}")
 
@@ -142,12 +190,12 @@ def _example(
   return schema.example(label, video_id, rate, count, times=times, **content)
 
 
-def _shots(frames: Iterable[tuple[video_file.Frame, float]], encode_flow: Flow | None, encode: bool) -> Iterator[Shot]:
+def _shots(frames: Iterable[tuple[Pixels, float]], encode_flow: Flow | None, encode: bool) -> Iterator[Shot]:
   """Encodes frames, and the flow from each to the next in batches."""
   grey: list[np.ndarray] = []
   held: list[Shot] = []
   for frame, time in frames:
-    jpeg = schema.encode_frames([frame.image])[0] if encode else b""
+    jpeg = _jpeg(frame) if encode else b""
     if encode_flow is None:
       yield Shot(jpeg, time)
       continue
@@ -160,6 +208,10 @@ def _shots(frames: Iterable[tuple[video_file.Frame, float]], encode_flow: Flow |
   if encode_flow is not None and held:
     jpegs = encode_flow(grey[:-1], grey[1:]) if len(grey) > 1 else []
     yield from (shot._replace(flow=jpeg) for shot, jpeg in zip(held, [*jpegs, b""], strict=True))
+
+
+def _jpeg(frame: Pixels) -> bytes:
+  return frame.jpeg if isinstance(frame, frame_folder.Picture) else schema.encode_frames([frame.image])[0]
 
 
 def cut(shots: Iterable[Shot], seconds: float, least: int = 1) -> Iterator[list[Shot]]:
@@ -199,35 +251,66 @@ def cut(shots: Iterable[Shot], seconds: float, least: int = 1) -> Iterator[list[
 
 
 class _Seen:
-  """What passes by of a film: its times, which it mends, and its damage."""
+  """What passes by of a film, or of a part of it: its times, which it mends, and its damage."""
 
-  def __init__(self, fps: float, name: str):
+  def __init__(self, fps: float, name: str, span: Span | None = None):
     self._fps = fps
     self._name = name
+    self._span = span
+    self._before = 0
     self._times: list[float] = []
     self._corrupt = 0
     self._interlaced = 0
 
   def watch(
-    self, frames: Iterable[video_file.Frame], progress: Callable[[], None] = lambda: None
-  ) -> Iterator[tuple[video_file.Frame, float]]:
-    """Frames and times; a time that is missing follows from the rate, and none is before the last."""
-    for frame in frames:
+    self, frames: Iterable[Frame], progress: Callable[[], None] = lambda: None
+  ) -> Iterator[tuple[Frame, float]]:
+    """Frames and times; a time that is missing follows from the rate, and none is before the last.
+
+    Raises an InputError where the part ends after the film.
+    """
+    over = False
+    for number, frame in enumerate(frames):
       time = frame.time
       if time is None:
         if not self._fps:
           raise InputError(f"{self._name} states neither the times of its frames nor their rate")
         time = self._times[-1] + 1 / self._fps if self._times else 0.0
-      self._times.append(max([time, *self._times[-1:]]))
+      time = max([time, *self._times[-1:]])
+      since = time - (self._times[0] if self._times else time)
+      over = self._span is not None and self._span.over(number, since)
+      if over:
+        break
+      self._times.append(time)
+      if self._span and not self._span.begun(number, since):
+        self._before += 1
+        progress()
+        continue
       self._corrupt += frame.corrupt
       self._interlaced += frame.interlaced
       progress()
       yield frame, self._times[-1]
+    if self._span and not over:
+      self._check_end(self._span)
+    if self._span and self._times and len(self._times) == self._before:
+      raise InputError(f"{self._name} holds no frame: correct the list")
+
+  def _check_end(self, span: Span) -> None:
+    """Raises an InputError where a part ends more than a frame after the film."""
+    count = len(self._times)
+    if not count:
+      return
+    length = self._times[-1] - self._times[0]
+    interval = length / (count - 1) if count > 1 else 1 / (self._fps or 25)
+    if span.end > count if span.in_frames else span.end > length + 2 * interval:
+      there = f"{count} frames" if span.in_frames else f"{length + interval:.2f} s"
+      raise InputError(f"{self._name} ends after the film, which has {there}: correct the list")
 
   def kept(self, clips: int, info: video_file.VideoInfo) -> Kept:
     """The summary."""
-    count = len(self._times)
-    intervals = np.diff(self._times)
+    times = self._times[self._before :]
+    count = len(times)
+    intervals = np.diff(times)
     remarks = []
     if info.num_streams > 1:
       remarks.append(f"the best of {info.num_streams} video streams")
@@ -244,7 +327,9 @@ class _Seen:
       remarks.append(f"the frame rate varies, {rate:.3g} a second on average")
     elif info.fps and abs(info.fps / rate - 1) > 0.05:
       remarks.append(f"the header states {info.fps:.5g} frames a second, there are {rate:.3g}")
-    return Kept(clips, count, info.num_frames, self._corrupt, varies, remarks)
+    seconds = round(count / rate if rate else 0.0, 3)
+    stated = 0 if self._span else info.num_frames
+    return Kept(clips, count, stated, self._corrupt, varies, remarks, seconds)
 
 
 def frame_times(video: str, name: str | None = None) -> np.ndarray:

@@ -1,6 +1,7 @@
 """`python -m vidjax.evaluate --workdir=DIR [--workdir=DIR2 ...]`: metrics and a report of a trained network.
 
-Several workdirs, such as the streams of a two-stream network, average their scores; the report goes to the first.
+Several workdirs, such as the streams of a two-stream network, average their scores; the report goes to the first. With
+--folds they are trained on the folds of a data set, and the command states the mean over these.
 """
 
 import pathlib
@@ -15,6 +16,7 @@ from vidjax.command import define_crop, run_main
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import Options, evaluate, parse_views
+from vidjax.evaluate.folds import evaluate_folds
 from vidjax.run.opened import open_run
 
 
@@ -24,6 +26,8 @@ def define_flags() -> None:
   flags.DEFINE_multi_string("workdir", [], "Folder of a training run; given several times, their scores are averaged.")
   flags.DEFINE_string("split", None, "Split to evaluate on (default: the run's validation split).")
   flags.DEFINE_string("data", None, "Another data set than that of the training, of its classes or some of them.")
+  flags.DEFINE_integer("fold", None, "Fold of --data, where that has folds; a run keeps the fold of its training.", 1)
+  flags.DEFINE_bool("folds", False, "The mean over folds: each run on its own fold, on the split test by default.")
   flags.DEFINE_string("data_dir", None, "Where the data sets lie, if not where they lay in training.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
@@ -52,10 +56,44 @@ def main(argv: list[str]) -> None:
   if twice:
     raise InputError(f"--workdir={min(twice)} is given twice: name each run once")
   chosen = values.checkpoint, values.data_dir, values.data, values.size, values.short_side, values.trust
-  runs = [open_run(workdir, *chosen) for workdir in values.workdir]
+  if values.folds and (values.data or values.submission):
+    raise InputError(
+      f"--folds evaluates each run on its own fold: leave --{'data' if values.data else 'submission'} out"
+    )
+  runs = [open_run(workdir, *chosen, fold=values.fold) for workdir in values.workdir]
   command = shlex.join(["python", "-m", "vidjax.evaluate", *sys.argv[1:]])
+  if values.folds:
+    show_folds(evaluate_folds(runs, options, make_mesh(), command), values.views)
+    return
   result = evaluate(runs, options, make_mesh(), command)
-  show(result, values.views)
+  show_all(result, values.views)
+
+
+def show_folds(found: dict[str, Any], views: str) -> None:
+  """Prints the numbers of every fold and their mean.
+
+  Args:
+    found: what `evaluate_folds` returns.
+    views: as the flag gives them.
+  """
+  for fold, result in found["folds"].items():
+    say(f"fold {fold}:")
+    show_all(result, views)
+  if found["missing"]:
+    say(f"warning: no run of fold {', '.join(map(str, found['missing']))} is among them", error=True)
+  numbers = "  ".join(f"{name} {value:.2%}" for name, value in found["mean"].items())
+  say(f"mean of {len(found['folds'])} folds: {numbers}")
+  say(f"wrote {found['report']}")
+
+
+def show_all(result: dict[str, Any], views: str) -> None:
+  """Prints an evaluation, the records that it skipped and the files that it wrote.
+
+  Args:
+    result: what `evaluate` returns.
+    views: as the flag gives them.
+  """
+  show(result, views)
   for record, reason in result["skipped"].items():
     say(f"skipped record {record}: {reason}", error=True)
   for path in result["files"]:

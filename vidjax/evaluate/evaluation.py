@@ -72,6 +72,11 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
         f"{run.workdir} reads {run.data.name}, {first.workdir} {first.data.name}: scores can only be averaged on one"
         " data set"
       )
+    if run.data.fold != first.data.fold:
+      raise InputError(
+        f"{run.workdir} was trained on fold {run.data.fold}, {first.workdir} on fold {first.data.fold}: --folds states"
+        " the mean over folds"
+      )
     if run.class_names != first.class_names or type(run.recipe.task) is not type(first.recipe.task):
       kinds = [f"{len(one.class_names)} classes ({type(one.recipe.task).__name__})" for one in (run, first)]
       raise InputError(

@@ -77,6 +77,7 @@ class Run:
         notes.append(
           f"no mirror flips: class names tell left from right ({_some(left)}). --config.transforms[{number}].swap="
           "\"(('A','B'),)\" flips and exchanges the labels A and B; .whatever_names=True flips all the same"
+          + self._mirrored()
         )
       else:
         fitted.append(self._signed(dataclasses.replace(part, swap=swap)))
@@ -85,6 +86,12 @@ class Run:
     if coloured and changing:
       notes.append(f"warning: {changing} changes colours, and class names differ in them ({_some(coloured)})")
     return fitted, notes
+
+  def _mirrored(self) -> str:
+    """What to give as `swap`, where the data set names the pairs."""
+    pairs = self._dataset.official.get("mirrored", []) if self._dataset else []
+    numbers = tuple((self.class_names.index(one), self.class_names.index(other)) for one, other in pairs)
+    return f". The data set's own pairs are swap={str(numbers).replace(' ', '')}" if numbers else ""
 
   def _that_need(self, what: str, transforms: Sequence[Any]) -> str:
     """The name of the first transform, of these or those on the device, that needs something; "" without one."""
@@ -127,7 +134,7 @@ class Run:
 
   def _open(self) -> Dataset:
     if self._dataset is None:
-      self._dataset = open_dataset(self.data.name, self.data.dir)
+      self._dataset = open_dataset(self.data.name, self.data.dir, self.data.fold)
     return self._dataset
 
   def _check_dataset(self, dataset: Dataset) -> None:
@@ -328,6 +335,7 @@ def open_run(
   size: int | None = None,
   short_side: int | None = None,
   trusted: bool = False,
+  fold: int | None = None,
 ) -> Run:
   """Opens a run's folder with the variables of one of its checkpoints.
 
@@ -339,11 +347,18 @@ def open_run(
     size: side of the test crop in pixels, in place of the config's.
     short_side: to which frames are resized before that crop, in place of the config's.
     trusted: lets the config make anything, see `vidjax.trust`.
+    fold: of `data`, where that is another data set and has folds; a run keeps the fold of its own.
   """
   workdir = run_folder(workdir)
   config, class_names = read_folder(workdir)
   trust.check(config, workdir / "config.json", trusted)
   check_sections(config)
+  own = config["data"].get("fold")
+  if data in (None, config["data"]["name"]):
+    if fold not in (None, own):
+      raise InputError(f"{workdir} was trained on {f'fold {own}' if own else 'no fold'}: leave --fold={fold} out")
+  else:
+    config["data"]["fold"] = fold
   trained_data, trained_size = config["data"]["name"], config["test"].get("size")
   config["data"] |= {key: value for key, value in (("dir", data_dir), ("name", data)) if value is not None}
   config["test"] |= {key: value for key, value in (("size", size), ("short_side", short_side)) if value is not None}

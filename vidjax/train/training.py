@@ -114,7 +114,7 @@ def check_validation_split(run: Run) -> None:
   split, splits = run.data.validation_split, run.dataset.splits
   if split not in splits:
     again = "prepare it again with --split=train:.8,validation:.2 (every class needs two videos)"
-    remedies = [again] * run.data.name.startswith("folder/")
+    remedies = [again] * (run.data.name.startswith("folder/") and not run.dataset.official)
     remedies += [f"add --config.data.validation_split={name}" for name in splits if name != run.data.train_split][:1]
     remedy = " or ".join(remedies) or "give it one"
     raise InputError(
