@@ -117,6 +117,8 @@ def _at(config: ConfigDict, path: Path, added: list[Added]) -> Any:
   _fill(config, (), added)
   for end, part in enumerate(path, start=1):
     if isinstance(value, ConfigDict) and isinstance(part, str):
+      if type(value.get(part)) is dict:  # a file's mapping in place of a placeholder
+        _put(value, part, _ready(value[part]))
       value = value.get(part)
     elif isinstance(value, (tuple, list)) and isinstance(part, int) and -len(value) <= part < len(value):
       value = value[part]
