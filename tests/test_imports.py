@@ -21,7 +21,8 @@ DATA_STACK = [
   "tensorflow_datasets",
 ]  # flax itself needs rich
 CONTRACTS = {"vidjax.types", "vidjax.build", "vidjax.errors", "vidjax.recipe"}
-READ_DATA = {"vidjax.run.opened", "vidjax.evaluate.evaluation", "vidjax.train.training", "vidjax.train.validation"}
+READ_DATA = {"vidjax.run.opened", "vidjax.train.training", "vidjax.train.validation"}
+READ_DATA |= {"vidjax.evaluate.evaluation", "vidjax.evaluate.folds"}
 READ_DATA |= {"vidjax.train.phases"}
 """What opens data sets, outside the rooms of data."""
 
