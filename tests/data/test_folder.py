@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidjax.data import folder, splits
+from vidjax.data import films, folder, splits
 from vidjax.errors import InputError
 
 
-def find_films(videos, fractions=None, **rest) -> list[folder.Film]:
+def find_films(videos, fractions=None, **rest) -> list[films.Film]:
   return folder.find_films(videos, fractions, **rest).films
 
 

@@ -14,78 +14,13 @@ import pathlib
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
 
 from vidjax.data import classes, frame_folder, groups, lists
+from vidjax.data.copies import find_copies
+from vidjax.data.films import Film, Found
 from vidjax.data.span import Span
 from vidjax.data.splits import DEFAULT_FRACTIONS, check_classes, known_split, split_in_name
 from vidjax.errors import InputError
-
-
-@dataclasses.dataclass(frozen=True)
-class Film:
-  """One video: a file, or a folder of frames.
-
-  Attributes:
-    path: where it lies, a file or a folder of frames.
-    name: its path as the folder or the list gives it, the stem of its video ids.
-    label: name of its class, "" in a split without labels; the rarest of its classes where it may have several.
-    labels: names of all of them, None where it has one.
-    span: the part of the file that it is, None for all of it; its name then ends in "#" and the span.
-    split: name of its split, "" where none is given.
-    line: the line of a list that names it, as "list.csv, line 3"; "" in a folder.
-    copy_of: name of the first film whose file has the same bytes, "" for that one and for all others.
-    group: what the films that must stay in one split have in common; its own name where it is alone.
-  """
-
-  path: pathlib.Path
-  name: str
-  label: str
-  split: str = ""
-  line: str = ""
-  copy_of: str = ""
-  group: str = ""
-  labels: tuple[str, ...] | None = None
-  span: Span | None = None
-
-  @property
-  def file(self) -> str:
-    """Its name without the span: the same for all parts of a file."""
-    return self.name if self.span is None else self.name.removesuffix(f"#{self.span}")
-
-  @property
-  def classes(self) -> tuple[str, ...]:
-    """The names of its classes, ("",) where they are not known."""
-    return (self.label,) if self.labels is None else self.labels
-
-  def __str__(self) -> str:
-    """What messages call it."""
-    return f"{self.line}: {self.name}" if self.line else self.name
-
-
-@dataclasses.dataclass(frozen=True)
-class Found:
-  """What a folder or lists name.
-
-  Attributes:
-    films: in an order that depends on their names alone, the films of a group side by side.
-    class_names: in the order of the labels.
-    strays: names of the files of a folder that lie outside any class folder.
-    notes: how a list was read, where that is not plain.
-    warnings: what may make the splits worth less.
-    missing: one sentence for every file that official lists name and that is not there.
-    folds: fold -> name of a film -> its split there; all of them are stored once.
-    official: of a published data set: what is stored of it beside the records; empty otherwise.
-  """
-
-  films: list[Film]
-  class_names: list[str]
-  strays: list[str] = dataclasses.field(default_factory=list)
-  notes: list[str] = dataclasses.field(default_factory=list)
-  warnings: list[str] = dataclasses.field(default_factory=list)
-  missing: list[str] = dataclasses.field(default_factory=list)
-  folds: Mapping[int, Mapping[str, str]] = dataclasses.field(default_factory=dict)
-  official: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def find_films(
@@ -148,7 +83,7 @@ def arrange(
     The films, and a sentence for each that has the same bytes as a film of another class.
   """
   films = sorted(_with_rarest(films), key=lambda film: (film.label, _hash(film.name)))
-  films, clashes, equal = _find_copies(films, readable)
+  films, clashes, equal = find_copies(films, readable)
   films = _group(films, pattern, equal)
   sizes = collections.Counter((film.label, film.group) for film in films)
   films.sort(key=lambda f: (f.label, -sizes[f.label, f.group], _hash(f.group), f.group, _hash(f.name)))
@@ -339,59 +274,6 @@ def _numbered(film: Film, label: str, class_names: Mapping[str, str]) -> str:
       f"{film} has the label {label!r}, which is no name in --classes and no number from {first} to {last}"
     )
   return label
-
-
-def _find_copies(
-  films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
-) -> tuple[list[Film], list[str], list[tuple[str, str]]]:
-  """The films, those whose file has the same bytes as an earlier one's marked, and the clashes of their classes.
-
-  Only files of one size are read. Equal files in two classes are compared only where they are videos at all.
-
-  Returns:
-    The films, the clashes, and the names of films, parts of one file among them, whose files are equal.
-  """
-  sizes = {film.path: _size(film) for film in films}
-  counts = collections.Counter(sizes[film.path] for film in films)
-  digests: dict[pathlib.Path, bytes] = {}
-  pairs: list[tuple[str, str]] = []
-  names: dict[bytes, str] = {}
-  equal: dict[tuple[bytes, Span | None], list[Film]] = collections.defaultdict(list)
-  for film in films:
-    if film.path not in digests:
-      size = sizes[film.path]
-      digests[film.path] = digest_of(film.path) if size and counts[size] > 1 else b""
-    if digests[film.path]:
-      pairs.append((film.name, names.setdefault(digests[film.path], film.name)))
-    equal[digests[film.path] or os.fsencode(film.name), film.span].append(film)
-  originals: dict[str, str] = {}
-  clashes = []
-  for first, *others in equal.values():
-    other = [film for film in others if {*film.classes} != {*first.classes}]
-    if other and not readable(first.path):
-      continue  # each is refused by itself
-    clashes += [f"{first} and {film} are the same file" for film in other]
-    originals |= {film.name: first.name for film in others}
-  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films], clashes, pairs
-
-
-def _size(film: Film) -> int:
-  try:
-    return sum(path.stat().st_size for path in frame_folder.files(film.path))
-  except OSError:
-    return 0  # decoding tells why
-
-
-def digest_of(path: pathlib.Path) -> bytes:
-  """SHA-256 of a file, or of the files of a folder of frames one after the other; empty where it cannot be read."""
-  digest = hashlib.sha256()
-  try:
-    for part in frame_folder.files(path):
-      with part.open("rb") as file:
-        hashlib.file_digest(file, lambda: digest)
-    return digest.digest()
-  except OSError:
-    return b""
 
 
 def _group(films: Sequence[Film], pattern: re.Pattern[str] | None, equal: Sequence[tuple[str, str]]) -> list[Film]:

@@ -11,7 +11,7 @@ import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.errors import InputError
 
 STORED = "videos"

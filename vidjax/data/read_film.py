@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from vidjax.data import flow, folder, frame_folder, schema, video_file
+from vidjax.data import flow, frame_folder, schema, video_file
+from vidjax.data.films import Film
 from vidjax.data.span import Span
 from vidjax.errors import InputError
 
@@ -79,7 +80,7 @@ class Shot(NamedTuple):
 
 
 def read(
-  film: folder.Film,
+  film: Film,
   storage: Storage,
   write: Callable[[Mapping[str, Any]], None],
   encode_flow: Flow = flow.encode_flow,
@@ -119,7 +120,7 @@ def read(
 
 
 def _read_frames(
-  film: folder.Film,
+  film: Film,
   name: str,
   label: str | Sequence[str],
   storage: Storage,
@@ -159,7 +160,7 @@ def _write_clips(
   return number + 1
 
 
-def _check_listed(film: folder.Film, name: str) -> None:
+def _check_listed(film: Film, name: str) -> None:
   """Raises an InputError for a file that a list names and that is not there."""
   if film.line and not film.path.exists():
     if film.path == pathlib.Path(film.file):

@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from vidjax.data import flow, folder
+from vidjax.data import flow
+from vidjax.data.films import Film
 from vidjax.data.read_film import Kept, Storage, read
 from vidjax.errors import InputError
 
@@ -63,7 +64,7 @@ class Workers:
     for process in processes:
       process.kill()
 
-  def read(self, film: folder.Film, storage: Storage, spool: pathlib.Path) -> Kept:
+  def read(self, film: Film, storage: Storage, spool: pathlib.Path) -> Kept:
     """Reads a film in one of the processes and writes its examples to the file `spool`; safe in several threads.
 
     Args:
@@ -188,7 +189,7 @@ class _SpoolError(Exception):
 
 
 def _answer(
-  connection: Connection, film: folder.Film, storage: Storage, path: pathlib.Path, threads: int
+  connection: Connection, film: Film, storage: Storage, path: pathlib.Path, threads: int
 ) -> tuple[str, Kept | Exception]:
   """("kept", what is known of the film) or ("refused", why)."""
   told = time.monotonic()

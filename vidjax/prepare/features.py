@@ -291,7 +291,7 @@ def _parts(clips: np.ndarray) -> Sequence[np.ndarray]:
 
 
 def _score(scorer: Scorer, variables: Any, batch_size: int, clips: Iterator[np.ndarray]) -> np.ndarray:
-  """The answers to all clips, a batch at a time. The last batch is padded, so that one size is compiled."""
+  """The answers to all clips, a batch at a time. The last batch is filled up, so that the network is compiled once."""
   answers: list[np.ndarray] = []
   held: list[np.ndarray] = []
 

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Callable, Sequence
 
 from vidjax.data import folder, official, sources
+from vidjax.data.films import Film, Found
 from vidjax.data.place import Place
 from vidjax.data.read_film import Storage
 from vidjax.prepare.report import Report
@@ -79,7 +80,7 @@ def _check(place: Place, directory: pathlib.Path, found: official.Official, allo
     )
 
 
-def _found(source: str, found: official.Official, readable: Callable[[pathlib.Path], bool]) -> folder.Found:
+def _found(source: str, found: official.Official, readable: Callable[[pathlib.Path], bool]) -> Found:
   """What is to be stored, with warnings."""
   folder.check_labels(found.films)
   films, clashes = folder.arrange(found.films, readable)
@@ -98,7 +99,7 @@ def _found(source: str, found: official.Official, readable: Callable[[pathlib.Pa
     "mirrored": [list(pair) for pair in found.mirrored],
     "missing": len(found.missing),
   }
-  return folder.Found(
+  return Found(
     films,
     found.class_names,
     notes=list(found.notes),
@@ -109,7 +110,7 @@ def _found(source: str, found: official.Official, readable: Callable[[pathlib.Pa
   )
 
 
-def _shared(films: Sequence[folder.Film], found: official.Official) -> list[str]:
+def _shared(films: Sequence[Film], found: official.Official) -> list[str]:
   """Warnings of groups that splits share."""
   if not found.folds:
     return folder.warn_of_shared(films)

@@ -16,8 +16,10 @@ import rich.console
 import rich.progress
 
 from vidjax.console import legible
-from vidjax.data import folder, folds, write
+from vidjax.data import folds, write
+from vidjax.data.copies import digest_of
 from vidjax.data.dataset import OFFICIAL, REPORT
+from vidjax.data.films import Film, Found
 from vidjax.data.read_film import Storage
 from vidjax.data.splits import DEFAULT_FRACTIONS, Divider, check_classes
 from vidjax.data.workers import Workers, in_order, spooled
@@ -27,7 +29,7 @@ from vidjax.prepare.report import Report
 SHOWN = 5
 """Refused files of a folder that are named on the terminal; the report names all."""
 
-Find = Callable[[Callable[[pathlib.Path], bool]], folder.Found]
+Find = Callable[[Callable[[pathlib.Path], bool]], Found]
 """Finds the films, given a function that says whether a file is a video."""
 
 
@@ -70,7 +72,7 @@ def store(
       """Whether a file is a video."""
       try:
         sample = Storage(short_side=16, max_corrupt=storage.max_corrupt)
-        processes.read(folder.Film(path, str(path), ""), sample, pathlib.Path(scratch) / "spool")
+        processes.read(Film(path, str(path), ""), sample, pathlib.Path(scratch) / "spool")
         return True
       except InputError:
         return False
@@ -125,7 +127,7 @@ def _target(name: str, data_dir: pathlib.Path, inside: Sequence[pathlib.Path], s
   return target
 
 
-def _check_kept(report: Report, found: folder.Found, splits: Sequence[str]) -> list[str]:
+def _check_kept(report: Report, found: Found, splits: Sequence[str]) -> list[str]:
   """Warnings of what the files that could be read lack; InputError where train lacks a class."""
   pairs = {(entry["split"], label) for entry in report.kept for label in entry["labels"] or ("",)}
   if found.official:
@@ -144,7 +146,7 @@ def _check_kept(report: Report, found: folder.Found, splits: Sequence[str]) -> l
   return warnings
 
 
-def _check_official(report: Report, found: folder.Found) -> list[str]:
+def _check_official(report: Report, found: Found) -> list[str]:
   """Warnings of what the kept files of a published data set lack; its splits are as they are."""
   given = dict.fromkeys(film.split for film in found.films)
   read = {entry["split"] for entry in report.kept}
@@ -170,7 +172,7 @@ def _warn_of_rates(report: Report) -> list[str]:
 
 
 def _examples(
-  found: folder.Found,
+  found: Found,
   fractions: Mapping[str, float] | None,
   storage: Storage,
   workers: int,
@@ -181,7 +183,7 @@ def _examples(
   """Reads the films in their order; yields (split, example) of every clip and fills the report."""
   columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
 
-  def spool(film: folder.Film) -> pathlib.Path:
+  def spool(film: Film) -> pathlib.Path:
     return spools / hashlib.sha256(os.fsencode(film.name)).hexdigest()
 
   films = found.films
@@ -215,7 +217,7 @@ def _examples(
         entry = {"file": film.name, "split": split, "labels": names, "group": film.group, **vars(kept)}
         if found.folds:
           entry["folds"] = {str(fold): given[film.name] for fold, given in found.folds.items() if film.name in given}
-        report.kept.append({**entry, "copy_of": film.copy_of, "source": folder.digest_of(film.path).hex()})
+        report.kept.append({**entry, "copy_of": film.copy_of, "source": digest_of(film.path).hex()})
         yield from ((split, example) for example in spooled(spool(film)))
       bar.advance(task)
     for place, count in refused.items():

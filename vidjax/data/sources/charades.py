@@ -10,7 +10,7 @@ The times of the actions are checked and not stored: a video has the classes of 
 import pathlib
 import re
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import Official, collect, files_below
 from vidjax.data.place import Place
 

@@ -7,7 +7,7 @@ Diving48_vocab.json                              [["Back", "15som", "05Twis", "F
 
 import pathlib
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import Official, collect, files_below
 from vidjax.data.place import Place
 

@@ -8,7 +8,7 @@ The flag is 1 for train, 2 for test and 0 for a video that the fold does not use
 
 import pathlib
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import STORED, Official, collect, files_below
 from vidjax.data.place import Place
 

@@ -10,7 +10,7 @@ where it is there. The paper counts 306,245 videos; the lists name 305,125.
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import VIDEOS, Official, collect, files_below
 from vidjax.data.place import Place
 

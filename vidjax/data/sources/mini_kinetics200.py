@@ -9,7 +9,7 @@ Lists train.csv and val.csv of these videos alone do without the lists of ids.
 
 import pathlib
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import Official, collect, files_below
 from vidjax.data.place import Place
 from vidjax.data.sources.kinetics400 import file_names, rows

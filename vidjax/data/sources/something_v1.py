@@ -11,7 +11,7 @@ Classes are in alphabetical order, as in the released networks of TSM and TDN; t
 import pathlib
 from collections.abc import Mapping
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import Official, collect, folders_below, mirrored
 from vidjax.data.place import Place
 

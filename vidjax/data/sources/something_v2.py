@@ -11,7 +11,7 @@ Older downloads call the lists something-something-v2-train.json and so on.
 
 import pathlib
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import Official, collect, files_below, mirrored
 from vidjax.data.place import Place
 

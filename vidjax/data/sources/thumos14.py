@@ -11,7 +11,7 @@ videos are those of UCF101. Ambiguous_val.txt and Ambiguous_test.txt name no cla
 import pathlib
 import re
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import Official, collect, files_below
 from vidjax.data.place import Place
 

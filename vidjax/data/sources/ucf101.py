@@ -8,7 +8,7 @@ ucfTrainTestlist/testlist0{1,2,3}.txt       ApplyEyeMakeup/v_ApplyEyeMakeup_g01_
 
 import pathlib
 
-from vidjax.data.folder import Film
+from vidjax.data.films import Film
 from vidjax.data.official import STORED, Official, collect, files_below
 from vidjax.data.place import Place
 
