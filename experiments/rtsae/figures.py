@@ -1,8 +1,10 @@
-"""What the gates choose, in pictures of validation clips (rtsae Fig. 16-18), and accuracy by duration (Fig. 10).
+"""What the gates choose, in pictures of validation clips (rtsae Fig. 16-18), and what it is worth (Fig. 10, 12, 13).
 
 `python -m experiments.rtsae.figures --workdir=RUN --out=DIR`, of a run of `configs/rtsae_dscnn.py`. `steps.png` shows
 the steps of a few clips, the kept ones framed, over their attention; the key moment is shaded where it is known.
-`duration.png` is the accuracy by the length of the key moment, or of the film.
+`duration.png` is the accuracy by the length of the key moment, or of the film. `put_back.png` is the accuracy of the
+same network with a share of the other steps put back (Fig. 13), beside as many steps as the gates keep, evenly spread
+and drawn (Fig. 12).
 """
 
 import pathlib
@@ -12,6 +14,7 @@ import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
 
+from experiments.rtsae.choices import accuracy, at_random, uniform, with_others
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.data.schema import Record
@@ -21,6 +24,7 @@ from vidjax.run.opened import Run, open_run
 from vidjax.tasks.keyframes import kept_by
 
 BINS = 5
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def main(argv: list[str]) -> None:
@@ -38,7 +42,8 @@ def main(argv: list[str]) -> None:
   records = [Record.parse(source[int(index)]) for index in stored["index"]]
   draw_steps(out / "steps.png", run, records, stored, values.clips)
   draw_durations(out / "duration.png", records, stored)
-  say(f"wrote {out / 'steps.png'} and {out / 'duration.png'}")
+  draw_put_back(out / "put_back.png", run)
+  say(f"wrote steps.png, duration.png and put_back.png in {out}")
 
 
 def draw_steps(path: pathlib.Path, run: Run, records: list[Record], stored: Any, clips: int) -> None:
@@ -94,6 +99,26 @@ def draw_durations(path: pathlib.Path, records: list[Record], stored: Any) -> No
   names = [f"{low} to {high}" if low < high else str(low) for low, high in ends]
   axes.set_xticks(range(len(found)), names, fontsize=7)
   axes.set(ylim=(0, 105), ylabel="accuracy in %", xlabel=f"frames of the {'key moment' if known else 'film'}")
+  figure.savefig(path, bbox_inches="tight")
+
+
+def draw_put_back(path: pathlib.Path, run: Run) -> None:
+  """Accuracy against the share of the other steps that are put back, and that of steps chosen blindly."""
+  blind = {"as many, evenly spread": uniform, "as many, drawn": at_random}
+  found = accuracy(run, {str(share): with_others(share) for share in SHARES} | blind)
+  figure = Figure(figsize=(4, 2.8), dpi=150)
+  axes = figure.add_subplot()
+  axes.plot(
+    [100 * share for share in SHARES],
+    [100 * found[str(share)] for share in SHARES],
+    "o-",
+    label="steps kept, and others",
+  )
+  for name, style in zip(blind, ("--", ":"), strict=True):
+    axes.axhline(100 * found[name], color="tab:grey", linestyle=style, label=name)
+  axes.set(xlabel="% of the other steps put back", ylabel="accuracy in %")
+  axes.set_ylim(bottom=0)
+  axes.legend(fontsize=7)
   figure.savefig(path, bbox_inches="tight")
 
 
