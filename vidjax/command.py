@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from absl import flags
@@ -253,6 +253,23 @@ def read_config(config: Any) -> dict[str, Any]:
     raise ConfigError(f"--config does not hold a ConfigDict: {error}") from error
   except OSError as error:
     raise no_config(error) from error
+
+
+def config_with(config: str, given: Sequence[str]) -> dict[str, Any]:
+  """A config as `python -m vidjax.train --config=... --config.key=value` reads it, as plain nested dicts.
+
+  Args:
+    config: "FILE.py[:argument]".
+    given: flags of its keys, such as "--config.train.epochs=2".
+  """
+  values = flags.FlagValues()
+  before, sys.argv = sys.argv, ["config", f"--config={config}", *given]  # ml_collections reads its flags there
+  try:
+    holder = define_config(values)
+    values(sys.argv)
+    return read_config(holder.value)
+  finally:
+    sys.argv = before
 
 
 def define_crop() -> None:

@@ -57,6 +57,19 @@ def module_costs(
     train: count the forward pass of a training step: heads and losses' parts that run there alone, such as TTSN's TSS
       (Table V). It is half of what two clips cost, since some networks train on pairs.
   """
+  return all_module_costs(network, clip_shape, train)[convention]
+
+
+def all_module_costs(
+  network: nn.Module, clip_shape: tuple[int, ...], train: bool = False
+) -> dict[Convention, list[ModuleCost]]:
+  """What `module_costs` returns, for both conventions.
+
+  Args:
+    network: as there.
+    clip_shape: `[T, H, W, C]`.
+    train: as there.
+  """
   batch = 2 if train else 1
   clip = jax.ShapeDtypeStruct((batch, *clip_shape), jnp.float32)
   kinds: dict[str, str] = {}
@@ -93,14 +106,18 @@ def module_costs(
     real[(re.findall("<([^<>]*)>", scope) or [""])[-1]] += number
   leaves: dict[str, Any] = flatten_dict(variables.get("params", {}), sep="/")  # pyright: ignore[reportAssignmentType]
   params = {path: leaf.size for path, leaf in leaves.items()}
-  macs = real if convention == "real" else thop
   owners = [path.rpartition("/")[0] for path in params]
   held = dict.fromkeys(place for path in (*elements, *owners) for place in _down_to(path) if place in kinds)
   order = {path: i for i, path in enumerate(kinds)}
-  return [
-    ModuleCost(path, kinds[path], _under(path, params), _under(path, macs) // batch, elements.get(path, 0) // batch)
-    for path in sorted(held, key=lambda path: [order.get(place, len(order)) for place in _down_to(path)])
-  ]
+  paths = sorted(held, key=lambda path: [order.get(place, len(order)) for place in _down_to(path)])
+
+  def rows(macs: Counter[str]) -> list[ModuleCost]:
+    return [
+      ModuleCost(path, kinds[path], _under(path, params), _under(path, macs) // batch, elements.get(path, 0) // batch)
+      for path in paths
+    ]
+
+  return {"real": rows(real), "thop": rows(thop)}
 
 
 def _down_to(path: str) -> list[str]:

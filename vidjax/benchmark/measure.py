@@ -102,7 +102,7 @@ def provenance() -> dict[str, Any]:
   device = jax.devices()[0]
   return {
     "command": shlex.join(sys.orig_argv),
-    "commit": _commit(),
+    "commit": commit(),
     "platform": device.platform,
     "device": f"{jax.device_count()} x {device.device_kind}",
     "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -119,7 +119,8 @@ def _version(package: str) -> tuple[str, str] | None:
     return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
+  """The commit that runs, as git describes it; None outside a git checkout."""
   line = ["git", "describe", "--always", "--dirty", "--exclude=*"]
   try:
     folder = pathlib.Path(__file__).parent

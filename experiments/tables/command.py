@@ -1,0 +1,100 @@
+"""The command of a table: `python -m experiments.PAPER.TABLE --scale=cost|mini|full --out=DIR`."""
+
+import os
+import pathlib
+
+from absl import flags
+
+from experiments.tables.estimate import check_data
+from experiments.tables.row import Table
+from experiments.tables.shown import costs, draw, gather, markdown, write_csv
+from experiments.tables.sweep import Sweep
+from vidjax.command import run_main
+from vidjax.console import say
+from vidjax.errors import InputError
+
+
+def run_table(table: Table) -> None:
+  """Runs the command of a table, with its flags."""
+  flags.DEFINE_enum(
+    "scale",
+    "mini",
+    ["cost", "mini", "full"],
+    "cost: count every row's network. mini: small networks on synthetic clips. full: the paper's data and recipe.",
+  )
+  flags.DEFINE_string("out", None, "Folder for the runs and the table.")
+  flags.DEFINE_list("rows", [], "Names of the rows to run (default: all).")
+  flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the trainings.")
+  flags.DEFINE_integer("processes", 1, "Trainings at once; cores and CUDA_VISIBLE_DEVICES are divided among them.", 1)
+  flags.DEFINE_string("shard", None, "I/N: task I, from 0, of N of a job array (default: SLURM's array, where it is).")
+  flags.DEFINE_float("epochs", None, "Epochs of the mini trainings, in place of the table's.")
+  flags.DEFINE_string("data_dir", "data", "Where data sets lie.")
+  flags.DEFINE_float("rate", None, "full: measured GMAC/s of training, for an estimate of its time.", 0)
+  run_main(lambda argv: _main(table))
+
+
+def _main(table: Table) -> None:
+  values = flags.FLAGS
+  if values.scale == "cost":
+    _cost(table)
+    return
+  if not values.out:
+    raise InputError("--out=DIR is needed")
+  if not values.seeds or not all(seed.isdecimal() for seed in values.seeds):
+    raise InputError(f"--seeds={','.join(values.seeds)}: must be numbers from 0 on, as in --seeds=0,1,2")
+  out = pathlib.Path(values.out)
+  sweep = Sweep(
+    table,
+    values.scale,
+    out,
+    pathlib.Path(values.data_dir),
+    [int(seed) for seed in values.seeds],
+    values.rows,
+    values.processes,
+    _shard(values.shard),
+    values.epochs,
+  )
+  if not sweep.units() and not sweep.ensembles():
+    raise InputError(f"{table.title} has nothing to train at --scale={values.scale} in these rows")
+  if values.scale == "full":
+    check_data(sweep, values.rate)
+  failed = sweep.run()
+  found = sweep.read()
+  measured = gather(found)
+  (out / "table.md").write_text(markdown(table, measured), encoding="utf-8")
+  write_csv(out / "results.csv", table, values.scale, found)
+  draw(out / "table.png", table, measured)
+  say_text((out / "table.md").read_text(encoding="utf-8"))
+  say(f"wrote table.md, results.csv and table.png to {out}")
+  if failed:
+    raise InputError(f"{len(failed)} trainings failed, the rest is done: " + "; ".join(failed))
+
+
+def _cost(table: Table) -> None:
+  values = flags.FLAGS
+  Sweep(table, "mini", pathlib.Path(), pathlib.Path(), rows=values.rows)  # knows which rows there are
+  text, _ = costs(table, [row for row in table.rows if not values.rows or row.name in values.rows])
+  say_text(text)
+  if values.out:
+    out = pathlib.Path(values.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "cost.md").write_text(text, encoding="utf-8")
+    say(f"wrote {out / 'cost.md'}")
+
+
+def say_text(text: str) -> None:
+  """Prints a text of several lines."""
+  for line in text.splitlines():
+    say(line)
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+  """(I, N) of a flag, or of SLURM's job array."""
+  if text is None:
+    found = os.environ.get("SLURM_ARRAY_TASK_ID"), os.environ.get("SLURM_ARRAY_TASK_COUNT")
+    first = int(os.environ.get("SLURM_ARRAY_TASK_MIN", 0))
+    return (int(found[0]) - first, int(found[1])) if found[0] and found[1] else (0, 1)
+  number, _, count = text.partition("/")
+  if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+    raise InputError(f"--shard={text}: must be I/N with I below N, as in --shard=0/4")
+  return int(number), int(count)

@@ -1,0 +1,36 @@
+"""The scale "cost": parameters and multiply-accumulates of every row, counted from shapes in seconds."""
+
+from experiments.tables.row import Cost, Row, Table
+from vidjax.analyse.module_costs import all_module_costs
+from vidjax.command import config_with
+from vidjax.run.opened import Run
+
+
+def count(cost: Cost) -> dict[str, float]:
+  """ "params" (M), "GFLOPs" as the papers count (thop, one for a multiply-accumulate), and "GMAC" as executed."""
+  run = Run(config_with(cost.config, cost.flags), [str(i) for i in range(cost.classes)])
+  shape = run.clip_shape if cost.clip is None else (*cost.clip, run.clip_shape[-1])
+  counted = all_module_costs(run.network, shape, cost.training)
+  module = {convention: next(row for row in rows if row.path == cost.below) for convention, rows in counted.items()}
+  return {
+    "params": module["real"].params / 1e6,
+    "GFLOPs": cost.times * module["thop"].macs / 1e9,
+    "GMAC": cost.times * module["real"].macs / 1e9,
+  }
+
+
+def compare(table: Table, row: Row) -> tuple[dict[str, float], list[str]]:
+  """What is counted of a row, and a line for each printed number that it differs from.
+
+  Args:
+    table: that holds it.
+    row: one with a cost.
+  """
+  assert row.cost
+  found = count(row.cost)
+  differences = []
+  for column, unit in table.units.items():
+    printed = row.printed.get(column)
+    if printed is not None and abs(found[unit] - printed) > table.tolerance * printed:
+      differences.append(f"{row.name}: {column} {found[unit]:.4g} here, {printed:g} in print")
+  return found, differences

@@ -1,0 +1,62 @@
+"""What the scale "full" needs: the paper's data, and an estimate of the time."""
+
+import pathlib
+
+from experiments.tables.counted import count
+from experiments.tables.published import SETS
+from experiments.tables.row import Cost, Training
+from experiments.tables.sweep import Sweep
+from vidjax.command import config_with
+from vidjax.console import say
+from vidjax.errors import InputError
+
+TRAINING = 3
+"""Forward passes that a training step costs: its gradient takes two more."""
+
+
+def check_data(sweep: Sweep, rate: float | None) -> None:
+  """Says what a full sweep costs; raises an InputError that names the command of each data set that is not there.
+
+  Args:
+    sweep: at the scale "full".
+    rate: GMAC/s in training, of `vidjax.benchmark train`; None: no time is estimated.
+  """
+  lacking: dict[str, pathlib.Path] = {}
+  total = 0.0
+  for unit in sweep.units():
+    assert unit.training
+    data = SETS[unit.column]
+    steps, clips, work = training_cost(unit.training, unit.column)
+    runs = len(unit.training.folds or (0,))
+    total += runs * work
+    hours = f", {runs * work / rate / 3600:,.0f} device hours" if rate else ""
+    say(f"{unit.name}: {runs * steps:,} steps, {runs * clips:,} clips, {runs * work:.3g} GMAC{hours}")
+    folder = sweep.data_dir / "folder" / data.source
+    if not folder.exists():
+      lacking[data.source] = folder
+  if not rate:
+    say(f"{total:.3g} GMAC in all; --rate=GMAC/s as `python -m vidjax.benchmark train` measures it gives the hours")
+  if lacking:
+    commands = "; ".join(
+      f"python -m vidjax.prepare {name} --source=DIR --data_dir={sweep.data_dir}" for name in sorted(lacking)
+    )
+    raise InputError(f"{', '.join(map(str, lacking.values()))} is not there. Prepare it first: {commands}")
+
+
+def training_cost(training: Training, column: str) -> tuple[int, int, float]:
+  """Steps, clips and GMAC of a training, from its config.
+
+  Args:
+    training: of one run.
+    column: its data set.
+  """
+  config = config_with(training.config, training.flags)
+  data = SETS[column]
+  steps = clips = 0
+  for part in config.get("phases") or [{}]:
+    settings = {**config["train"], **part.get("train", {})}
+    batch = settings["batch_size"]
+    own = settings.get("steps") or round(settings["epochs"] * data.train / batch)
+    steps, clips = steps + own, clips + own * batch
+  forward = count(Cost(training.config, training.flags, data.classes))["GMAC"]
+  return steps, clips, TRAINING * forward * clips

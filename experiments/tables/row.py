@@ -1,0 +1,115 @@
+"""A table of a paper as data: its rows, what is printed, and what stands for a row at each scale."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from experiments.tables.measures import top1
+
+Measure = Callable[[pathlib.Path], Mapping[str, float]]
+"""A run's folder -> named numbers, the columns of a table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+  """What is trained for a row, and how the trained network is evaluated.
+
+  Attributes:
+    config: as `--config` of vidjax.train.
+    flags: of vidjax.train.
+    evaluation: flags of vidjax.evaluate, such as `--views=2x3`; none: what training itself reports at its end.
+    folds: train one run on each, and average their numbers.
+    shares: another row, and how many of its first phases this one has in common with it: they are copied.
+  """
+
+  config: str
+  flags: tuple[str, ...] = ()
+  evaluation: tuple[str, ...] = ()
+  folds: tuple[int, ...] = ()
+  shares: tuple[str, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """A network to be counted.
+
+  Attributes:
+    config: as `--config`.
+    flags: that change it.
+    classes: of the classifier.
+    clip: (frames, height, width), by default that of the config's test crop.
+    times: views whose cost the paper adds up, or clips of a batch.
+    training: count the pass of a training step.
+    below: count the module of this path alone.
+  """
+
+  config: str
+  flags: tuple[str, ...] = ()
+  classes: int = 400
+  clip: tuple[int, int, int] | None = None
+  times: float = 1
+  training: bool = False
+  below: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """A row.
+
+  Attributes:
+    name: unique in its table.
+    printed: column of the paper -> its number.
+    kind: "own" rows are the paper's, "rerun" rows are baselines that it ran. "cited" ones are printed, never trained
+      and never ranked. "ours" rows are not in the paper.
+    mini: column -> what is trained at mini scale; the column "" where there is one training alone.
+    full: data set (a name of `published.SETS`) -> what is trained on the paper's data.
+    cost: what is counted.
+    partners: rows whose scores are averaged in place of a training.
+    note: what the reader must know, such as why a count differs.
+  """
+
+  name: str
+  printed: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  kind: Literal["own", "rerun", "cited", "ours"] = "own"
+  mini: Mapping[str, Training] = dataclasses.field(default_factory=dict)
+  full: Mapping[str, Training] = dataclasses.field(default_factory=dict)
+  cost: Cost | None = None
+  partners: tuple[str, ...] = ()
+  note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """A table.
+
+  Attributes:
+    title: such as "thesis Table 3.9".
+    rows: in the order of the paper.
+    measure: numbers of a trained run.
+    pairs: (printed column, measured column): what is compared by Kendall's tau.
+    epochs: of a mini training; None: as the configs say.
+    units: column of a cost -> "GFLOPs" or "params"; printed numbers in G and M.
+    tolerance: share by which a count may differ from the print.
+  """
+
+  title: str
+  rows: Sequence[Row]
+  measure: Measure = top1
+  pairs: tuple[tuple[str, str], ...] = ()
+  epochs: float | None = None
+  units: Mapping[str, str] = dataclasses.field(default_factory=lambda: {"GFLOPs": "GFLOPs", "params M": "params"})
+  tolerance: float = 0.01
+
+  def row(self, name: str) -> Row:
+    """The row of a name."""
+    return next(row for row in self.rows if row.name == name)
+
+  def trained(self, scale: str) -> Iterator[tuple[Row, str, Training]]:
+    """(row, column, training) of all that is trained at a scale, rows that others share phases with first.
+
+    Args:
+      scale: "mini" or "full".
+    """
+    found = [(row, column, training) for row in self.rows for column, training in getattr(row, scale).items()]
+    yield from sorted(found, key=lambda one: one[2].shares is not None)

@@ -1,0 +1,198 @@
+"""Printed and own numbers side by side: Markdown, CSV, a picture, and Kendall's tau of the two orders."""
+
+import collections
+import csv
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+from scipy.stats import kendalltau
+
+from experiments.tables.counted import compare
+from experiments.tables.row import Row, Table
+
+RANKED = ("own", "rerun")
+HEADS = ["table", "row", "kind", "status", "column", "seed", "number", "commit", "machine", "date", "command"]
+
+
+class Spread(NamedTuple):
+  """A number over seeds; `other` says that a part of it is of another commit than the newest."""
+
+  mean: float
+  low: float
+  high: float
+  seeds: int
+  other: bool = False
+
+  def __str__(self) -> str:
+    """The mean, and the range where there are several seeds."""
+    several = f" ({self.low:.4g} to {self.high:.4g})" if self.seeds > 1 else ""
+    return f"{self.mean:.4g}{several}{'*' * self.other}"
+
+
+Measured = Mapping[str, Mapping[str, Spread]]
+"""Row -> column -> numbers."""
+
+
+def gather(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Spread]]:
+  """The stored numbers of a sweep, over the seeds; a column is named by its training, where a row has several.
+
+  Args:
+    found: what `Sweep.read` returns.
+  """
+  newest = max(found, key=lambda one: one["date"], default={}).get("commit")
+  many = len({one["column"] for one in found}) > 1
+  numbers = collections.defaultdict(list)
+  for one in found:
+    for name, number in one["numbers"].items():
+      column = f"{one['column']}, {name}" if many else name
+      numbers[one["row"], column].append((number, one["commit"] != newest))
+  result: dict[str, dict[str, Spread]] = collections.defaultdict(dict)
+  for (row, column), values in numbers.items():
+    own = [number for number, _ in values if number == number]
+    if own:
+      spread = Spread(statistics.mean(own), min(own), max(own), len(own), any(other for _, other in values))
+      result[row][column] = spread
+  return result
+
+
+def tau(table: Table, measured: Measured, pair: tuple[str, str]) -> tuple[float, int]:
+  """Kendall's tau-b between what is printed and what was measured, and the number of rows; cited rows take no part.
+
+  Args:
+    table: the table.
+    measured: of its rows.
+    pair: the printed column and the measured one.
+  """
+  both = [
+    (row.printed[pair[0]], measured[row.name][pair[1]].mean)
+    for row in table.rows
+    if row.kind in RANKED and pair[0] in row.printed and pair[1] in measured.get(row.name, {})
+  ]
+  return (float(kendalltau(*zip(*both, strict=True)).statistic) if len(both) > 1 else float("nan")), len(both)
+
+
+def markdown(table: Table, measured: Measured) -> str:
+  """The table with printed numbers, then measured ones.
+
+  Args:
+    table: the table.
+    measured: of its rows.
+  """
+  printed = list(dict.fromkeys(column for row in table.rows for column in row.printed))
+  own = list(dict.fromkeys(column for row in measured.values() for column in row))
+  seeds = {spread.seeds for row in measured.values() for spread in row.values()}
+  heads = [*(f"{name}, printed" for name in printed), *(f"{name}, here" for name in own)]
+  lines = [
+    f"| {table.title} | | {' | '.join(heads)} |",
+    "|---" * (2 + len(printed) + len(own)) + "|",
+  ]
+  for row in table.rows:
+    cells = [f"{row.printed[name]:g}" if name in row.printed else "" for name in printed]
+    cells += [str(measured[row.name][name]) if name in measured.get(row.name, {}) else "" for name in own]
+    lines.append(f"| {row.name} | {row.kind} | {' | '.join(cells)} |")
+  lines.append("")
+  if own:
+    lines.append(f"Means over {' or '.join(map(str, sorted(seeds)))} seeds, the smallest and the largest in brackets.")
+  for pair in table.pairs:
+    value, count = tau(table, measured, pair)
+    if count > 1:
+      lines.append(f"Kendall's tau of {pair[1]!r} here and {pair[0]!r} in print, {count} rows: {value:.2f}.")
+  if any(spread.other for row in measured.values() for spread in row.values()):
+    lines.append("* some seeds were trained at another commit than the newest.")
+  lines += [f"{row.name}: {row.note}" for row in table.rows if row.note]
+  return "\n".join(lines) + "\n"
+
+
+def costs(table: Table, rows: Sequence[Row]) -> tuple[str, list[str]]:
+  """The table of counts, and the differences that no note explains.
+
+  Args:
+    table: that holds the rows.
+    rows: those with a cost are counted.
+  """
+  columns = [column for column in table.units if any(column in row.printed for row in rows)]
+  heads = [f"{column}, printed | here" for column in columns]
+  lines = [f"| {table.title} | {' | '.join([*heads, 'GMAC executed'])} |", "|---" * (2 + 2 * len(columns)) + "|"]
+  unexplained: list[str] = []
+  notes: list[str] = []
+  for row in rows:
+    if row.cost is None:
+      continue
+    found, differences = compare(table, row)
+    cells = []
+    for column in columns:
+      cells += [f"{row.printed[column]:g}" if column in row.printed else "", f"{found[table.units[column]]:.4g}"]
+    lines.append(f"| {row.name} | {' | '.join(cells)} | {found['GMAC']:.4g} |")
+    notes += [f"{text}. {row.note}" for text in differences]
+    unexplained += [text for text in differences if not row.note]
+  lines += [
+    "",
+    f"Counted as the papers do, but for the last column; equal to the print within {table.tolerance:.1%}",
+    *notes,
+  ]
+  return "\n".join(lines) + "\n", unexplained
+
+
+def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapping[str, Any]]) -> None:
+  """One line for each row, column, seed and number, with what it came from.
+
+  Args:
+    path: of the file.
+    table: whose printed numbers of a row of one seed come first.
+    scale: "mini" or "full".
+    found: what `Sweep.read` returns.
+  """
+  with path.open("w", newline="", encoding="utf-8") as file:
+    writer = csv.writer(file)
+    writer.writerow(
+      ["table", "row", "kind", "status", "column", "seed", "number", "commit", "machine", "date", "command"]
+    )
+    for row in table.rows:
+      for column, number in row.printed.items():
+        writer.writerow([table.title, row.name, row.kind, "printed", column, "", number, "", "", "", ""])
+      own = [one for one in found if one["row"] == row.name]
+      if not own and row.kind in RANKED:
+        writer.writerow([table.title, row.name, row.kind, "not run", "", "", "", "", "", "", ""])
+      for one in own:
+        command = "; ".join("python -m " + " ".join(part) for part in one["command"])
+        for name, number in one["numbers"].items():
+          column = ", ".join(filter(None, (one["column"], name)))
+          origin = one["commit"], one["machine"], one["date"], command
+          own_row = table.title, row.name, row.kind, f"trained {scale}", column, one["seed"], f"{number:.6g}"
+          writer.writerow([*own_row, *origin])
+
+
+def draw(path: pathlib.Path, table: Table, measured: Measured) -> None:
+  """A panel for each pair of columns: the mean and the range of each row, and what is printed on an axis of its own.
+
+  Args:
+    path: of the picture.
+    table: the table.
+    measured: of its rows.
+  """
+  panels = [(pair, [row for row in table.rows if pair[1] in measured.get(row.name, {})]) for pair in table.pairs]
+  panels = [(pair, rows) for pair, rows in panels if rows]
+  if not panels:
+    return
+  height = 1.3 + 0.32 * max(len(rows) for _, rows in panels)
+  figure = Figure(figsize=(4.6 * len(panels), height), dpi=150, layout="constrained")
+  for number, (pair, rows) in enumerate(panels):
+    axes = figure.add_subplot(1, len(panels), number + 1)
+    places = range(len(rows))
+    spreads = [measured[row.name][pair[1]] for row in rows]
+    ends = [[s.mean - s.low for s in spreads], [s.high - s.mean for s in spreads]]
+    axes.errorbar([s.mean for s in spreads], places, xerr=ends, fmt="o", color="tab:blue", capsize=2, markersize=5)
+    axes.set_yticks(places, [row.name for row in rows], fontsize=7)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f"{pair[1]}, here", color="tab:blue", fontsize=8)
+    axes.tick_params(axis="x", labelsize=7)
+    printed = [(place, row.printed[pair[0]]) for place, row in zip(places, rows, strict=True) if pair[0] in row.printed]
+    if printed:
+      above = axes.twiny()
+      above.plot([x for _, x in printed], [y for y, _ in printed], "D", color="tab:grey", markersize=4)
+      above.set_xlabel(f"{pair[0]}, printed", color="tab:grey", fontsize=8)
+      above.tick_params(axis="x", labelsize=7)
+  figure.savefig(path)

@@ -1,0 +1,319 @@
+"""Trains the rows of a table, each with several seeds, several at once; what is finished is not trained again."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import itertools
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from experiments.tables.measures import top1
+from experiments.tables.published import SETS
+from experiments.tables.row import Measure, Row, Table, Training
+from vidjax.benchmark.measure import commit
+from vidjax.console import say
+from vidjax.errors import InputError
+from vidjax.run.folder import PHASES, read_phases
+
+TAIL = 3
+"""Last lines of a failed command that are repeated."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+  """One training of a row, or the averaged scores of its partners (`training` is None)."""
+
+  row: Row
+  column: str
+  training: Training | None
+  seed: int
+
+  @property
+  def name(self) -> str:
+    """Of its folder and of its numbers."""
+    return folder_name(self.row.name, self.column, self.seed)
+
+
+def folder_name(row: str, column: str, seed: int) -> str:
+  """The name of the folder of a training.
+
+  Args:
+    row: name of the row.
+    column: of the table, or "".
+    seed: of the training.
+  """
+  return re.sub(r"[^\w.+-]+", "_", "_".join(filter(None, (row, column, str(seed)))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+  """A table at a scale, into a folder.
+
+  Attributes:
+    table: its rows.
+    scale: "mini" or "full".
+    out: folder of the runs, and of their numbers in `numbers/`.
+    data_dir: where data sets lie.
+    seeds: of the trainings.
+    rows: names of those to train; all by default.
+    processes: trainings at once. The cores are divided among them, and the devices of CUDA_VISIBLE_DEVICES.
+    shard: (I, N): of N job-array tasks this is number I, from 0.
+    epochs: of mini trainings in place of the table's.
+  """
+
+  table: Table
+  scale: str
+  out: pathlib.Path
+  data_dir: pathlib.Path
+  seeds: Sequence[int] = (0, 1, 2)
+  rows: Sequence[str] = ()
+  processes: int = 1
+  shard: tuple[int, int] = (0, 1)
+  epochs: float | None = None
+
+  def __post_init__(self):
+    known = [row.name for row in self.table.rows]
+    unknown = sorted(set(self.rows) - set(known))
+    if unknown:
+      raise InputError(f"--rows names {', '.join(unknown)}; {self.table.title} has {', '.join(known)}")
+
+  def units(self) -> list[Unit]:
+    """What this task trains: rows that share phases fall to one task."""
+    chosen = [one for one in self.table.trained(self.scale) if not self.rows or one[0].name in self.rows]
+    roots = [(training.shares[0] if training.shares else row.name, column) for row, column, training in chosen]
+    order = {key: i for i, key in enumerate(itertools.product(dict.fromkeys(roots), self.seeds))}
+    mine, count = self.shard
+    return [
+      Unit(*one, seed)
+      for one, root in zip(chosen, roots, strict=True)
+      for seed in self.seeds
+      if order[root, seed] % count == mine
+    ]
+
+  def ensembles(self) -> list[Unit]:
+    """Rows of averaged scores whose partners are trained, for each column that all of them have."""
+    found = []
+    for row in self.table.rows:
+      if row.partners and (not self.rows or row.name in self.rows):
+        columns = [set(getattr(self.table.row(name), self.scale)) for name in row.partners]
+        found += [Unit(row, column, None, seed) for column in set.intersection(*columns) for seed in self.seeds]
+    return found
+
+  def run(self) -> list[str]:
+    """Trains what is not finished, and returns what failed, each as a line."""
+    (self.out / "numbers").mkdir(parents=True, exist_ok=True)
+    failed: list[str] = []
+    slots = _slots(self.processes)
+    with _alone(self.out, self.shard), concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
+      for sharing in (False, True):  # what others copy from is finished first
+        units = [unit for unit in self.units() if bool(unit.training and unit.training.shares) == sharing]
+        for name, error in pool.map(lambda unit: self._try(unit, slots), units):
+          failed += [f"{name}: {error}"] if error else []
+      ready = [unit for unit in self.ensembles() if not self._lacking(unit)]
+      for unit in ready:  # one by one: partners' reports lie in one folder
+        name, error = self._try(unit, slots)
+        failed += [f"{name}: {error}"] if error else []
+    return failed
+
+  def read(self) -> list[dict[str, Any]]:
+    """The numbers of all that is finished, of every task."""
+    found = [self.numbers(unit) for unit in (*dataclasses.replace(self, shard=(0, 1)).units(), *self.ensembles())]
+    return [one for one in found if one]
+
+  def numbers(self, unit: Unit) -> dict[str, Any] | None:
+    """What is stored of a finished unit; InputError where another command made it."""
+    path = self.out / "numbers" / f"{unit.name}.json"
+    if not path.exists():
+      return None
+    stored = json.loads(path.read_text())
+    if stored["command"] != self._commands(unit):
+      raise InputError(f"{path} holds the numbers of another command than this table's: choose another --out")
+    return stored
+
+  def _lacking(self, unit: Unit) -> list[str]:
+    names = [folder_name(name, unit.column, unit.seed) for name in unit.row.partners]
+    return [name for name in names if not (self.out / "numbers" / f"{name}.json").exists()]
+
+  def _folders(self, unit: Unit) -> list[pathlib.Path]:
+    if unit.training is None:
+      return [self.out / folder_name(name, unit.column, unit.seed) for name in unit.row.partners]
+    return [self.out / (unit.name + f"_fold{fold}" * bool(fold)) for fold in unit.training.folds or (0,)]
+
+  def _commands(self, unit: Unit) -> list[list[str]]:
+    """The commands of a unit, one after the other."""
+    folders = self._folders(unit)
+    runs = [f"--workdir={folder}" for folder in folders]
+    training = unit.training
+    if training is None:
+      partner = getattr(self.table.row(unit.row.partners[0]), self.scale)[unit.column]
+      return [["vidjax.evaluate", *runs, *partner.evaluation]]
+    data = [f"--config.data.dir={self.data_dir}"]
+    if self.scale == "full":
+      data.append(f"--config.data.name=folder/{SETS[unit.column].source}")
+    epochs = (self.epochs or self.table.epochs) if self.scale == "mini" else None
+    flags = [f"--config.seed={unit.seed}", *data, *[f"--config.train.epochs={epochs}"] * bool(epochs), *training.flags]
+    commands = [
+      ["vidjax.train", f"--config={training.config}", run, *flags, *[f"--config.data.fold={fold}"] * bool(fold)]
+      for run, fold in zip(runs, training.folds or (0,), strict=True)
+    ]
+    if training.folds or training.evaluation:
+      commands.append(["vidjax.evaluate", *runs, *["--folds"] * bool(training.folds), *training.evaluation])
+    return commands
+
+  def _try(self, unit: Unit, slots: "_Slots") -> tuple[str, str]:
+    """A unit's name, and why it failed or ""."""
+    try:
+      if self.numbers(unit) is None:
+        self._finish(unit, slots)
+    except InputError as error:
+      say(f"failed: {unit.name}: {error}", error=True)
+      return unit.name, str(error)
+    return unit.name, ""
+
+  def _finish(self, unit: Unit, slots: "_Slots") -> None:
+    start = time.monotonic()
+    folders = self._folders(unit)
+    if unit.training and unit.training.shares:
+      _copy_phases(self.out / folder_name(unit.training.shares[0], unit.column, unit.seed), folders[0], unit.training)
+    with slots.one() as environment:
+      commands = self._commands(unit)
+      say(f"{unit.name} starts; its log is {self.out / unit.name}.log")
+      for command in commands:
+        _run(command, self.out / f"{unit.name}.log", environment)
+      if unit.training is None:
+        found = top1(folders[0], f"{_split(folders[0])}_ensemble")
+      elif unit.training.folds:
+        mean = json.loads((folders[0] / "evaluation" / "test_folds.json").read_text())["mean"]
+        found = {"top-1 %": 100 * mean["top1"], "mean class %": 100 * mean["mean_class"]}
+      else:
+        found = _measured(self.table.measure, folders[0], environment)
+    stored = {
+      "table": self.table.title,
+      "row": unit.row.name,
+      "column": unit.column,
+      "scale": self.scale,
+      "seed": unit.seed,
+      "numbers": found,
+      "command": commands,
+      "commit": commit(),
+      "machine": _machine(self.out / f"{unit.name}.log"),
+      "seconds": round(time.monotonic() - start),
+      "date": datetime.date.today().isoformat(),
+    }
+    path = self.out / "numbers" / f"{unit.name}.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+    say(f"{unit.name}: " + ", ".join(f"{name} {number:.4g}" for name, number in found.items()))
+
+
+def _machine(log: pathlib.Path) -> str:
+  """The devices that a training named in its log, and the cores."""
+  found = re.findall(r"parameters on (\d+ \w+) device", log.read_text(encoding="utf-8", errors="replace"))
+  return f"{found[-1] if found else '1 cpu'} device(s), {os.cpu_count()} cores, {platform.machine()}"
+
+
+def _split(folder: pathlib.Path) -> str:
+  return json.loads((folder / "config.json").read_text())["data"].get("validation_split", "validation")
+
+
+def _copy_phases(source: pathlib.Path, target: pathlib.Path, training: Training) -> None:
+  """Copies the first phases of another row's run, unless the folder is begun."""
+  if target.exists():
+    return
+  assert training.shares
+  if not (source / PHASES).exists():
+    raise InputError(f"it shares phases with {source.name}, which is not trained: run that row, too")
+  partial = target.with_name(target.name + ".partial")
+  shutil.rmtree(partial, ignore_errors=True)
+  for name in read_phases(source)[: training.shares[1]]:
+    shutil.copytree(source / name, partial / name)
+  shutil.copy(source / PHASES, partial / PHASES)
+  partial.replace(target)
+
+
+def _run(command: Sequence[str], log: pathlib.Path, environment: dict[str, str]) -> None:
+  """Runs a vidjax command, its output appended to a file; InputError where it fails."""
+  with log.open("a", encoding="utf-8") as file:
+    file.write(f"$ python -m {' '.join(command)}\n")
+    file.flush()
+    done = subprocess.run([sys.executable, "-m", *command], stdout=file, stderr=file, env=environment, check=False)
+  if done.returncode:
+    last = " ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:])
+    raise InputError(f"python -m {' '.join(command)} ended with code {done.returncode}: {last}")
+
+
+def _measured(measure: Measure, folder: pathlib.Path, environment: dict[str, str]) -> dict[str, float]:
+  """The numbers of a run; a measure other than `top1` may compute, so that it has a process of its own."""
+  if measure is top1:
+    return top1(folder)
+  specification = sys.modules[measure.__module__].__spec__
+  module = specification.name if specification else measure.__module__
+  code = (
+    "import importlib, json, pathlib, sys\n"
+    "module, name, folder = sys.argv[1:]\n"
+    "print(json.dumps(dict(getattr(importlib.import_module(module), name)(pathlib.Path(folder)))))"
+  )
+  command = [sys.executable, "-c", code, module, measure.__name__, str(folder)]
+  done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+  if done.returncode:
+    raise InputError(f"{folder} cannot be measured: {' '.join(done.stderr.splitlines()[-TAIL:])}")
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+class _Slots:
+  """Shares of the cores and of the devices, one for each training at once."""
+
+  def __init__(self, shares: Sequence[tuple[set[int], str | None]]):
+    self._free = list(shares)
+    self._lock = threading.Lock()
+
+  @contextlib.contextmanager
+  def one(self) -> Iterator[dict[str, str]]:
+    """Takes a share for the commands that this thread starts, and yields their environment."""
+    with self._lock:
+      cores, device = self._free.pop()
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    try:
+      if before is not None:
+        os.sched_setaffinity(0, cores)  # of this thread, and so of the processes it starts
+      yield {**os.environ, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}
+    finally:
+      if before is not None:
+        os.sched_setaffinity(0, before)
+      with self._lock:
+        self._free.append((cores, device))
+
+
+def _slots(processes: int) -> _Slots:
+  cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+  devices = list(filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")))
+  shares = []
+  for i in range(processes):
+    own = set(cores[i::processes]) or {cores[i % len(cores)]}
+    some = devices[i::processes] or devices[i % len(devices) : i % len(devices) + 1] if devices else []
+    shares.append((own, ",".join(some) or None))
+  return _Slots(shares)
+
+
+@contextlib.contextmanager
+def _alone(out: pathlib.Path, shard: tuple[int, int]) -> Iterator[None]:
+  """Holds a folder; InputError while the same task of another sweep holds it."""
+  with (out / f".lock-{shard[0]}").open("w") as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise InputError(f"another sweep writes to {out}: wait for it, or choose another --out") from None
+    yield
