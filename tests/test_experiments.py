@@ -1,87 +1,214 @@
-"""Tables of trainings: every row names a config and keys that it has; runs become rows of numbers."""
+"""Tables of the papers: rows that can be built, counts that agree with the print, sweeps that resume."""
 
+import dataclasses
+import functools
 import importlib
-import json
 import math
 import pkgutil
 import subprocess
 import sys
-import types
-from unittest import mock
 
 import cv2
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import experiments
-from experiments import table
+from experiments.tables import command, shown
+from experiments.tables.published import SETS
+from experiments.tables.row import Row, Table, Training
+from experiments.tables.sweep import Sweep, folder_name
+from tests.commands import TINY
+from vidjax.command import config_with
+from vidjax.data import sources
+from vidjax.errors import InputError
+from vidjax.recipe import make_recipe
 
 FOUND = [module.name for module in pkgutil.walk_packages(experiments.__path__, "experiments.")]
-MODULES = [name for name in FOUND if hasattr(importlib.import_module(name), "ROWS")]
+TABLES = {name: table for name in FOUND if (table := getattr(importlib.import_module(name), "TABLE", None))}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_rows_name_configs_and_keys_that_exist(module):
-  rows = importlib.import_module(module).ROWS
-  assert len({row.name for row in rows}) == len(rows)
-  for row in rows:
-    file, _, arg = row.config.partition(":")
-    config = importlib.import_module(file.removesuffix(".py").replace("/", ".")).get_config(arg)
-    for flag in row.flags:
-      key, _, value = flag.removeprefix("--config.").partition("=")
-      *parents, last = key.split(".")
-      part = config
-      for parent in parents:
-        name, _, index = parent.partition("[")
-        part = part[name][int(index.rstrip("]"))] if index else part[name]
-      assert last in part
-      assert value
+@pytest.fixture(params=TABLES)
+def table(request) -> Table:
+  return TABLES[request.param]
 
 
 def test_the_walk_finds_the_tables():
-  assert {"experiments.thesis.table_5_1", "experiments.tdrl.ablation"} <= set(MODULES)
+  assert {"experiments.thesis.table_5_1", "experiments.tdrl.table_4", "experiments.rtsae.gates"} <= set(TABLES)
 
 
-@pytest.mark.parametrize("seeds", [[], ["x"], ["-1"], ["0", ""]])
-def test_seeds_are_numbers(seeds, tmp_path):
-  values = types.SimpleNamespace(out=str(tmp_path), seeds=seeds, rows=[])
-  with (
-    mock.patch.object(table.flags, "FLAGS", values),
-    pytest.raises(table.InputError, match=r"--seeds=.*must be numbers from 0 on"),
-  ):
-    table.run_rows([table.Row("rgb", "configs/quickstart.py")])
+def test_rows_fit_together(table):
+  """Names are unique, also as folders; what a row refers to is there; a cited row is not trained."""
+  rows = {row.name: row for row in table.rows}
+  assert len(rows) == len(table.rows)
+  folders = [folder_name(row.name, column, 0) for row in table.rows for column in {**row.mini, **row.full}]
+  assert len(folders) == len({*folders})
+  for row in table.rows:
+    assert row.kind != "cited" or not (row.mini or row.full or row.cost or row.partners)
+    assert {*row.partners, *(one.shares[0] for one in row.mini.values() if one.shares)} <= set(rows)
+    assert set(row.full) <= set(SETS)
+  for printed, _ in table.pairs:
+    assert any(printed in row.printed for row in table.rows)
 
 
-def test_a_table_of_runs(tmp_path):
-  results = {
-    "rgb": [{"top-1 %": 50.0}, {"top-1 %": 60.0}],
-    "mbpm": [{"top-1 %": 70.0}],
-    "none": [{"top-1 %": math.nan}],
-  }
-  text = table.write_table(tmp_path, results)
-  assert text.splitlines() == [
-    "| | top-1 % | seeds |",
-    "|---|---|---|",
-    "| rgb | 55 (50 to 60) | 2 |",
-    "| mbpm | 70 | 1 |",
-    "| none |  | 1 |",
+@functools.cache
+def build(training: Training) -> None:
+  """Traces the network of a training, of each phase; nothing is computed."""
+  config = config_with(training.config, training.flags)
+  classes = [str(i) for i in range(8)]
+  for part in config.pop("phases", None) or [{}]:
+    merged = {**config, **{key: value for key, value in part.items() if key in ("model", "task", "sampler", "losses")}}
+    recipe = make_recipe(merged, classes)
+    clip = jnp.zeros((2, *recipe.clip_shape))
+    jax.eval_shape(lambda clip, recipe=recipe: recipe.network.init(jax.random.key(0), clip, False), clip)
+
+
+def test_the_networks_of_all_rows_can_be_built(table):
+  """At mini scale; those at full scale are counted."""
+  for _, _, training in table.trained("mini"):
+    build(training)
+
+
+def test_configs_at_full_scale_take_their_flags(table):
+  for _, column, training in table.trained("full"):
+    config = config_with(training.config, (*training.flags, f"--config.data.name=folder/{SETS[column].source}"))
+    assert config["data"]["name"] == f"folder/{SETS[column].source}"
+
+
+def test_counts_agree_with_the_print_or_say_why(table):
+  _, unexplained = shown.costs(table, table.rows)
+  assert unexplained == []
+
+
+def test_published_sets_are_sources():
+  names = {module.name for module in pkgutil.iter_modules(sources.__path__)}
+  assert {data.source for data in SETS.values()} <= names
+  for data in SETS.values():
+    expected = getattr(importlib.import_module(f"{sources.__name__}.{data.source}"), "EXPECTED", {})
+    assert expected.get("train", data.train) == data.train
+
+
+ROWS = (
+  Row("first", {"top": 10.0}, "rerun", {"": Training("configs/quickstart.py", TINY)}),
+  Row("second", {"top": 20.0}, mini={"": Training("configs/quickstart.py:tsn", TINY)}),
+  Row("both", {"top": 30.0}, partners=("first", "second")),
+  Row("wrong", {"top": 5.0}, mini={"": Training("configs/quickstart.py:nonsense")}),
+  Row("elsewhere", {"top": 90.0}, "cited"),
+)
+TINY_TABLE = Table("a table", ROWS, pairs=(("top", "top-1 %"),))
+
+
+def test_a_sweep_trains_goes_on_past_a_failure_and_resumes(tiny_data, tmp_path, monkeypatch):
+  sweep = Sweep(TINY_TABLE, "mini", tmp_path / "out", tiny_data, [0], processes=2, epochs=1.0)
+  failed = sweep.run()
+  assert [text.partition(":")[0] for text in failed] == ["wrong_0"]
+  assert "configs/quickstart.py:nonsense: choose tsm or tsn" in failed[0]
+  found = sweep.read()
+  assert [one["row"] for one in found] == ["first", "second", "both"]
+  assert all(0 <= one["numbers"]["top-1 %"] <= 100 and one["commit"] and one["machine"] for one in found)
+
+  monkeypatch.setattr("experiments.tables.sweep._run", lambda *_: pytest.fail("what is finished runs again"))
+  resumed = dataclasses.replace(sweep, rows=("first", "second", "both"))
+  assert resumed.run() == []
+  assert resumed.read() == found
+  other = dataclasses.replace(resumed, epochs=2.0)
+  assert "another command" in other.run()[0]
+  with pytest.raises(InputError, match="choose another --out"):
+    other.read()
+  with pytest.raises(InputError, match="--rows names third; a table has first, second"):
+    dataclasses.replace(sweep, rows=("third",))
+
+
+def test_one_sweep_writes_to_a_folder(tmp_path, monkeypatch):
+  sweep = Sweep(TINY_TABLE, "mini", tmp_path, tmp_path, [0], rows=("first",))
+
+  def run_another(*_):
+    with pytest.raises(InputError, match="another sweep writes to"):
+      sweep.run()
+    raise InputError("stop")
+
+  monkeypatch.setattr("experiments.tables.sweep._run", run_another)
+  assert sweep.run() == ["first_0: stop"]
+
+
+@given(st.integers(1, 5), st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
+def test_tasks_of_a_job_array_divide_the_trainings(count, seeds):
+  table = TABLES["experiments.rtsae.table_2"]
+  whole = Sweep(table, "mini", None, None, seeds)  # pyright: ignore[reportArgumentType]
+  parts = [dataclasses.replace(whole, shard=(i, count)).units() for i in range(count)]
+  names = [unit.name for part in parts for unit in part]
+  assert sorted(names) == sorted(unit.name for unit in whole.units())
+  assert len(names) == len(set(names)) == len(table.rows) * len(seeds)
+  for part in parts:  # what a row copies from is trained by the same task, and before it
+    order = [unit.name for unit in part]
+    for unit in part:
+      if unit.training and unit.training.shares:
+        assert order.index(folder_name(unit.training.shares[0], "", unit.seed)) < order.index(unit.name)
+
+
+@pytest.mark.parametrize("text", ["2/2", "a/2", "1", "-1/2"])
+def test_shards_are_checked(text):
+  with pytest.raises(InputError, match="must be I/N"):
+    command._shard(text)
+
+
+def test_a_job_array_tells_its_shard(monkeypatch):
+  for name, value in (("TASK_ID", "5"), ("TASK_COUNT", "4"), ("TASK_MIN", "3")):
+    monkeypatch.setenv(f"SLURM_ARRAY_{name}", value)
+  assert command._shard(None) == (2, 4)
+
+
+def stored(row, number, seed=0, commit="a", date="2026-01-01"):
+  numbers = {"top-1 %": number}
+  origin = {"commit": commit, "date": date, "machine": "here", "command": [["vidjax.train"]]}
+  return {"row": row, "column": "", "seed": seed, "numbers": numbers, **origin}
+
+
+def test_printed_and_own_numbers_side_by_side(tmp_path):
+  found = [
+    stored("first", 50.0, date="2026-01-02"),
+    stored("first", 60.0, 1, date="2026-01-02"),
+    stored("second", 40.0, commit="b"),
+    stored("both", math.nan),
   ]
-  stored = json.loads((tmp_path / "table.json").read_text())
-  assert stored["rgb"] == results["rgb"]
+  measured = shown.gather(found)
+  lines = shown.markdown(TINY_TABLE, measured).splitlines()
+  assert lines[0] == "| a table | | top, printed | top-1 %, here |"
+  assert lines[2:5] == [
+    "| first | rerun | 10 | 55 (50 to 60) |",
+    "| second | own | 20 | 40* |",
+    "| both | own | 30 |  |",
+  ]
+  assert shown.tau(TINY_TABLE, measured, ("top", "top-1 %")) == (-1.0, 2)
+  assert any("another commit" in line for line in lines)
+  shown.draw(tmp_path / "table.png", TINY_TABLE, measured)
+  assert cv2.imread(str(tmp_path / "table.png")).std() > 10
+  shown.write_csv(tmp_path / "results.csv", TINY_TABLE, "mini", found)
+  text = (tmp_path / "results.csv").read_text()
+  assert "a table,second,own,trained mini,top-1 %,0,40,b,here,2026-01-01,python -m vidjax.train" in text
+  assert "a table,wrong,own,not run" in text
+  assert "elsewhere,cited,printed,top,,90" in text
 
 
-def test_measures_read_a_run(tmp_path):
-  (tmp_path / "evaluation").mkdir()
-  (tmp_path / "evaluation" / "validation.json").write_text('{"top1": 0.25}')
-  assert table.top1(tmp_path) == {"top-1 %": 25.0}
-  lines = [{"loss/projection": float(i)} for i in range(8)] + [{"validation/top1": 0.25}]
-  (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-  assert table.last_mean(tmp_path, "loss/projection", count=4) == 5.5
+def test_the_command_of_a_table(tmp_path):
+  """Counts, and says what the full scale needs."""
 
+  def run(*flags):
+    line = [sys.executable, "-m", "experiments.tdrl.table_5", *flags]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
 
-def test_a_row_that_fails_ends_the_table(tmp_path):
-  with pytest.raises(table.InputError, match="ended with code 2"):
-    table.run(["-m", "vidjax.train", "--config=configs/quickstart.py:nonsense", f"--workdir={tmp_path}"])
+  wrong = run("--scale=full", f"--out={tmp_path}", "--rows=50%", f"--data_dir={tmp_path}", "--rate=1000", "--seeds=0")
+  assert wrong.returncode == 2
+  assert (
+    "something_v1 is not there. Prepare it first: python -m vidjax.prepare something_v1 --source=DIR" in wrong.stderr
+  )
+  assert "67,201 steps, 4,300,864 clips" in wrong.stdout
+  assert "device hours" in wrong.stdout
+  assert "--seeds=x: must be numbers from 0 on" in run("--seeds=x", f"--out={tmp_path}").stderr
+  assert "--out=DIR is needed" in run().stderr
 
 
 def write_run(folder, class_names, predicted):

@@ -268,6 +268,8 @@ def config_with(config: str, given: Sequence[str]) -> dict[str, Any]:
     holder = define_config(values)
     values(sys.argv)
     return read_config(holder.value)
+  except OSError as error:
+    raise no_config(error) from error
   finally:
     sys.argv = before
 

@@ -1,11 +1,14 @@
 """The scale "cost": parameters and multiply-accumulates of every row, counted from shapes in seconds."""
 
+import functools
+
 from experiments.tables.row import Cost, Row, Table
 from vidjax.analyse.module_costs import all_module_costs
 from vidjax.command import config_with
 from vidjax.run.opened import Run
 
 
+@functools.cache
 def count(cost: Cost) -> dict[str, float]:
   """ "params" (M), "GFLOPs" as the papers count (thop, one for a multiply-accumulate), and "GMAC" as executed."""
   run = Run(config_with(cost.config, cost.flags), [str(i) for i in range(cost.classes)])
@@ -14,6 +17,8 @@ def count(cost: Cost) -> dict[str, float]:
   module = {convention: next(row for row in rows if row.path == cost.below) for convention, rows in counted.items()}
   return {
     "params": module["real"].params / 1e6,
+    "params k": module["real"].params / 1e3,
+    "MFLOPs": cost.times * module["thop"].macs / 1e6,
     "GFLOPs": cost.times * module["thop"].macs / 1e9,
     "GMAC": cost.times * module["real"].macs / 1e9,
   }

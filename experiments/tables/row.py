@@ -89,7 +89,7 @@ class Table:
     measure: numbers of a trained run.
     pairs: (printed column, measured column): what is compared by Kendall's tau.
     epochs: of a mini training; None: as the configs say.
-    units: column of a cost -> "GFLOPs" or "params"; printed numbers in G and M.
+    units: printed column of a cost -> what `counted.count` calls it.
     tolerance: share by which a count may differ from the print.
   """
 

@@ -95,7 +95,9 @@ def markdown(table: Table, measured: Measured) -> str:
     lines.append(f"| {row.name} | {row.kind} | {' | '.join(cells)} |")
   lines.append("")
   if own:
-    lines.append(f"Means over {' or '.join(map(str, sorted(seeds)))} seeds, the smallest and the largest in brackets.")
+    lines.append(
+      f"Means over {' or '.join(map(str, sorted(seeds)))} seed(s), the smallest and the largest in brackets."
+    )
   for pair in table.pairs:
     value, count = tau(table, measured, pair)
     if count > 1:

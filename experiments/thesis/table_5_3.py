@@ -1,37 +1,57 @@
-"""Busy-Quiet Net against its pathways (thesis Table 5.3): each trained alone, their averaged scores, and BQN.
+"""Busy-Quiet Net beside its pathways (thesis Table 5.3): each alone, their averaged scores, and BQN.
 
-`python -m experiments.thesis.table_5_3 --out=runs/table_5_3` at mini scale on `synthetic_actions/order`. Alone, a
-pathway is the quickstart's network on the Busy (MBPM) or the Quiet (the first frame of three, smaller) of the clips.
+Alone, a pathway is the quickstart's network on the Busy (MBPM) or the Quiet (the first frame of three, smaller) of the
+clips.
 """
 
-import pathlib
+from experiments.tables.command import run_table
+from experiments.tables.row import Cost, Row, Table, Training
 
-from absl import flags
+BQN = "configs/bqn.py:ssv1"
+WHOLE = (24, 224, 224)
 
-from experiments.table import Row, define_flags, run, run_rows, top1, write_table
-from vidjax.command import run_main
-from vidjax.console import say
 
-ROWS = (
-  Row("quiet", "configs/bqn.py:mini_quiet"),
-  Row("busy", "configs/bqn.py:mini_busy"),
-  Row("bqn", "configs/bqn.py:mini"),
-  Row("bqn_no_laterals", "configs/bqn.py:mini", ["--config.model.lateral=none"]),
+def bqn(*flags: str) -> dict[str, Training]:
+  """A mini BQN.
+
+  Args:
+    *flags: that change it.
+  """
+  return {"": Training("configs/bqn.py:mini", flags)}
+
+
+def cost(clip: tuple[int, int, int] = WHOLE, quiet: int = 224, *flags: str) -> Cost:
+  """What a BQN of ResNet-50 on Something-Something V1 costs.
+
+  Args:
+    clip: (frames, height, width) of the Busy pathway.
+    quiet: pixels of the Quiet one.
+    *flags: that change it.
+  """
+  return Cost(BQN, (f"--config.model.quiet_size={quiet}", *flags), 174, clip)
+
+
+def printed(top1: float, top5: float, gflops: float | None = None) -> dict[str, float]:
+  """The numbers of a row."""
+  return {"SSv1 top-1": top1, "SSv1 top-5": top5, **({"GFLOPs": gflops} if gflops else {})}
+
+
+TABLE = Table(
+  "thesis Table 5.3",
+  (
+    Row("Quiet", printed(46.5, 75.3, 32.8), mini={"": Training("configs/bqn.py:mini_quiet")}),
+    Row("Busy", printed(48.0, 76.8), mini={"": Training("configs/bqn.py:mini_busy")}),
+    Row(
+      "Quiet + Busy",
+      printed(50.3, 79.0, 65.7),
+      partners=("Quiet", "Busy"),
+      cost=cost(WHOLE, 224, "--config.model.lateral=none"),
+    ),
+    Row("BQN", printed(51.6, 80.5, 65.9), mini=bqn(), cost=cost()),
+  ),
+  pairs=(("SSv1 top-1", "top-1 %"),),
+  epochs=6.0,
 )
 
-
-def main(argv: list[str]) -> None:
-  """The command."""
-  results = run_rows(ROWS)
-  out = pathlib.Path(flags.FLAGS.out)
-  if {"quiet", "busy"} <= set(results):
-    for seed in flags.FLAGS.seeds:
-      pair = [f"--workdir={out / name}_{seed}" for name in ("quiet", "busy")]
-      run(["-m", "vidjax.evaluate", *pair])
-      results.setdefault("quiet+busy", []).append(top1(out / f"quiet_{seed}", "validation_ensemble"))
-    say(write_table(out, results))
-
-
 if __name__ == "__main__":
-  define_flags(epochs=4.0)
-  run_main(main)
+  run_table(TABLE)

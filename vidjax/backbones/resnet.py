@@ -156,10 +156,11 @@ class ResNet(nn.Module):
 
 
 class MiniResNet(nn.Module):
-  """A ResNet of 0.1 M parameters for clips of about 48 pixels: 5x5 stem and one basic block in each of three stages.
+  """A ResNet of 0.1 M parameters for clips of about 48 pixels: 5x5 stem and three stages, of one basic block each.
 
   Attributes:
     widths: channels of the stem and of res2 to res4.
+    depths: blocks of res2 to res4.
     inserts: as in ResNet.
     inside: as in ResNet.
     frozen_bn: as in ResNet.
@@ -171,18 +172,22 @@ class MiniResNet(nn.Module):
   inside: tuple[Inside, ...] = ()
   frozen_bn: FrozenBN = "none"
   remat: bool = False
+  depths: tuple[int, int, int] = (1, 1, 1)
 
   def setup(self):
     """Makes the stem and the stages."""
     check_fields(self)
     if len(self.widths) != 4 or min(self.widths) < 1:
       raise ConfigError(f"MiniResNet(widths={self.widths}): must be 4 from 1 on, of the stem and of res2 to res4")
-    check_inserts(self.inserts, {2: 1, 3: 1, 4: 1})
+    if len(self.depths) != 3 or min(self.depths) < 1:
+      raise ConfigError(f"MiniResNet(depths={self.depths}): must be 3 from 1 on, of res2 to res4")
+    check_inserts(self.inserts, dict(enumerate(self.depths, start=2)))
     check_inside(self.inside, PARTS[:4])
     self.stem = Stem(self.widths[0], kernel=5, pool=False, frozen=self.frozen_bn == "all")
-    for number, (features, stride) in enumerate(zip(self.widths[1:], (1, 2, 2), strict=True), start=2):
-      block = BasicBlock(features, stride, frozen=self.frozen_bn != "none")
-      setattr(self, f"res{number}", Stage((block,), number, self.inserts, self.remat))
+    stages = zip(self.widths[1:], (1, 2, 2), self.depths, strict=True)
+    for number, (features, stride, depth) in enumerate(stages, start=2):
+      blocks = tuple(BasicBlock(features, s, frozen=self.frozen_bn != "none") for s in (stride, *[1] * (depth - 1)))
+      setattr(self, f"res{number}", Stage(blocks, number, self.inserts, self.remat))
 
   def parts(self) -> dict[str, nn.Module]:
     """The stem and the stages in their order, by name."""

@@ -1,0 +1,50 @@
+"""Mini trainings that several tables of the thesis have in common."""
+
+from experiments.tables.row import Training
+
+FRAMES = 24
+"""Of a clip of `synthetic_actions/order`: rows that cut a clip in another way hold segments times frames to them."""
+
+
+def dan(frames: int = 4, rank: int = 1, *flags: str) -> dict[str, Training]:
+  """DAN joined by MGDA, its segments cut from the same frames of a clip.
+
+  Args:
+    frames: T of a segment.
+    rank: D images of a segment.
+    *flags: further ones.
+  """
+  return {
+    "": Training(
+      "configs/dan.py:mini",
+      (
+        f"--config.sampler.num_segments={FRAMES // frames}",
+        f"--config.sampler.frames_per_segment={frames}",
+        f"--config.model.representation.frames={frames}",
+        f"--config.model.representation.rank={rank}",
+        *flags,
+      ),
+    )
+  }
+
+
+def tsp_alone(*flags: str) -> dict[str, Training]:
+  """TSP trained on its projection loss alone, before a network that is held.
+
+  Args:
+    *flags: further ones.
+  """
+  weights = "--config.blend.weights.classification=0.0", "--config.train.frozen=('backbone','classifier')"
+  return {"": Training("configs/tesnet.py:mini", (*weights, *flags))}
+
+
+def pwtp_alone(*flags: str) -> dict[str, Training]:
+  """PWTP trained on its projection loss alone, before a network that is held.
+
+  Args:
+    *flags: further ones.
+  """
+  weights = "--config.blend.weights.classification=0.0", "--config.blend.weights.projection=1.0"
+  return {
+    "": Training("configs/dan.py:mini-fixed", (*weights, "--config.train.frozen=('backbone','classifier')", *flags))
+  }
