@@ -34,8 +34,8 @@ FOUND = [module.name for module in pkgutil.walk_packages(experiments.__path__, "
 TABLES = {name: table for name in FOUND if (table := getattr(importlib.import_module(name), "TABLE", None))}
 
 
-@pytest.fixture(params=TABLES)
-def table(request) -> Table:
+@pytest.fixture(name="table", params=TABLES)
+def each_table(request) -> Table:
   return TABLES[request.param]
 
 

@@ -71,7 +71,7 @@ def tau(table: Table, measured: Measured, pair: tuple[str, str]) -> tuple[float,
     for row in table.rows
     if row.kind in RANKED and pair[0] in row.printed and pair[1] in measured.get(row.name, {})
   ]
-  return (float(kendalltau(*zip(*both, strict=True)).statistic) if len(both) > 1 else float("nan")), len(both)
+  return (float(kendalltau(*zip(*both, strict=True))[0]) if len(both) > 1 else float("nan")), len(both)
 
 
 def markdown(table: Table, measured: Measured) -> str:

@@ -5,7 +5,7 @@ from experiments.tables.row import Row, Table
 from experiments.thesis.mini import dan
 from experiments.thesis.table_3_9 import measure
 
-COLUMNS = "Mini-Kinetics ENoPR", "Mini-Kinetics top-1", "SSv1 ENoPR", "SSv1 top-1"
+COLUMNS: tuple[str, ...] = "Mini-Kinetics ENoPR", "Mini-Kinetics top-1", "SSv1 ENoPR", "SSv1 top-1"
 
 
 def row(frames: int, rank: int, *printed: float) -> Row:
