@@ -115,7 +115,7 @@ def test_killed_and_resumed_is_bit_equal(uninterrupted, train, command, environm
 def test_killed_and_resumed_with_two_losses_is_bit_equal(blend, train, command, environment, tmp_path):
   """The weights and the memory of the blend go on, too: step 5 lies behind the checkpoints of steps 3 and 4."""
   (tmp_path / "learnt.py").write_text(LEARNT)
-  config = str(tmp_path / "learnt.py") if blend == "learnt" else f"configs/dan.py:mini-{blend}"
+  config = str(tmp_path / "learnt.py") if blend == "learnt" else f"configs/dan.py:mini,blend={blend}"
   workdir, whole, flags = tmp_path / "run", tmp_path / "whole", (*FULL, *LOSSES)
   train(whole, *flags, config=config)
   code, output = kill_after(command(workdir, *flags, config=config), environment, workdir, 5)
