@@ -330,8 +330,8 @@ def of_phases(*values: str) -> list[str]:
     ),
     ("configs/attention.py:mini", (), "nothing"),
     (
-      "configs/inputs.py:persistent_appearance,data=ssv1,backbone=mobilenet_v2",
-      ("--config.model.backbone.width_multiplier=0.25", "--config.schedule.warmup_epochs=0."),
+      "configs/inputs.py:persistent_appearance,data=ucf101,backbone=mobilenet_v2",
+      (*OWN_NAMES, "--config.model.backbone.width_multiplier=0.25", "--config.schedule.warmup_epochs=0."),
       "widths",
     ),
     (
@@ -344,6 +344,7 @@ def of_phases(*values: str) -> list[str]:
 def test_trains_one_step_through_the_real_command(config, flags, without, train, tmp_path):
   output = train(tmp_path / "run", *flags, "--config.train.epochs=0.25", config=config, without=without)
   assert "best checkpoint (step 1)" in output
+  assert re.search(r"a batch is (\d) clips, \1 on each of 1 device\(s\)", output)
 
 
 def test_a_config_imports_what_lies_beside_it(tmp_path):
