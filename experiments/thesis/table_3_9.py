@@ -19,7 +19,7 @@ def measure(folder: pathlib.Path) -> dict[str, float]:
 
 def joint(blend: str, *flags: str) -> dict[str, Training]:
   """A mini training whose losses are joined by one of the blends of `configs/dan.py`."""
-  return {"": Training(f"configs/dan.py:mini-{blend}", flags)}
+  return {"": Training(f"configs/dan.py:mini,blend={blend}", flags)}
 
 
 def fixed(alpha: float) -> dict[str, Training]:

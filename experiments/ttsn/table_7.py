@@ -7,7 +7,7 @@ from experiments.ttsn.table_6 import measure, mini
 
 def row(way: str, top1: float, megabytes: float) -> Row:
   """A way."""
-  return Row(way, {"HMDB51 top-1": top1, "MB": megabytes}, mini=mini("mini", f"--config.model.tss={way}"))
+  return Row(way, {"HMDB51 top-1": top1, "MB": megabytes}, mini=mini(f"mini,tss={way}"))
 
 
 TABLE = Table(

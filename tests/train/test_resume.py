@@ -19,8 +19,10 @@ from vidjax.train.log import MetricsLog
 
 pytestmark = pytest.mark.slow
 
-# 4 steps an epoch, 8 in all; dropout, EMA and momentum, so that every part of the state matters.
+# 4 steps an epoch, 8 in all; dropout, EMA and momentum, so that every part of the state matters; a part of the split,
+# classes drawn evenly.
 FULL = ("--config.model.dropout=0.5", "--config.train.ema_decay=0.9", "--config.train.checkpoint_every=3")
+FULL += ("--config.data.fraction=0.9", "--config.data.balanced=True", "--config.losses[0].weights=frequency")
 
 # Two losses, one of them of the input, as `configs/dan.py` joins them, or by weights that are learnt.
 LOSSES = (
@@ -115,7 +117,7 @@ def test_killed_and_resumed_is_bit_equal(uninterrupted, train, command, environm
 def test_killed_and_resumed_with_two_losses_is_bit_equal(blend, train, command, environment, tmp_path):
   """The weights and the memory of the blend go on, too: step 5 lies behind the checkpoints of steps 3 and 4."""
   (tmp_path / "learnt.py").write_text(LEARNT)
-  config = str(tmp_path / "learnt.py") if blend == "learnt" else f"configs/dan.py:mini-{blend}"
+  config = str(tmp_path / "learnt.py") if blend == "learnt" else f"configs/dan.py:mini,blend={blend}"
   workdir, whole, flags = tmp_path / "run", tmp_path / "whole", (*FULL, *LOSSES)
   train(whole, *flags, config=config)
   code, output = kill_after(command(workdir, *flags, config=config), environment, workdir, 5)
