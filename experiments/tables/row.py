@@ -53,6 +53,9 @@ class Cost:
   below: str = ""
 
 
+Kind = Literal["own", "rerun", "cited", "ours"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
   """A row.
@@ -71,12 +74,32 @@ class Row:
 
   name: str
   printed: Mapping[str, float] = dataclasses.field(default_factory=dict)
-  kind: Literal["own", "rerun", "cited", "ours"] = "own"
+  kind: Kind = "own"
   mini: Mapping[str, Training] = dataclasses.field(default_factory=dict)
   full: Mapping[str, Training] = dataclasses.field(default_factory=dict)
   cost: Cost | None = None
   partners: tuple[str, ...] = ()
   note: str = ""
+
+
+def numbers(columns: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
+  """Printed numbers by column, without those that are None or left off at the end.
+
+  Args:
+    columns: their names.
+    values: in their order.
+  """
+  return {column: value for column, value in zip(columns, values, strict=False) if value is not None}
+
+
+def cited(columns: Sequence[str], rows: Mapping[str, Sequence[float | None]]) -> tuple[Row, ...]:
+  """Rows that a paper takes from others.
+
+  Args:
+    columns: of the table.
+    rows: name -> numbers, see `numbers`.
+  """
+  return tuple(Row(name, numbers(columns, values), "cited") for name, values in rows.items())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -116,8 +116,9 @@ def costs(table: Table, rows: Sequence[Row]) -> tuple[str, list[str]]:
     rows: those with a cost are counted.
   """
   columns = [column for column in table.units if any(column in row.printed for row in rows)]
-  heads = [f"{column}, printed | here" for column in columns]
-  lines = [f"| {table.title} | {' | '.join([*heads, 'GMAC executed'])} |", "|---" * (2 + 2 * len(columns)) + "|"]
+  heads = [table.title, *(text for column in columns for text in (f"{column}, printed", f"{column}, here"))]
+  heads += [*(column for column in table.units if column not in columns), "GMAC executed"]
+  lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
   unexplained: list[str] = []
   notes: list[str] = []
   for row in rows:
@@ -127,14 +128,15 @@ def costs(table: Table, rows: Sequence[Row]) -> tuple[str, list[str]]:
     cells = []
     for column in columns:
       cells += [f"{row.printed[column]:g}" if column in row.printed else "", f"{found[table.units[column]]:.4g}"]
+    cells += [f"{found[unit]:.4g}" for column, unit in table.units.items() if column not in columns]
     lines.append(f"| {row.name} | {' | '.join(cells)} | {found['GMAC']:.4g} |")
     notes += [f"{text}. {row.note}" for text in differences]
     unexplained += [text for text in differences if not row.note]
-  lines += [
-    "",
-    f"Counted as the papers do, but for the last column; equal to the print within {table.tolerance:.1%}",
-    *notes,
-  ]
+  lines += ["", "Counted as the papers do, but for the last column."]
+  lines += ["What differs from the print:" if notes else f"All is as printed, within {table.tolerance:.2%}."] * bool(
+    columns
+  )
+  lines += notes
   return "\n".join(lines) + "\n", unexplained
 
 

@@ -147,9 +147,16 @@ class Sweep:
     return [name for name in names if not (self.out / "numbers" / f"{name}.json").exists()]
 
   def _folders(self, unit: Unit) -> list[pathlib.Path]:
-    if unit.training is None:
-      return [self.out / folder_name(name, unit.column, unit.seed) for name in unit.row.partners]
-    return [self.out / (unit.name + f"_fold{fold}" * bool(fold)) for fold in unit.training.folds or (0,)]
+    owners = [(unit.row.name, unit.training)] if unit.training else self._partners(unit)
+    return [
+      self.out / (folder_name(name, unit.column, unit.seed) + f"_fold{fold}" * bool(fold))
+      for name, training in owners
+      for fold in training.folds or (0,)
+    ]
+
+  def _partners(self, unit: Unit) -> list[tuple[str, Training]]:
+    """The rows whose scores a unit averages, and what is trained for each."""
+    return [(name, getattr(self.table.row(name), self.scale)[unit.column]) for name in unit.row.partners]
 
   def _commands(self, unit: Unit) -> list[list[str]]:
     """The commands of a unit, one after the other."""
@@ -157,8 +164,8 @@ class Sweep:
     runs = [f"--workdir={folder}" for folder in folders]
     training = unit.training
     if training is None:
-      partner = getattr(self.table.row(unit.row.partners[0]), self.scale)[unit.column]
-      return [["vidjax.evaluate", *runs, *partner.evaluation]]
+      _, partner = self._partners(unit)[0]
+      return [["vidjax.evaluate", *runs, *["--folds"] * bool(partner.folds), *partner.evaluation]]
     data = [f"--config.data.dir={self.data_dir}"]
     if self.scale == "full":
       data.append(f"--config.data.name=folder/{SETS[unit.column].source}")
@@ -192,11 +199,11 @@ class Sweep:
       say(f"{unit.name} starts; its log is {self.out / unit.name}.log")
       for command in commands:
         _run(command, self.out / f"{unit.name}.log", environment)
-      if unit.training is None:
-        found = top1(folders[0], f"{_split(folders[0])}_ensemble")
-      elif unit.training.folds:
+      if (unit.training or self._partners(unit)[0][1]).folds:
         mean = json.loads((folders[0] / "evaluation" / "test_folds.json").read_text())["mean"]
         found = {"top-1 %": 100 * mean["top1"], "mean class %": 100 * mean["mean_class"]}
+      elif unit.training is None:
+        found = top1(folders[0], f"{_split(folders[0])}_ensemble")
       else:
         found = _measured(self.table.measure, folders[0], environment)
     stored = {

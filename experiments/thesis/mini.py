@@ -46,5 +46,7 @@ def pwtp_alone(*flags: str) -> dict[str, Training]:
   """
   weights = "--config.blend.weights.classification=0.0", "--config.blend.weights.projection=1.0"
   return {
-    "": Training("configs/dan.py:mini,blend=fixed", (*weights, "--config.train.frozen=('backbone','classifier')", *flags))
+    "": Training(
+      "configs/dan.py:mini,blend=fixed", (*weights, "--config.train.frozen=('backbone','classifier')", *flags)
+    )
   }

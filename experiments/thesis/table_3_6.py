@@ -1,0 +1,52 @@
+"""DAN beside other methods on Something-Something V1 (thesis Table 3.6)."""
+
+from experiments.tables.command import run_table
+from experiments.tables.row import Cost, Row, Table, cited, numbers
+from experiments.thesis.full import SOMETHING, network
+
+COLUMNS = "SSv1 top-1", "SSv1 top-5", "GFLOPs"
+SMALL = "--views=2x3", "--size=160", "--short_side=182"
+EXTRA = "the print has a part that grows with T and is not explained"
+
+TABLE = Table(
+  "thesis Table 3.6",
+  (
+    *cited(COLUMNS, {"TRN": (42.0,), "TEA": (52.3, 81.9), "ir-CSN": (49.3,), "NL-I3D": (44.4, 76.0)}),
+    network("TSM RGB", {"SSv1": "tsm.py:ssv1"}, COLUMNS, (48.7, 77.9), "rerun", evaluation=SOMETHING),
+    network(
+      "TSM flow", {"SSv1": "inputs.py:stored_flow,data=ssv1"}, COLUMNS, (39.5, 70.5), "rerun", evaluation=SOMETHING
+    ),
+    Row("TSM RGB + flow", numbers(COLUMNS, (50.6, 80.1)), "rerun", partners=("TSM RGB", "TSM flow")),
+    network("X3D-XS RGB", {"SSv1": "tsm.py:ssv1,backbone=x3d_xs"}, COLUMNS, (40.6, 70.5), "rerun", evaluation=SMALL),
+    network("X3D-M RGB", {"SSv1": "tsm.py:ssv1,backbone=x3d_m"}, COLUMNS, (52.0, 81.0), "rerun", evaluation=SOMETHING),
+    network(
+      "DAN TSM, S=8, T=4",
+      {"SSv1": "dan.py:ssv1"},
+      COLUMNS,
+      (50.1, 78.6, 43.1),
+      evaluation=SOMETHING,
+      cost=Cost("configs/dan.py:ssv1", (), 174, (32, 256, 256)),
+    ),
+    network(
+      "DAN-XS, S=4, T=8",
+      {"SSv1": "dan.py:ssv1,backbone=x3d_xs"},
+      COLUMNS,
+      (43.1, 73.4, 0.8),
+      evaluation=SMALL,
+      cost=Cost("configs/dan.py:ssv1,backbone=x3d_xs", (), 174),
+      note=EXTRA,
+    ),
+    network(
+      "DAN-M, S=16, T=3",
+      {"SSv1": "dan.py:ssv1,backbone=x3d_m"},
+      COLUMNS,
+      (53.7, 82.1, 7.0),
+      evaluation=SOMETHING,
+      cost=Cost("configs/dan.py:ssv1,backbone=x3d_m", (), 174, (48, 256, 256)),
+      note=EXTRA,
+    ),
+  ),
+)
+
+if __name__ == "__main__":
+  run_table(TABLE)

@@ -1,0 +1,46 @@
+"""DAN beside other methods on Kinetics-400 (thesis Table 3.7): 10 x 3 views of 256 pixels, whose cost is added up."""
+
+from experiments.tables.command import run_table
+from experiments.tables.row import Cost, Table, cited
+from experiments.thesis.full import KINETICS, network
+
+COLUMNS = "K400 top-1", "K400 top-5", "GFLOPs"
+
+TABLE = Table(
+  "thesis Table 3.7",
+  (
+    *cited(
+      COLUMNS,
+      {
+        "bLVNet": (72.0, 90.6),
+        "STM": (73.7, 91.6),
+        "SlowFast": (75.6, 92.1),
+        "ip-CSN": (76.8, 92.5),
+        "SmallBig": (77.4, 93.3),
+        "I3D": (71.1, 89.3),
+        "NL-I3D": (77.7, 93.3),
+        "TSM": (74.7,),
+        "X3D-M": (76.0, 92.3),
+      },
+    ),
+    network(
+      "DAN TSM, S=16, T=8",
+      {"K400": "dan.py:kinetics400"},
+      COLUMNS,
+      (75.9, 92.2, 2602),
+      evaluation=KINETICS,
+      cost=Cost("configs/dan.py:kinetics400", (), 400, (128, 256, 256), times=30),
+    ),
+    network(
+      "DAN-M, S=16, T=8",
+      {"K400": "dan.py:kinetics400,backbone=x3d_m"},
+      COLUMNS,
+      (77.3, 92.8, 216),
+      evaluation=KINETICS,
+      cost=Cost("configs/dan.py:kinetics400,backbone=x3d_m", (), 400, (128, 256, 256), times=30),
+    ),
+  ),
+)
+
+if __name__ == "__main__":
+  run_table(TABLE)

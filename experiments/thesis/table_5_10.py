@@ -1,0 +1,50 @@
+"""BQN beside other methods on Kinetics-400 (thesis Table 5.10); costs of all views are added up."""
+
+from experiments.tables.command import run_table
+from experiments.tables.row import Cost, Row, Table, cited
+from experiments.thesis.full import network
+
+COLUMNS = "K400 top-1", "K400 top-5", "GFLOPs"
+
+
+def bqn(name: str, given: str, segments: int, views: str, times: int, *printed: float) -> Row:
+  """A BQN, as `configs/bqn.py` names them."""
+  config, flags = f"bqn.py:kinetics400{given}", (f"--config.sampler.num_segments={segments}",)
+  cost = Cost(f"configs/{config}", flags, 400, times=times)
+  return network(name, {"K400": config}, COLUMNS, printed, flags=flags, evaluation=(f"--views={views}",), cost=cost)
+
+
+TABLE = Table(
+  "thesis Table 5.10",
+  (
+    *cited(
+      COLUMNS,
+      {
+        "bLVNet": (72.0,),
+        "TSM": (74.7,),
+        "TEINet": (76.2,),
+        "TEA": (76.1,),
+        "STM": (73.7,),
+        "VoV3D": (74.7,),
+        "SlowFast": (75.6,),
+        "CorrNet": (77.2,),
+        "R(2+1)D": (72.0,),
+        "ip-CSN": (76.7,),
+        "SF+GTA": (79.8,),
+        "SmallBig": (77.4,),
+        "TSN": (69.1,),
+        "PAN": (74.4,),
+        "I3D": (71.1,),
+        "Oct-I3D": (74.6,),
+        "NL-I3D": (77.7,),
+      },
+    ),
+    network("X3D-M", {"K400": "x3d.py:m"}, COLUMNS, (75.1, 92.2), "rerun", evaluation=("--views=10x3",)),
+    bqn("BQN R50 48f x10", "", 16, "10x1", 10, 76.8, 92.4, 1210),
+    bqn("BQN R50 72f x10", "", 24, "10x1", 10, 77.3, 93.2, 1820),
+    bqn("BQN X3D-M 48f x30", ",backbone=x3d_m", 16, "10x3", 30, 77.1, 92.5, 291),
+  ),
+)
+
+if __name__ == "__main__":
+  run_table(TABLE)

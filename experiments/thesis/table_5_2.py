@@ -1,0 +1,32 @@
+"""MBPM before other backbones (thesis Table 5.2)."""
+
+from experiments.tables.command import run_table
+from experiments.tables.row import Row, Table
+from experiments.thesis.full import network
+
+COLUMNS = ("SSv1 top-1",)
+
+
+def row(name: str, given: str, top1: float) -> Row:
+  """An input before a backbone, as `configs/inputs.py` names them."""
+  kind = "own" if "MBPM" in name else "rerun"
+  return network(name, {"SSv1": f"inputs.py:{given}"}, COLUMNS, (top1,), kind)
+
+
+TABLE = Table(
+  "thesis Table 5.2",
+  (
+    row("R50, RGB", "rgb,data=ssv1", 46.5),
+    row("R50, flow", "stored_flow,data=ssv1", 37.4),
+    Row("R50, RGB + flow", {"SSv1 top-1": 49.8}, "rerun", partners=("R50, RGB", "R50, flow")),
+    row("R50, MBPM", "mbpm,data=ssv1", 48.0),
+    Row("R50, RGB + MBPM", {"SSv1 top-1": 50.3}, partners=("R50, RGB", "R50, MBPM")),
+    row("MobileNetV2, RGB", "rgb,data=ssv1,backbone=mobilenet_v2", 38.7),
+    row("MobileNetV2, MBPM", "mbpm,data=ssv1,backbone=mobilenet_v2", 39.8),
+    row("X3D-M, RGB", "rgb,data=ssv1,backbone=x3d_m", 45.5),
+    row("X3D-M, MBPM", "mbpm,data=ssv1,backbone=x3d_m", 46.9),
+  ),
+)
+
+if __name__ == "__main__":
+  run_table(TABLE)
