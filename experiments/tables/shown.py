@@ -71,7 +71,10 @@ def tau(table: Table, measured: Measured, pair: tuple[str, str]) -> tuple[float,
     for row in table.rows
     if row.kind in RANKED and pair[0] in row.printed and pair[1] in measured.get(row.name, {})
   ]
-  return (float(kendalltau(*zip(*both, strict=True))[0]) if len(both) > 1 else float("nan")), len(both)
+  if len(both) < 2:
+    return float("nan"), len(both)
+  result: Any = kendalltau([a for a, _ in both], [b for _, b in both])
+  return float(result.statistic), len(both)
 
 
 def markdown(table: Table, measured: Measured) -> str:

@@ -15,12 +15,10 @@ def row(frames: int, clips: int, *printed: float | None) -> Row:
   """PEM and the TD loss on TIM."""
   given = f"frames={frames}"
   configs = {name: f"tdrl.py:{name.lower()},{given}" for name in ("SSv1", "SSv2")}
-  views = ("--views=2x3", "--size=256", "--short_side=256") if clips > 1 else ()
+  views = ("--views=2x3",) if clips > 1 else ()
   name = f"TDRL {frames}f" + " x2" * (clips > 1)
-  clip = (frames, 256, 256) if views else None
-  cost = Cost(f"configs/tdrl.py:ssv1,{given}", (), 174, clip, times=6 if clips > 1 else 1)
-  note = "six views of 256 pixels; the print has six of 224" if clips > 1 else ""
-  return network(name, configs, COLUMNS, printed, evaluation=views, cost=cost, note=note)
+  cost = Cost(f"configs/tdrl.py:ssv1,{given}", (), 174, times=6 if clips > 1 else 1)
+  return network(name, configs, COLUMNS, printed, evaluation=views, cost=cost)
 
 
 TABLE = Table(

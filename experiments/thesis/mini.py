@@ -28,6 +28,25 @@ def dan(frames: int = 4, rank: int = 1, *flags: str) -> dict[str, Training]:
   }
 
 
+def dan_full(frames: int = 8, rank: int = 1, *flags: str) -> dict[str, Training]:
+  """DAN of X3D-XS, 4 segments, joined by MGDA, on Mini-Kinetics and Something-Something V1.
+
+  Args:
+    frames: T of a segment.
+    rank: D images of a segment.
+    *flags: further ones.
+  """
+  pwtp = f"--config.model.representation.frames={frames}", f"--config.model.representation.rank={rank}"
+  sampler = {
+    "Mini-Kinetics": ("mini_kinetics200", f"num_frames={4 * frames}"),
+    "SSv1": ("ssv1", f"frames_per_segment={frames}"),
+  }
+  return {
+    name: Training(f"configs/dan.py:{config},backbone=x3d_xs", (*pwtp, f"--config.sampler.{length}", *flags))
+    for name, (config, length) in sampler.items()
+  }
+
+
 def tsp_alone(*flags: str) -> dict[str, Training]:
   """TSP trained on its projection loss alone, before a network that is held.
 

@@ -2,7 +2,7 @@
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.mini import dan
+from experiments.thesis.mini import dan, dan_full
 from experiments.thesis.table_3_9 import measure
 
 COLUMNS: tuple[str, ...] = "Mini-Kinetics ENoPR", "Mini-Kinetics top-1", "SSv1 ENoPR", "SSv1 top-1"
@@ -12,7 +12,7 @@ def row(frames: int, rank: int, *printed: float) -> Row:
   """T and D; at mini scale the clips have 24 frames, so that S times T are 24, and T = 16 becomes 12."""
   note = "T is 12 at mini scale, whose clips have 24 frames" if frames == 16 else ""
   values = dict(zip(COLUMNS, printed, strict=True))
-  return Row(f"T={frames}, D={rank}", values, mini=dan(min(frames, 12), rank), note=note)
+  return Row(f"T={frames}, D={rank}", values, mini=dan(min(frames, 12), rank), full=dan_full(frames, rank), note=note)
 
 
 TABLE = Table(

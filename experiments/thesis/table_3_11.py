@@ -5,7 +5,7 @@ At mini scale, whose frames have 48 pixels where the thesis has 224, kernels and
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.mini import dan
+from experiments.thesis.mini import dan, dan_full
 from experiments.thesis.table_3_9 import measure
 from experiments.thesis.table_3_10 import COLUMNS
 
@@ -20,10 +20,18 @@ MINI = {
 
 def row(stride: int, kernel: int, features: int, *printed: float) -> Row:
   """A convolution."""
-  small = zip(("stride", "kernel", "features"), MINI[stride, kernel, features], strict=True)
-  flags = [f"--config.model.representation.{name}={value}" for name, value in small]
+
+  def flags(*values: int) -> list[str]:
+    names = zip(("stride", "kernel", "features"), values, strict=True)
+    return [f"--config.model.representation.{name}={value}" for name, value in names]
+
   name = f"stride {stride}, k={kernel}, C'={features}"
-  return Row(name, dict(zip(COLUMNS, printed, strict=True)), mini=dan(4, 1, *flags))
+  return Row(
+    name,
+    dict(zip(COLUMNS, printed, strict=True)),
+    mini=dan(4, 1, *flags(*MINI[stride, kernel, features])),
+    full=dan_full(8, 1, *flags(stride, kernel, features)),
+  )
 
 
 TABLE = Table(

@@ -20,6 +20,15 @@ def bqn(*flags: str) -> dict[str, Training]:
   return {"": Training("configs/bqn.py:mini", flags)}
 
 
+def full(*flags: str) -> dict[str, Training]:
+  """A BQN of ResNet-50 on Something-Something V1.
+
+  Args:
+    *flags: that change it.
+  """
+  return {"SSv1": Training(BQN, flags)}
+
+
 def cost(clip: tuple[int, int, int] = WHOLE, quiet: int = 224, *flags: str) -> Cost:
   """What a BQN of ResNet-50 on Something-Something V1 costs.
 
@@ -31,6 +40,11 @@ def cost(clip: tuple[int, int, int] = WHOLE, quiet: int = 224, *flags: str) -> C
   return Cost(BQN, (f"--config.model.quiet_size={quiet}", *flags), 174, clip)
 
 
+def alone(name: str) -> dict[str, Training]:
+  """A pathway alone: TSM-ResNet-50 on an input of `configs/inputs.py`."""
+  return {"SSv1": Training(f"configs/inputs.py:{name},data=ssv1")}
+
+
 def printed(top1: float, top5: float, gflops: float | None = None) -> dict[str, float]:
   """The numbers of a row."""
   return {"SSv1 top-1": top1, "SSv1 top-5": top5, **({"GFLOPs": gflops} if gflops else {})}
@@ -39,15 +53,15 @@ def printed(top1: float, top5: float, gflops: float | None = None) -> dict[str, 
 TABLE = Table(
   "thesis Table 5.3",
   (
-    Row("Quiet", printed(46.5, 75.3, 32.8), mini={"": Training("configs/bqn.py:mini_quiet")}),
-    Row("Busy", printed(48.0, 76.8), mini={"": Training("configs/bqn.py:mini_busy")}),
+    Row("Quiet", printed(46.5, 75.3, 32.8), mini={"": Training("configs/bqn.py:mini_quiet")}, full=alone("rgb")),
+    Row("Busy", printed(48.0, 76.8), mini={"": Training("configs/bqn.py:mini_busy")}, full=alone("mbpm")),
     Row(
       "Quiet + Busy",
       printed(50.3, 79.0, 65.7),
       partners=("Quiet", "Busy"),
       cost=cost(WHOLE, 224, "--config.model.lateral=none"),
     ),
-    Row("BQN", printed(51.6, 80.5, 65.9), mini=bqn(), cost=cost()),
+    Row("BQN", printed(51.6, 80.5, 65.9), mini=bqn(), full=full(), cost=cost()),
   ),
   pairs=(("SSv1 top-1", "top-1 %"),),
   epochs=6.0,

@@ -5,7 +5,7 @@ The mini network has stages res2 to res4, so that the last row has no mini train
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.table_5_3 import bqn, cost, printed
+from experiments.thesis.table_5_3 import bqn, cost, full, printed
 
 
 def flags(*stages: int) -> tuple[str, str]:
@@ -17,7 +17,9 @@ def row(top1: float, top5: float, *stages: int) -> Row:
   """A row: the stages up to one."""
   mini = bqn(*flags(*stages)) if max(stages) < 5 else {}
   name = "res2" if len(stages) == 1 else f"+ res{max(stages)}"
-  return Row(name, printed(top1, top5), mini=mini, cost=cost((24, 224, 224), 224, *flags(*stages)))
+  return Row(
+    name, printed(top1, top5), mini=mini, full=full(*flags(*stages)), cost=cost((24, 224, 224), 224, *flags(*stages))
+  )
 
 
 TABLE = Table(

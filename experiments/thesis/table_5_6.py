@@ -5,14 +5,14 @@ Where 8 connections stand is not said: they follow the first two blocks of each 
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.table_5_3 import bqn, cost, printed
+from experiments.thesis.table_5_3 import bqn, cost, full, printed
 
 DEPTHS = "--config.model.backbone.depths=(2,3,2)"
 
 
 def row(name: str, numbers: dict[str, float], flag: str) -> Row:
   """A row."""
-  return Row(name, numbers, mini=bqn(DEPTHS, flag), cost=cost((24, 224, 224), 224, flag))
+  return Row(name, numbers, mini=bqn(DEPTHS, flag), full=full(flag), cost=cost((24, 224, 224), 224, flag))
 
 
 TABLE = Table(

@@ -2,13 +2,13 @@
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.table_5_3 import bqn, cost, printed
+from experiments.thesis.table_5_3 import bqn, cost, full, printed
 
 
 def row(name: str, top1: float, top5: float) -> Row:
   """A design."""
   flag = f"--config.model.lateral={name}"
-  return Row(name, printed(top1, top5), mini=bqn(flag), cost=cost((24, 224, 224), 224, flag))
+  return Row(name, printed(top1, top5), mini=bqn(flag), full=full(flag), cost=cost((24, 224, 224), 224, flag))
 
 
 TABLE = Table(

@@ -5,23 +5,27 @@ At mini scale 48 pixels stand for 224, and the others in proportion.
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.table_5_3 import bqn, cost, printed
+from experiments.thesis.table_5_3 import bqn, cost, full, printed
 
 MINI = {128: 28, 160: 34, 192: 42, 224: 48, 256: 54}
 
 
 def row(quiet: int, busy: int, top1: float, top5: float, gflops: float, quiet_frames: int = 8) -> Row:
   """Two sizes; all rows have 8 frames in a pathway but for the last two."""
-  small = MINI[busy]
-  flags = [
-    f"--config.model.quiet_size={MINI[quiet]}",
-    f"--config.transforms[0].size={small}",
-    f"--config.test.size={small}",
-    f"--config.test.short_side={small}",
-  ]
+  sides = "transforms[0].size", "test.size", "test.short_side"
   frames = [f"--config.model.quiet_frames={quiet_frames}"] * (quiet_frames < 8)
+
+  def sizes(small: int, large: int) -> list[str]:
+    return [f"--config.model.quiet_size={small}", *(f"--config.{side}={large}" for side in sides), *frames]
+
   name = f"{quiet},{busy}" if quiet_frames == 8 else f"{quiet}x{quiet_frames},{busy}x8"
-  return Row(name, printed(top1, top5, gflops), mini=bqn(*flags, *frames), cost=cost((24, busy, busy), quiet, *frames))
+  return Row(
+    name,
+    printed(top1, top5, gflops),
+    mini=bqn(*sizes(MINI[quiet], MINI[busy])),
+    full=full(*sizes(quiet, busy)),
+    cost=cost((24, busy, busy), quiet, *frames),
+  )
 
 
 TABLE = Table(

@@ -1,4 +1,4 @@
-"""TTSN on UCF101 beside other methods (TTSN, Table III): the mean over three splits, from ImageNet and from Kinetics."""
+"""TTSN on UCF101 beside other methods (TTSN, Table III): the mean over three splits, as in Table II."""
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table, cited

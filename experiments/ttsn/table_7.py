@@ -2,12 +2,12 @@
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.ttsn.table_6 import measure, mini
+from experiments.ttsn.table_6 import full, measure, mini
 
 
 def row(way: str, top1: float, megabytes: float) -> Row:
   """A way."""
-  return Row(way, {"HMDB51 top-1": top1, "MB": megabytes}, mini=mini(f"mini,tss={way}"))
+  return Row(way, {"HMDB51 top-1": top1, "MB": megabytes}, mini=mini(f"mini,tss={way}"), full=full(f"tss={way}"))
 
 
 TABLE = Table(
