@@ -64,8 +64,8 @@ def test_processes_of_a_scheduler_find_each_other(name, command, environment, tm
 def test_what_a_scheduler_lacks_is_one_line(command, environment, tmp_path):
   """An indexed job without JAX's extra for Kubernetes."""
   (tmp_path / "kubernetes.py").write_text("raise ImportError")
-  env = {**environment, **of_process("SLURM", 0, tmp_path), **{"SLURM_STEP_NUM_TASKS": "1"}}
-  env |= {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+  pods = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+  env = {**environment, **pods}
   line = command(tmp_path / "run")
   done = subprocess.run(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
   assert done.returncode == 2, done.stdout
