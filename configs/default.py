@@ -90,5 +90,5 @@ def get_config() -> ConfigDict:
   c.train.stop = placeholder(dict)  # {"make": "vidjax.train.stop.NoGain", "patience": 3}, or any such rule
   c.train.refresh = placeholder(dict)  # {"make": ...}: as init.start, before every epoch
 
-  c.phases = ()  # several trainings, one after the other: see vidjax.train.phases and configs/dan.py:mini-separate
+  c.phases = ()  # several trainings, see vidjax.train.phases and configs/dan.py:mini,blend=separate
   return c

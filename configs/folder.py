@@ -8,7 +8,8 @@ rate.
 
 `configs/folder.py:finetune` is that code's recipe for small data sets, which fine-tunes Kinetics' weights on UCF101
 (`scripts/finetune_tsm_ucf101_rgb_8f.sh`): a tenth of the rate, 25 epochs, partial BN, the larger rates of the
-classifier. The weights are `--config.init.weights=FILE`, or `--config.init.workdir=RUN` of one's own.
+classifier. The weights are `--config.init.weights=FILE`, or `--config.init.workdir=RUN` of one's own. `configs/tsm.py`
+has that code's recipes for the published data sets.
 
 `configs/folder.py:mini` is the quickstart's network at 48 pixels, for a first look on a CPU. Its numbers are ours.
 """
@@ -19,7 +20,7 @@ from configs import default, quickstart
 from vidjax.build import described
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
-from vidjax.train.optimizer import Group
+from vidjax.train.optimizer import TSN_GROUPS
 
 
 def get_config(arg: str = "resnet50") -> ConfigDict:
@@ -54,13 +55,7 @@ def _finetune(c: ConfigDict) -> ConfigDict:
   """What the recipe for small data sets sets otherwise; the rest is the same."""
   c.model.backbone.frozen_bn = "all_but_first"  # partial BN: the script has no --npb
   c.init.new = ("classifier",)
-  groups = (  # get_optim_policies with fc_lr5
-    Group("(^|/)classifier[^/]*/kernel$", rate=5.0),
-    Group("(^|/)classifier[^/]*/bias$", rate=10.0, decay=0.0),
-    Group("bn[^/]*/(scale|bias)$", decay=0.0),
-    Group("/bias$", rate=2.0, decay=0.0),
-  )
-  c.optimizer.groups = described(groups)
+  c.optimizer.groups = described(TSN_GROUPS)  # get_optim_policies with fc_lr5
   c.schedule = {"make": "vidjax.train.schedules.steps", "learning_rate": 0.001, "at": (10.0, 20.0), "factor": 0.1}
   c.train.epochs = 25.0
   return c

@@ -1,13 +1,29 @@
-"""Every input representation before the quickstart's network: 8 segments of 3 frames of `synthetic_actions/order`.
+"""Every input representation before one network: thesis Tables 3.12, 5.1 and 5.2, at full and at mini scale.
 
-`configs/inputs.py:mbpm` and so on, the comparison of thesis Tables 3.12 and 5.1 at mini scale. All of them see the same
-24 frames of a clip; "rgb" takes one frame of each segment, which is the quickstart. Any of these `representation`s goes
-before any backbone in the same way. `--config.data.name=synthetic_actions/scene:.7` changes the data.
+`configs/inputs.py:mbpm` is the quickstart's network on 8 segments of 3 frames of `synthetic_actions/order`; all inputs
+see the same 24 frames of a clip, and "rgb" takes one frame of each segment, which is the quickstart.
+`--config.data.name=synthetic_actions/scene:.7` changes the data. Any of these `representation`s goes before any
+backbone in the same way.
+
+  python -m vidjax.train --config=configs/inputs.py:mbpm,data=ssv1 --workdir=runs/mbpm
+
+is the size of the thesis. Options follow the name:
+
+- `data=synthetic|ssv1|kinetics400|ucf101`.
+- `backbone=resnet50|mobilenet_v2|x3d_m` (Table 5.2): the first two with TSM and 8 segments, X3D-M with 16 from scratch.
+
+There, segments have one frame of RGB, three of MBPM, and six of all others (Table 3.12, 5.5.2), of which flow and RGB
+difference stack five. "stored_flow" is "flow" as `prepare --flow` stores it; TVNet is that of the thesis' code,
+"frozen_tvnet", or "tvnet", which learns. "tsp" and "pwtp" learn their projection, too, as `configs/tesnet.py` and
+`configs/dan.py` do. FlowNet is not here. Numbers are those of 5.5.1, of UCF101 those of 5.5.2; the classifier's and
+what the text leaves out as in `configs/bqn.py` [released code], but for its losses. All start from ImageNet
+(--config.init.weights), X3D-M from nothing. RGB+Flow and RGB+MBPM average two runs:
+`python -m vidjax.evaluate --workdir=A --workdir=B`.
 """
 
 from ml_collections import ConfigDict
 
-from configs import quickstart
+from configs import _options, _sets, _thesis, bqn, dan, default, quickstart, tesnet, tsm
 from vidjax.build import described
 from vidjax.inputs.dynamic_image import DynamicImage
 from vidjax.inputs.flow import Flow
@@ -16,6 +32,7 @@ from vidjax.inputs.mbpm import MBPM
 from vidjax.inputs.persistent_appearance import PersistentAppearance
 from vidjax.inputs.pwtp import PWTP
 from vidjax.inputs.rgb_difference import RGBDifference
+from vidjax.inputs.stored_flow import StoredFlow
 from vidjax.inputs.tsp import TSP
 from vidjax.inputs.tvnet import TVNet
 from vidjax.train.optimizer import Group
@@ -33,16 +50,71 @@ INPUTS = {
   "tsp": TSP(FRAMES, rank=1),
   "pwtp": PWTP(FRAMES, kernel=5, stride=2),  # the thesis' 9x9 kernel every 8 pixels is for frames of 224 pixels
 }
+SIX = 6  # frames of a segment at full scale
+FULL = {
+  "rgb_difference": RGBDifference(SIX),
+  "dynamic_image": DynamicImage(SIX),
+  "persistent_appearance": PersistentAppearance(SIX),
+  "flow": Flow(SIX),
+  "stored_flow": StoredFlow(SIX - 1),
+  "tvnet": TVNet(SIX),
+  "frozen_tvnet": FrozenTVNet(SIX),
+  "mbpm": INPUTS["mbpm"],
+  "tsp": TSP(SIX, rank=1),
+  "pwtp": PWTP(SIX),
+}
+OPTIONS = {
+  "data": ("synthetic", "ssv1", "kinetics400", "ucf101"),
+  "backbone": ("resnet50", "mobilenet_v2", "x3d_m"),
+}
 
 
 def get_config(arg: str = "mbpm") -> ConfigDict:
-  """`arg`: a key of INPUTS."""
-  if arg not in INPUTS:
-    raise ValueError(f"configs/inputs.py:{arg}: choose {', '.join(INPUTS)}")
+  """`arg`: a key of INPUTS, or "stored_flow" with real data, then options."""
+  name, options = _options.parse("inputs", arg, tuple(INPUTS | FULL), OPTIONS)
+  if options["data"] != "synthetic":
+    return _full(name, **options)
+  if name not in INPUTS:
+    raise ValueError(f"configs/inputs.py:{arg}: add ,data=ucf101 or so: nothing is stored of synthetic clips")
   c = quickstart.get_config()
-  if INPUTS[arg] is not None:
+  if INPUTS[name] is not None:
     c.sampler.frames_per_segment = FRAMES
-    c.model.representation = described(INPUTS[arg], *(("sigma", "kernel") if arg == "mbpm" else ()))
-  if arg == "frozen_tvnet":  # no gradient reaches it, and no weight decay may
-    c.optimizer.groups = (described(Group("^representation/", rate=0.0)), *c.optimizer.groups)
+    c.model.representation = described(INPUTS[name], *(("sigma", "kernel") if name == "mbpm" else ()))
+  if name == "frozen_tvnet":
+    _hold(c)
+  return c
+
+
+def _hold(c: ConfigDict) -> None:
+  """No gradient reaches the input, and no weight decay may."""
+  c.optimizer.groups = (described(Group("^representation/", rate=0.0)), *c.optimizer.groups)
+
+
+def _full(name: str, data: str, backbone: str) -> ConfigDict:
+  c = default.get_config()
+  chosen, x3d = _sets.use(c, data), _thesis.is_x3d(backbone)
+  frames = {"rgb": 1, "mbpm": 3, "stored_flow": SIX - 1}.get(name, SIX)
+  c.sampler = bqn.sampler(chosen, 16 if x3d else 8, frames)
+  c.sampler.num_segments = 16 if x3d else 8  # of Kinetics, too: Table 5.1
+  c.transforms = ({"make": "vidjax.data.augment.MultiScaleCrop", "size": 224}, _sets.flip(data))
+  c.model.backbone = _thesis.network(c, backbone) if x3d else tsm.network(backbone)
+  recipe = _thesis.recipe(data, backbone, "scratch") if x3d else _thesis.INPUTS[data]
+  _thesis.train(c, recipe)
+  learnt = (Group("^representation/", rate=5.0),) if name == "mbpm" else ()
+  c.optimizer.groups = bqn.groups("text", *learnt)
+  c.optimizer.clip_norm = 20.0
+  if name == "stored_flow":
+    c.stream = {"make": "vidjax.data.streams.Flow"}
+    c.normalise.mean, c.normalise.std = (0.5,) * 3, (0.5,) * 3
+  module = FULL.get(name)
+  if hasattr(module, "std"):  # TV-L1 weighs its two terms for grey levels
+    module = module.clone(std=tuple(c.normalise.std))
+  if name == "pwtp":
+    dan.join(c, module, "mgda")
+  elif module is not None:
+    c.model.representation = described(module, "frames", "rank", "activations", "std", "sigma", "kernel")
+  if name == "tsp":
+    tesnet.project(c)
+  if name == "frozen_tvnet":
+    _hold(c)
   return c

@@ -1,4 +1,7 @@
-"""Temporal Distinct Representation Learning (Weng et al., ECCV 2020) on videos of one's own: set --config.data.name.
+"""Temporal Distinct Representation Learning (Weng et al., ECCV 2020).
+
+  python -m vidjax.train --config=configs/tdrl.py:ssv1 --workdir=runs/tdrl --config.init.weights=resnet50.pth \\
+    --config.init.new="('classifier',)" --config.init.unused="('fc',)"
 
 `configs/tdrl.py:ssv1`, `:ssv2` and `:kinetics400` are ResNet-50 with PEM and TIM before conv1 of every block, and the
 TD loss right after TIM in the last block of the last three stages; `:mini` is the quickstart's network with the same,
@@ -26,7 +29,7 @@ Tests: one centre crop; `python -m vidjax.evaluate --workdir=A --views=2x3` (Som
 
 from ml_collections import ConfigDict
 
-from configs import bqn, default, quickstart
+from configs import _options, _sets, default, quickstart
 from vidjax.build import described
 from vidjax.losses.temporal_diversity import TemporalDiversity
 from vidjax.plugins.insert import Insert
@@ -47,22 +50,11 @@ RECIPES = {  # section 4.2: epochs, and those at which the rate falls to a tenth
   "ssv2": (50.0, (30.0, 40.0, 45.0)),
   "kinetics400": (100.0, (50.0, 75.0, 90.0)),
 }
-MIRRORED = {name: bqn.MIRRORED["ssv1"] for name in ("ssv1", "ssv2")}
-"""Labels that change places in a mirror, where they are in alphabetical order; both versions have the same ones."""
 
 
 def get_config(arg: str = "ssv1") -> ConfigDict:
   """`arg`: "ssv1", "ssv2", "kinetics400" or "mini", then options, separated by commas."""
-  name, *given = arg.split(",")
-  if name not in (*RECIPES, "mini"):
-    raise ValueError(f"configs/tdrl.py:{arg}: choose {', '.join(RECIPES)} or mini")
-  options = {key: values[0] for key, values in OPTIONS.items()}
-  for option in given:
-    key, _, value = option.partition("=")
-    if value not in OPTIONS.get(key, ()):
-      choices = "; ".join(f"{key}={'|'.join(values)}" for key, values in OPTIONS.items())
-      raise ValueError(f"configs/tdrl.py:{arg}: {option} is no option; there are {choices}")
-    options[key] = value
+  name, options = _options.parse("tdrl", arg, (*RECIPES, "mini"), OPTIONS)
   frames = int(options["frames"])
   if name == "mini":
     c = quickstart.get_config()
@@ -73,17 +65,13 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   else:
     epochs, drops = RECIPES[name]
     c = default.get_config()
-    if name == "kinetics400":  # "uniformly sample 8 or 16 frames from the consecutive 64 frames"
+    if _sets.use(c, name).is_kinetics:  # "uniformly sample 8 or 16 frames from the consecutive 64 frames"
       c.sampler = {"make": "vidjax.data.sampling.Dense", "num_frames": frames, "stride": 64 // frames}
     else:  # "from the whole video"
       c.sampler.num_segments = frames
     c.transforms = (  # "scale-jittering", "resized to 224x224"; flips are not in the paper: those of TSM's code
       {"make": "vidjax.data.augment.MultiScaleCrop", "size": 224},
-      {
-        "make": "vidjax.data.augment.Flip",
-        "probability": 0.0 if name in MIRRORED else 0.5,
-        "swap": MIRRORED.get(name, ()),
-      },
+      _sets.flip(name),
     )
     c.test = {"make": "vidjax.data.augment.TestCrops", "size": 224, "short_side": 256}  # 4.2, "Inference"
     # The paper does not give PEM's reduction: 8, as MEM's in TEINet.

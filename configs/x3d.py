@@ -7,6 +7,8 @@ test (PRECISE_STATS), a cosine that counts the epochs of the warm-up, N(0, .01) 
 (here .001, as TSN) and a pooling window smaller than the test crops (here it spans the crop).
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from configs import default
@@ -26,7 +28,7 @@ def get_config(arg: str = "m") -> ConfigDict:
   """`arg`: "xs", "s", "m" or "l"."""
   if arg not in VARIANTS:
     raise ValueError(f"configs/x3d.py:{arg}: choose {', '.join(VARIANTS)}")
-  frames, stride, crop, short_sides, test_crop, batch, rate, epochs, depth = VARIANTS[arg]
+  frames, stride, crop, short_sides, test_crop, batch, rate, epochs, _ = VARIANTS[arg]
   c = default.get_config()
   c.sampler = {"make": "vidjax.data.sampling.Dense", "num_frames": frames, "stride": stride}
   c.transforms = (
@@ -34,10 +36,7 @@ def get_config(arg: str = "m") -> ConfigDict:
     {"make": "vidjax.data.augment.Flip", "probability": 0.5, "swap": ()},
   )
   c.test = {"make": "vidjax.data.augment.TestCrops", "size": test_crop, "short_side": test_crop}
-  c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
-  c.model.backbone = described(X3D(depth_factor=depth, width_factor=2.0), "depth_factor", "width_factor")
-  c.model.consensus = "features"
-  c.model.hidden = 2048  # X3D.DIM_C5
+  c.model.backbone = network(c, arg)
   c.model.dropout = 0.5
   c.optimizer.nesterov = True
   c.optimizer.weight_decay = 5e-5
@@ -49,3 +48,29 @@ def get_config(arg: str = "m") -> ConfigDict:
   c.train.epochs = epochs
   c.train.evaluate_every = 10.0
   return c
+
+
+def network(c: ConfigDict, variant: str) -> dict[str, Any]:
+  """The backbone, described; its normalisation and its head are set.
+
+  Args:
+    c: the config, changed in place.
+    variant: "xs", "s", "m" or "l".
+  """
+  c.normalise = {"make": "vidjax.apply.device_augment.Normalise", "mean": (0.45,) * 3, "std": (0.225,) * 3}
+  c.model.consensus = "features"
+  c.model.hidden = 2048  # X3D.DIM_C5
+  net = X3D(depth_factor=VARIANTS[variant][-1], width_factor=2.0)
+  return described(net, "depth_factor", "width_factor", "frozen_bn")
+
+
+def crops(c: ConfigDict, variant: str) -> dict[str, Any]:
+  """The training crop, described; tests take the same size in the centre.
+
+  Args:
+    c: the config, changed in place.
+    variant: as in `network`.
+  """
+  _, _, crop, short_sides, *_ = VARIANTS[variant]
+  c.test = {"make": "vidjax.data.augment.TestCrops", "size": crop, "short_side": short_sides[0]}
+  return {"make": "vidjax.data.augment.ScaleJitterCrop", "size": crop, "short_sides": short_sides}

@@ -1,6 +1,7 @@
 """Every shipped config: complete, buildable; and, shrunk, trained for one step through the real command."""
 
 import importlib
+import itertools
 import json
 import re
 import subprocess
@@ -10,24 +11,26 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import bqn, folder, inputs, tdrl, ttsn
+from configs import _sets, attention, bqn, dan, folder, inputs, tdrl, tsm, ttsn
 from tests.conftest import ROOT
 from vidjax.build import build
+from vidjax.prepare.source import names as sources
 from vidjax.recipe import data_of, make_optimizer, settings_of
 from vidjax.sections import DEFAULTS, check_sections
 from vidjax.train.optimizer import TSN_GROUPS, multipliers
 
 VARIANTS = {
   "arch": ("ucf101", "mini"),
-  "bqn": ("ssv1", "kinetics400", "x3d", "mini", "mini_busy", "mini_quiet"),
-  "inputs": tuple(inputs.INPUTS),
-  "dan": ("ssv1", "kinetics400", "x3d", "x3d_ssv1", "mini", "mini-scale", "mini-fixed", "mini-separate"),
+  "attention": ("ssv1", "kinetics400,source=code,depth=101,frames=16", "mini"),
+  "bqn": ("ssv1", "ucf101,backbone=x3d_m", "mini", "mini_busy", "mini_quiet"),
+  "inputs": (*inputs.INPUTS, "mbpm,data=ssv1,backbone=x3d_m", "pwtp,data=kinetics400,backbone=mobilenet_v2"),
+  "dan": ("ssv1", "kinetics400", "ucf101", "ssv1,backbone=x3d_xs", "mini", "mini,blend=separate"),
   "deep_residual": ("ucf101", "hmdb51", "kinetics400", "thumos14", "mini", "mini-kmeans", "mini-raw"),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
   "probe": ("linear", "mlp", "multilabel", "lstm", "netvlad"),
   "quickstart": ("tsm", "tsn"),
-  "tesnet": ("rgb", "rgb-no2", "rgb-no3", "rgb-no4", "rgb-no5", "flow", "flow-64", "mini"),
+  "tesnet": ("rgb", "rgb-no3", "rgb-no5", "flow", "stored_flow-64", "stored_flow-tsn", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),
   "rtsae_dscnn": (
     "ucf101",
@@ -39,7 +42,8 @@ VARIANTS = {
     "hmdb51-sparse",
   ),
   "tdrl": ("ssv1", "ssv2,frames=16,tm=tsm,enhance=mem,td=none", "kinetics400,enhance=pem_after,td=before", "mini"),
-  "ttsn": ("hmdb51", "ucf101", "ssv1", "ssv1_tdn", "mini", "mini_ett", "mini_tss"),
+  "tsm": ("ssv1", "kinetics400,backbone=mobilenet_v2,sampling=dense", "ucf101", "hmdb51,backbone=x3d_xs"),
+  "ttsn": ("hmdb51", "ssv1,backbone=tdn,pretrain=kinetics,frames=16", "mini", "mini,tss=off", "mini,ett=off"),
   "x3d": ("xs", "s", "m", "l"),
 }
 """The arguments of every config file that takes some; a new file without an entry is tested without one."""
@@ -66,9 +70,112 @@ def test_builds_and_forms_an_output(name):
   network = build(config["model"], num_classes=5)
   stream = build({"make": DEFAULTS["stream"], **config.get("stream", {})})
   clips = jnp.zeros((1, *stream.clip_shape(build(config["sampler"]).clip_length, config["test"].get("size"))))
-  output = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), clips, False))[0]
+  output, made = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), clips, False))
+  assert {*config["init"]["new"]} <= {*made["params"]}
   if stem != "rtsae":  # it has no classes
     assert output.logits.shape == (1, 5)
+
+
+def every_argument(module, names):
+  for name in names:
+    for values in itertools.product(*module.OPTIONS.values()):
+      yield ",".join([name, *(f"{key}={value}" for key, value in zip(module.OPTIONS, values, strict=True))])
+
+
+RECIPES = {
+  attention: (*attention.RECIPES, "mini"),
+  bqn: bqn.NAMES,
+  dan: (*_sets.SETS, "mini"),
+  inputs: tuple(inputs.FULL),
+  tdrl: (*tdrl.RECIPES, "mini"),
+  tsm: (*tsm.RECIPES, *_sets.SMALL),
+  ttsn: (*ttsn.RECIPES, "mini"),
+}
+
+
+@pytest.mark.parametrize("module", RECIPES, ids=lambda module: module.__name__)
+def test_every_combination_of_options_is_a_whole_config(module):
+  """All there are, without a network's shapes; of those with a network of their own, each is built once."""
+  seen = set()
+  for arg in every_argument(module, RECIPES[module]):
+    from_nothing = "start=scratch" in arg and "backbone=x3d" not in arg and not re.match("mini(_busy|_quiet)?,", arg)
+    if from_nothing or arg.startswith("stored_flow,data=synthetic"):
+      with pytest.raises(ValueError, match=r"scratch goes with an X3D|nothing is stored"):
+        module.get_config(arg)
+      continue
+    config = json.loads(module.get_config(arg).to_json())
+    check_sections(config)
+    settings, data = settings_of(config), data_of(config)
+    build(config["schedule"], epochs=settings.epochs)(10)
+    published = [one for one in _sets.SETS.values() if one.name == data.name]
+    if published:
+      assert (data.validation_split, data.fold) == (published[0].validation, published[0].fold)
+      flip = build(config["transforms"][-1])
+      assert (flip.swap == _sets.LEFT_RIGHT) == (flip.probability == 0) == published[0].is_something
+    parts = ("sampler", "transforms", "test", "normalise", "losses", "blend", "optimizer")
+    for name in parts:
+      text = json.dumps(config[name])
+      if (name, text) not in seen:
+        seen.add((name, text))
+        make_optimizer(config[name], lambda step: 0.1) if name == "optimizer" else build(config[name])
+    text = json.dumps(config["model"])
+    if text not in seen:
+      seen.add(text)
+      build(config["model"], num_classes=5)
+  assert seen
+
+
+def test_a_set_is_named_as_it_is_prepared():
+  assert {one.name.removeprefix("folder/") for one in _sets.SETS.values()} <= set(sources())
+  assert {name for name, one in _sets.SETS.items() if one.fold} == set(_sets.SMALL)
+
+
+@pytest.mark.parametrize(
+  ("arg", "params"),
+  [
+    ("attention=none", 24_327_632),
+    ("attention=se", 24_791_248),
+    ("attention=cbam", 24_791_236),
+    ("attention=gc", 24_795_344),
+    ("attention=nl", 31_686_096),
+    ("attention=cpa", 24_329_722),
+    ("attention=se+cpa", 24_793_338),
+    ("attention=rnl", 28_128_720),
+    ("attention=se+rnl", 28_592_336),
+  ],
+)
+def test_the_parameters_of_table_4_6(arg, params):
+  """Printed: 24.33, 24.79, 24.80, 24.79, 31.69 M; 35.48 and 35.95 M count the mask of RNL's released code."""
+  config = json.loads(attention.get_config(f"kinetics400,source=table,{arg}").to_json())
+  network = build(config["model"], num_classes=400)
+  clip = jnp.zeros((1, 2, 32, 32, 3))
+  made = jax.eval_shape(lambda: network.init(jax.random.key(0), clip, False))
+  assert sum(x.size for x in jax.tree.leaves(made["params"])) == params
+
+
+def test_recipes_of_the_thesis():
+  """3.6.1 and 5.5.1: rate, batch, epochs, weight decay and dropout; partial BN and a new classifier on small sets."""
+
+  def numbers(module, arg):
+    c = module.get_config(arg)
+    return (
+      c.schedule.learning_rate, c.train.batch_size, c.train.epochs, c.optimizer.weight_decay, c.model.dropout,
+      c.model.backbone.frozen_bn, tuple(c.init.new),
+    )  # fmt: skip
+
+  fine = (0.001, 64, 10, 1e-4, 0.8, "all_but_first", ("classifier",))
+  assert numbers(dan, "hmdb51") == numbers(bqn, "ucf101") == numbers(bqn, "hmdb51,backbone=resnet101") == fine
+  assert numbers(dan, "ssv1") == numbers(bqn, "ssv1") == (0.12, 256, 50, 8e-4, 0.8, "none", ())
+  assert numbers(dan, "kinetics400") == (0.08, 512, 100, 2e-4, 0.5, "none", ())
+  assert numbers(dan, "kinetics400,backbone=x3d_m") == (0.4, 256, 256, 5e-5, 0.5, "none", ())
+  assert numbers(dan, "ssv1,backbone=x3d_xs") == (0.12, 256, 50, 4e-4, 0.8, "none", ("classifier",))
+  heads = ("classifier_busy", "classifier_quiet")
+  assert numbers(bqn, "ssv1,backbone=x3d_m") == (0.12, 256, 60, 4e-4, 0.8, "none", heads)
+  scratch = (0.2, 256, 100, 5e-5, 0.5, "none", ())
+  assert numbers(bqn, "ssv1,backbone=x3d_m,start=scratch") == numbers(inputs, "rgb,data=ssv1,backbone=x3d_m") == scratch
+  assert numbers(inputs, "mbpm,data=ucf101") == (0.01, 64, 80, 1e-4, 0.5, "none", ())
+  assert numbers(attention, "ssv1") == (0.02, 64, 50, 8e-4, 0.8, "none", ())
+  assert numbers(attention, "kinetics400,source=code") == (0.02, 64, 100, 2e-4, 0.5, "none", ())
 
 
 def test_a_wrong_argument_names_the_right_ones():
@@ -134,7 +241,7 @@ def test_a_wrong_option_of_tdrl_names_the_right_ones():
     (bqn.get_config("ssv1"), 0),
     (tdrl.get_config("ssv2"), 0),
     (ttsn.get_config("ssv1"), 0),
-    (bqn.get_config("x3d"), 0.5),
+    (bqn.get_config("kinetics400,backbone=x3d_m"), 0.5),
   ],
 )
 def test_something_something_is_not_flipped(config, probability):
@@ -144,7 +251,7 @@ def test_something_something_is_not_flipped(config, probability):
   assert flip["swap"] == (() if probability else ((86, 87), (93, 94), (166, 167)))
 
 
-@pytest.mark.parametrize(("arg", "decay", "bias"), [("ssv1", 5, 5), ("x3d", 5, 5), ("x3d,decay=code", 0, 10)])
+@pytest.mark.parametrize(("arg", "decay", "bias"), [("ssv1", 5, 5), ("kinetics400,backbone=x3d_m,decay=code", 0, 10)])
 def test_the_decay_of_bqns_classifier_is_the_texts_or_the_codes(arg, decay, bias):
   groups = build(json.loads(bqn.get_config(arg).to_json())["optimizer"]["groups"])
   params = {"classifier": {"kernel": 0, "bias": 0}, "busy": {"res2": {"conv1": {"kernel": 0}}}}
@@ -155,10 +262,14 @@ def test_the_decay_of_bqns_classifier_is_the_texts_or_the_codes(arg, decay, bias
 
 
 def test_bqn_samples_kinetics_densely():
-  for arg in ("kinetics400", "x3d"):
+  for arg in ("kinetics400", "kinetics400,backbone=x3d_m"):
     frames = build(json.loads(bqn.get_config(arg).to_json())["sampler"]).test(300)[0]
     assert len(frames) == 48
     assert frames[-1] - frames[0] == 62
+
+
+OWN_NAMES = ("--config.data.fold=None", "--config.data.validation_split=validation")
+"""The flags that a config of a set with folds takes for `tiny`, which has none."""
 
 
 def of_phases(*values: str) -> list[str]:
@@ -182,6 +293,11 @@ def of_phases(*values: str) -> list[str]:
     ("configs/bqn.py:mini", (), "nothing"),
     ("configs/tdrl.py:mini", ("--config.model.backbone.inserts[2].module.share=.25",), "nothing"),
     ("configs/dan.py:mini", (), "nothing"),
+    (
+      "configs/dan.py:hmdb51,backbone=x3d_xs",
+      (*OWN_NAMES, "--config.model.backbone.depth_factor=0.2", "--config.init.new=()"),
+      "widths",
+    ),
     ("configs/tesnet.py:mini", (), "num_segments"),
     ("configs/two_stream.py:mini", ("--config.model.streams[0].backbone.widths=(8,8,8,8)",), "widths"),
     ("configs/two_stream.py:mini_flow", ("--config.data.name=folder/tiny_flow",), "nothing"),
@@ -207,7 +323,17 @@ def of_phases(*values: str) -> list[str]:
       "nothing",
     ),
     ("configs/folder.py", ("--config.model.backbone.depth=18",), "widths"),
-    ("configs/mobilenet.py", ("--config.model.backbone.width_multiplier=0.25", "--config.schedule.at=()"), "widths"),
+    (
+      "configs/tsm.py:ucf101,backbone=mobilenet_v2",
+      (*OWN_NAMES, "--config.model.backbone.width_multiplier=0.25", "--config.init.new=()", "--config.schedule.at=()"),
+      "widths",
+    ),
+    ("configs/attention.py:mini", (), "nothing"),
+    (
+      "configs/inputs.py:persistent_appearance,data=ucf101,backbone=mobilenet_v2",
+      (*OWN_NAMES, "--config.model.backbone.width_multiplier=0.25", "--config.schedule.warmup_epochs=0."),
+      "widths",
+    ),
     (
       "configs/x3d.py:xs",
       ("--config.model.backbone.depth_factor=0.2", "--config.schedule.warmup_epochs=0.0"),
@@ -218,6 +344,7 @@ def of_phases(*values: str) -> list[str]:
 def test_trains_one_step_through_the_real_command(config, flags, without, train, tmp_path):
   output = train(tmp_path / "run", *flags, "--config.train.epochs=0.25", config=config, without=without)
   assert "best checkpoint (step 1)" in output
+  assert re.search(r"a batch is (\d) clips, \1 on each of 1 device\(s\)", output)
 
 
 def test_a_config_imports_what_lies_beside_it(tmp_path):

@@ -66,10 +66,10 @@ def at(config, path: str):
     (QUICKSTART, "model.backbone.frozen_bn=all", "all"),
     (QUICKSTART, "model.backbone.inserts[0].stages=(2,3)", [2, 3]),
     (QUICKSTART, "model.backbone.inserts[0].module.bidirectional=False", False),
-    ("configs/mobilenet.py", "model.backbone.inserts[0].blocks=all", "all"),
-    ("configs/ttsn.py:mini_ett", "model.tss=AA", "AA"),
+    ("configs/tsm.py:ssv1,backbone=mobilenet_v2", "model.backbone.inserts[0].blocks=all", "all"),
+    ("configs/ttsn.py:mini,tss=off", "model.tss=AA", "AA"),
     ("configs/ttsn.py:mini", "model.ett.position_sets=1", 1),
-    ("configs/ttsn.py:ssv1_tdn", "model.backbone.reduction=8", 8),
+    ("configs/ttsn.py:ssv1,backbone=tdn", "model.backbone.reduction=8", 8),
     (QUICKSTART, "optimizer.nesterov=True", True),
     (QUICKSTART, "optimizer.epsilon=1e-3", 1e-3),
     (QUICKSTART, "optimizer.groups[0].rate=2", 2.0),
@@ -189,7 +189,7 @@ def test_both_streams_of_a_network(read):
 
 def test_a_phase_takes_what_the_config_has(read):
   config = read(
-    "configs/dan.py:mini-separate",
+    "configs/dan.py:mini,blend=separate",
     "phases[1].optimizer.momentum=.9",  # the default: here a change, once the config has another
     "phases[1].train.ema_decay=.5",
     "phases[0].losses[0].error=projection_mae",
@@ -206,7 +206,7 @@ def test_a_phase_takes_what_the_config_has(read):
 
 def test_a_phase_names_what_the_config_has(read, capsys):
   with pytest.raises(SystemExit):
-    read("configs/dan.py:mini-separate", "phases[1].train.ema_decy=.5")
+    read("configs/dan.py:mini,blend=separate", "phases[1].train.ema_decy=.5")
   text = capsys.readouterr().err
   assert "config.phases[1].train has no key 'ema_decy' (it has " in text
   assert "did you mean 'ema_decay'?" in text

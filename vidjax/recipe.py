@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from vidjax.apply.device_augment import BatchTransform, OneOf
-from vidjax.bounds import Between, Count, NonNegative, Positive, Whole
+from vidjax.bounds import Between, Count, Fraction, NonNegative, Positive, Whole
 from vidjax.build import build, locate
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
@@ -41,6 +41,9 @@ class DataSettings:
     num_processes: worker processes in place of the threads.
     max_damaged: share of damaged training records that stops the run.
     skip_damaged: validate without damaged records, in place of an error.
+    fraction: share of the training split that is used, the same of every class. The seed chooses it, and a smaller part
+      lies in a larger one. Clips of `unlabelled` come from the whole split.
+    balanced: draw every class equally often in training, however many records it has.
     fold: of a data set that has folds, whose splits are then those of the fold.
     memory_mb: a training split of at most that many MB is held in memory once read (in each worker process).
   """
@@ -57,6 +60,8 @@ class DataSettings:
   skip_damaged: bool = False
   memory_mb: Whole = 1024
   fold: Count | None = None
+  fraction: Fraction = 1.0
+  balanced: bool = False
 
   def __post_init__(self):
     check_fields(self)

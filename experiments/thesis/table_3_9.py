@@ -19,11 +19,11 @@ def measure(folder: pathlib.Path) -> dict[str, float]:
 
 ALONE = ["--config.blend.weights.projection=0.0", "--config.blend.weights.classification=1.0"]
 ROWS = [
-  Row("classification only", "configs/dan.py:mini-fixed", ALONE),
-  Row("separate", "configs/dan.py:mini-separate", ["--config.phases[0].train.epochs=4."]),
-  Row("fixed .5", "configs/dan.py:mini-fixed"),
-  Row("scale scheduler", "configs/dan.py:mini-scale"),
-  Row("mgda", "configs/dan.py:mini-mgda"),
+  Row("classification only", "configs/dan.py:mini,blend=fixed", ALONE),
+  Row("separate", "configs/dan.py:mini,blend=separate", ["--config.phases[0].train.epochs=4."]),
+  Row("fixed .5", "configs/dan.py:mini,blend=fixed"),
+  Row("scale scheduler", "configs/dan.py:mini,blend=scale"),
+  Row("mgda", "configs/dan.py:mini,blend=mgda"),
 ]
 
 

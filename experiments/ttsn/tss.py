@@ -21,9 +21,9 @@ from vidjax.run.opened import open_run
 FRAME = "--config.model.tss_head=frame"
 ROWS = [
   Row("neither", "configs/quickstart.py:tsm"),
-  Row("ett", "configs/ttsn.py:mini_ett"),
-  Row("tss_clip", "configs/ttsn.py:mini_tss"),
-  Row("tss_frame", "configs/ttsn.py:mini_tss", [FRAME]),
+  Row("ett", "configs/ttsn.py:mini,tss=off"),
+  Row("tss_clip", "configs/ttsn.py:mini,ett=off"),
+  Row("tss_frame", "configs/ttsn.py:mini,ett=off", [FRAME]),
   Row("ett+tss_clip", "configs/ttsn.py:mini"),
   Row("ett+tss_frame", "configs/ttsn.py:mini", [FRAME]),
   *(Row(f"ett+tss_{way}", "configs/ttsn.py:mini", [f"--config.model.tss={way}"]) for way in ("AA", "RA", "AR")),

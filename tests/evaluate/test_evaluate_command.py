@@ -104,7 +104,7 @@ def test_the_test_crop_can_be_chosen(runs, data):
 
 def test_a_network_of_one_size_refuses_another_crop(tmp_path, data):
   """ETT's position codes are as long as a frame's map."""
-  config = ttsn.get_config("mini_ett")
+  config = ttsn.get_config("mini,tss=off")
   config.data.name, config.data.dir = "folder/tiny", str(data)
   config.sampler.num_segments = 4
   config.test.size, config.test.short_side = 16, 16

@@ -19,7 +19,7 @@ CONFIG = """
 from configs import dan
 
 def get_config():
-  c = dan.get_config("mini-separate")
+  c = dan.get_config("mini,blend=separate")
   c.model.representation.stride = 8
   c.sampler.num_segments, c.sampler.frames_per_segment, c.model.representation.frames = 2, 3, 3
   return c

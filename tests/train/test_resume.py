@@ -19,8 +19,10 @@ from vidjax.train.log import MetricsLog
 
 pytestmark = pytest.mark.slow
 
-# 4 steps an epoch, 8 in all; dropout, EMA and momentum, so that every part of the state matters.
+# 4 steps an epoch, 8 in all; dropout, EMA and momentum, so that every part of the state matters; a part of the split,
+# classes drawn evenly.
 FULL = ("--config.model.dropout=0.5", "--config.train.ema_decay=0.9", "--config.train.checkpoint_every=3")
+FULL += ("--config.data.fraction=0.9", "--config.data.balanced=True", "--config.losses[0].weights=frequency")
 
 # Two losses, one of them of the input, as `configs/dan.py` joins them, or by weights that are learnt.
 LOSSES = (
@@ -115,7 +117,7 @@ def test_killed_and_resumed_is_bit_equal(uninterrupted, train, command, environm
 def test_killed_and_resumed_with_two_losses_is_bit_equal(blend, train, command, environment, tmp_path):
   """The weights and the memory of the blend go on, too: step 5 lies behind the checkpoints of steps 3 and 4."""
   (tmp_path / "learnt.py").write_text(LEARNT)
-  config = str(tmp_path / "learnt.py") if blend == "learnt" else f"configs/dan.py:mini-{blend}"
+  config = str(tmp_path / "learnt.py") if blend == "learnt" else f"configs/dan.py:mini,blend={blend}"
   workdir, whole, flags = tmp_path / "run", tmp_path / "whole", (*FULL, *LOSSES)
   train(whole, *flags, config=config)
   code, output = kill_after(command(workdir, *flags, config=config), environment, workdir, 5)
@@ -254,6 +256,7 @@ def test_other_number_of_devices_same_numbers(uninterrupted, train, tmp_path):
   (tmp_path / "1False/evaluation/validation.json").unlink()
   output = train(tmp_path / "1False", *FULL, devices=4)  # restores on four devices and evaluates again
   assert "is finished" in output
+  assert "a batch is 4 clips, 1 on each of 4 device(s)\nthe learning rate, 0.1, is for that batch" in output
   after = json.loads((tmp_path / "1False/evaluation/validation.json").read_text())
   assert {k: after[k] for k in ("top1", "top5", "mean_class")} == {k: before[k] for k in ("top1", "top5", "mean_class")}
 

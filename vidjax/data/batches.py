@@ -19,6 +19,8 @@ from vidjax.types import Sampler
 MAX_DAMAGED_IN_A_ROW = 100
 
 
+Order = Callable[[int, int, int], np.ndarray]
+"""Length, seed and number of an epoch -> the numbers of its records, int64 `[length]`."""
 Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
 """Maps a clip {"video": uint8 [T, H, W, C], "label": int or bool [K]}, as in `vidjax.data.augment`."""
 
@@ -61,6 +63,7 @@ class TrainingBatches:
     first: place in the batch where this process's share begins.
     share: clips of this process.
     seed: of the order of the records and of all that is drawn.
+    order: of the records of an epoch.
   """
 
   records: Records
@@ -70,6 +73,7 @@ class TrainingBatches:
   first: int
   share: int
   seed: int
+  order: Order
 
   def __len__(self) -> int:
     return sys.maxsize // self.batch_size
@@ -92,7 +96,7 @@ class TrainingBatches:
     """The clip at a place in training; where its record is damaged, that of the next readable one."""
     length = len(self.records)
     epoch, position = divmod(place, length)
-    wanted = int(_permutation(length, self.seed, epoch)[position])
+    wanted = int(_ordered(self.order, length, self.seed, epoch)[position])
     damage = ""
     for number in range(wanted, wanted + min(length, MAX_DAMAGED_IN_A_ROW)):
       try:
@@ -109,9 +113,20 @@ class TrainingBatches:
     return _sample(clip["video"], clip["label"], wanted, frames, damage) | self.records.of_frames(record, frames)
 
 
+def shuffled(length: int, seed: int, epoch: int) -> np.ndarray:
+  """The order in which each record comes once in an epoch.
+
+  Args:
+    length: number of records.
+    seed: of the training.
+    epoch: its number.
+  """
+  return np.random.default_rng((seed, epoch)).permutation(length)
+
+
 @functools.lru_cache(maxsize=4)
-def _permutation(num_records: int, seed: int, epoch: int) -> np.ndarray:
-  return np.random.default_rng((seed, epoch)).permutation(num_records)
+def _ordered(order: Order, length: int, seed: int, epoch: int) -> np.ndarray:
+  return order(length, seed, epoch)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 from vidjax.build import locate
-from vidjax.data import folds
+from vidjax.data import balance, folds
 from vidjax.data.schema import DESCRIBED, DIGESTS, NO_LABEL, DamagedRecord, Record
 from vidjax.digests import check
 from vidjax.errors import ConfigError, InputError
@@ -61,6 +61,10 @@ class Source:
       raise DamagedRecord(
         f"record {index} cannot be read from {self._path(index)} ({error}): prepare the data set again"
       ) from error
+
+  def part(self, numbers: tuple[int, ...]) -> "Source":
+    """The records of these numbers."""
+    return Source(self.shards, numbers if self.numbers is None else tuple(self.numbers[number] for number in numbers))
 
   @property
   def num_bytes(self) -> int:
@@ -156,6 +160,13 @@ class Dataset:
       return "labels" in self.holds or Record.parse(self.source(split)[0]).label != NO_LABEL
     except DamagedRecord:
       return True
+
+  def labels(self, split: str) -> balance.Labels:
+    """The classes of every record of a split; kept in a file beside the records, once they are read."""
+    digest = self.digests.get(split)
+    folder = pathlib.Path(self.shards[split][0][0]).parent
+    source: Any = self.source(split)
+    return balance.read_labels(source, folder / f"labels_{digest[:16]}.json" if digest else None)
 
   def source(self, split: str) -> Source:
     """The records of a split.

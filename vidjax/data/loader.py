@@ -1,7 +1,7 @@
 """Batches for training and evaluation: Grain makes them in threads or processes, in one order for any of them.
 
-Training batches are endless. Every epoch is a fresh permutation of the records and batches run on across its border,
-so each record is read once per epoch whatever the batch size. Batch i depends on the seed and i alone (see
+Training batches are endless. Every epoch is a fresh permutation of the records (`order`) and batches run on across its
+border, so each record is read once per epoch whatever the batch size. Batch i depends on the seed and i alone (see
 `vidjax.data.batches`): resuming is `batches(start=i)`. Changing the batch size redefines the batches.
 """
 
@@ -19,7 +19,7 @@ import cv2
 import grain
 import numpy as np
 
-from vidjax.data.batches import EvalBatches, TrainingBatches, Transform, Views
+from vidjax.data.batches import EvalBatches, Order, TrainingBatches, Transform, Views, shuffled
 from vidjax.data.records import Records, Source
 from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
@@ -87,6 +87,7 @@ def train_loader(
   process_index: int = 0,
   process_count: int = 1,
   max_damaged: float = 0.01,
+  order: Order = shuffled,
 ) -> TrainLoader:
   """Makes the loader of training batches.
 
@@ -102,6 +103,7 @@ def train_loader(
       batch, and the shares in the order of the processes are the batch that one process alone would read.
     process_count: number of processes that train together.
     max_damaged: share of the records that may be damaged before training stops.
+    order: of the records of an epoch, such as a `vidjax.data.balance.Balanced`.
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -112,7 +114,7 @@ def train_loader(
   if len(records) < batch_size:
     raise InputError(f"{len(records)} training records do not fill a batch of {batch_size}: lower train.batch_size")
   first = process_index * share
-  batches = TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed)
+  batches = TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed, order)
   dataset = grain.MapDataset.source(batches)
   threads = _default_threads() if num_threads is None else num_threads
   return TrainLoader(dataset, records.source, len(records) // batch_size, threads, num_processes, max_damaged)

@@ -120,6 +120,7 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
         **its.numbers,
         "line": its.line,
         **run.crop_sizes,
+        **({"fraction": run.data.fraction} if run.data.fraction < 1 else {}),
       }
       for run, its in zip(runs, own, strict=True)
     ],

@@ -1,13 +1,13 @@
 """Cross-entropy of the clip's class scores, or of those of a part of the network: of one class, or of each."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from vidjax.bounds import Positive, Rate
+from vidjax.bounds import NonNegative, Positive, Rate
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.types import Array, Batch, Output
@@ -22,11 +22,14 @@ class CrossEntropy:
     name: under which the loss is logged and weighted.
     of: scores `[B, K]` in `output.aux` to judge in place of the clip's, such as "spatial_logits" of TwoStream or
       "busy_logits" of BQN; give each such loss a name.
+    weights: of the K classes, for sets in which some are rare. A run turns "frequency" into weights in inverse
+      proportion to the records of each class in training, whose mean over records is 1 (`vidjax.data.balance`).
   """
 
   label_smoothing: Rate = 0.0
   name: str = "classification"
   of: str | None = None
+  weights: Literal["frequency"] | tuple[NonNegative, ...] | None = None
 
   one_class: ClassVar[bool] = True
 
@@ -38,9 +41,19 @@ class CrossEntropy:
     logits = (output.logits if self.of is None else output.take(self.of)).astype(jnp.float32)
     target = batch["target"] if "target" in batch else jax.nn.one_hot(batch["label"], logits.shape[-1])
     _check_shapes(self, logits, target)
-    target = optax.smooth_labels(jnp.asarray(target), self.label_smoothing)
-    losses = optax.softmax_cross_entropy(logits, target)
+    smooth = optax.smooth_labels(jnp.asarray(target), self.label_smoothing)
+    losses = optax.softmax_cross_entropy(logits, smooth)
+    if self.weights is not None:
+      losses *= jnp.asarray(target, jnp.float32) @ self._given(logits.shape[-1])
     return {self.name: jnp.mean(losses, where=jnp.asarray(batch["mask"]))}
+
+  def _given(self, num_classes: int) -> jax.Array:
+    if self.weights == "frequency" or len(self.weights or ()) != num_classes:
+      given = "the frequencies, which a run counts" if self.weights == "frequency" else f"{len(self.weights or ())}"
+      raise ConfigError(
+        f"{type(self).__name__}(weights=...) needs a weight of each of {num_classes} classes, not {given}"
+      )
+    return jnp.asarray(self.weights, jnp.float32)
 
 
 @dataclasses.dataclass(frozen=True)

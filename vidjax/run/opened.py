@@ -13,8 +13,8 @@ import numpy as np
 from vidjax import trust
 from vidjax.data import class_words, identity
 from vidjax.data.augment import Flip, TestCrops
-from vidjax.data.batches import Transform, Views
-from vidjax.data.dataset import Dataset, open_dataset
+from vidjax.data.batches import Transform, Views, shuffled
+from vidjax.data.dataset import Dataset, Source, open_dataset
 from vidjax.data.loader import EvalLoader, TrainLoader, eval_loader, train_loader
 from vidjax.data.records import Records
 from vidjax.data.unlabelled import WithUnlabelled
@@ -22,6 +22,7 @@ from vidjax.errors import ConfigError, InputError
 from vidjax.recipe import DataSettings, Recipe, data_of, each_of, make_recipe, make_views
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.folder import Contents, read_contents, read_folder, run_folder
+from vidjax.run.training_split import TrainingSplit
 from vidjax.run.transfer import check_shapes, shapes
 from vidjax.sections import check_sections
 from vidjax.types import FRAMEWISE, Array, Batch, Tree
@@ -58,9 +59,16 @@ class Run:
     self.recipe: Recipe = make_recipe(config, self.class_names)
     if self._dataset is not None:
       self._check_dataset(self._dataset)
+      objectives = self.training_split.weighed(self.recipe.objectives, len(self.class_names))
+      self.recipe = dataclasses.replace(self.recipe, objectives=objectives)
     transforms, test = make_views(self.recipe)
     self.transforms, self.notes = self._fit_to_classes(transforms)
     self.test_crops: Views = self._signed(test)
+
+  @property
+  def training_split(self) -> TrainingSplit:
+    """The records that are trained on."""
+    return TrainingSplit(self.dataset, self.data, self.config["seed"])
 
   def _fit_to_classes(self, transforms: Sequence[Transform]) -> tuple[list[Transform], list[str]]:
     """The transforms as they suit the class names, and what was done in words."""
@@ -257,10 +265,12 @@ class Run:
     return WithUnlabelled(labelled, self._train_loader(self.data.unlabelled_split, self.data.unlabelled, seed, False))
 
   def _train_loader(self, split: str, batch_size: int, seed: int, labelled: bool = True) -> TrainLoader:
-    source = self.dataset.source(split)
+    source, order = self.dataset.source(split), shuffled
+    if labelled:
+      source, order = self.training_split.source, self.training_split.order
     keep = source.num_bytes <= 1e6 * self.data.memory_mb
     return train_loader(
-      self._records(split, labelled, keep),
+      self._records(source, labelled, keep),
       self.recipe.sampler,
       self.transforms,
       batch_size,
@@ -268,13 +278,14 @@ class Run:
       num_threads=self.data.num_threads,
       num_processes=self.data.num_processes,
       max_damaged=self.data.max_damaged,
+      order=order,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
 
-  def _records(self, split: str, labelled: bool, keep: bool = False) -> Records:
+  def _records(self, source: Source, labelled: bool, keep: bool = False) -> Records:
     return Records(
-      self.dataset.source(split),
+      source,
       self.recipe.stream,
       num_classes=len(self.dataset.class_names),
       several="labels" in self.dataset.holds,
@@ -310,7 +321,7 @@ class Run:
       self.check_labels(split or self.data.validation_split)
     self.labels_here()
     return eval_loader(
-      self._records(split or self.data.validation_split, labelled),
+      self._records(self.dataset.source(split or self.data.validation_split), labelled),
       self.recipe.sampler,
       self.crops(crops),
       batch_size,

@@ -222,10 +222,16 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
     mesh: the devices.
   """
   size = sum(x.size for x in jax.tree.leaves(params))
-  tell(f"{run.data.name}: {records} training records, {len(run.class_names)} classes")
+  whole = run.dataset.splits[run.data.train_split]
+  part = f" ({run.data.fraction:g} of {whole}, chosen by seed {run.config['seed']})" * (run.data.fraction < 1)
+  tell(f"{run.data.name}: {records} training records{part}, {len(run.class_names)} classes")
+  if run.data.balanced:
+    tell("every class is drawn equally often")
   for note in run.notes:
     tell(note)
   tell(f"{size:,} parameters on {mesh.size} {jax.devices()[0].platform} device(s)")
+  for line in _scale(run, mesh.size):
+    tell(line)
   groups = run.recipe.groups()
   counts: dict[str, int] = {}
   for group, x in zip(jax.tree.leaves(multipliers(params, groups)), jax.tree.leaves(params), strict=True):
@@ -233,6 +239,19 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
     counts[name] = counts.get(name, 0) + x.size
   for name, count in counts.items():
     tell(f"  {count:,} parameters {name}")
+
+
+def _scale(run: Run, devices: int) -> list[str]:
+  """What is a batch on so many devices, and the learning rate that goes with it."""
+  settings, rate = run.recipe.settings, run.config["schedule"].get("learning_rate")
+  batch, unlabelled = settings.batch_size, run.data.unlabelled
+  parts = f", in {settings.accumulate} parts one after another" * (settings.accumulate > 1)
+  more = f", and {unlabelled} without labels" * bool(unlabelled)
+  lines = [f"a batch is {batch} clips, {batch / devices:g} on each of {devices} device(s){parts}{more}"]
+  if isinstance(rate, (int, float)):
+    flags = f"--config.train.batch_size={2 * batch} --config.schedule.learning_rate={2 * rate:g}"
+    lines.append(f"the learning rate, {rate:g}, is for that batch, on any number of devices; in proportion: {flags}")
+  return lines
 
 
 def report(workdir: pathlib.Path, run: Run, mesh: Mesh) -> None:

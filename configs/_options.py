@@ -1,0 +1,30 @@
+"""What follows the name of a config: `configs/tdrl.py:ssv1,frames=16,tm=tsm`."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+
+def parse(
+  file: str, arg: str, names: Collection[str], options: Mapping[str, Sequence[str]]
+) -> tuple[str, dict[str, str]]:
+  """The name, and the value of every option: the first one of each by default.
+
+  Args:
+    file: of the config, for messages.
+    arg: what follows its colon.
+    names: those there are.
+    options: the values of each.
+
+  Raises:
+    ValueError: no such name, option or value; it names those there are.
+  """
+  name, *given = arg.split(",")
+  if name not in names:
+    raise ValueError(f"configs/{file}.py:{arg}: choose {', '.join(names)}")
+  chosen = {key: values[0] for key, values in options.items()}
+  for option in given:
+    key, _, value = option.partition("=")
+    if value not in options.get(key, ()):
+      choices = "; ".join(f"{key}={'|'.join(values)}" for key, values in options.items())
+      raise ValueError(f"configs/{file}.py:{arg}: {option} is no option; there are {choices}")
+    chosen[key] = value
+  return name, chosen
