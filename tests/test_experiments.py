@@ -246,3 +246,14 @@ def test_classes_of_runs_side_by_side(tmp_path):
     wrong = run(*names)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1), wrong.stderr
     assert message in wrong.stderr
+
+
+def test_a_plan_follows_from_what_is_measured():
+  from experiments import scaling
+
+  images = [np.full((24, 32, 3), 10 * i, np.uint8) for i in range(4)]
+  size, seconds = scaling.measure(images, frames=2, length=10, rounds=2)
+  assert size == np.mean([len(one) for one in scaling.encode_frames(images)])
+  assert seconds > 0
+  lines = scaling.table([25.0], frames=8, length=300, size=2e4, cost=0.004)
+  assert lines[3] == "| 25 | 8 | 200 | 1,600 | 0.8 | 1.2 | 104 |"

@@ -50,6 +50,28 @@ def prepare(name: str, root: pathlib.Path, data: pathlib.Path, **rest):
   return prepare_source(name, root, None, data, storage=Storage(short_side=24), workers=1, **rest)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("name", "config", "flags"),
+  [
+    ("ucf101", "ucf101", ("--config.init.new=()",)),
+    ("something_v1", "ssv1", ("--config.transforms[1].swap=()",)),  # seven classes, of 174
+    ("kinetics400", "kinetics400,sampling=dense", ("--config.data.fraction=.7", "--config.data.balanced=True")),
+  ],
+)
+def test_a_set_is_trained_by_its_recipe(name, config, flags, made, train, tmp_path):
+  """Prepared from the made files and trained for a step by the real command, which names nothing of the data set."""
+  prepare(name, made / name, tmp_path)
+  config = f"configs/tsm.py:{config},backbone=mobilenet_v2"
+  flags = (f"--config.data.dir={tmp_path}", "--config.model.backbone.width_multiplier=0.25", *flags)
+  flags += ("--config.train.steps=1", "--config.train.batch_size=4", "--config.schedule.at=()")
+  output = train(tmp_path / "run", *flags, config=config, without="widths|data.name|num_segments|epochs")
+  assert "best checkpoint (step 1)" in output
+  assert f"folder/{name}: " in output
+  report = (tmp_path / "run" / "evaluation" / ("test.json" if name == "ucf101" else "validation.json")).read_text()
+  assert ('"fraction": 0.7' in report) == ("chosen by seed 0" in output) == (name == "kinetics400")
+
+
 def test_every_source_is_tested():
   assert names() == sorted(MADE) == sorted(official_files.MAKERS)
 

@@ -256,6 +256,7 @@ def test_other_number_of_devices_same_numbers(uninterrupted, train, tmp_path):
   (tmp_path / "1False/evaluation/validation.json").unlink()
   output = train(tmp_path / "1False", *FULL, devices=4)  # restores on four devices and evaluates again
   assert "is finished" in output
+  assert "a batch is 4 clips, 1 on each of 4 device(s)\nthe learning rate, 0.1, is for that batch" in output
   after = json.loads((tmp_path / "1False/evaluation/validation.json").read_text())
   assert {k: after[k] for k in ("top1", "top5", "mean_class")} == {k: before[k] for k in ("top1", "top5", "mean_class")}
 

@@ -8,7 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -19,6 +19,25 @@ from vidjax.errors import EXIT_BAD_INPUT, EXIT_TERMINATED, InputError, TrainingS
 
 T = TypeVar("T")
 
+
+class Scheduler(NamedTuple):
+  """What has started several processes.
+
+  Attributes:
+    name: of it.
+    says: the variable that told.
+    method: as JAX calls it, None where it has no name there and is found by being the only one.
+    remedy: ends a message.
+    devices: further arguments of `jax.distributed.initialize`.
+  """
+
+  name: str
+  says: str
+  method: str | None
+  remedy: str
+  devices: Mapping[str, Any]
+
+
 LOCAL = ("data.dir", "data.num_threads", "data.num_processes", "data.memory_mb")
 """Keys of a config that may differ from machine to machine."""
 _ERROR = "\0"
@@ -27,18 +46,22 @@ _handlers: list[Any] = []
 
 
 def join(coordinator: str | None, count: int | None, number: int | None) -> None:
-  """Joins several processes that train together.
+  """Joins several processes that train together: those that the arguments say, or else those of a scheduler.
 
   Args:
     coordinator: HOST:PORT of process 0.
-    count: how many there are.
+    count: how many there are; 1 alone keeps a process of a scheduler for itself.
     number: of this one, from 0.
 
   Raises:
     InputError: not all three are given, or they do not fit; the port is in use, or nobody answers there.
   """
   given = [x for x in (coordinator, count, number) if x is not None]
-  if not given:
+  found = scheduler(os.environ)
+  if given == [count] == [1] or not (given or found):
+    return
+  if not given and found:
+    _initialize(f"{found.name} ({found.says})", found.remedy, cluster_detection_method=found.method, **found.devices)
     return
   flags = f"--coordinator={coordinator} --num_processes={count} --process_id={number}"
   if len(given) < 3 or not re.fullmatch(r".+:\d+", coordinator or "") or not 0 <= (number or 0) < (count or 0):
@@ -46,17 +69,62 @@ def join(coordinator: str | None, count: int | None, number: int | None) -> None
       f"{flags}: several processes need all three, "
       "as in --coordinator=HOST:1234 --num_processes=2 --process_id=0, ids from 0 on"
     )
+  remedy = "is the port free on the host of process 0, and do all name the same one?"
+  _initialize(flags, remedy, coordinator_address=coordinator, num_processes=count, process_id=number)
+
+
+def scheduler(environ: Mapping[str, str]) -> Scheduler | None:
+  """The scheduler that has started this process as one of several, by the variables that it sets.
+
+  One process of its own, such as a shell in a job of SLURM, is not one of several.
+  """
+
+  def number(name: str) -> int:
+    return int(environ[name]) if environ.get(name, "").isdigit() else 0
+
+  alone = "or --num_processes=1 to train alone"
+  if number("OMPI_COMM_WORLD_SIZE") > 1:
+    older = "OMPI_MCA_orte_hnp_uri" in environ
+    says = f"OMPI_COMM_WORLD_SIZE={environ['OMPI_COMM_WORLD_SIZE']}"
+    remedy = (
+      f"Open MPI 5 needs `pip install mpi4py`; else give --coordinator, --num_processes and --process_id, {alone}"
+    )
+    devices = _all_devices(environ, number("OMPI_COMM_WORLD_LOCAL_SIZE") == 1)
+    return Scheduler("Open MPI", says, "ompi" if older else "mpi4py", remedy, devices)
+  if number("SLURM_STEP_NUM_TASKS") > 1 and "SLURM_PROCID" in environ:
+    says = f"SLURM_STEP_NUM_TASKS={environ['SLURM_STEP_NUM_TASKS']}"
+    remedy = f"start all tasks by one srun; another port is JAX_COORDINATOR_PORT=N, {alone}"
+    single = re.fullmatch(r"1(\(x\d+\))?", environ.get("SLURM_STEP_TASKS_PER_NODE", "")) is not None
+    return Scheduler("SLURM", says, "slurm", remedy, _all_devices(environ, single))
+  if "KUBERNETES_SERVICE_HOST" in environ and "JOB_COMPLETION_INDEX" in environ:
+    says = f"JOB_COMPLETION_INDEX={environ['JOB_COMPLETION_INDEX']}"
+    remedy = f"`pip install 'jax[k8s]'`, an indexed job with a headless service, and leave to read pods, {alone}"
+    return Scheduler("Kubernetes", says, None, remedy, {})
+  return None
+
+
+def _all_devices(environ: Mapping[str, str], single: bool) -> dict[str, list[int]]:
+  """The GPUs of a machine with a single process, of which JAX would take the first one alone under these schedulers."""
+  count = environ.get("SLURM_GPUS_ON_NODE", "")
+  return {"local_device_ids": list(range(int(count)))} if single and count.isdigit() else {}
+
+
+def _initialize(what: str, remedy: str, **arguments: Any) -> None:
+  """`jax.distributed.initialize`, with errors of one line.
+
+  Args:
+    what: begins a message.
+    remedy: ends it.
+    **arguments: of JAX.
+  """
   # On CPUs XLA starts independent all-reduces at once, in another order in each process, and Gloo then mixes them up.
   os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_enable_concurrency_optimized_scheduler=false"
-  _on_abort(f"error: {flags}: the processes cannot join: does process 0 run, and is its port its own?", EXIT_BAD_INPUT)
+  _on_abort(f"error: {what}: the processes cannot join: does process 0 run, and is its port its own?", EXIT_BAD_INPUT)
   try:
-    jax.distributed.initialize(coordinator, count, number)
+    jax.distributed.initialize(**arguments)
   except (RuntimeError, ValueError) as error:
     reason = str(error).splitlines()[0][:200]
-    raise InputError(
-      f"{flags}: the processes cannot join ({reason}): is the port free on the host of process 0, and do all name the"
-      " same one?"
-    ) from error
+    raise InputError(f"{what}: the processes cannot join ({reason}): {remedy}") from error
   _on_abort(f"error: another process is gone; {_REMEDY}", EXIT_TERMINATED)
 
 

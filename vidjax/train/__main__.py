@@ -1,7 +1,8 @@
 """`python -m vidjax.train --config=FILE[:argument] --workdir=DIR [--config.key=value ...]`: trains, or resumes.
 
 Exit codes: 0 trained (or found finished), 2 bad input, 3 a loss that is not finite, 75 stopped by SIGTERM with the
-state saved. Several processes: give each `--coordinator=HOST:PORT --num_processes=N --process_id=I`.
+state saved. Several processes find each other under SLURM, Open MPI and Kubernetes; elsewhere give each
+`--coordinator=HOST:PORT --num_processes=N --process_id=I`.
 """
 
 import pathlib
@@ -19,7 +20,9 @@ from vidjax.train.training import train
 CONFIG = define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for checkpoints, metrics and reports; an old one is resumed.")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, for training with several processes.")
-NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes train together.")
+NUM_PROCESSES = flags.DEFINE_integer(
+  "num_processes", None, "How many processes train together; 1 keeps a scheduler out."
+)
 EXTEND = flags.DEFINE_bool(
   "extend", False, "Train longer than before, by a larger train.epochs, though the learning rate depends on it."
 )
