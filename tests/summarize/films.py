@@ -18,10 +18,12 @@ def scene(colour: Sequence[int], frames: int, size: tuple[int, int] = (64, 48)) 
   return np.stack([np.roll(image, 2 * i, axis=1) for i in range(frames)])
 
 
-def write_film(path: pathlib.Path, frames: np.ndarray, rate: int = 10, start: float = 0.0) -> pathlib.Path:
+def write_film(
+  path: pathlib.Path, frames: np.ndarray, rate: int = 10, start: float = 0.0, codec: str = "mpeg4"
+) -> pathlib.Path:
   """A film of these frames whose first is shown at `start` seconds."""
   with av.open(str(path), "w") as container:
-    stream = container.add_stream("mpeg4", rate=rate)
+    stream = container.add_stream(codec, rate=rate)
     stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
     stream.bit_rate = 4_000_000
     for i, frame in enumerate(frames):

@@ -39,16 +39,21 @@ def test_the_sets_are_those_of_the_paper():
 
 
 def test_films_and_users_are_found(source):
-  first, second = find(source)
+  (first, second), wrong = find(source)
+  assert not wrong
   assert (first.name, second.name, first.file.name) == ("v21", "v82", "v21.mp4")
   assert [user.name for user in first.users] == ["user1", "user2"]
-  assert [video.name for video in find(source, "ovp")] == ["v21"]
+  assert [video.name for video in find(source, "ovp")[0]] == ["v21"]
   with pytest.raises(InputError, match="no film of the set youtube"):
     find(source, "youtube")
   assert user_descriptors(first.users[1]).shape == (4, 16)
   (source / "v21.avi").touch()
-  with pytest.raises(InputError, match="2 films named v21"):
-    find(source)
+  (source / "user_notes").mkdir()
+  (source / "v99" / "user1").mkdir(parents=True)
+  (source / "v99" / "user1" / "Frame7.jpeg").touch()
+  videos, wrong = find(source)
+  assert [video.name for video in videos] == ["v82"]
+  assert ["2 films named v21" in wrong[0], "0 films named v99" in wrong[1], len(wrong)] == [True, True, 2]
 
 
 def test_broken_sets(source, tmp_path):
@@ -129,7 +134,7 @@ def test_damage_is_counted_or_refused(tmp_path, shared_videos, capfd):
   assert command(f"summarize {film} --out={tmp_path}/out") == 2
   assert "is damaged: 28 frames could be decoded" in capfd.readouterr().err
   assert command(f"summarize {film} --out={tmp_path}/out --max_corrupt=2") == 0
-  assert "2 damaged frames or packets, none of them a keyframe" in capfd.readouterr().err
+  assert "2 damaged frames or packets: neither they nor frames that build on them" in capfd.readouterr().err
   report = json.loads((tmp_path / "out" / "summary.json").read_text())
   assert (report["damaged"], report["frames"]) == (2, 49)
 
@@ -147,6 +152,8 @@ def test_damage_is_counted_or_refused(tmp_path, shared_videos, capfd):
     ("a.mp4 --out={tmp}/out --method=nothing", "--help"),
     ("a.mp4 --out={tmp}/out --workdir={tmp}", "not a run's folder"),
     ("evaluate --source={tmp} --out={tmp}/out", "holds no folder"),
+    ("a.mp4 --out={tmp}/out --span=7", "--span goes with --workdir=RUN"),
+    ("a.mp4 --out={tmp}/out --f=means", "--f goes with evaluate"),
   ],
 )
 def test_mistakes_cost_one_line(line, words, tmp_path, capfd):

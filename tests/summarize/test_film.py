@@ -44,16 +44,47 @@ def test_damaged_frames_are_counted_and_never_chosen(tmp_path, monkeypatch):
     for number, frame in enumerate(sound):
       if number in bad:
         options["on_damage"]()
-      yield frame._replace(corrupt=number in bad)
+      yield frame._replace(corrupt=number in bad, key=number % keys == 0)
 
   monkeypatch.setattr(video_file, "read", read)
-  bad: set[int] = {0, 1, 20}
+  bad, keys = {0, 1, 20}, 1
   found = scan(str(film), colour_histogram, max_corrupt=5)
   assert found.damaged == 3
   assert found.numbers.tolist() == [2, 10, 21, 30]
+  keys = 12  # what follows damage carries it on, up to the next frame that is coded by itself
+  assert scan(str(film), colour_histogram, max_corrupt=5).numbers.tolist() == [12, 24, 30]
   bad = set(range(40))
-  with pytest.raises(InputError, match="40 frames, all of them damaged"):
+  with pytest.raises(InputError, match="40 frames, all of them damaged or after damage"):
     scan(str(film), colour_histogram, max_corrupt=5)
+
+
+def test_times_that_restart_are_counted_on(tmp_path, monkeypatch):
+  film = write_film(tmp_path / "a.mp4", scenes(RED, GREEN))
+  sound = list(video_file.read(film))
+  monkeypatch.setattr(video_file, "read", lambda *_, **__: iter([*sound, *sound]))  # two films, joined byte by byte
+  found = scan(str(film), colour_histogram)
+  assert found.numbers.tolist() == [0, 10, 20, 30, 40, 50, 60, 70]
+  np.testing.assert_allclose(found.times, range(8), atol=2e-3)
+  assert found.seconds == pytest.approx(7.9)
+
+
+def test_another_size_midway_is_told(tmp_path):
+  path = tmp_path / "a.h264"
+  with path.open("wb") as file:
+    for name, shape in (("wide", (48, 64, 3)), ("tall", (80, 48, 3))):
+      images = np.broadcast_to(np.array(RED, np.uint8), (10, *shape))
+      part = write_film(tmp_path / f"{name}.h264", images, codec="libx264")
+      file.write(part.read_bytes())
+  found = scan(str(path), colour_histogram)
+  assert found.frames == 20
+  assert found.notes[-1] == "10 frames have another size than the first: they are shown in its size"
+
+
+def test_a_very_flat_film_is_drawn(tmp_path):
+  flat = np.random.default_rng(0).integers(0, 255, (10, 2, 2048, 3)).astype(np.uint8)
+  film = write_film(tmp_path / "a.mkv", flat)
+  write(choose(scan(str(film), colour_histogram), "vsumm1"), tmp_path / "out")
+  assert (tmp_path / "out" / "sheet.png").exists()
 
 
 def test_fetched_frames_are_those_of_the_film(tmp_path):

@@ -251,6 +251,10 @@ def cut(shots: Iterable[Shot], seconds: float, least: int = 1) -> Iterator[list[
   yield clip
 
 
+RESTART = 1.0
+"""Seconds. A time that is further back than that is one that restarts; others are of frames out of order."""
+
+
 class _Seen:
   """What passes by of a film, or of a part of it: its times, which it mends, and its damage."""
 
@@ -268,15 +272,20 @@ class _Seen:
   ) -> Iterator[tuple[Frame, float]]:
     """Frames and times; a time that is missing follows from the rate, and none is before the last.
 
-    Raises an InputError where the part ends after the film.
+    Times that restart, as where films were joined byte by byte, are counted on. Raises an InputError where the part
+    ends after the film.
     """
-    over = False
+    over, moved = False, 0.0
     for number, frame in enumerate(frames):
-      time = frame.time
+      time = frame.time if frame.time is None else frame.time + moved
       if time is None:
         if not self._fps:
           raise InputError(f"{self._name} states neither the times of its frames nor their rate")
         time = self._times[-1] + 1 / self._fps if self._times else 0.0
+      if self._times and time < self._times[-1] - RESTART:
+        interval = self._times[-1] - self._times[-2] if len(self._times) > 1 else 0.0
+        moved += self._times[-1] + interval - time
+        time = self._times[-1] + interval
       time = max([time, *self._times[-1:]])
       since = time - (self._times[0] if self._times else time)
       over = self._span is not None and self._span.over(number, since)

@@ -72,12 +72,16 @@ class Frame(NamedTuple):
     time: seconds at which it is shown, None where the file does not tell.
     corrupt: FFmpeg concealed damage in it.
     interlaced: it was woven of two fields, and is deinterlaced.
+    key: it is coded by itself, so that damage before it does not show in it.
+    reshaped: the film had another size before, to which it was brought.
   """
 
   image: np.ndarray
   time: float | None
   corrupt: bool = False
   interlaced: bool = False
+  key: bool = True
+  reshaped: bool = False
 
 
 def probe(video: str | os.PathLike | bytes, name: str | None = None) -> VideoInfo:
@@ -141,7 +145,7 @@ def read(
     InputError: missing, empty, no video but a picture or something else, without video stream, of absurd size,
       truncated or damaged, or without a single frame.
   """
-  count, damaged, size, name = 0, 0, None, name or _name(video)
+  count, damaged, size, stated, name = 0, 0, None, None, name or _name(video)
   scaler = VideoReformatter()  # one for all frames: each would start and end threads of its own
   with _open(video, name, first_stream) as (container, stream):
     stream.thread_type = "AUTO"
@@ -177,8 +181,10 @@ def read(
           _check_size(frame.width, frame.height, name)
           size = _target_size(max(1, round(frame.width * aspect)), frame.height, short_side)
           _check_size(*size, name)
+          stated = frame.width, frame.height
         image = scaler.reformat(frame, *size, format="rgb24", interpolation=_SCALER, threads=1).to_ndarray()
-        yield Frame(_upright(image, matrix) if rotate else image, frame.time, corrupt, interlaced)
+        upright = _upright(image, matrix) if rotate else image
+        yield Frame(upright, frame.time, corrupt, interlaced, frame.key_frame, (frame.width, frame.height) != stated)
         count += 1
     except InputError:
       raise

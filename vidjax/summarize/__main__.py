@@ -25,6 +25,11 @@ from vidjax.summarize.descriptors import SIDE, SIMILAR, SIMILAR_COLOURS, colour_
 from vidjax.summarize.film import Candidates, Describe, scan
 from vidjax.summarize.summary import Summary, choose, clock, write
 
+EVALUATE, RUN = ("source", "set", "f"), ("span", "checkpoint", "trust")
+"""Flags that go with evaluate alone, and with --workdir alone."""
+SETTINGS = ("source", "set", "f", "max_frames", "rate", "workdir", "checkpoint", "span", "max_corrupt", "seed")
+"""What the numbers of evaluate depend on, beside the method and what is similar."""
+
 
 def define_flags() -> None:
   """The command's flags; they may stand after the files."""
@@ -67,6 +72,10 @@ def main(argv: list[str]) -> None:
     raise InputError(
       "say which films: python -m vidjax.summarize FILE... --out=DIR, or evaluate --source=DIR --out=DIR"
     )
+  idle = [name for name in (() if evaluates else EVALUATE) + (() if values.workdir else RUN) if values[name].present]
+  if idle:
+    goes = "evaluate" if idle[0] in EVALUATE else "--workdir=RUN"
+    raise InputError(f"--{idle[0]} goes with {goes}: leave it out")
   if evaluates and not values.source:
     raise InputError("--source=DIR is missing: name the folder of the films and their summaries")
   if not values.out:
@@ -130,7 +139,9 @@ def _summarize(look: Callable[[str], Candidates], method: str, files: Sequence[s
 def _evaluate(look: Callable[[str], Candidates], method: str, out: pathlib.Path) -> int:
   """Measures the summary of each film; returns how many failed."""
   values, rows = flags.FLAGS, []
-  videos = sets.find(pathlib.Path(values.source), values.set)
+  videos, wrong = sets.find(pathlib.Path(values.source), values.set)
+  for text in wrong:
+    say(f"error: {text}", error=True)
   absent = [name for name in sets.SETS.get(values.set, ()) if name not in {video.name for video in videos}]
   if absent:
     say(f"note: {len(absent)} of the films of {values.set} are not there, such as {absent[0]}", error=True)
@@ -147,12 +158,12 @@ def _evaluate(look: Callable[[str], Candidates], method: str, out: pathlib.Path)
     _remark(summary)
     say(_line(video.name, rows[-1].scores) + f"  {rows[-1].keyframes} keyframes")
   if rows:
-    settings = {name: values[name].value for name in ("source", "set", "f", "max_frames", "rate", "workdir", "seed")}
-    settings |= {"method": method, "absent": absent, "failed": len(videos) - len(rows)}
+    settings = {name: values[name].value for name in SETTINGS}
+    settings |= {"method": method, "similar": similar, "absent": absent, "failed": len(videos) + len(wrong) - len(rows)}
     evaluation.write_report(rows, out, settings)
-    say(_line("mean", evaluation.means(rows)) + f"  {len(rows)} of {len(videos)} films")
+    say(_line("mean", evaluation.means(rows)) + f"  {len(rows)} of {len(videos) + len(wrong)} films")
     say(f"wrote {out}")
-  return len(videos) - len(rows)
+  return len(videos) + len(wrong) - len(rows)
 
 
 def _line(name: str, scores: evaluation.Scores) -> str:
@@ -162,7 +173,8 @@ def _line(name: str, scores: evaluation.Scores) -> str:
 def _remark(summary: Summary) -> None:
   """Says what is worth knowing of a summary."""
   damaged = summary.candidates.damaged
-  for note in (*[f"{damaged} damaged frames or packets, none of them a keyframe"] * bool(damaged), *summary.notes):
+  what = f"{damaged} damaged frames or packets: neither they nor frames that build on them are keyframes"
+  for note in (*[what] * bool(damaged), *summary.notes):
     say(f"note: {summary.candidates.file}: {note}", error=True)
 
 

@@ -31,7 +31,9 @@ class Candidates:
     attention: float `[N]`, 0 to 1, of a run; else None.
     frames: of the whole film.
     seconds: from its first frame to its last.
-    damaged: frames in which FFmpeg concealed damage, which are no candidates, and packets that it could not decode.
+    damaged: frames in which FFmpeg concealed damage, and packets that it could not decode. Neither these frames nor
+      those up to the next one that is coded by itself are candidates.
+    notes: sentences on what is odd in the film.
   """
 
   file: str
@@ -44,6 +46,7 @@ class Candidates:
   frames: int
   seconds: float
   damaged: int
+  notes: tuple[str, ...] = ()
 
   @property
   def shown(self) -> np.ndarray:
@@ -52,7 +55,10 @@ class Candidates:
 
 
 class Watched:
-  """Counts the frames of a film that pass by, and their damage."""
+  """Counts the frames of a film that pass by, and their damage.
+
+  Frames whose picture may carry on damage before them count as corrupt.
+  """
 
   def __init__(self, file: str, short_side: int | None, max_corrupt: int):
     """Opens nothing yet.
@@ -65,17 +71,27 @@ class Watched:
     self.file = file
     self._film = read_film.timed(file, short_side, max_corrupt, on_damage=self._count_damage)
     self._first = self._last = 0.0
-    self.frames = self.damaged = 0
+    self._suspect = False
+    self.frames = self.damaged = self._reshaped = 0
 
   def __iter__(self) -> Iterator[tuple[video_file.Frame, float]]:
     """Frames and their seconds."""
     for frame, time in self._film:
       self._first, self._last = (self._first if self.frames else time), time
       self.frames += 1
-      yield frame, time
+      self._reshaped += frame.reshaped
+      self._suspect = (self._suspect and not frame.key) or frame.corrupt
+      yield frame._replace(corrupt=self._suspect), time
 
   def _count_damage(self) -> None:
     self.damaged += 1
+    self._suspect = True
+
+  @property
+  def notes(self) -> tuple[str, ...]:
+    """What is odd in the film."""
+    told = f"{self._reshaped} frames have another size than the first: they are shown in its size"
+    return (told,) if self._reshaped else ()
 
   def candidates(
     self,
@@ -100,7 +116,9 @@ class Watched:
       InputError: nothing was kept, since every frame is damaged.
     """
     if not numbers:
-      raise InputError(f"{self.file} has {self.frames} frames, all of them damaged: there is none to show")
+      raise InputError(
+        f"{self.file} has {self.frames} frames, all of them damaged or after damage: there is none to show"
+      )
     described = np.stack(descriptors)
     return Candidates(
       self.file,
@@ -113,6 +131,7 @@ class Watched:
       self.frames,
       self._last - self._first,
       self.damaged,
+      self.notes,
     )
 
 

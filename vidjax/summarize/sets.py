@@ -39,39 +39,46 @@ class Video(NamedTuple):
   users: tuple[pathlib.Path, ...]
 
 
-def find(source: pathlib.Path, only: str | None = None) -> list[Video]:
-  """The films below a folder that have summaries, in the order of their numbers.
+def find(source: pathlib.Path, only: str | None = None) -> tuple[list[Video], list[str]]:
+  """The films below a folder that have summaries, in the order of their numbers; and what is wrong with others.
 
   Args:
     source: the folder.
     only: a name of SETS; other films are left out.
 
   Raises:
-    InputError: there is none, or a film or its summaries are there twice or lack the other.
+    InputError: there is none.
   """
   if not source.is_dir():
     raise InputError(f"--source={source} is no folder: name the one with the films and their user*/Frame<N>.jpeg")
-  folders: dict[str, list[pathlib.Path]] = {}
-  for user in sorted(source.glob("**/user*/")):
-    folders.setdefault(user.parent.name, []).append(user)
   films: dict[str, list[pathlib.Path]] = {}
   for path in sorted(source.glob("**/*")):
     if path.suffix.lower() in FILMS:
       films.setdefault(path.stem, []).append(path)
+  folders: dict[str, list[pathlib.Path]] = {}
+  for user in sorted(source.glob("**/user*/")):
+    if user.parent.name in films or frames(user):
+      folders.setdefault(user.parent.name, []).append(user)
   names = [name for name in folders if only is None or name in SETS[only]]
   if not names:
     raise InputError(
       f"--source={source} holds no {'folder' if only is None else f'film of the set {only} with a folder'}"
       " user*/ of summaries: it takes films, and for each a folder of its name with user*/Frame<N>.jpeg"
     )
-  videos = []
+  videos, wrong = [], []
   for name in sorted(names, key=_by_number):
     files, users = films.get(name, []), folders[name]
     if len(files) != 1 or len({user.parent for user in users}) > 1:
       what = f"has {len(files)} films" if len(files) != 1 else "has several folders of users"
-      raise InputError(f"{users[0].parent} {what} named {name} below {source}: there must be one")
-    videos.append(Video(name, files[0], tuple(users)))
-  return videos
+      wrong.append(f"{users[0].parent} {what} named {name} below {source}: there must be one")
+    else:
+      videos.append(Video(name, files[0], tuple(users)))
+  return videos, wrong
+
+
+def frames(user: pathlib.Path) -> list[pathlib.Path]:
+  """The pictures Frame<N>.jpeg of a user's folder."""
+  return [path for path in user.iterdir() if re.fullmatch(r"Frame\d+\.jpe?g", path.name, re.IGNORECASE)]
 
 
 def user_descriptors(user: pathlib.Path) -> np.ndarray:
@@ -83,7 +90,7 @@ def user_descriptors(user: pathlib.Path) -> np.ndarray:
   Raises:
     InputError: there is no frame, or one cannot be read.
   """
-  paths = [path for path in user.iterdir() if re.fullmatch(r"Frame\d+\.jpe?g", path.name, re.IGNORECASE)]
+  paths = frames(user)
   if not paths:
     raise InputError(f"{user} holds no Frame<N>.jpeg: leave this user out")
   histograms = []

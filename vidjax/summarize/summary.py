@@ -75,7 +75,7 @@ def choose(
     seed: of the method "random".
     plain: the methods "uniform", "random" and "ranktracing" leave similar frames in, as the baselines that they are.
   """
-  shown, notes = candidates.shown, []
+  shown, notes = candidates.shown, [*candidates.notes]
   if candidates.blank.all():
     notes.append("every frame is of one colour")
   descriptors = candidates.descriptors[shown]
@@ -158,5 +158,7 @@ def _remove_old(out: pathlib.Path) -> None:
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:
-  scale = THUMBNAIL / max(image.shape[:2])
-  return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+  height, width = image.shape[:2]
+  scale = THUMBNAIL / max(height, width)
+  size = max(1, round(width * scale)), max(1, round(height * scale))
+  return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
