@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import math
+import pathlib
 import pkgutil
 import subprocess
 import sys
@@ -41,6 +42,13 @@ def each_table(request) -> Table:
 
 def test_the_walk_finds_the_tables():
   assert {"experiments.thesis.table_5_1", "experiments.tdrl.table_4", "experiments.rtsae.gates"} <= set(TABLES)
+
+
+def test_the_docs_list_the_tables():
+  text = (pathlib.Path(__file__).parents[1] / "docs" / "tables.md").read_text()
+  for name, table in TABLES.items():
+    scales = [scale for scale in ("cost", "mini", "full") if any(getattr(row, scale) for row in table.rows)]
+    assert f"| {table.title} | `{name}` | {', '.join(scales)} |" in text
 
 
 def test_rows_fit_together(table):
