@@ -25,7 +25,7 @@ VARIANTS = {
   "deep_residual": ("ucf101", "hmdb51", "kinetics400", "thumos14", "mini", "mini-kmeans", "mini-raw"),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
-  "probe": ("linear", "mlp", "multilabel", "lstm", "netvlad"),
+  "probe": ("linear", "mlp", "multilabel", "lstm", "transformer", "netvlad"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no2", "rgb-no3", "rgb-no4", "rgb-no5", "flow", "flow-64", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),
