@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from configs import deep_residual
+from tests import bad_input_features
+from tests.train.test_processes import together
 from tests.train.test_resume import assert_bit_equal, kill_after, last_state
 from vidjax.data import schema, write
 from vidjax.errors import ConfigError, InputError
@@ -229,3 +231,21 @@ def test_all_phases_by_one_command_and_killed_and_resumed_it_is_equal(features, 
     assert code == -9, text
     train(folder, *flags, every, **options)
     assert_bit_equal(last_state(folder / "4_clusters")[1], last_state(whole / "4_clusters")[1])
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_clusters_of_one(features, train, command, environment, tmp_path):
+  """Each embeds its share of the windows; k-means, frequencies, the table of p and the rule to stop are of all."""
+  bad_input_features.CLUSTERS(tmp_path)
+  options = {"config": str(tmp_path / "clusters.py"), "without": OTHERS}
+  flags = (*SMALL[:3], f"--config.phases[0].model.records={TRAIN}", "--config.phases[0].train.epochs=2.")
+  train(tmp_path / "one", *flags, devices=2, **options)
+  outputs, codes = together([command(tmp_path / "two", *flags, **options)] * 2, environment)
+  assert codes == [0, 0], outputs
+  (_, one), (_, two) = (last_state(tmp_path / name / "1_clusters") for name in ("one", "two"))
+  own = one["batch_stats"]["clusters"]
+  assert {"assigned", "changed", "frequency", "scale", "table"} == set(own)
+  assert own["table"].sum() == pytest.approx(TRAIN * 3, rel=1e-4)  # of 3 windows each, whoever embedded them
+  np.testing.assert_array_equal(two["batch_stats"]["clusters"]["assigned"], own["assigned"])
+  for name in ("params", "batch_stats", "opt_state"):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), two[name], one[name])
