@@ -69,7 +69,7 @@ def draw_embedding(
 
   z, motions, clusters = z.reshape(-1, z.shape[-1]), motions.ravel(), clusters.ravel()
   shown = np.random.default_rng(0).permutation(len(z))[:SHOWN]
-  flat = TSNE(2, init="pca", random_state=0).fit_transform(z[shown])
+  flat = TSNE(2, perplexity=min(30, len(shown) // 3), init="pca", random_state=0).fit_transform(z[shown])
   figure = Figure(figsize=(9, 4.6), dpi=130, layout="constrained")
   left, right = figure.subplots(1, 2)
   used = np.unique(clusters)
@@ -107,11 +107,12 @@ def draw_assignments(
   figure.savefig(path)
 
 
-def _cells(axes: Axes, height: int, kinds: np.ndarray, colours: Any, texts: Sequence[str]) -> None:
+def _cells(axes: Axes, height: int, kinds: np.ndarray, colours: Any, texts: Sequence[Any]) -> None:
   """A row of cells; a run of the same kind bears its text once."""
   ends = np.flatnonzero(np.diff(kinds, append=-1)) + 1
   for start, end in zip([0, *ends[:-1]], ends, strict=True):
-    axes.broken_barh([(start, end - start)], (height, 1), color=colours(kinds[start] % colours.N), edgecolor="white")
+    colour = colours(kinds[start] % colours.N)
+    axes.broken_barh([(float(start), float(end - start))], (height, 1), color=colour, edgecolor="white")
     axes.text((start + end) / 2, height + 0.5, texts[start], ha="center", va="center", fontsize=7)
 
 

@@ -87,7 +87,8 @@ def measure(folder: pathlib.Path) -> dict[str, float]:
       share_phases(folder, [f"{other.replace(' ', '_')}_{seed}" for other in others], count)
   run = open_run(folder)
   clip, frame = jax.ShapeDtypeStruct((1, *run.clip_shape), jnp.float32), backbone_macs()
-  macs = count_macs(lambda v, x: run.network.apply(v, x, False).logits, run.variables, clip)
+  network: Any = run.network
+  macs = count_macs(lambda v, x: network.apply(v, x, False).logits, run.variables, clip)
   pooled = FEATURES * len(run.class_names)
   whole = frame * run.clip_shape[0]
   found = {**top1(folder), "MMAC": macs / 1e6, "with backbone": (whole + macs) / (whole + pooled)}
@@ -106,10 +107,10 @@ def backbone_macs() -> int:
   from configs import quickstart
   from vidjax.recipe import make_recipe
 
-  recipe = make_recipe(quickstart.get_config().to_dict(), ["a", "b"])
-  clip = jax.ShapeDtypeStruct((1, *recipe.clip_shape), jnp.float32)
-  variables = jax.eval_shape(lambda x: recipe.network.init(jax.random.key(0), x, False), clip)
-  return count_macs(lambda v, x: recipe.network.apply(v, x, False).features, variables, clip) // recipe.clip_shape[0]
+  recipe: Any = make_recipe(quickstart.get_config().to_dict(), ["a", "b"])
+  clip, network = jax.ShapeDtypeStruct((1, *recipe.clip_shape), jnp.float32), recipe.network
+  variables = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, False), clip)
+  return count_macs(lambda v, x: network.apply(v, x, False).features, variables, clip) // recipe.clip_shape[0]
 
 
 def clips(run: Run) -> tuple[np.ndarray, np.ndarray, list[Record]]:

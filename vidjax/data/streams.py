@@ -172,10 +172,11 @@ class Features:
       choose: (N, no times) -> numbers.
       name: what an error calls them.
     """
-    found = features if isinstance(features, np.ndarray) else np.zeros(0)
+    found: Any = features if isinstance(features, np.ndarray) else np.zeros(0)
+    nothing: Any = None
     if found.ndim != 2 or found.shape[1] != self.width or not len(found) or found.dtype.kind != "f":
       raise InputError(f"{name} {list(found.shape)} of {found.dtype}: give float features [N, {self.width}]")
-    numbers = choose(len(found), None)
+    numbers = choose(len(found), nothing)
     return numbers, found[numbers].astype(np.float32)
 
 

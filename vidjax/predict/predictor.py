@@ -84,7 +84,7 @@ def make_predictor(
   def choose(count: int, times: np.ndarray | None) -> np.ndarray:
     return run.recipe.sampler.test(count, clips, times)
 
-  def predict(video: str | os.PathLike | np.ndarray) -> Prediction:
+  def predict(video: Any) -> Prediction:
     if isinstance(video, np.ndarray) and not pixels:
       file = "features"
       numbers, video = stream.read(video, choose, file)
