@@ -177,12 +177,13 @@ def test_a_config_that_failed_is_mended_in_the_same_workdir(fill_in):
 
 @pytest.mark.slow
 def test_features_of_another_backbone_or_preparation(tmp_path, capfd):
-  """Neither goes on with a run, or is evaluated as if it were that run's."""
+  """Neither goes on with a run, starts from it, or is evaluated as if it were that run's."""
   small(noise)(tmp_path)
   line = RAW.format(tmp=tmp_path)
   assert command(line) == 0
+  from_it = f"{line} --workdir={tmp_path}/new --config.init.workdir={tmp_path}/run"
   for values, backbone, lines, words in (
-    (noise, "b", (line, f"evaluate --workdir={tmp_path}/run"), ("of another backbone than those", "another data set")),
+    (noise, "b", (line, from_it, f"evaluate --workdir={tmp_path}/run"), ("of another backbone than those", "another ")),
     (lambda number: noise(number + 1), "a", (line,), ("features/small was prepared again since", "another --workdir")),
   ):
     small(values, backbone)(tmp_path)
