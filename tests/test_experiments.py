@@ -31,7 +31,7 @@ def test_rows_that_keep_the_mean_are_the_same_but_for_that():
   check_rows(rows)
   flags = [flag for row in rows for flag in row.flags if "remove_mean" in flag]
   assert all(flag.endswith("remove_mean=False") for flag in flags)
-  assert len(flags) == 3 + 1 + 4 + 4 * 5  # LSTM, transformer, NetVLAD; raw; three phases and a classifier; four
+  assert len(flags) == 3 + 2 + 2 * 4 + 4 * 5  # LSTM, transformer, NetVLAD; raw; three phases and a classifier; four
 
 
 def check_rows(rows):

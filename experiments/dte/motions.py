@@ -56,13 +56,15 @@ ROWS = [
   Row("transformer", "configs/probe.py:transformer", (*PROBE, SLOW, WITHOUT)),
   Row("NetVLAD", "configs/probe.py:netvlad", (*PROBE, FAST, STANDARD, WITHOUT, "--config.model.clusters=8")),
   Row("raw k-means VLAD", f"{MINI}-raw"),
+  Row("raw k-means VLAD, 4 clusters", f"{MINI}-raw", ("--config.model.clusters=4",)),
   Row("autoencoder without DEC", f"{MINI}-kmeans"),
+  Row("residual sequence without DEC", f"{MINI}-kmeans", (SEQUENCE,)),
   Row("DEC hard", MINI),
   Row("DEC soft", MINI, (SOFT,)),
   Row("DEC residual sequence", MINI, (SEQUENCE,)),
   Row("DEC hard, 4 clusters", MINI, FOUR),
 ]
-SHARED = {"autoencoder without DEC": (("DEC hard", "DEC hard, 4 clusters"), 3)}
+SHARED = {"autoencoder without DEC": (("residual sequence without DEC", "DEC hard", "DEC hard, 4 clusters"), 3)}
 SHARED["DEC hard"] = ("DEC soft", "DEC residual sequence"), 4
 """Row -> the rows that start as it does, and the number of phases they share."""
 
