@@ -15,6 +15,7 @@ import pytest
 
 import experiments
 from experiments import table
+from experiments.dte import motions
 
 FOUND = [module.name for module in pkgutil.walk_packages(experiments.__path__, "experiments.")]
 MODULES = [name for name in FOUND if hasattr(importlib.import_module(name), "ROWS")]
@@ -22,7 +23,18 @@ MODULES = [name for name in FOUND if hasattr(importlib.import_module(name), "ROW
 
 @pytest.mark.parametrize("module", MODULES)
 def test_rows_name_configs_and_keys_that_exist(module):
-  rows = importlib.import_module(module).ROWS
+  check_rows(importlib.import_module(module).ROWS)
+
+
+def test_rows_that_keep_the_mean_are_the_same_but_for_that():
+  rows = [motions.keeping_mean(row) for row in motions.ROWS]
+  check_rows(rows)
+  flags = [flag for row in rows for flag in row.flags if "remove_mean" in flag]
+  assert all(flag.endswith("remove_mean=False") for flag in flags)
+  assert len(flags) == 3 + 2 + 2 * 4 + 4 * 5  # LSTM, transformer, NetVLAD; raw; three phases and a classifier; four
+
+
+def check_rows(rows):
   assert len({row.name for row in rows}) == len(rows)
   for row in rows:
     file, _, arg = row.config.partition(":")

@@ -71,16 +71,17 @@ def main(argv: list[str]) -> None:
   run = open_run(
     values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
   )
-  check_reads_films(run)
+  if pictures:
+    check_reads_films(run)
   short_side = values.stored_short_side or stored_short_side(run)
-  if not short_side:
+  if not short_side and "pixels" in run.recipe.stream.gives:
     short_side = SHORT_SIDE
     say(
       f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, "
       "unless --stored_short_side says so",
       error=True,
     )
-  predict = make_predictor(run, clips, crops, short_side)
+  predict = make_predictor(run, clips, crops, short_side or SHORT_SIDE)
   done: list[Prediction] = []
   for file, path in zip(files, paths, strict=True):
     try:
