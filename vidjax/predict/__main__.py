@@ -20,7 +20,7 @@ from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.predictor import (
   SHORT_SIDE,
   Prediction,
-  check_reads_films,
+  check_explains,
   explain,
   make_predictor,
   stored_short_side,
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
     values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
   )
   if pictures:
-    check_reads_films(run)
+    check_explains(run)
   short_side = values.stored_short_side or stored_short_side(run)
   if not short_side and "pixels" in run.recipe.stream.gives:
     short_side = SHORT_SIDE
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> None:
       for name, score in prediction.best(TOP):
         say(f"  {score:6.1%}  {name}")
       if prediction.kept is not None:
-        say(f"  kept {len(prediction.kept)} steps, from the frames {', '.join(map(str, prediction.kept.tolist()))}")
+        say(f"  kept of the middle view: {len(prediction.kept)} steps, which begin at frame {_listed(prediction.kept)}")
     if path:
       explain(run, prediction, path)
       say(f"wrote {path}", error=values.json)
@@ -119,6 +119,10 @@ def main(argv: list[str]) -> None:
   if len(done) < len(files):
     say(f"{len(done)} of {len(files)} files could be read", error=True)
     raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _listed(numbers: np.ndarray) -> str:
+  return ", ".join(map(str, numbers.tolist()))
 
 
 def _output(flag: str, value: str | None, endings: Sequence[str]) -> pathlib.Path | None:

@@ -66,6 +66,7 @@ def make_predictor(
     path, or uint8 RGB frames `[N, H, W, 3]`, or of a run on stored features float `[N, F]` or the path of such a .npy
     file -> Prediction; it raises InputError naming the file where that is broken.
   """
+  check_classifies(run)
   test_crops = run.crops(crops)
   pixels = "pixels" in run.recipe.stream.gives
   short_side = short_side or stored_short_side(run) or SHORT_SIDE
@@ -111,6 +112,24 @@ def make_predictor(
     return Prediction(file, scores, features, views[place], numbers[clip], tuple(run.class_names), kept)
 
   return predict
+
+
+def check_classifies(run: Run) -> None:
+  """Raises an InputError where the network of a run gives no scores of classes, as in a phase without labels."""
+  clip = jax.ShapeDtypeStruct((1, *run.clip_shape), jnp.float32)
+  output, _ = jax.eval_shape(lambda v, x: forward(run.network, v, x, False), run.variables, clip)
+  if output.logits is None:
+    raise InputError(
+      f"{run.workdir or 'this run'}: {type(run.network).__name__} gives no scores of classes: name the folder of a"
+      " classifier, such as that of the whole training; python -m vidjax.summarize draws attention"
+    )
+
+
+def check_explains(run: Run) -> None:
+  """Raises an InputError where Grad-CAM cannot explain the network of a run."""
+  check_reads_films(run)
+  if not map_names(run.network, (1, *run.clip_shape)):
+    raise InputError(f"{type(run.network).__name__} marks no feature map for Grad-CAM: leave --explain out")
 
 
 def check_reads_films(run: Run) -> None:
