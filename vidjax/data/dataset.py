@@ -290,6 +290,9 @@ def _missing(name: str, data_dir: str) -> str:
   prepared = sorted({info.parent.parent.relative_to(root).as_posix() for info in infos})
   synthetic = "synthetic_actions/{order,scene:.5,scene:.7,scene:.9,sparse,repeat}"
   found = [prefix for prefix in prepared if not prefix.startswith("synthetic_actions/")]
+  begun = (root / name).with_name(f".{pathlib.PurePath(name).name}.shards")
+  if name.startswith("folder/") and begun.is_dir():
+    return f"a preparation of {name!r} was begun in {root.absolute()} and is not complete: repeat its command"
   message = f"there is no data set {name!r} in {root.absolute()} (run from the repository root, or give"
   message += f" --config.data.dir; --data_dir to evaluate); there is {', '.join([*found, synthetic])}"
   if name.startswith("folder/"):

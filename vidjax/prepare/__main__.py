@@ -30,6 +30,7 @@ from vidjax.prepare import flag_definitions
 from vidjax.prepare.folder import prepare_folder
 from vidjax.prepare.report import Report, summary
 from vidjax.prepare.source import names, prepare_source
+from vidjax.prepare.store import Part
 
 USAGE = {
   "folder": "python -m vidjax.prepare folder --videos=DIR --name=NAME",
@@ -75,6 +76,7 @@ def folder(values: flags.FlagValues) -> None:
     workers=values.workers,
     timeout=values.timeout,
     overwrite=values.overwrite,
+    part=Part.parse(values.shard) if values.shard else None,
   )
   _show(report, values.name, values.data_dir)
 
@@ -96,6 +98,7 @@ def published(source: str, values: flags.FlagValues) -> None:
     workers=values.workers,
     timeout=values.timeout,
     overwrite=values.overwrite,
+    part=Part.parse(values.shard) if values.shard else None,
   )
   _show(report, values.name or source, values.data_dir)
 
@@ -114,8 +117,10 @@ def _storage(values: flags.FlagValues) -> Storage:
   )
 
 
-def _show(report: Report, name: str, data_dir: str) -> None:
-  """Prints what became of a preparation."""
+def _show(report: Report | None, name: str, data_dir: str) -> None:
+  """Prints what became of a preparation that is complete."""
+  if report is None:
+    return
   warnings = [*report.warnings, *report.overlaps]
   found = {tuple(entry["labels"]) for entry in report.kept}
   if len(found) == 1 and any(found):  # of videos without labels nothing is to be told

@@ -83,6 +83,7 @@ def _define_storage() -> None:
   flags.DEFINE_enum(
     "encoding", "jpeg", ["jpeg", "video"], "Store JPEG frames, or the files: smaller, slower to sample."
   )
+  flags.DEFINE_string("shard", None, "Make the part I/N of the data set: task I of N; the last one closes it.")
   flags.DEFINE_integer("workers", os.cpu_count(), "Number of files decoded at once.", lower_bound=1)
   flags.DEFINE_float("timeout", 60, "Refuse a file that gives no frame for this many seconds.", lower_bound=1)
   flags.DEFINE_integer("max_corrupt", 0, "Refuse a file with more frames that FFmpeg marks as damaged.", lower_bound=0)
