@@ -250,7 +250,8 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
     raise InputError(f"{folder} is no readable TFDS data set ({error}): remove it and prepare {name} again") from error
   keys = set(features)
   labelled = "label" in keys or "labels" in keys
-  if not labelled or not {"video_id", "num_frames", "fps"} <= keys or not keys & {"video", "encoded", "features"}:
+  content = {"video", "encoded", "features", "packets"}
+  if not labelled or not {"video_id", "num_frames", "fps"} <= keys or not keys & content:
     raise InputError(f"{folder} does not follow the vidjax record schema (see vidjax.data.schema)")
   gone = [path for shards in splits.values() for path, _ in shards if not pathlib.Path(path).is_file()]
   if gone:

@@ -16,6 +16,7 @@ it. `keyframes` stores the frames that a run with attention keeps of each video 
 
 import pathlib
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -112,9 +113,9 @@ def statistics(values: flags.FlagValues) -> None:
 
 
 def _storage(values: flags.FlagValues) -> Storage:
-  return Storage(
-    values.short_side, values.encoding, values.clip_seconds, values.flow, values.max_corrupt, fps=values.fps
-  )
+  names = ("short_side", "encoding", "clip_seconds", "flow", "max_corrupt", "fps", "gop", "crf")
+  given: dict[str, Any] = {name: values[name].value for name in names}
+  return Storage(**given)
 
 
 def _show(report: Report | None, name: str, data_dir: str) -> None:

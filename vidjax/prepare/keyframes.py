@@ -158,8 +158,9 @@ def _examples(
   for index in sorted(found):
     record, (kept, _, _) = Record.parse(source[index]), found[index]
     times = record.times if record.times is not None else np.arange(record.num_frames) / record.fps
+    jpegs = bool(record.frames) and record.gop is None
     rest: dict[str, Any] = {
-      "video": [record.frames[i] for i in kept] if record.frames else encode_frames(record.decode(kept)),
+      "video": [record.frames[i] for i in kept] if jpegs else encode_frames(record.decode(kept)),
       "times": (times[kept] - times[kept[0]]).tolist(),
     }
     if "flow" in optional:
