@@ -78,6 +78,7 @@ def folder(values: flags.FlagValues) -> None:
     timeout=values.timeout,
     overwrite=values.overwrite,
     part=Part.parse(values.shard) if values.shard else None,
+    beam=values.beam,
   )
   _show(report, values.name, values.data_dir)
 
@@ -100,6 +101,7 @@ def published(source: str, values: flags.FlagValues) -> None:
     timeout=values.timeout,
     overwrite=values.overwrite,
     part=Part.parse(values.shard) if values.shard else None,
+    beam=values.beam,
   )
   _show(report, values.name or source, values.data_dir)
 

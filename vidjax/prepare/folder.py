@@ -22,6 +22,7 @@ def prepare_folder(
   timeout: float = 60,
   overwrite: bool = False,
   part: Part | None = None,
+  beam: str | None = None,
 ) -> Report | None:
   """Makes the data set folder/NAME of videos: all of it or, after an error, nothing.
 
@@ -37,6 +38,7 @@ def prepare_folder(
     timeout: seconds a file may take from one frame to the next before it is refused.
     overwrite: replace a data set of that name, and what was begun of one with other settings.
     part: make some of the shards; who makes the last one closes the data set.
+    beam: flags of Apache Beam, which then makes the shards, see `vidjax.prepare.beam`.
 
   Returns:
     The report; None where other parts are not there yet.
@@ -56,4 +58,5 @@ def prepare_folder(
     timeout=timeout,
     overwrite=overwrite,
     part=part,
+    beam=beam,
   )

@@ -34,6 +34,7 @@ def prepare_source(
   timeout: float = 60,
   overwrite: bool = False,
   part: Part | None = None,
+  beam: str | None = None,
 ) -> Report | None:
   """Makes the data set folder/NAME of the official files of a source.
 
@@ -48,6 +49,7 @@ def prepare_source(
     timeout: seconds a file may take from one frame to the next.
     overwrite: replace a data set of that name, and what was begun of one with other settings.
     part: make some of the shards; who makes the last one closes the data set.
+    beam: flags of Apache Beam, which then makes the shards, see `vidjax.prepare.beam`.
 
   Returns:
     The report; None where other parts are not there yet.
@@ -70,6 +72,7 @@ def prepare_source(
     timeout=timeout,
     overwrite=overwrite,
     part=part,
+    beam=beam,
   )
 
 

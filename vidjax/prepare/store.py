@@ -71,6 +71,7 @@ def store(
   timeout: float = 60,
   overwrite: bool = False,
   part: Part | None = None,
+  beam: str | None = None,
 ) -> Report | None:
   """Makes the data set folder/NAME of the films that are found: all of it or, after an error, nothing that opens.
 
@@ -87,6 +88,7 @@ def store(
     timeout: seconds a file may take from one frame to the next before it is refused.
     overwrite: replace a data set of that name, and what was begun of one with other settings.
     part: make some of the shards; who makes the last one closes the data set.
+    beam: flags of Apache Beam, which then makes the shards, see `vidjax.prepare.beam`.
 
   Returns:
     The report; None where other parts are not there yet.
@@ -97,6 +99,8 @@ def store(
   """
   storage = storage or Storage()
   target = _target(name, data_dir, inside, storage)
+  if part and beam is not None:
+    raise InputError("--beam and --shard both divide the work: leave one of the two out")
   taken = InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
   if target.exists() and not (overwrite or part or shards.folder_of(target).is_dir()):
     raise taken
@@ -111,6 +115,10 @@ def store(
   def make(own: Sequence[shards.Shard]) -> None:
     if not own:
       return
+    if beam is not None:
+      from vidjax.prepare.beam import make as make_by_beam
+
+      return make_by_beam(work, own, timeout, beam)
     schema.example_message()  # imports TFDS, and while that lasts no other thread, as the bar's, may import anything
     with _Terminal(sum(len(films) for _, films in own)) as terminal:
       shards.make(work, own, timeout, workers, threads, terminal.tell)
