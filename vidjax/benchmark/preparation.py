@@ -16,7 +16,7 @@ from vidjax.benchmark.measure import Spread, say
 from vidjax.errors import InputError
 
 SHORT_SIDE = 256
-COPIES = 4
+COPIES = 16
 """Times each film is prepared in a run."""
 WORKERS = (1, 2)
 FRAMES = (8, 32)
@@ -27,7 +27,7 @@ def measure_preparation(videos: pathlib.Path, runs: int) -> dict[str, Any]:
   """Films a second of `prepare folder` with one worker and two; after each run, of ffmpeg with as many processes.
 
   ffmpeg decodes the same films in one thread each, shrinks their frames to the same size and drops them. Preparation
-  encodes and stores them, too. The processes are started, and TFDS is imported, before the clock runs.
+  also starts its processes, encodes and stores; a single worker has a decoder thread for every core.
 
   Args:
     videos: folder with the films.
