@@ -4,6 +4,8 @@
 `python -m vidjax.benchmark pytorch`: whole networks against PyTorch's, which has to be installed.
 `python -m vidjax.benchmark flow`: TV-L1 flow against OpenCV's, without a config.
 `python -m vidjax.benchmark pooling`: the deep residual representation of 16 to 1,024 frames against other poolings.
+`python -m vidjax.benchmark preparation|encodings --videos=DIR`: preparing films against ffmpeg; the size of
+each encoding and the time to sample from it, against decord where that is installed.
 `python -m vidjax.benchmark skipping --workdir=RUN`: a network that skips steps against its dense form.
 
 train: the train step on random clips, its cost and memory, and the share of time that a real loop waits for data.
@@ -24,6 +26,7 @@ from vidjax.benchmark.measure import Spread, provenance, still_alive
 from vidjax.benchmark.network import NUM_CLASSES, measure_infer, measure_train
 from vidjax.benchmark.ops import measure_ops
 from vidjax.benchmark.pooling import measure_pooling
+from vidjax.benchmark.preparation import measure_encodings, measure_preparation
 from vidjax.benchmark.pytorch import measure_pytorch
 from vidjax.benchmark.skipping import measure_skipping
 from vidjax.command import define_config, read_config, run_main
@@ -32,6 +35,7 @@ from vidjax.errors import InputError
 MODES = ("train", "infer", "data")
 WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch, "pooling": measure_pooling}
 OF_RUNS = ("skipping",)
+OF_FILMS = {"preparation": measure_preparation, "encodings": measure_encodings}
 AGAINST_OTHERS = ("ops", "pytorch")
 WIDE = 140
 """Least width of a table with several columns."""
@@ -47,19 +51,22 @@ def define_flags() -> None:
   flags.DEFINE_integer("classes", NUM_CLASSES, "Classes of the network; the data set is not asked.", lower_bound=1)
   flags.DEFINE_string("out", None, "JSON file for the numbers.")
   flags.DEFINE_string("workdir", None, "skipping: folder of a training run.")
+  flags.DEFINE_string("videos", None, "preparation, encodings: folder with films.")
   flags.DEFINE_bool("trust", False, "skipping: let the run's config make things from outside vidjax.")
 
 
 def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
-  known = (*MODES, *WITHOUT_CONFIG, *OF_RUNS)
+  known = (*MODES, *WITHOUT_CONFIG, *OF_RUNS, *OF_FILMS)
   if len(argv) != 2 or argv[1] not in known:
     given = " ".join(argv[1:]) or "nothing"
     raise InputError(f"say what to measure, one of {', '.join(known)}: got {given}")
   mode = argv[1]
   if mode in OF_RUNS and not values.workdir:
     raise InputError(f"{mode}: --workdir=DIR is missing: name the folder of a training run")
+  if mode in OF_FILMS and not values.videos:
+    raise InputError(f"{mode}: --videos=DIR is missing: name a folder with films")
   config = read_config(values.config) if mode in MODES else None
   out = pathlib.Path(values.out) if values.out else None
   if out and not out.parent.is_dir():
@@ -71,6 +78,8 @@ def main(argv: list[str]) -> None:
   with still_alive():
     if mode in OF_RUNS:
       results = measure_skipping(pathlib.Path(values.workdir), *counts, values.trust)
+    elif mode in OF_FILMS:
+      results = OF_FILMS[mode](pathlib.Path(values.videos), values.runs)
     elif config is None:
       results = WITHOUT_CONFIG[mode](values.runs)
     elif mode == "data":

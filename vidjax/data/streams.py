@@ -226,7 +226,7 @@ class _Features:
 
 
 def _check_frames(stream: object, name: str, holds: Mapping[str, Any]) -> None:
-  if not {"video", "encoded"} & set(holds):
+  if not {"video", "encoded", "packets"} & set(holds):
     width = f", --config.stream.width={holds['features'][-1]}" if "features" in holds else ""
     raise InputError(
       f"stream.make={type(stream).__name__}: {name} holds no frames but {', '.join(sorted(holds))}: set"
