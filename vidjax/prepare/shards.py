@@ -109,7 +109,10 @@ def work_of(found: Found, target: pathlib.Path, storage: Storage, fractions: Map
   lines = [
     json.dumps([f.name, f.label, f.labels, f.split, f.group, f.copy_of, str(f.span or ""), f.size]) for f in found.films
   ]
-  settings = {f"--{name}": str(value) for name, value in dataclasses.asdict(storage).items()}
+  settings = {
+    f"--{name}": f"{value:.12g}" if isinstance(value, float) else str(value)  # 18 and 18.0 are one setting
+    for name, value in dataclasses.asdict(storage).items()
+  }
   settings |= {
     "--split": ",".join(f"{split}:{share:g}" for split, share in (fractions or {}).items()) or "None",
     "the list of videos": _short(len(lines), [*lines, json.dumps([found.folds, found.official], sort_keys=True)]),
