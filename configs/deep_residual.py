@@ -93,6 +93,8 @@ def get_config(arg: str = "ucf101") -> ConfigDict:
   size = dataclasses.replace(size, widths=()) if other == "raw" else size
   c = multilabel.get_config() if name == "thumos14" else default.get_config()
   c.data.name = "features/repeat" if mini else f"features/{name}"
+  if name == "thumos14":
+    c.data.train_split, c.data.validation_split = "validation", "test"
   c.stream = {"make": "vidjax.data.streams.Features", "width": size.features}
   c.sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": size.steps, "frames_per_segment": 1}
   c.transforms = ()

@@ -4,21 +4,23 @@
   python -m vidjax.train --config=configs/probe.py --config.data.name=features/quickstart --config.stream.width=48
 
 `:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512, `:multilabel` is a linear probe for several
-labels a video; `:lstm` and `:netvlad` are the classifiers of `vidjax.networks.pooling`. Numbers are ours: Adam at a
-rate of .001, with which features of any scale train, for 50 epochs.
+labels a video; `:lstm`, `:transformer` and `:netvlad` are the classifiers of `vidjax.networks.pooling`. Numbers are
+ours: Adam at a rate of .001, with which features of any scale train, for 50 epochs.
 """
 
 from ml_collections import ConfigDict
 
 from configs import default, multilabel
 from vidjax.build import described
-from vidjax.networks.pooling import LSTMClassifier, NetVLAD
+from vidjax.networks.pooling import LSTMClassifier, NetVLAD, TransformerClassifier
+
+NETWORKS = {"lstm": LSTMClassifier, "transformer": TransformerClassifier, "netvlad": NetVLAD}
 
 
 def get_config(arg: str = "linear") -> ConfigDict:
-  """`arg`: "linear", "mlp", "multilabel", "lstm" or "netvlad"."""
-  if arg not in ("linear", "mlp", "multilabel", "lstm", "netvlad"):
-    raise ValueError(f"configs/probe.py:{arg}: choose linear, mlp, multilabel, lstm or netvlad")
+  """`arg`: "linear", "mlp", "multilabel", "lstm", "transformer" or "netvlad"."""
+  if arg not in ("linear", "mlp", "multilabel", *NETWORKS):
+    raise ValueError(f"configs/probe.py:{arg}: choose linear, mlp, multilabel, {', '.join(NETWORKS)}")
   c = multilabel.get_config() if arg == "multilabel" else default.get_config()
   c.data.name = "features/NAME"
   c.stream = {"make": "vidjax.data.streams.Features", "width": 512}  # of the features; an error names the right one
@@ -28,9 +30,9 @@ def get_config(arg: str = "linear") -> ConfigDict:
   c.normalise = {"make": "vidjax.apply.device_augment.AsStored"}
   c.model = ConfigDict({"make": "vidjax.networks.probe.Probe", "dropout": 0.5, "normalise": False})
   c.model.hidden = 512 if arg == "mlp" else None
-  if arg in ("lstm", "netvlad"):
-    network = LSTMClassifier(1, dropout=0.5) if arg == "lstm" else NetVLAD(1, dropout=0.5)
-    c.model = ConfigDict(described(network, "widths", "clusters", "dropout"))
+  if arg in NETWORKS:
+    told = ("widths", "width", "depth", "clusters", "remove_mean", "normalise", "dropout")
+    c.model = ConfigDict(described(NETWORKS[arg](1, dropout=0.5), *told))
     del c.model["num_classes"]
   c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 1e-4})
   c.schedule.learning_rate = 1e-3

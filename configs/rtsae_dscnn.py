@@ -1,6 +1,6 @@
 """RTSAE-DSCNN (rtsae 4.3) in four phases, by one command, on data with stored flow.
 
-  python -m vidjax.prepare folder --source=DIR --name=ucf101 --flow
+  python -m vidjax.prepare ucf101 --source=DIR --flow
   python -m vidjax.train --config=configs/rtsae_dscnn.py:ucf101 --config.data.name=folder/ucf101 --workdir=runs/rtsae
 
 1. `spatial` and 2. `temporal`: S-Net and T-Net alone, a score for each frame, from ImageNet's VGG-16

@@ -25,6 +25,8 @@ from absl import app, flags
 from absl.testing import flagsaver
 
 from tests.bad_input_cases import AGAIN, CASES, FILE, QUICKSTART, TRAIN, Case
+from tests.bad_input_features import CASES as OF_FEATURES
+from tests.bad_input_features import RAW, noise, small
 from tests.bad_input_setups import config, file, halve, on_data, write_film
 from tests.conftest import ROOT
 from tests.xla import xla_flags
@@ -124,7 +126,7 @@ def check_stderr(case: Case, stderr: str) -> None:
     assert word in errors[0]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
+@pytest.mark.parametrize("case", [*CASES, *OF_FEATURES], ids=lambda case: case.name.replace(" ", "-"))
 def test_one_line_names_the_thing_and_the_remedy(case, fill_in, root, tmp_path, capfd):
   line = fill_in(case)
   before = contents(tmp_path / "tmp") | contents(root)
@@ -171,6 +173,24 @@ def test_a_config_that_failed_is_mended_in_the_same_workdir(fill_in):
   path = line.partition("--config=")[2].split()[0]
   config("c.blend.weights = {'classification': 2.0}")(pathlib.Path(path).parent)
   assert command(line) == 0
+
+
+@pytest.mark.slow
+def test_features_of_another_backbone_or_preparation(tmp_path, capfd):
+  """Neither goes on with a run, starts from it, or is evaluated as if it were that run's."""
+  small(noise)(tmp_path)
+  line = RAW.format(tmp=tmp_path)
+  assert command(line) == 0
+  from_it = f"{line} --workdir={tmp_path}/new --config.init.workdir={tmp_path}/run"
+  for values, backbone, lines, words in (
+    (noise, "b", (line, from_it, f"evaluate --workdir={tmp_path}/run"), ("of another backbone than those", "another ")),
+    (lambda number: noise(number + 1), "a", (line,), ("features/small was prepared again since", "another --workdir")),
+  ):
+    small(values, backbone)(tmp_path)
+    for one in lines:
+      capfd.readouterr()
+      assert command(one) == 2
+      check_stderr(Case("", one, words), capfd.readouterr().err)
 
 
 PROCESSES = (

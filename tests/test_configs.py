@@ -28,7 +28,7 @@ VARIANTS = {
   "deep_residual": ("ucf101", "hmdb51", "kinetics400", "thumos14", "mini", "mini-kmeans", "mini-raw"),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
-  "probe": ("linear", "mlp", "multilabel", "lstm", "netvlad"),
+  "probe": ("linear", "mlp", "multilabel", "lstm", "transformer", "netvlad"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no3", "rgb-no5", "flow", "stored_flow-64", "stored_flow-tsn", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),

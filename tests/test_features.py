@@ -21,6 +21,7 @@ from vidjax.command import plain_config
 from vidjax.data.dataset import open_dataset
 from vidjax.data.schema import Record
 from vidjax.errors import ConfigError, InputError
+from vidjax.predict.predictor import make_predictor
 from vidjax.prepare import features
 from vidjax.prepare.features import Settings, prepare_features
 from vidjax.recipe import make_recipe, make_views
@@ -160,13 +161,20 @@ def test_a_probe_trains_on_them_by_the_ordinary_command(train, environment, tiny
   done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 2
   assert "the features of features/other are of another backbone than those" in done.stderr
-  line = [sys.executable, "-m", "vidjax.predict", f"--workdir={tmp_path / 'probe'}", "film.mp4"]
-  done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True)
+  np.save(tmp_path / "one.npy", np.random.default_rng(0).random((5, 8)))
+  line = [sys.executable, "-m", "vidjax.predict", f"--workdir={tmp_path / 'probe'}", str(tmp_path / "one.npy")]
+  done = subprocess.run([*line, "film.mp4"], env=environment, cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 2
-  assert "this network reads Features, not films: python -m vidjax.prepare features" in done.stderr
+  assert "error: film.mp4: does not exist; this network reads features, not films: give those of" in done.stderr
+  assert len(done.stdout.splitlines()) == 3  # the file, and two classes
   pixels = "--config.normalise.make=vidjax.apply.device_augment.Normalise"
   output = train(tmp_path / "pixels", *probe, pixels, code=2, **options)
   assert "stream.make=Features gives no pixels, which Normalise needs" in output
   probed = open_run(tmp_path / "probe")
-  with pytest.raises(InputError, match="this network reads stored features, not films"):
-    probed.recipe.stream.read_file("film.mp4", lambda *_: np.zeros(1, int), None)
+  predict = make_predictor(probed)
+  of_file, of_array = predict(tmp_path / "one.npy"), predict(np.load(tmp_path / "one.npy"))
+  np.testing.assert_array_equal(of_file.scores, of_array.scores)
+  assert of_file.clip.shape == probed.clip_shape
+  for wrong in (np.zeros((5, 9)), np.zeros((5, 8), np.uint8), np.zeros((0, 8)), np.zeros(8)):
+    with pytest.raises(InputError, match=r"give float features \[N, 8\]"):
+      predict(wrong)

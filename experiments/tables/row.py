@@ -129,10 +129,24 @@ class Table:
     return next(row for row in self.rows if row.name == name)
 
   def trained(self, scale: str) -> Iterator[tuple[Row, str, Training]]:
-    """(row, column, training) of all that is trained at a scale, rows that others share phases with first.
+    """(row, column, training) of all that is trained at a scale, rows whose phases others have first.
 
     Args:
       scale: "mini" or "full".
     """
     found = [(row, column, training) for row in self.rows for column, training in getattr(row, scale).items()]
-    yield from sorted(found, key=lambda one: one[2].shares is not None)
+    yield from sorted(found, key=lambda one: len(self.before(one[2], scale, one[1])))
+
+  def before(self, training: Training, scale: str, column: str) -> list[str]:
+    """The rows that a training has phases of, directly or by others, the nearest first.
+
+    Args:
+      training: of a row.
+      scale: "mini" or "full".
+      column: of the training.
+    """
+    names = []
+    while training.shares:
+      names.append(training.shares[0])
+      training = getattr(self.row(names[-1]), scale)[column]
+    return names

@@ -92,7 +92,7 @@ class Sweep:
   def units(self) -> list[Unit]:
     """What this task trains: rows that share phases fall to one task."""
     chosen = [one for one in self.table.trained(self.scale) if not self.rows or one[0].name in self.rows]
-    roots = [(training.shares[0] if training.shares else row.name, column) for row, column, training in chosen]
+    roots = [([row.name, *self._before(training, column)][-1], column) for row, column, training in chosen]
     order = {key: i for i, key in enumerate(itertools.product(dict.fromkeys(roots), self.seeds))}
     mine, count = self.shard
     return [
@@ -101,6 +101,9 @@ class Sweep:
       for seed in self.seeds
       if order[root, seed] % count == mine
     ]
+
+  def _before(self, training: Training | None, column: str) -> list[str]:
+    return self.table.before(training, self.scale, column) if training else []
 
   def ensembles(self) -> list[Unit]:
     """Rows of averaged scores whose partners are trained, for each column that all of them have."""
@@ -117,8 +120,8 @@ class Sweep:
     failed: list[str] = []
     slots = _slots(self.processes)
     with _alone(self.out, self.shard), concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
-      for sharing in (False, True):  # what others copy from is finished first
-        units = [unit for unit in self.units() if bool(unit.training and unit.training.shares) == sharing]
+      depths = itertools.groupby(self.units(), lambda unit: len(self._before(unit.training, unit.column)))
+      for _, units in depths:  # what others copy from is finished first
         for name, error in pool.map(lambda unit: self._try(unit, slots), units):
           failed += [f"{name}: {error}"] if error else []
       ready = [unit for unit in self.ensembles() if not self._lacking(unit)]

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidjax.data import groups
+from vidjax.data.films import Film
 from vidjax.data.folder import find_films
-from vidjax.data.splits import Divider
+from vidjax.data.splits import Divider, divide, mend
 from vidjax.errors import InputError
 
 
@@ -58,15 +59,14 @@ def tree(root: pathlib.Path, *files: str) -> pathlib.Path:
   return root
 
 
-def divide(found) -> dict[str, str]:
-  divider = Divider((film.label, film.group) for film in found.films)
-  return {film.name: divider.choose(film.label, film.group) for film in found.films}
+def divided(found) -> dict[str, str]:
+  return {film.name: film.split for film in divide(found.films)}
 
 
 def test_ucf101_names_stay_together(tmp_path):
   names = [f"{c}/v_{c}_g{g:02d}_c{n:02d}.avi" for c in ("Run", "Walk") for g in range(1, 11) for n in range(1, 5)]
   found = find_films(tree(tmp_path, *names))
-  splits = divide(found)
+  splits = divided(found)
   by_group = {}
   for name, split in splits.items():
     by_group.setdefault(name[:-8], set()).add(split)
@@ -77,7 +77,7 @@ def test_ucf101_names_stay_together(tmp_path):
 
 def test_a_group_may_run_through_several_classes(tmp_path):
   films = [f"{label}/person{p}_{label}_{n}.avi" for label in ("run", "walk") for p in range(5) for n in range(3)]
-  splits = divide(find_films(tree(tmp_path, *films), group=r"(person\d)"))
+  splits = divided(find_films(tree(tmp_path, *films), group=r"(person\d)"))
   for person in range(5):
     assert len({split for name, split in splits.items() if f"person{person}" in name}) == 1
   assert {split for name, split in splits.items() if name.startswith("walk")} == {"train", "validation"}
@@ -97,21 +97,38 @@ def test_no_group_is_divided_and_train_has_every_class(videos):
       assert "validation" in {split for name, _, split in chosen if name == label}
 
 
-def test_what_was_kept_for_train_is_replaced_when_it_is_refused():
-  divider = Divider([("walk", "a"), ("walk", "b"), ("walk", "c")])
-  divider.refuse("walk", "a")
-  assert [divider.choose("walk", group) for group in "bc"] == ["train", "validation"]
+def mended(labels: dict[str, str], refused: str) -> dict[str, str]:
+  """The splits of films, each a group of its class ("a" to "z"), once some are refused."""
+  films = [Film(pathlib.Path(name), name, label, group=name) for name, label in labels.items()]
+  return {film.name: film.split for film in mend(divide(films), refused)}
+
+
+def test_what_refused_films_take_from_a_split_is_made_up_for():
+  """Three classes of three; of each class the first goes to train, the second to validation."""
+  labels = {name: label for label, names in (("run", "abc"), ("walk", "def"), ("swim", "gh")) for name in names}
+  before = mended(labels, "")
+  assert before == dict(zip("abcdefgh", ["train", "validation", "train"] * 2 + ["train", "validation"], strict=True))
+  assert mended(labels, "c") == before  # train has another
+  assert mended(labels, "b") == {**before, "c": "validation"}  # train has a spare one
+  assert mended(labels, "ac") == {**before, "b": "train"}  # train comes first
+  assert mended(labels, "h") == before  # there is no spare one
+  assert mended(labels, "abc") == before
+
+
+def test_given_splits_are_never_divided():
+  films = [Film(pathlib.Path(name), name, "walk", split, group=name) for name, split in (("a", "train"), ("b", "test"))]
+  assert divide(films) == films
 
 
 def test_large_groups_do_not_end_in_validation(tmp_path):
   files = [f"walk/big_{n}.avi" for n in range(20)] + [f"walk/small{k}_{n}.avi" for k in range(6) for n in range(1)]
-  splits = divide(find_films(tree(tmp_path, *files), group=r"(.+)_\d+"))
+  splits = divided(find_films(tree(tmp_path, *files), group=r"(.+)_\d+"))
   assert {splits[f"walk/big_{n}.avi"] for n in range(20)} == {"train"}
 
 
 def test_files_that_differ_in_their_ending_stay_together(tmp_path):
   names = [f"walk/{n}.{ending}" for n in "abcdefgh" for ending in ("mp4", "mkv")]
-  splits = divide(find_films(tree(tmp_path, *names)))
+  splits = divided(find_films(tree(tmp_path, *names)))
   assert all(splits[f"walk/{n}.mp4"] == splits[f"walk/{n}.mkv"] for n in "abcdefgh")
   assert set(splits.values()) == {"train", "validation"}
 

@@ -21,7 +21,7 @@ from vidjax.data.read_film import Storage
 from vidjax.data.schema import Record, example_message
 from vidjax.errors import InputError
 from vidjax.prepare import __main__ as command
-from vidjax.prepare import store
+from vidjax.prepare import shards, store
 from vidjax.prepare.folder import prepare_folder
 from vidjax.prepare.report import Report, summary
 
@@ -229,7 +229,7 @@ def test_an_interruption_leaves_nothing(videos, tmp_path, monkeypatch):
     monkeypatch.undo()
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(store, "spooled", interrupt)
+  monkeypatch.setattr(shards, "spooled", interrupt)
   with pytest.raises(KeyboardInterrupt):
     prepare_folder(videos, "mine", tmp_path / "data")
   assert [path.name for path in (tmp_path / "data").rglob("*")] == ["folder"]
@@ -322,7 +322,7 @@ def test_a_rest_without_flow_joins_the_clip_before_it(videos, tmp_path):
 def test_one_class_is_told_and_videos_without_labels_are_not(labels, told, monkeypatch, capsys):
   entry = {"file": "a.mp4", "split": "test", "labels": labels, "group": "", "clips": 1, "copy_of": ""}
   monkeypatch.setattr(command, "prepare_folder", lambda *_, **__: Report(kept=[entry]))
-  command.folder(mock.MagicMock(classes=None, split=None, data_dir=".", videos=["."]))
+  command.folder(mock.MagicMock(classes=None, split=None, shard=None, data_dir=".", videos=["."]))
   assert ("all videos are of one class, 'run': there is nothing" in capsys.readouterr().err) == told
 
 
@@ -340,14 +340,14 @@ def test_numeric_classes_come_in_their_order(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_nothing_half_made(how, code, make_video, tmp_path):
-  for number in range(80):
-    make_video(tmp_path / "videos" / ("walk", "run")[number % 2] / f"{number}.mp4", count=20 + number, width=320)
+  for number in range(16):  # one shard, so that none is complete
+    make_video(tmp_path / "videos" / ("walk", "run")[number % 2] / f"{number}.mp4", count=80 + number, width=320)
   command = [sys.executable, "-m", "vidjax.prepare", "folder", f"--videos={tmp_path}/videos", "--name=mine"]
   process = subprocess.Popen(
     [*command, f"--data_dir={tmp_path}/data", "--flow"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
   )
-  partial = tmp_path / "data" / "folder" / ".mine.partial"
-  while process.poll() is None and not partial.exists():
+  begun = tmp_path / "data" / "folder" / ".mine.shards" / "settings"
+  while process.poll() is None and not begun.exists():
     time.sleep(0.01)
   process.send_signal(how)
   output, _ = process.communicate(timeout=60)

@@ -1,21 +1,26 @@
 """What starts and refreshes clusters, on a tiny set of stored features: against NumPy, and by the real command."""
 
+import itertools
 import json
 import types
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from configs import deep_residual
+from experiments.dte import figures, motions
+from tests import bad_input_features
+from tests.train.test_processes import together
 from tests.train.test_resume import assert_bit_equal, kill_after, last_state
 from vidjax.data import schema, write
 from vidjax.errors import ConfigError, InputError
 from vidjax.losses.clustering import ClusterKL
 from vidjax.networks.windows import window_places
 from vidjax.ops.clusters import student_q, target_p
-from vidjax.run.opened import Run
+from vidjax.run.opened import Run, open_run
 from vidjax.train.clusters import InputCentres, KMeans, Refresh, k_means, reseeded
 from vidjax.train.phases import expand
 from vidjax.train.stop import Below
@@ -210,11 +215,34 @@ def test_what_does_not_fit_is_named(run):
   assert [Below("x", 0.1)(history) for history in ([], [{"x": 0.2}], [{"x": 0.2}, {"x": 0.05}])] == [False, False, True]
 
 
+def check_experiments(whole, report, out):
+  """What `experiments.dte` measures and draws of a run."""
+  found = motions.measure(whole)
+  assert found["top-1 %"] == 100 * report["top1"]
+  run = open_run(whole)
+  output, labels, records = motions.outputs(run)
+  assert (labels.shape, len(records)) == ((5, 3), 5)
+  assigned = np.asarray(output.aux["assignment"]).argmax(-1)
+  best = max(np.mean(np.array(one)[assigned] == labels) for one in itertools.permutations([0, 1, -1]))
+  assert found["matched %"] == pytest.approx(100 * best)
+  assert 0 < found["layer1, missed %"] < 500
+  clusters = open_run(whole / "4_clusters")
+  q = windows(clusters, clusters.variables).q
+  p = np.asarray(target_p(jnp.asarray(q), jnp.asarray(q.sum((0, 1)))))
+  assert found["after it"] == pytest.approx(np.mean((p * np.log(p / q)).sum(-1)), rel=1e-3)
+  figures.draw_embedding(out / "embedding.png", np.asarray(output.aux["embedding"]), labels, assigned, ["one", "other"])
+  figures.draw_assignments(out / "assignments.png", run, records, labels, assigned, ["one", "other"], 2)
+  for name in ("embedding", "assignments"):
+    assert cv2.imread(str(out / f"{name}.png")).std() > 10
+  with pytest.raises(InputError, match="features/tiny has no feature of each frame"):
+    figures.draw_centres(out / "centres.png", run, [(records[0], np.arange(4))], ["one"])
+
+
 @pytest.mark.slow
 def test_all_phases_by_one_command_and_killed_and_resumed_it_is_equal(features, train, command, environment, tmp_path):
   flags = (*SMALL, "--config.phases[3].train.stop.bound=0.", "--config.train.ema_decay=0.9")
   options = {"config": "configs/deep_residual.py:mini", "without": OTHERS}
-  whole, workdir = tmp_path / "whole", tmp_path / "run"
+  whole, workdir = tmp_path / "whole_0", tmp_path / "run"
   output = train(whole, *flags, **options)
   assert "phase 5 of 5" in output
   assert output.count("clusters: 3 of 3 in use") + output.count("clusters: 2 of 3 in use") == 2
@@ -222,6 +250,7 @@ def test_all_phases_by_one_command_and_killed_and_resumed_it_is_equal(features, 
   assert next(line["validation/changed"] for line in lines if "validation/changed" in line) == 1
   assert {"validation/nmi", "validation/accuracy"} <= set(lines[-1])
   assert "top-1" in output.splitlines()[-2]
+  check_experiments(whole, json.loads((whole / "5_classifier/evaluation/validation.json").read_text()), tmp_path)
   for step in (4, 6):  # behind the border of an epoch, where nothing is refreshed yet, and within one
     folder = tmp_path / f"{workdir}{step}"
     every = "--config.phases[3].train.checkpoint_every=1"
@@ -229,3 +258,21 @@ def test_all_phases_by_one_command_and_killed_and_resumed_it_is_equal(features, 
     assert code == -9, text
     train(folder, *flags, every, **options)
     assert_bit_equal(last_state(folder / "4_clusters")[1], last_state(whole / "4_clusters")[1])
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_clusters_of_one(features, train, command, environment, tmp_path):
+  """Each embeds its share of the windows; k-means, frequencies, the table of p and the rule to stop are of all."""
+  bad_input_features.CLUSTERS(tmp_path)
+  options = {"config": str(tmp_path / "clusters.py"), "without": OTHERS}
+  flags = (*SMALL[:3], f"--config.phases[0].model.records={TRAIN}", "--config.phases[0].train.epochs=2.")
+  train(tmp_path / "one", *flags, devices=2, **options)
+  outputs, codes = together([command(tmp_path / "two", *flags, **options)] * 2, environment)
+  assert codes == [0, 0], outputs
+  (_, one), (_, two) = (last_state(tmp_path / name / "1_clusters") for name in ("one", "two"))
+  own = one["batch_stats"]["clusters"]
+  assert {"assigned", "changed", "frequency", "scale", "table"} == set(own)
+  assert own["table"].sum() == pytest.approx(TRAIN * 3, rel=1e-4)  # of 3 windows each, whoever embedded them
+  np.testing.assert_array_equal(two["batch_stats"]["clusters"]["assigned"], own["assigned"])
+  for name in ("params", "batch_stats", "opt_state"):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), two[name], one[name])

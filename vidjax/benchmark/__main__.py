@@ -3,6 +3,9 @@
 `python -m vidjax.benchmark ops`: the convolutions against XLA's own and, where torch is installed, PyTorch's.
 `python -m vidjax.benchmark pytorch`: whole networks against PyTorch's, which has to be installed.
 `python -m vidjax.benchmark flow`: TV-L1 flow against OpenCV's, without a config.
+`python -m vidjax.benchmark pooling`: the deep residual representation of 16 to 1,024 frames against other poolings.
+`python -m vidjax.benchmark preparation|encodings --videos=DIR`: preparing films against ffmpeg; the size of
+each encoding and the time to sample from it, against decord where that is installed.
 `python -m vidjax.benchmark skipping --workdir=RUN`: a network that skips steps against its dense form.
 
 train: the train step on random clips, its cost and memory, and the share of time that a real loop waits for data.
@@ -22,15 +25,20 @@ from vidjax.benchmark.loading import measure_data
 from vidjax.benchmark.measure import Spread, provenance, still_alive
 from vidjax.benchmark.network import NUM_CLASSES, measure_infer, measure_train
 from vidjax.benchmark.ops import measure_ops
+from vidjax.benchmark.pooling import measure_pooling
+from vidjax.benchmark.preparation import measure_encodings, measure_preparation
 from vidjax.benchmark.pytorch import measure_pytorch
 from vidjax.benchmark.skipping import measure_skipping
 from vidjax.command import define_config, read_config, run_main
 from vidjax.errors import InputError
 
 MODES = ("train", "infer", "data")
-WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch}
+WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch, "pooling": measure_pooling}
 OF_RUNS = ("skipping",)
+OF_FILMS = {"preparation": measure_preparation, "encodings": measure_encodings}
 AGAINST_OTHERS = ("ops", "pytorch")
+WIDE = 140
+"""Least width of a table with several columns."""
 
 
 def define_flags() -> None:
@@ -43,19 +51,22 @@ def define_flags() -> None:
   flags.DEFINE_integer("classes", NUM_CLASSES, "Classes of the network; the data set is not asked.", lower_bound=1)
   flags.DEFINE_string("out", None, "JSON file for the numbers.")
   flags.DEFINE_string("workdir", None, "skipping: folder of a training run.")
+  flags.DEFINE_string("videos", None, "preparation, encodings: folder with films.")
   flags.DEFINE_bool("trust", False, "skipping: let the run's config make things from outside vidjax.")
 
 
 def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
-  known = (*MODES, *WITHOUT_CONFIG, *OF_RUNS)
+  known = (*MODES, *WITHOUT_CONFIG, *OF_RUNS, *OF_FILMS)
   if len(argv) != 2 or argv[1] not in known:
     given = " ".join(argv[1:]) or "nothing"
     raise InputError(f"say what to measure, one of {', '.join(known)}: got {given}")
   mode = argv[1]
   if mode in OF_RUNS and not values.workdir:
     raise InputError(f"{mode}: --workdir=DIR is missing: name the folder of a training run")
+  if mode in OF_FILMS and not values.videos:
+    raise InputError(f"{mode}: --videos=DIR is missing: name a folder with films")
   config = read_config(values.config) if mode in MODES else None
   out = pathlib.Path(values.out) if values.out else None
   if out and not out.parent.is_dir():
@@ -67,13 +78,16 @@ def main(argv: list[str]) -> None:
   with still_alive():
     if mode in OF_RUNS:
       results = measure_skipping(pathlib.Path(values.workdir), *counts, values.trust)
+    elif mode in OF_FILMS:
+      results = OF_FILMS[mode](pathlib.Path(values.videos), values.runs)
     elif config is None:
       results = WITHOUT_CONFIG[mode](values.runs)
     elif mode == "data":
       results = measure_data(config, *counts)
     else:
       results = {"train": measure_train, "infer": measure_infer}[mode](config, *counts, values.classes)
-  (show_ratios if mode in AGAINST_OTHERS else show)(mode, results, origin)
+  shown = show_ratios if mode in AGAINST_OTHERS else show_columns if mode == "pooling" else show
+  shown(mode, results, origin)
   if out:
     plain = {name: _plain(value) for name, value in results.items()}
     settings = {"mode": mode, "steps": values.steps, "warmup": values.warmup, "runs": values.runs, "config": config}
@@ -122,6 +136,26 @@ def show_ratios(mode: str, results: dict[str, dict[str, Spread]], origin: dict[s
     ratios = [f"{times[other].median / ours:.2f}" if other in times else "" for other in others]
     table.add_row(name, _text(ours), *ratios)
   Console().print(table)
+
+
+def show_columns(mode: str, results: dict[str, dict[str, Any]], origin: dict[str, Any]) -> None:
+  """Prints a table with a row for each thing that was measured; of several runs, the median.
+
+  Args:
+    mode: "pooling" or the like, for the title.
+    results: what was measured -> column -> number or Spread.
+    origin: the machine and the versions, for the caption.
+  """
+  from rich.console import Console
+  from rich.table import Table
+
+  table = Table(title=f"vidjax.benchmark {mode}", caption=_caption(origin))
+  for header in ("", *next(iter(results.values()))):
+    table.add_column(header, justify="right" if header else "left", no_wrap=not header)
+  for name, row in results.items():
+    numbers = [value.median if isinstance(value, Spread) else value for value in row.values()]
+    table.add_row(name, *map(_text, numbers))
+  Console(width=max(Console().width, WIDE)).print(table)
 
 
 def _caption(origin: dict[str, Any]) -> str:

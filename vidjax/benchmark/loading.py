@@ -99,7 +99,7 @@ def _tasks(source: Any, index: np.ndarray, frame_index: np.ndarray, stream: Stre
   for number, frames in zip(index.tolist(), frame_index, strict=True):
     with contextlib.suppress(DamagedRecord):  # the loader took another one in its place
       film = stream.of(Record.parse(source[number]))
-      if isinstance(film, Record) and film.encoded is None:
+      if isinstance(film, Record) and film.encoded is None and film.gop is None:
         tasks += [jpeg(film.frames[frame]) for frame in np.unique(frames)]
       else:
         tasks.append(whole(film, frames))

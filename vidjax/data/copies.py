@@ -15,7 +15,7 @@ from vidjax.data.span import Span
 def find_copies(
   films: Sequence[Film], readable: Callable[[pathlib.Path], bool]
 ) -> tuple[list[Film], list[str], list[tuple[str, str]]]:
-  """The films, those whose file has the same bytes as an earlier one's marked, and the clashes of their classes.
+  """The films with their sizes, copies of an earlier one's file marked, and the clashes of their classes.
 
   Only files of one size are read. Equal files in two classes are compared only where they are videos at all.
 
@@ -47,7 +47,8 @@ def find_copies(
       continue  # each is refused by itself
     clashes += [f"{first} and {film} are the same file" for film in other]
     originals |= {film.name: first.name for film in others}
-  return [dataclasses.replace(film, copy_of=originals.get(film.name, "")) for film in films], clashes, pairs
+  marked = [dataclasses.replace(film, copy_of=originals.get(film.name, ""), size=sizes[film.path]) for film in films]
+  return marked, clashes, pairs
 
 
 def _size(film: Film) -> int:

@@ -261,7 +261,8 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
     raise InputError(f"{folder} is no readable TFDS data set ({error}): remove it and prepare {name} again") from error
   keys = set(features)
   labelled = "label" in keys or "labels" in keys
-  if not labelled or not {"video_id", "num_frames", "fps"} <= keys or not keys & {"video", "encoded", "features"}:
+  content = {"video", "encoded", "features", "packets"}
+  if not labelled or not {"video_id", "num_frames", "fps"} <= keys or not keys & content:
     raise InputError(f"{folder} does not follow the vidjax record schema (see vidjax.data.schema)")
   gone = [path for shards in splits.values() for path, _ in shards if not pathlib.Path(path).is_file()]
   if gone:
@@ -301,6 +302,9 @@ def _missing(name: str, data_dir: str) -> str:
   prepared = sorted({info.parent.parent.relative_to(root).as_posix() for info in infos})
   synthetic = "synthetic_actions/{order,scene:.5,scene:.7,scene:.9,sparse,repeat}"
   found = [prefix for prefix in prepared if not prefix.startswith("synthetic_actions/")]
+  begun = (root / name).with_name(f".{pathlib.PurePath(name).name}.shards")
+  if name.startswith("folder/") and begun.is_dir():
+    return f"a preparation of {name!r} was begun in {root.absolute()} and is not complete: repeat its command"
   message = f"there is no data set {name!r} in {root.absolute()} (run from the repository root, or give"
   message += f" --config.data.dir; --data_dir to evaluate); there is {', '.join([*found, synthetic])}"
   if name.startswith("folder/"):

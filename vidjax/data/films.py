@@ -22,6 +22,7 @@ class Film:
     line: the line of a list that names it, as "list.csv, line 3"; "" in a folder.
     copy_of: name of the first film whose file has the same bytes, "" for that one and for all others.
     group: what the films that must stay in one split have in common; its own name where it is alone.
+    size: bytes of its file or files, 0 where that is not known.
   """
 
   path: pathlib.Path
@@ -33,6 +34,7 @@ class Film:
   group: str = ""
   labels: tuple[str, ...] | None = None
   span: Span | None = None
+  size: int = 0
 
   @property
   def file(self) -> str:

@@ -1,15 +1,15 @@
 """Reading one film for a data set: decoded whole, cut into clips, or refused with the reason."""
 
 import dataclasses
-import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from vidjax.data import flow, frame_folder, schema, video_file
+from vidjax.data import flow, frame_folder, h264, schema, video_file
 from vidjax.data.films import Film
+from vidjax.data.shots import Shot, cut, packed
 from vidjax.data.span import Span
 from vidjax.errors import InputError
 
@@ -27,11 +27,14 @@ class Storage:
 
   Attributes:
     short_side: the short side of frames is shrunk to this.
-    encoding: "jpeg" stores frames; "video" the original files: far smaller, slower to sample.
+    encoding: "jpeg" stores frames; "h264" packets of `vidjax.data.h264`, smaller and slower to sample; "video" the
+      original files: slowest to sample.
     clip_seconds: films are cut into clips of this length; None keeps them whole.
     flow: store the optical flow of neighbouring frames, too.
     max_corrupt: frames of a film in which FFmpeg may conceal damage before the film is refused.
     fps: frames a second of folders of frames, which do not tell; 25 by default.
+    gop: of "h264": frames from one key frame to the next.
+    crf: of "h264": x264's constant rate factor.
   """
 
   short_side: int = 256
@@ -40,6 +43,8 @@ class Storage:
   flow: bool = False
   max_corrupt: int = 0
   fps: float | None = None
+  gop: int = h264.GOP
+  crf: float = h264.CRF
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,20 +68,6 @@ class Kept:
   varies: bool
   remarks: list[str]
   seconds: float
-
-
-class Shot(NamedTuple):
-  """A frame to be stored.
-
-  Attributes:
-    jpeg: its JPEG; empty where the original file is stored.
-    time: its seconds in the film.
-    flow: JPEG of the flow from it to the next frame, empty for the last one.
-  """
-
-  jpeg: bytes
-  time: float
-  flow: bytes = b""
 
 
 def read(
@@ -108,11 +99,10 @@ def read(
   info = video_file.probe(film.path, name)
   frames = video_file.read(film.path, storage.short_side, name=name, max_corrupt=storage.max_corrupt, threads=threads)
   seen = _Seen(info.fps, name, film.span)
-  shots = _shots(seen.watch(frames, progress), encode_flow if storage.flow else None, storage.encoding == "jpeg")
+  shots = _shots(seen.watch(frames, progress), encode_flow if storage.flow else None, _STORED[storage.encoding])
   if storage.encoding == "video" and film.span:
     raise InputError(f"{name} is a part of a film, and --encoding=video keeps whole files: take --encoding=jpeg")
   if storage.encoding == "video":
-    shots = list(shots)
     extra = {"encoded": film.path.read_bytes(), "short_side": storage.short_side}
     write(_example(label, name, shots, info.fps, storage, extra))
     return seen.kept(1, info)
@@ -136,7 +126,7 @@ def _read_frames(
   info = video_file.VideoInfo(fps, "frames", len(frames))
   seen = _Seen(fps, name, film.span)
   pictures = frame_folder.read(frames, storage.short_side, fps, name)
-  shots = _shots(seen.watch(pictures, progress), encode_flow if storage.flow else None, True)
+  shots = _shots(seen.watch(pictures, progress), encode_flow if storage.flow else None, _STORED[storage.encoding])
   kept = seen.kept(_write_clips(label, name, shots, fps, storage, write), info)
   gaps = frame_folder.gaps(list(frames))
   return dataclasses.replace(kept, remarks=[*kept.remarks, f"frames {gaps} are missing"]) if gaps else kept
@@ -152,7 +142,7 @@ def _write_clips(
 ) -> int:
   """Writes a film whole or cut; how many examples that is."""
   if not storage.clip_seconds:
-    write(_example(label, name, list(shots), fps, storage))
+    write(_example(label, name, shots, fps, storage))
     return 1
   number = -1
   for number, clip in enumerate(cut(shots, storage.clip_seconds, 2 if storage.flow else 1)):
@@ -173,30 +163,35 @@ def _check_listed(film: Film, name: str) -> None:
 def _example(
   label: str | Sequence[str],
   video_id: str,
-  shots: list[Shot],
+  shots: Iterable[Shot],
   fps: float,
   storage: Storage,
   extra: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
   """The example of a clip, its rate the average of its own times."""
+  shots = list(packed(shots, storage.gop, storage.crf) if storage.encoding == "h264" else shots)
   count = len(shots)
   if storage.flow and count < 2:
     what = f"a clip of {video_id.rpartition('#')[0]}" if "#" in video_id else video_id
     raise InputError(f"{what} has {count} frame, and flow takes two: leave it out, or --flow, or cut longer clips")
   times = [shot.time - shots[0].time for shot in shots]
   rate = (count - 1) / times[-1] if times[-1] > 0 else fps
+  if storage.encoding == "h264":
+    extra = {"packets": [shot.jpeg for shot in shots], "gop": storage.gop}
   content = dict(extra or {"video": [shot.jpeg for shot in shots]})
   if storage.flow:
     content["flow"] = [shot.flow for shot in shots[:-1]]
   return schema.example(label, video_id, rate, count, times=times, **content)
 
 
-def _shots(frames: Iterable[tuple[Pixels, float]], encode_flow: Flow | None, encode: bool) -> Iterator[Shot]:
+def _shots(
+  frames: Iterable[tuple[Pixels, float]], encode_flow: Flow | None, encode: Callable[[Pixels], bytes | np.ndarray]
+) -> Iterator[Shot]:
   """Encodes frames, and the flow from each to the next in batches."""
   grey: list[np.ndarray] = []
   held: list[Shot] = []
   for frame, time in frames:
-    jpeg = _jpeg(frame) if encode else b""
+    jpeg = encode(frame)
     if encode_flow is None:
       yield Shot(jpeg, time)
       continue
@@ -215,40 +210,12 @@ def _jpeg(frame: Pixels) -> bytes:
   return frame.jpeg if isinstance(frame, frame_folder.Picture) else schema.encode_frames([frame.image])[0]
 
 
-def cut(shots: Iterable[Shot], seconds: float, least: int = 1) -> Iterator[list[Shot]]:
-  """Cuts a film into clips of that many seconds by the frames' own times.
-
-  A rest shorter than half of that, or of fewer than `least` frames, joins the clip before it. Stretches without a frame
-  give no clip. Holds two clips at a time.
-
-  Args:
-    shots: the frames of a film, in the order of their times.
-    seconds: length of a clip.
-    least: a rest of fewer frames is no clip of its own.
-  """
-  before: list[Shot] = []
-  clip: list[Shot] = []
-  first, number, count = None, 0, 0
-  for shot in shots:
-    first = shot.time if first is None else first
-    count += 1
-    place = math.floor((shot.time - first + 1e-3) / seconds)  # containers round times to milliseconds
-    if clip and place != number:
-      if before:
-        yield before
-      before, clip = clip, []
-    number = place
-    clip.append(shot)
-  if first is None:
-    return
-  interval = (clip[-1].time - first) / max(count - 1, 1)
-  rest = clip[-1].time + interval - first - number * seconds
-  if before and (rest + 1e-3 < seconds / 2 or len(clip) < least):
-    yield before + clip
-    return
-  if before:
-    yield before
-  yield clip
+_STORED: dict[str, Callable[[Pixels], bytes | np.ndarray]] = {
+  "jpeg": _jpeg,
+  "h264": lambda frame: h264.even(frame.image),
+  "video": lambda frame: b"",
+}
+"""What a shot holds of a frame."""
 
 
 RESTART = 1.0

@@ -1,8 +1,9 @@
 """One record schema for every data set, written by TFDS without TensorFlow and read frame by frame.
 
-A record holds the frames of one video as JPEG bytes (`video`), the bytes of the original file (`encoded`), or features
-of a backbone (`features`), with its `label` or several `labels`, `video_id`, `num_frames` and `fps`. Reading parses the
-serialised record and decodes only the frames that are asked for.
+A record holds the frames of one video as JPEG bytes (`video`), as H.264 packets, one a frame (`packets`, with their
+`gop`), the bytes of the original file (`encoded`), or features of a backbone (`features`). With them come its `label`
+or several `labels`, `video_id`, `num_frames` and `fps`. Reading parses the serialised record and decodes only the
+frames that are asked for.
 """
 
 import dataclasses
@@ -27,7 +28,7 @@ DESCRIBED = "/files"
 """There, beside the splits: the SHA-256 of the files that describe the data set."""
 KINDS = {"video_id": bytes, "label": int, "num_frames": int, "fps": float, "video": bytes, "encoded": bytes}
 KINDS |= {"short_side": int, "flow": bytes, "key_frames": int, "frame_labels": int, "times": float}
-KINDS |= {"labels": int, "features": float}
+KINDS |= {"labels": int, "features": float, "packets": bytes, "gop": int}
 """What the values of a record are."""
 
 
@@ -49,8 +50,8 @@ def features(
     optional: any of "flow" (one JPEG for each frame but the last, see `vidjax.data.flow`), "key_frames" (the frame
       numbers of the key moment), "frame_labels" (one integer per frame), "times" (seconds of every frame from the
       first) and "labels" (the classes of a video, any number of them, in place of its `label`).
-    encoding: "jpeg" stores frames; "video" stores the file as it is, and the short side that frames are decoded to;
-      "features" stores float32 features.
+    encoding: "jpeg" stores frames; "h264" their packets, see `vidjax.data.h264`; "video" stores the file as it is, and
+      the short side that frames are decoded to; "features" stores float32 features.
     width: numbers of each feature.
   """
   import tensorflow_datasets as tfds
@@ -65,6 +66,7 @@ def features(
   pixels = {
     "jpeg": {"video": jpegs},
     "video": {"encoded": tfds.features.Tensor(shape=(), dtype=np.object_), "short_side": integer},
+    "h264": {"packets": tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_)), "gop": integer},
     "features": {"features": tfds.features.Tensor(shape=(None, width), dtype=np.float32)},
   }
   optional = list(optional)
@@ -96,7 +98,9 @@ class Record:
     video_id: unique within the data set.
     num_frames: frames of the video.
     fps: frames per second.
-    frames: JPEG bytes of every frame; empty where `encoded` holds the original file, or `features` stand for them.
+    frames: JPEG bytes of every frame, or its H.264 packet; empty where `encoded` holds the original file, or
+      `features` stand for them.
+    gop: frames from one key frame of H.264 to the next, None where `frames` are JPEGs.
     encoded: bytes of the original file, or None.
     short_side: length the short side of frames decoded from `encoded` has at most, or None.
     flow: the JPEG bytes of every optical flow image, or None.
@@ -119,6 +123,7 @@ class Record:
   times: np.ndarray | None = None
   labels: np.ndarray | None = None
   features: np.ndarray | None = None
+  gop: int | None = None
 
   @classmethod
   def parse(cls, raw: bytes) -> "Record":
@@ -141,7 +146,7 @@ class Record:
       )
     missing = [] if found.get("label") or "labels" in found else ["label"]
     missing += [name for name in ("video_id", "num_frames", "fps") if not found.get(name)]
-    missing += [] if any(found.get(name) for name in ("video", "encoded", "features")) else ["video"]
+    missing += [] if any(found.get(name) for name in ("video", "encoded", "features", "packets")) else ["video"]
     if missing:
       raise DamagedRecord(f"the record of {video_id} lacks {', '.join(missing)}: prepare the data set again")
     record = cls(
@@ -149,7 +154,7 @@ class Record:
       video_id=video_id,
       num_frames=found["num_frames"][0],
       fps=found["fps"][0],
-      frames=found.get("video", ()),
+      frames=found.get("video", ()) or found.get("packets", ()),
       encoded=found["encoded"][0] if found.get("encoded") else None,
       short_side=found["short_side"][0] if found.get("short_side") else None,
       flow=found.get("flow"),
@@ -158,7 +163,10 @@ class Record:
       times=np.array(found["times"], np.float64) if found.get("times") else None,
       labels=_integers(found, "labels"),
       features=_features(found),
+      gop=found["gop"][0] if found.get("packets") and found.get("gop") else None,
     )
+    if found.get("packets") and (record.gop or 0) < 1:
+      raise DamagedRecord(f"the record of {video_id} lacks the distance of its key frames: prepare the data set again")
     if record.num_frames < 1:
       raise DamagedRecord(f"the record of {video_id} is of {record.num_frames} frames: prepare the data set again")
     if record.times is not None and len(record.times) != record.num_frames:
@@ -185,8 +193,8 @@ class Record:
     if len(images) != self.num_frames - 1:
       raise DamagedRecord(f"the record of {self.video_id} holds {len(images)} of {self.num_frames - 1} flow images")
     times, own = (None if values is None else values[:-1] for values in (self.times, self.frame_labels))
-    changed = {"num_frames": len(images), "frames": images, "encoded": None, "short_side": None, "flow": None}
-    return dataclasses.replace(self, **changed, times=times, frame_labels=own)
+    changed = {"num_frames": len(images), "frames": images, "times": times, "frame_labels": own}
+    return dataclasses.replace(self, **changed, encoded=None, short_side=None, flow=None, gop=None)
 
   def decode(self, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """Decodes the frames of these 0-based numbers, each distinct one once.
@@ -204,7 +212,10 @@ class Record:
     wanted = sorted(set(numbers))
     if not wanted or wanted[0] < 0 or wanted[-1] >= self.num_frames:
       raise IndexError(f"{self.video_id} has frames 0 to {self.num_frames - 1}, asked for {numbers}")
-    frames = self._from_jpegs(self.frames, wanted) if self.encoded is None else self._from_file(wanted)
+    if self.encoded is not None:
+      frames = self._from_file(wanted)
+    else:
+      frames = self._from_jpegs(self.frames, wanted) if self.gop is None else self._from_packets(wanted, self.gop)
     return frames if wanted == numbers else frames[np.searchsorted(wanted, numbers)]
 
   def decode_flow(self, flow_indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -234,6 +245,14 @@ class Record:
       raise DamagedRecord(f"{reason}: prepare the data set again") from None
     return images
 
+  def _from_packets(self, wanted: Sequence[int], gop: int) -> np.ndarray:
+    from vidjax.data import h264
+
+    try:
+      return np.stack(h264.decode(self.frames, wanted, gop))
+    except (InputError, ValueError) as error:
+      raise DamagedRecord(f"{self.video_id}: {error}: prepare the data set again") from error
+
   def _from_file(self, wanted: Sequence[int]) -> np.ndarray:
     from vidjax.data import video_file
 
@@ -262,8 +281,8 @@ def example(
     video_id: unique within the data set.
     fps: frames per second.
     num_frames: frames of the video.
-    **rest: `video` (JPEG bytes of every frame), or `encoded` and `short_side`, or `features`; and the optional
-      features.
+    **rest: `video` (JPEG bytes of every frame), or `packets` and `gop`, or `encoded` and `short_side`, or `features`;
+      and the optional features.
   """
   own = {"label": NO_LABEL if label == "" else label} if isinstance(label, (int, str)) else {"labels": list(label)}
   return {**own, "video_id": video_id, "num_frames": num_frames, "fps": fps, **rest}

@@ -4,10 +4,12 @@ Videos of one group (clips of one recording, copies of one file) stay in one spl
 """
 
 import collections
+import dataclasses
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from vidjax.data import classes
+from vidjax.data.films import Film
 from vidjax.errors import InputError
 
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.2}
@@ -123,18 +125,6 @@ class Divider:
     counts[self.splits[group]] += 1
     return self.splits[group]
 
-  def refuse(self, label: str, group: str) -> None:
-    """Takes back a video that was announced and will not come.
-
-    Args:
-      label: its class.
-      group: its group.
-    """
-    self._coming[label][group] -= 1
-    if not self._coming[label][group]:
-      del self._coming[label][group]
-      self._kept = self._keep_for_train() if group in self._kept else self._kept
-
   def _keep_for_train(self) -> set[str]:
     """Groups that have a video of every class; of a class with several the largest."""
     kept = {group for group, split in self.splits.items() if split == "train"}
@@ -143,3 +133,46 @@ class Divider:
       if free and not kept & set(groups):
         kept.add(free[0])
     return kept
+
+
+def divide(films: Sequence[Film], fractions: Mapping[str, float] | None = None) -> list[Film]:
+  """The films, those without a split in the one that `Divider` chooses.
+
+  Args:
+    films: the list, which alone decides.
+    fractions: split -> its share of the videos (default: DEFAULT_FRACTIONS).
+  """
+  divider = Divider(((film.label, film.group) for film in films), fractions)
+  return [
+    film if film.split else dataclasses.replace(film, split=divider.choose(film.label, film.group)) for film in films
+  ]
+
+
+def mend(films: Sequence[Film], refused: Collection[str]) -> list[Film]:
+  """Divided films, with a group in another split wherever refused films left a split without a class it was to have.
+
+  Such a split gets a group, the smallest, from one that has another of each of its classes. For train any will do.
+  What no refusal touches stays where it is.
+
+  Args:
+    films: of `divide`.
+    refused: names of those that could not be read.
+  """
+  splits = {film.group: film.split for film in films}
+  labels: dict[str, set[str]] = collections.defaultdict(set)
+  groups: dict[str, dict[str, None]] = {film.label: {} for film in films}
+  for film in films:
+    if film.name not in refused:
+      groups[film.label][film.group] = None
+      labels[film.group].add(film.label)
+
+  def spare(group: str) -> bool:
+    """Whether the split of a group has another of each of its classes."""
+    return all(any(splits[x] == splits[group] for x in groups[label] if x != group) for label in labels[group])
+
+  planned = dict.fromkeys((film.split, film.label) for film in films)
+  for split, label in sorted(planned, key=lambda pair: pair[0] != "train"):
+    if not any(splits[group] == split for group in groups[label]):
+      free = [group for group in groups[label] if spare(group)] or list(groups[label]) * (split == "train")
+      splits |= dict.fromkeys(free[-1:], split)
+  return [dataclasses.replace(film, split=splits[film.group]) for film in films]

@@ -5,6 +5,7 @@ class with the same members (`vidjax.types.Stream`); `config.stream.make` names 
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +152,32 @@ class Features:
     return _Features(record)
 
   def read_file(self, file: str, choose: Choose, short_side: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Raises an InputError: a file holds no features."""
-    raise InputError(f"{file}: this network reads stored features, not films")
+    """Numbers `[..., T]` and features `[..., T, F]` of a file of NumPy's, .npy, that holds those of one video."""
+    try:
+      found = np.load(file)
+    except (OSError, ValueError, EOFError) as error:
+      there = "" if pathlib.Path(file).exists() else " does not exist;"
+      raise InputError(
+        f"{file}:{there} this network reads features, not films: give those of a video as a .npy file [N,"
+        f" {self.width}]; python -m vidjax.prepare features stores those of a data set, and python -m vidjax.evaluate"
+        " --data=NAME scores them"
+      ) from error
+    return self.read(found, choose, file)
+
+  def read(self, features: object, choose: Choose, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers `[..., T]` and features `[..., T, F]` of those of one video.
+
+    Args:
+      features: float `[N, F]`.
+      choose: (N, no times) -> numbers.
+      name: what an error calls them.
+    """
+    found: Any = features if isinstance(features, np.ndarray) else np.zeros(0)
+    nothing: Any = None
+    if found.ndim != 2 or found.shape[1] != self.width or not len(found) or found.dtype.kind != "f":
+      raise InputError(f"{name} {list(found.shape)} of {found.dtype}: give float features [N, {self.width}]")
+    numbers = choose(len(found), nothing)
+    return numbers, found[numbers].astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +226,7 @@ class _Features:
 
 
 def _check_frames(stream: object, name: str, holds: Mapping[str, Any]) -> None:
-  if not {"video", "encoded"} & set(holds):
+  if not {"video", "encoded", "packets"} & set(holds):
     width = f", --config.stream.width={holds['features'][-1]}" if "features" in holds else ""
     raise InputError(
       f"stream.make={type(stream).__name__}: {name} holds no frames but {', '.join(sorted(holds))}: set"

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -36,6 +36,10 @@ _START = (
   "import sys; sys.path[:] = sys.argv[3:]; from vidjax.data.workers import serve; serve(*map(int, sys.argv[1:3]))"
 )
 _ENVIRONMENT = {"VIDJAX_KEEP_MEMORY": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class NoSpace(InputError):
+  """The examples of a film cannot be written, which says nothing of the film."""
 
 
 class Workers:
@@ -73,8 +77,8 @@ class Workers:
       spool: a file for the examples.
 
     Raises:
+      NoSpace: the spool cannot be written.
       InputError: the film is refused.
-      OSError: the spool cannot be written.
     """
     process = self._take()
     reason = ""
@@ -91,7 +95,7 @@ class Workers:
           if kind == "kept":
             return content
           if kind == "failed":
-            raise InputError(f"cannot write to {spool.parent} ({content.strerror}): free some space")
+            raise NoSpace(f"cannot write to {spool.parent} ({content.strerror}): free some space")
           raise content
       reason = f"the decoder gave no frame for {self.timeout:g} s (see --timeout)"
     except (EOFError, ConnectionError):
@@ -167,7 +171,8 @@ def serve(pipe: int, life: int) -> None:
   """
   import cv2
 
-  signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+  for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to handle
+    signal.signal(number, signal.SIG_IGN)
   threading.Thread(target=lambda: os._exit(len(os.read(life, 1))), daemon=True).start()
   resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
   resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
@@ -256,7 +261,7 @@ def spooled(path: pathlib.Path) -> Iterator[Mapping[str, Any]]:
 
 def in_order(
   function: Callable[[T], R], items: Iterable[T], workers: int
-) -> Iterator[tuple[T, concurrent.futures.Future[R]]]:
+) -> Generator[tuple[T, concurrent.futures.Future[R]], None, None]:
   """Calls the function on every item in threads, a few items ahead; yields items and results in their order.
 
   Args:

@@ -78,7 +78,7 @@ class Embedding(nn.Module):
       self.variable("batch_stats", name, jnp.full, (width,), value, jnp.float32).value
       for name, value in (("low", 0.0), ("high", 1.0))
     )
-    x = features - features.mean(axis=1, keepdims=True) if self.remove_mean else features
+    x = without_mean(features) if self.remove_mean else features
     x = jnp.pad(unit_range(x, low, high), ((0, 0), (0, following), (0, 0)))
     places = window_places(steps, self.window, self.stride)
     longer = places[:, :1] + np.arange(self.window + following)
@@ -102,6 +102,11 @@ class Embedding(nn.Module):
       nn.tanh(nn.Dense(hidden.shape[-1], use_bias=False, name=f"{name}_inner")(hidden))
     )
     return jnp.sum(jax.nn.softmax(score, axis=1) * hidden, axis=1)
+
+
+def without_mean(features: jax.Array) -> jax.Array:
+  """What features `[B, T, F]` are beyond the mean of their clip."""
+  return features - features.mean(axis=1, keepdims=True)
 
 
 def window_places(steps: int, window: int, stride: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.predictor import (
   SHORT_SIDE,
   Prediction,
-  check_reads_films,
+  check_explains,
   explain,
   make_predictor,
   stored_short_side,
@@ -71,16 +71,17 @@ def main(argv: list[str]) -> None:
   run = open_run(
     values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
   )
-  check_reads_films(run)
+  if pictures:
+    check_explains(run)
   short_side = values.stored_short_side or stored_short_side(run)
-  if not short_side:
+  if not short_side and "pixels" in run.recipe.stream.gives:
     short_side = SHORT_SIDE
     say(
       f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, "
       "unless --stored_short_side says so",
       error=True,
     )
-  predict = make_predictor(run, clips, crops, short_side)
+  predict = make_predictor(run, clips, crops, short_side or SHORT_SIDE)
   done: list[Prediction] = []
   for file, path in zip(files, paths, strict=True):
     try:
@@ -94,7 +95,7 @@ def main(argv: list[str]) -> None:
       for name, score in prediction.best(TOP):
         say(f"  {score:6.1%}  {name}")
       if prediction.kept is not None:
-        say(f"  kept {len(prediction.kept)} steps, from the frames {', '.join(map(str, prediction.kept.tolist()))}")
+        say(f"  kept of the middle view: {len(prediction.kept)} steps, which begin at frame {_listed(prediction.kept)}")
     if path:
       explain(run, prediction, path)
       say(f"wrote {path}", error=values.json)
@@ -118,6 +119,10 @@ def main(argv: list[str]) -> None:
   if len(done) < len(files):
     say(f"{len(done)} of {len(files)} files could be read", error=True)
     raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _listed(numbers: np.ndarray) -> str:
+  return ", ".join(map(str, numbers.tolist()))
 
 
 def _output(flag: str, value: str | None, endings: Sequence[str]) -> pathlib.Path | None:

@@ -35,7 +35,8 @@ class Model:
     """The likeliest classes of a video, through the frames, crops and precision of evaluation.
 
     Args:
-      video: path of a file, or its frames, uint8 RGB `[N, H, W, 3]`.
+      video: path of a file, or its frames, uint8 RGB `[N, H, W, 3]`. Of a run on stored features, those of a video,
+        float `[N, F]`, or the path of such a .npy file.
       views: CLIPSxCROPS, such as "10x3".
 
     Raises:

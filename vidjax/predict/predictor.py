@@ -1,4 +1,4 @@
-"""Predictions for video files: the frames, crops and precision of evaluation, and why."""
+"""Predictions for video files, or stored features: the frames, crops and precision of evaluation, and why."""
 
 import contextlib
 import dataclasses
@@ -31,7 +31,7 @@ class Prediction:
     file: its path.
     scores: float32 `[K]`, the task's mean answer over the views.
     features: float32 `[D]`, the mean features over the views.
-    clip: uint8 `[T, H, W, C]`, the middle view, of what the run's stream reads.
+    clip: uint8 `[T, H, W, C]`, the middle view, of what the run's stream reads; float32 `[T, F]` of features.
     frames: int `[T]`, 0-based numbers of its frames in the video.
     class_names: K names in the order of the scores.
     kept: int, the first frame of each step that a network which skips others kept in the middle view; None of others.
@@ -63,10 +63,12 @@ def make_predictor(
     short_side: to which larger frames are shrunk before they are cropped (default: `stored_short_side`).
 
   Returns:
-    path, or uint8 RGB frames `[N, H, W, 3]` -> Prediction; it raises InputError naming the file where that is broken.
+    path, or uint8 RGB frames `[N, H, W, 3]`, or of a run on stored features float `[N, F]` or the path of such a .npy
+    file -> Prediction; it raises InputError naming the file where that is broken.
   """
-  check_reads_films(run)
+  check_classifies(run)
   test_crops = run.crops(crops)
+  pixels = "pixels" in run.recipe.stream.gives
   short_side = short_side or stored_short_side(run) or SHORT_SIDE
 
   @jax.jit
@@ -78,22 +80,26 @@ def make_predictor(
       output.aux.get("chosen", jnp.zeros((len(views), 0), bool)),
     )
 
-  stream = run.recipe.stream
+  stream: Any = run.recipe.stream
 
-  def predict(video: str | os.PathLike | np.ndarray) -> Prediction:
-    if isinstance(video, np.ndarray):
+  def choose(count: int, times: np.ndarray | None) -> np.ndarray:
+    return run.recipe.sampler.test(count, clips, times)
+
+  def predict(video: Any) -> Prediction:
+    if isinstance(video, np.ndarray) and not pixels:
+      file = "features"
+      numbers, video = stream.read(video, choose, file)
+    elif isinstance(video, np.ndarray):
       file = f"frames {list(video.shape)}"
       if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != np.uint8 or not len(video):
         raise InputError(f"{file} of {video.dtype}: give uint8 RGB frames [N, H, W, 3]")
       if "colour" not in stream.gives:
         raise InputError(f"this network reads {type(stream).__name__}, not frames alone: give the path of a film")
-      numbers = run.recipe.sampler.test(len(video), clips, None)
+      numbers = choose(len(video), None)
       video = video[numbers]
     else:
       file = os.fspath(video)
-      numbers, video = stream.read_file(
-        file, lambda count, times: run.recipe.sampler.test(count, clips, times), short_side
-      )
+      numbers, video = stream.read_file(file, choose, short_side)
     views = test_crops(video)
     batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
     scores, features, chosen = (np.concatenate(parts) for parts in zip(*batches, strict=True))
@@ -108,14 +114,29 @@ def make_predictor(
   return predict
 
 
+def check_classifies(run: Run) -> None:
+  """Raises an InputError where the network of a run gives no scores of classes, as in a phase without labels."""
+  clip = jax.ShapeDtypeStruct((1, *run.clip_shape), jnp.float32)
+  output, _ = jax.eval_shape(lambda v, x: forward(run.network, v, x, False), run.variables, clip)
+  if output.logits is None:
+    raise InputError(
+      f"{run.workdir or 'this run'}: {type(run.network).__name__} gives no scores of classes: name the folder of a"
+      " classifier, such as that of the whole training; python -m vidjax.summarize draws attention"
+    )
+
+
+def check_explains(run: Run) -> None:
+  """Raises an InputError where Grad-CAM cannot explain the network of a run."""
+  check_reads_films(run)
+  if not map_names(run.network, (1, *run.clip_shape)):
+    raise InputError(f"{type(run.network).__name__} marks no feature map for Grad-CAM: leave --explain out")
+
+
 def check_reads_films(run: Run) -> None:
   """Raises an InputError where a run reads what no film holds."""
   if "pixels" not in run.recipe.stream.gives:
     stream = type(run.recipe.stream).__name__
-    raise InputError(
-      f"this network reads {stream}, not films: python -m vidjax.prepare features stores those of a data set, and"
-      " python -m vidjax.evaluate --data=NAME scores them"
-    )
+    raise InputError(f"this network reads {stream}, not films: python -m vidjax.predict takes .npy files of them")
 
 
 def stored_short_side(run: Run) -> int | None:
@@ -123,6 +144,8 @@ def stored_short_side(run: Run) -> int | None:
 
   Films smaller than the data set was prepared for are stored as they are: the largest of a few records tells.
   """
+  if "pixels" not in run.recipe.stream.gives:
+    return None
   return max((record.short_side or min(record.decode([0]).shape[1:3]) for record in _records(run)), default=None)
 
 

@@ -16,6 +16,7 @@ it. `keyframes` stores the frames that a run with attention keeps of each video 
 
 import pathlib
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -30,6 +31,7 @@ from vidjax.prepare import flag_definitions
 from vidjax.prepare.folder import prepare_folder
 from vidjax.prepare.report import Report, summary
 from vidjax.prepare.source import names, prepare_source
+from vidjax.prepare.store import Part
 
 USAGE = {
   "folder": "python -m vidjax.prepare folder --videos=DIR --name=NAME",
@@ -75,6 +77,8 @@ def folder(values: flags.FlagValues) -> None:
     workers=values.workers,
     timeout=values.timeout,
     overwrite=values.overwrite,
+    part=Part.parse(values.shard) if values.shard else None,
+    beam=values.beam,
   )
   _show(report, values.name, values.data_dir)
 
@@ -96,6 +100,8 @@ def published(source: str, values: flags.FlagValues) -> None:
     workers=values.workers,
     timeout=values.timeout,
     overwrite=values.overwrite,
+    part=Part.parse(values.shard) if values.shard else None,
+    beam=values.beam,
   )
   _show(report, values.name or source, values.data_dir)
 
@@ -109,13 +115,15 @@ def statistics(values: flags.FlagValues) -> None:
 
 
 def _storage(values: flags.FlagValues) -> Storage:
-  return Storage(
-    values.short_side, values.encoding, values.clip_seconds, values.flow, values.max_corrupt, fps=values.fps
-  )
+  names = ("short_side", "encoding", "clip_seconds", "flow", "max_corrupt", "fps", "gop", "crf")
+  given: dict[str, Any] = {name: values[name].value for name in names}
+  return Storage(**given)
 
 
-def _show(report: Report, name: str, data_dir: str) -> None:
-  """Prints what became of a preparation."""
+def _show(report: Report | None, name: str, data_dir: str) -> None:
+  """Prints what became of a preparation that is complete."""
+  if report is None:
+    return
   warnings = [*report.warnings, *report.overlaps]
   found = {tuple(entry["labels"]) for entry in report.kept}
   if len(found) == 1 and any(found):  # of videos without labels nothing is to be told

@@ -4,6 +4,7 @@ Each video gives a feature for every segment that the run samples, for every fra
 films of a split are cut into shards; a shard that is done is kept, so that the same command resumes where it stopped.
 """
 
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -47,6 +48,7 @@ class _FeatureTask:
   """
 
   per_segment: bool
+  targets = ()
 
   def answer(self, output: Output) -> jax.Array:
     """What is stored of a clip."""
@@ -123,6 +125,9 @@ def prepare_features(
     raise InputError(
       f"--name={name[:100]}: use up to 100 letters, digits, '.', '-' and '_', and begin with a letter or a digit"
     )
+  run = copy.copy(run)
+  task: Any = _FeatureTask(settings.per == "segment")
+  run.recipe = dataclasses.replace(run.recipe, task=task)  # labels of any kind will do
   target = data_dir / "features" / name
   if target.exists() and not overwrite:
     raise InputError(f"features/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
@@ -211,8 +216,7 @@ def _fill_shards(
   run: Run, shards: pathlib.Path, settings: Settings, mesh: Mesh, batch_size: int, skip_damaged: bool
 ) -> list[tuple[str, pathlib.Path]]:
   """Computes the shards that are missing; (split, path) of all. A shard maps numbers of records to their features."""
-  task: Any = _FeatureTask(settings.per == "segment")
-  scorer = make_scorer(dataclasses.replace(run.recipe, task=task), mesh)
+  scorer = make_scorer(run.recipe, mesh)
   variables = jax.device_put(run.variables, NamedSharding(mesh, PartitionSpec()))
   score = functools.partial(_score, scorer, variables, batch_size)
   found = [

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from vidjax.data import h264
 from vidjax.prepare.source import names
 
 
@@ -81,8 +82,15 @@ def _define_storage() -> None:
   """Defines the flags of how films are read and stored."""
   flags.DEFINE_integer("short_side", 256, "Shrink frames to this short side.", lower_bound=1)
   flags.DEFINE_enum(
-    "encoding", "jpeg", ["jpeg", "video"], "Store JPEG frames, or the files: smaller, slower to sample."
+    "encoding",
+    "jpeg",
+    ["jpeg", "h264", "video"],
+    "Store JPEG frames, H.264 with a short distance of key frames, or the files: smaller, slower to sample.",
   )
+  flags.DEFINE_integer("gop", h264.GOP, "Of --encoding=h264: frames from one key frame to the next.", lower_bound=1)
+  flags.DEFINE_float("crf", h264.CRF, "Of --encoding=h264: x264's rate factor; lower is better, larger.", 0, 51)
+  flags.DEFINE_string("shard", None, "Make the part I/N of the data set: task I of N; the last one closes it.")
+  flags.DEFINE_string("beam", None, "Flags of Apache Beam, which then makes the parts: '--runner=FlinkRunner ...'.")
   flags.DEFINE_integer("workers", os.cpu_count(), "Number of files decoded at once.", lower_bound=1)
   flags.DEFINE_float("timeout", 60, "Refuse a file that gives no frame for this many seconds.", lower_bound=1)
   flags.DEFINE_integer("max_corrupt", 0, "Refuse a file with more frames that FFmpeg marks as damaged.", lower_bound=0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from vidjax.data import folder
 from vidjax.data.read_film import Storage
 from vidjax.prepare.report import Report
-from vidjax.prepare.store import store
+from vidjax.prepare.store import Part, store
 
 
 def prepare_folder(
@@ -21,7 +21,9 @@ def prepare_folder(
   workers: int = 2,
   timeout: float = 60,
   overwrite: bool = False,
-) -> Report:
+  part: Part | None = None,
+  beam: str | None = None,
+) -> Report | None:
   """Makes the data set folder/NAME of videos: all of it or, after an error, nothing.
 
   Args:
@@ -34,7 +36,12 @@ def prepare_folder(
     storage: how films are stored.
     workers: number of files decoded at once, each in a process that holds two clips of it as JPEG, some 10 KB a frame.
     timeout: seconds a file may take from one frame to the next before it is refused.
-    overwrite: replace a data set of that name.
+    overwrite: replace a data set of that name, and what was begun of one with other settings.
+    part: make some of the shards; who makes the last one closes the data set.
+    beam: flags of Apache Beam, which then makes the shards, see `vidjax.prepare.beam`.
+
+  Returns:
+    The report; None where other parts are not there yet.
 
   Raises:
     InputError: a name in use or unfit, videos that cannot be split, or refused files without which train lacks a class.
@@ -50,4 +57,6 @@ def prepare_folder(
     workers=workers,
     timeout=timeout,
     overwrite=overwrite,
+    part=part,
+    beam=beam,
   )

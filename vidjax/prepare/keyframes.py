@@ -4,6 +4,7 @@ A scout run with attention, such as one of `configs/rtsae_dscnn.py`, looks at cl
 open are stored, in their order, as the video: samplers, training, evaluation and features read them as any other.
 """
 
+import copy
 import dataclasses
 import json
 import pathlib
@@ -29,6 +30,8 @@ from vidjax.types import Output
 
 class _AttentionTask:
   """Answers with attention `[B, T]`."""
+
+  targets = ()
 
   def answer(self, output: Output) -> jax.Array:
     """What is kept of a clip."""
@@ -77,6 +80,9 @@ def prepare_keyframes(
     raise InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")
   if "pixels" not in run.recipe.stream.gives:
     raise InputError(f"{run.workdir} reads features, which have no frames to keep: name a run on frames")
+  run = copy.copy(run)
+  task: Any = _AttentionTask()
+  run.recipe = dataclasses.replace(run.recipe, task=task)  # frames are chosen without labels or key moments
   chosen = {split: _choose(run, split, mesh, clips, batch_size, skip_damaged) for split in run.dataset.splits}
   report: dict[str, Any] = {
     "scout": str(run.workdir or ""),
@@ -117,8 +123,7 @@ def _choose(
   run: Run, split: str, mesh: Mesh, clips: int, batch_size: int | None, skip_damaged: bool
 ) -> dict[int, tuple[np.ndarray, int, bool]]:
   """Number of a record -> the frames that are kept, how many were looked at, and whether every gate was shut."""
-  task: Any = _AttentionTask()
-  scorer = make_scorer(dataclasses.replace(run.recipe, task=task), mesh)
+  scorer = make_scorer(run.recipe, mesh)
   variables = jax.device_put(run.variables, NamedSharding(mesh, PartitionSpec()))
   videos = max((batch_size or int(run.config["train"]["batch_size"])) // clips, 1)
   loader = run.eval_loader(
@@ -158,8 +163,9 @@ def _examples(
   for index in sorted(found):
     record, (kept, _, _) = Record.parse(source[index]), found[index]
     times = record.times if record.times is not None else np.arange(record.num_frames) / record.fps
+    jpegs = bool(record.frames) and record.gop is None
     rest: dict[str, Any] = {
-      "video": [record.frames[i] for i in kept] if record.frames else encode_frames(record.decode(kept)),
+      "video": [record.frames[i] for i in kept] if jpegs else encode_frames(record.decode(kept)),
       "times": (times[kept] - times[kept[0]]).tolist(),
     }
     if "flow" in optional:

@@ -74,6 +74,11 @@ class Report:
     (directory / "report.txt").write_text("".join(f"{legible(line)}\n" for line in lines), encoding="utf-8")
     (directory / REPORT).write_text(json.dumps(dataclasses.asdict(self) | {"kept": kept}, indent=1), encoding="utf-8")
 
+  @classmethod
+  def read(cls, directory: pathlib.Path) -> "Report":
+    """What `write` wrote."""
+    return cls(**json.loads((directory / REPORT).read_text(encoding="utf-8")))
+
 
 def summary(report: Report) -> list[str]:
   """Clips of every split, files, and a line of classes."""

@@ -11,7 +11,7 @@ from vidjax.data.films import Film, Found
 from vidjax.data.place import Place
 from vidjax.data.read_film import Storage
 from vidjax.prepare.report import Report
-from vidjax.prepare.store import store
+from vidjax.prepare.store import Part, store
 
 SHOWN = 3
 """Missing files that are named on the terminal; the report names all."""
@@ -33,7 +33,9 @@ def prepare_source(
   workers: int = 2,
   timeout: float = 60,
   overwrite: bool = False,
-) -> Report:
+  part: Part | None = None,
+  beam: str | None = None,
+) -> Report | None:
   """Makes the data set folder/NAME of the official files of a source.
 
   Args:
@@ -45,7 +47,12 @@ def prepare_source(
     allow_missing: prepare what is there although listed films are missing.
     workers: as in `store`, as the next two.
     timeout: seconds a file may take from one frame to the next.
-    overwrite: replace a data set of that name.
+    overwrite: replace a data set of that name, and what was begun of one with other settings.
+    part: make some of the shards; who makes the last one closes the data set.
+    beam: flags of Apache Beam, which then makes the shards, see `vidjax.prepare.beam`.
+
+  Returns:
+    The report; None where other parts are not there yet.
 
   Raises:
     InputError: official files or listed films are missing, damaged or contradict each other.
@@ -64,6 +71,8 @@ def prepare_source(
     workers=workers,
     timeout=timeout,
     overwrite=overwrite,
+    part=part,
+    beam=beam,
   )
 
 

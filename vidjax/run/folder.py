@@ -162,6 +162,11 @@ def check_same(
     shown = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} here" for key in changed[:5])
     raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
   path, then = workdir / "data.json", read_contents(workdir)
+  if contents and then is not None and then.get("/backbone") != contents.get("/backbone"):
+    raise InputError(
+      f"the features of {config['data']['name']} are of another backbone than those {workdir} was trained on: choose"
+      " another data set, or another --workdir"
+    )
   if contents and then is not None and then != contents:
     raise InputError(
       f"{config['data']['name']} was prepared again since {workdir} was trained on it (now {contents}, then {then}): "

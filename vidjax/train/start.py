@@ -17,7 +17,7 @@ from vidjax.errors import InputError
 from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.class_rows import class_axes, match_classes
-from vidjax.run.folder import read_folder, run_folder
+from vidjax.run.folder import read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes, transfer, under
 from vidjax.types import State
 from vidjax.weights.load import ReleasedSettings, load_weights
@@ -58,6 +58,22 @@ def check_init(init: Mapping[str, Any]) -> None:
       raise InputError(
         f"init.{key}={init[key]} goes with a checkpoint to start from: set init.workdir or init.weights, or leave it"
         " out"
+      )
+
+
+def check_features(run: "Run", workdir: pathlib.Path) -> None:
+  """Raises InputError where a run on stored features starts from one on those of another backbone.
+
+  Args:
+    run: to train.
+    workdir: its folder.
+  """
+  for origin in sources(run.config["init"], workdir):
+    then = (read_contents(origin) or {}).get("/backbone", {}).get("sha256")
+    if then and run.dataset.backbone not in ("", then):
+      raise InputError(
+        f"the features of {run.data.name} are of another backbone than those {origin} was trained on: start from"
+        " another run, or from none"
       )
 
 

@@ -31,7 +31,7 @@ from vidjax.train.log import MetricsLog, read_history
 from vidjax.train.loop import fit
 from vidjax.train.multitask import over
 from vidjax.train.optimizer import multipliers
-from vidjax.train.start import begin, check_init, refresh, sources, start_from, starts_anew
+from vidjax.train.start import begin, check_features, check_init, refresh, sources, start_from, starts_anew
 from vidjax.train.trainer import make_trainer
 from vidjax.train.validation import make_validation, show_batch
 
@@ -56,6 +56,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
     check_validation_split(run)
   processes.check_agreement(flatten(config), [run.class_names, run.contents])
   check_init(config["init"])
+  check_features(run, workdir)
   trainer = make_trainer(recipe, loader.batches_per_epoch)
   with contextlib.ExitStack() as stack:
     with processes.together():
