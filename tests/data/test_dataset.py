@@ -1,6 +1,7 @@
 """Opening data sets by name: order of records, pickling, threads, and real damage on disk."""
 
 import concurrent.futures
+import json
 import pathlib
 import pickle
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 
@@ -63,6 +65,56 @@ def test_tfds_reads_it_too(data_dir):
   example = builder.as_data_source("train")[0]
   assert example["label"] == 0 or example["label"] == 1
   assert np.asarray(example["video"]).shape == (1, 32, 32, 3)
+
+
+@pytest.mark.parametrize("form", ["array_record", "tfrecord"])
+def test_videos_of_tfds_are_read(tmp_path, form):
+  """As TFDS's ucf101 has them: PNG frames and a label."""
+  frames = np.random.default_rng(0).integers(0, 255, (3, 4, 8, 10, 3), np.uint8)
+  folder = tmp_path / "ucf101" / "ucf101_1" / "2.0.0"
+  folder.mkdir(parents=True)
+  write_tfds(folder, frames, form)
+  if form == "tfrecord":
+    with pytest.raises(InputError, match="stored as tfrecord, not array_record"):
+      open_dataset("ucf101/ucf101_1", str(tmp_path))
+    return
+  source = open_dataset("ucf101/ucf101_1", str(tmp_path)).source("train")
+  for number, video in enumerate(frames):
+    record = Record.parse(pickle.loads(pickle.dumps(source))[number])
+    assert (record.label, record.num_frames, record.fps) == (1, 4, 25.0)
+    np.testing.assert_array_equal(record.decode([2, 0]), video[[2, 0]])
+  assert len(set(ids(source))) == 3
+
+
+def write_tfds(folder, videos, form):
+  """A split "train" as TFDS's own builders store it; its class Video requires TensorFlow, so a description names it."""
+  import tensorflow_datasets as tfds
+  from array_record.python.array_record_module import ArrayRecordWriter
+  from tensorflow_datasets.core.dataset_info import DatasetIdentity
+  from tensorflow_datasets.core.splits import SplitDict
+
+  images = tfds.features.Sequence(tfds.features.Image(shape=(None, None, 3), encoding_format="png"))
+  features = tfds.features.FeaturesDict({"video": images, "label": tfds.features.ClassLabel(names=["walk", "run"])})
+  identity = DatasetIdentity(
+    "ucf101", tfds.core.Version("2.0.0"), str(folder), module_name=__name__, config_name="ucf101_1"
+  )
+  info = tfds.core.DatasetInfo(builder=identity, features=features)
+  info.set_file_format(form)
+  path = folder / f"ucf101-train.{form}-00000-of-00001"
+  writer = ArrayRecordWriter(str(path), "group_size:1")
+  serialize = write.serializer(features)
+  for video in videos:
+    frames = [cv2.imencode(".png", frame[..., ::-1])[1].tobytes() for frame in video]
+    writer.write(serialize({"video": frames, "label": 1}))
+  writer.close()
+  template = tfds.core.ShardedFileTemplate(data_dir=folder, dataset_name="ucf101", split="train", filetype_suffix=form)
+  info.set_splits(SplitDict([tfds.core.SplitInfo("train", [len(videos)], path.stat().st_size, template)]))
+  info.write_to_directory(folder)
+  described = json.loads((folder / "features.json").read_text())
+  video = {"shape": {"dimensions": ["-1", "8", "10", "3"]}, "dtype": "uint8", "encodingFormat": "png"}
+  name = "tensorflow_datasets.core.features.video_feature.Video"
+  described["featuresDict"]["features"]["video"] = {"pythonClassName": name, "video": video}
+  (folder / "features.json").write_text(json.dumps(described))
 
 
 def test_records_are_stored_as_they_are_and_compressed_ones_read_the_same(data_dir, tmp_path):

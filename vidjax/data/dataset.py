@@ -9,11 +9,12 @@ import importlib.util
 import json
 import pathlib
 import re
+import tempfile
 import threading
 from typing import Any
 
 from vidjax.build import locate
-from vidjax.data import balance, folds
+from vidjax.data import balance, folds, tfds_videos
 from vidjax.data.schema import DESCRIBED, DIGESTS, NO_LABEL, DamagedRecord, Record
 from vidjax.digests import check
 from vidjax.errors import ConfigError, InputError
@@ -33,11 +34,13 @@ class Source:
   Attributes:
     shards: path and number of records of every file.
     numbers: of the records that the split has, None for all of the files.
+    plain: they are completed, see `vidjax.data.tfds_videos`.
   """
 
-  def __init__(self, shards: tuple[tuple[str, int], ...], numbers: tuple[int, ...] | None = None):
+  def __init__(self, shards: tuple[tuple[str, int], ...], numbers: tuple[int, ...] | None = None, plain: bool = False):
     self.shards = shards
     self.numbers = numbers
+    self.plain = plain
     self._stored = sum(length for _, length in shards)
     self._length = self._stored if numbers is None else len(numbers)
     self._lock = threading.Lock()
@@ -56,7 +59,8 @@ class Source:
       raise IndexError(f"record {index} of a split of {self._length}")
     index = index if self.numbers is None else self.numbers[index]
     try:
-      return (self._open() if self._reader is None else self._reader)[index]
+      raw = (self._open() if self._reader is None else self._reader)[index]
+      return tfds_videos.complete(raw) if self.plain else raw
     except (RuntimeError, ValueError, IndexError, OSError) as error:
       raise DamagedRecord(
         f"record {index} cannot be read from {self._path(index)} ({error}): prepare the data set again"
@@ -64,7 +68,8 @@ class Source:
 
   def part(self, numbers: tuple[int, ...]) -> "Source":
     """The records of these numbers."""
-    return Source(self.shards, numbers if self.numbers is None else tuple(self.numbers[number] for number in numbers))
+    chosen = numbers if self.numbers is None else tuple(self.numbers[number] for number in numbers)
+    return Source(self.shards, chosen, self.plain)
 
   @property
   def num_bytes(self) -> int:
@@ -76,7 +81,7 @@ class Source:
     return f"Source({len(self)} records in {pathlib.Path(self.shards[0][0]).parent})"
 
   def __reduce__(self) -> tuple[type["Source"], tuple[Any, ...]]:
-    return Source, (self.shards, self.numbers)
+    return Source, (self.shards, self.numbers, self.plain)
 
   def _open(self) -> Any:
     with self._lock:
@@ -118,6 +123,7 @@ class Dataset:
     numbers: numbers of the stored records of every split of a fold, empty without folds.
     official: what is officially known of a published data set, empty for any other: `source`, its name; `classes`,
       their number; `expected`, videos of every split; `mirrored`, pairs of classes that change places in a mirror.
+    plain: it is one of TFDS's own, see `vidjax.data.tfds_videos`.
   """
 
   name: str
@@ -131,6 +137,7 @@ class Dataset:
   fold: int | None = None
   numbers: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict, repr=False)
   official: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+  plain: bool = False
 
   def films(self, split: str) -> dict[str, str]:
     """The files a split was made of: name -> SHA-256, "" where it was prepared before that was stored.
@@ -176,7 +183,7 @@ class Dataset:
     """
     if split not in self.splits:
       raise InputError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
-    return Source(self.shards[split], self.numbers.get(split))
+    return Source(self.shards[split], self.numbers.get(split), self.plain)
 
 
 def open_dataset(name: str, data_dir: str, fold: int | None = None) -> Dataset:
@@ -184,7 +191,8 @@ def open_dataset(name: str, data_dir: str, fold: int | None = None) -> Dataset:
 
   Args:
     name: "synthetic_actions/order", "synthetic_actions/scene:SHARE", "folder/NAME" and "features/NAME" as prepared by
-      `python -m vidjax.prepare`, or the folder of any other TFDS data set of our schema under `data_dir`. One with a
+      `python -m vidjax.prepare`, or the folder of any other TFDS data set of our schema under `data_dir`, or of TFDS's
+      own videos ("ucf101/ucf101_1_256"), stored as array_record. One with a
       dot, "my_package.my_source/VARIANT", is a module with `prepare(variant, data_dir) -> folder`, as
       `vidjax.data.synthetic_actions`, which makes the data set on first use.
     data_dir: where prepared data sets lie.
@@ -251,10 +259,19 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     check(folder, found.pop(DESCRIBED, {}))  # older data sets have none
     _check_features(json.loads((folder / "features.json").read_text(encoding="utf-8")))
-    info = tfds.builder_from_directory(folder).info
+    with tempfile.TemporaryDirectory() as plainly:
+      tfds_videos.copy_description(folder, pathlib.Path(plainly))
+      info = tfds.builder_from_directory(plainly).info
     features: Any = info.features
+    if info.file_format and info.file_format.value != "array_record":
+      raise ValueError(
+        f"it is stored as {info.file_format.value}, not array_record, for which `tfds build` has --file_format"
+      )
     splits = {
-      split: tuple((str(path), length) for path, length in zip(details.filepaths, details.shard_lengths, strict=True))
+      split: tuple(
+        (str(folder / pathlib.Path(path).name), length)
+        for path, length in zip(details.filepaths, details.shard_lengths, strict=True)
+      )
       for split, details in info.splits.items()
     }
   except Exception as error:  # whatever TFDS or the parsers it uses raise on a damaged description
@@ -262,7 +279,8 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   keys = set(features)
   labelled = "label" in keys or "labels" in keys
   content = {"video", "encoded", "features", "packets"}
-  if not labelled or not {"video_id", "num_frames", "fps"} <= keys or not keys & content:
+  plain = tfds_videos.recognised(keys)
+  if not plain and (not labelled or not keys >= tfds_videos.OURS or not keys & content):
     raise InputError(f"{folder} does not follow the vidjax record schema (see vidjax.data.schema)")
   gone = [path for shards in splits.values() for path, _ in shards if not pathlib.Path(path).is_file()]
   if gone:
@@ -275,7 +293,9 @@ def _read(name: str, folder: pathlib.Path) -> Dataset:
   backbone = json.loads(made.read_text(encoding="utf-8"))["sha256"] if made.is_file() else ""
   path = folder / OFFICIAL
   official = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-  return Dataset(name, list(classes.names), lengths, splits, holds, found, report, backbone, official=official)
+  return Dataset(
+    name, list(classes.names), lengths, splits, holds, found, report, backbone, official=official, plain=plain
+  )
 
 
 def _check_features(described: Any) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
 JPEG_QUALITY = 90
+PNG = b"\x89PNG"
+"""What a PNG begins with; TFDS's own data sets hold such."""
 DIGESTS = "digests.json"
 """The file of a data set with the SHA-256 of what every split holds, by which a run knows its data again."""
 DESCRIBED = "/files"
@@ -231,6 +233,8 @@ class Record:
   def _from_jpegs(self, jpegs: Sequence[bytes], indices: Sequence[int] | np.ndarray) -> np.ndarray:
     index, *others = indices
     try:
+      if jpegs[index].startswith(PNG):
+        return np.stack([_png(jpegs[number]) for number in indices])
       first = simplejpeg.decode_jpeg(jpegs[index])
       images = np.empty((len(indices), *first.shape), np.uint8)
       images[0] = first
@@ -286,6 +290,13 @@ def example(
   """
   own = {"label": NO_LABEL if label == "" else label} if isinstance(label, (int, str)) else {"labels": list(label)}
   return {**own, "video_id": video_id, "num_frames": num_frames, "fps": fps, **rest}
+
+
+def _png(data: bytes) -> np.ndarray:
+  image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+  if image is None:
+    raise ValueError("it is no PNG")
+  return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 @functools.cache
