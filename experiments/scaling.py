@@ -23,25 +23,22 @@ from vidjax.data.schema import Record, encode_frames, example_message
 from vidjax.data.video_file import decode
 from vidjax.errors import InputError
 
-FILM = flags.DEFINE_string("film", None, "A film with the pictures of those to be trained on.")
-RATE = flags.DEFINE_list("rate", ["25", "100", "400"], "Clips a second on one GPU.")
-FRAMES = flags.DEFINE_integer("frames", 8, "Frames of a clip.")
-LENGTH = flags.DEFINE_integer("length", 300, "Frames of a stored video: 10 s at 30 frames a second.")
 GPUS = (1, 8, 64)
 
 
 def main(argv: list[str]) -> None:
   """The command."""
-  if not FILM.value:
+  values = flags.FLAGS
+  if not values.film:
     raise InputError("--film=FILE is missing: name a film")
-  frames, length = FRAMES.value, LENGTH.value
-  with open(FILM.value, "rb") as file:
-    images = list(itertools.islice(decode(file.read(), 256, name=FILM.value), 100))
+  frames, length = values.frames, values.length
+  with open(values.film, "rb") as file:
+    images = list(itertools.islice(decode(file.read(), 256, name=values.film), 100))
   size, clip = measure(images, frames, length)
   height, width, _ = images[0].shape
   say(f"frames of {width} x {height}: {size / 1e3:.1f} KB each; a clip of {frames} from a video of {length}:")
   say(f"{1e3 * clip:.2f} ms of one core to parse, decode and crop")
-  for line in table([float(rate) for rate in RATE.value], frames, length, size, clip):
+  for line in table([float(rate) for rate in values.rate], frames, length, size, clip):
     say(line)
 
 
@@ -97,4 +94,8 @@ def table(rates: Sequence[float], frames: int, length: int, size: float, cost: f
 
 
 if __name__ == "__main__":
+  flags.DEFINE_string("film", None, "A film with the pictures of those to be trained on.")
+  flags.DEFINE_list("rate", ["25", "100", "400"], "Clips a second on one GPU.")
+  flags.DEFINE_integer("frames", 8, "Frames of a clip.")
+  flags.DEFINE_integer("length", 300, "Frames of a stored video: 10 s at 30 frames a second.")
   run_main(main)

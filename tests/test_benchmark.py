@@ -215,7 +215,11 @@ def test_the_command_needs_no_data_stack_for_the_network(mode, tmp_path):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ([], "say what to measure, one of train, infer, data, flow, ops, pytorch, pooling, skipping: got nothing"),
+    (
+      [],
+      "say what to measure, one of train, infer, data, flow, ops, pytorch, pooling, skipping, preparation,"
+      " encodings: got nothing",
+    ),
     (["speed", "--config=configs/quickstart.py"], "got speed"),
     (["train"], "--config=FILE is missing"),
     (["train", "--config=configs/none.py"], "none.py"),

@@ -293,11 +293,6 @@ def of_phases(*values: str) -> list[str]:
     ("configs/bqn.py:mini", (), "nothing"),
     ("configs/tdrl.py:mini", ("--config.model.backbone.inserts[2].module.share=.25",), "nothing"),
     ("configs/dan.py:mini", (), "nothing"),
-    (
-      "configs/dan.py:hmdb51,backbone=x3d_xs",
-      (*OWN_NAMES, "--config.model.backbone.depth_factor=0.2", "--config.init.new=()"),
-      "widths",
-    ),
     ("configs/tesnet.py:mini", (), "num_segments"),
     ("configs/two_stream.py:mini", ("--config.model.streams[0].backbone.widths=(8,8,8,8)",), "widths"),
     ("configs/two_stream.py:mini_flow", ("--config.data.name=folder/tiny_flow",), "nothing"),
@@ -329,11 +324,7 @@ def of_phases(*values: str) -> list[str]:
       "widths",
     ),
     ("configs/attention.py:mini", (), "nothing"),
-    (
-      "configs/inputs.py:persistent_appearance,data=ucf101,backbone=mobilenet_v2",
-      (*OWN_NAMES, "--config.model.backbone.width_multiplier=0.25", "--config.schedule.warmup_epochs=0."),
-      "widths",
-    ),
+    ("configs/inputs.py:persistent_appearance", (), "nothing"),
     (
       "configs/x3d.py:xs",
       ("--config.model.backbone.depth_factor=0.2", "--config.schedule.warmup_epochs=0.0"),

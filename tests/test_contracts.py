@@ -77,7 +77,8 @@ FROZEN = {"FrozenTVNet"}
 CLIPS = {"plugins": (2, 3, 6, 5, 16), "inputs": (2, 3, 32, 32, 3), "backbones": (2, 3, 32, 32, 3)}
 CLIPS["networks"] = CLIPS["inputs"]
 FEATURES = {
-  name: (2, 3, 16) for name in ("Probe", "RTSAE", "DeepEmbedding", "DeepResidual", "LSTMClassifier", "NetVLAD")
+  name: (2, 3, 16)
+  for name in ("Probe", "RTSAE", "DeepEmbedding", "DeepResidual", "LSTMClassifier", "NetVLAD", "TransformerClassifier")
 }
 FEATURES |= {name: (2, 3, 32, 32, 5) for name in ("GateTraining", "RTSAEDSCNN")}
 """What classes read that take features, not clips."""

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from configs import folder, tdrl
+from configs import _sets, folder
 from tests.data import official_files
 from vidjax.data.dataset import open_dataset
 from vidjax.data.official import Official, mirrored
@@ -161,7 +161,7 @@ def test_mirrored_pairs(made):
   names = [f"class {number}" for number in range(174)]  # where the six stand in the official order
   for number, name in zip((86, 87, 93, 94, 166, 167), official_files.TEMPLATES[1:], strict=True):
     names[number] = name
-  assert tuple((names.index(one), names.index(two)) for one, two in mirrored(names)) == tdrl.MIRRORED["ssv2"]
+  assert tuple((names.index(one), names.index(two)) for one, two in mirrored(names)) == _sets.LEFT_RIGHT
   pairs = [("Swiping Left", "Swiping Right")]
   assert read("jester", made / "jester").mirrored == pairs
   assert mirrored(["Turning Hand Clockwise", "Turning Hand Counterclockwise"])
