@@ -137,13 +137,6 @@ def test_a_resize_to_the_same_size_is_free(scale, resized):
     assert row.macs == 11 * row.activations * resized
 
 
-def test_bqn_of_equal_sizes_costs_what_the_thesis_prints():
-  """Table 5.8, first row: 65.9 G, here 65.84 (TSM on ResNet-50, 24 frames of 224 pixels)."""
-  model = importlib.import_module("configs.bqn").get_config("ssv1").to_dict()["model"]
-  network = build({**model, "quiet_size": 224}, num_classes=174)
-  assert module_costs(network, (24, 224, 224, 3), "thop")[0].macs / 1e9 == pytest.approx(65.84, abs=0.005)
-
-
 def test_an_unknown_convention_is_named():
   with pytest.raises(ValueError, match=r"convention='flops'\): must be one of real, thop"):
     module_costs(Recognizer(MiniResNet(), 3), (1, 8, 8, 3), "flops")
