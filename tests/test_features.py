@@ -172,6 +172,8 @@ def test_a_probe_trains_on_them_by_the_ordinary_command(train, environment, tiny
   assert "stream.make=Features gives no pixels, which Normalise needs" in output
   probed = open_run(tmp_path / "probe")
   predict = make_predictor(probed)
+  with pytest.raises(InputError, match="holds numbers that are not finite"):
+    predict(np.full((5, 8), np.nan))
   of_file, of_array = predict(tmp_path / "one.npy"), predict(np.load(tmp_path / "one.npy"))
   np.testing.assert_array_equal(of_file.scores, of_array.scores)
   assert of_file.clip.shape == probed.clip_shape

@@ -1,6 +1,7 @@
 """Balanced epochs, weights by frequency, and parts of a training split that keep the shares of the classes."""
 
 import itertools
+import json
 import pickle
 
 import jax.numpy as jnp
@@ -112,9 +113,22 @@ def test_a_run_reads_its_part_in_order_and_weighs_by_it(tiny_data):
   kept = list((tiny_data / "folder" / "tiny").glob("*/labels_*.json"))
   assert len(kept) == 1
   assert run_of(tiny_data, fraction=0.4).training_split.source.numbers == run.training_split.numbers  # from that file
-  kept[0].write_text("[[0]")  # as by a full disk: read again
+  stored = json.loads(kept[0].read_text())
+  for text in ("[[0]", json.dumps({**stored, "labels": [[0]] * 18})):  # as by a full disk, or changed: read again
+    kept[0].write_text(text)
+    assert open_dataset("folder/tiny", str(tiny_data)).labels("train") == [[0], [1]] * 9
   assert run_of(tiny_data, fraction=0.4).training_split.source.numbers == run.training_split.numbers
   assert open_dataset("folder/tiny", str(tiny_data)).labels("train") == [[0], [1]] * 9
+
+
+def test_damaged_records_are_no_class():
+  labels: list[list[int]] = [[0]] * 20 + [[1]] * 20 + [[]]
+  order = balance.Balanced(balance.one_each(labels, "data.balanced"))(41, 0, 0)
+  assert len(order) == 41
+  assert 40 not in order
+  assert 40 not in balance.part(labels, 0.5, 0)
+  assert len(balance.part(labels, 0.5, 0)) == 20
+  assert len(balance.part([[-1]] * 10, 0.5, 0)) == 5  # of a split without labels
 
 
 def test_what_cannot_be_balanced():

@@ -127,6 +127,7 @@ def test_the_sbatch_script_is_requeued_where_a_run_can_resume(code, restarts, re
     "CALLS": str(tmp_path / "calls"),
     "CODE": str(code),
     "HOME": "/home/me",
+    "TMPDIR": "/local",
   }
   env |= {"SLURM_JOB_ID": "4711", "SLURM_RESTART_COUNT": str(restarts)}
   done = subprocess.run(["bash", SCRIPT], env=env, cwd=tmp_path, capture_output=True, text=True)

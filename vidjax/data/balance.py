@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -28,7 +29,7 @@ class Balanced:
   come; which, and the order, depends on seed and epoch alone.
 
   Attributes:
-    labels: int `[N]`, the class of every record.
+    labels: int `[N]`, the class of every record. A record below 0 has none, such as a damaged one, and never comes.
   """
 
   labels: np.ndarray
@@ -42,7 +43,7 @@ class Balanced:
       epoch: its number.
     """
     rng = np.random.default_rng((seed, epoch))
-    classes = np.unique(self.labels)
+    classes = np.unique(self.labels[self.labels >= 0])
     share, rest = divmod(length, len(classes))
     longer = set(rng.permutation(classes)[:rest].tolist())
     chosen: list[np.ndarray] = []
@@ -64,10 +65,10 @@ def read_labels(source: Sequence[bytes], kept: pathlib.Path | None = None) -> La
     kept: a file beside the records, which is written if that is allowed and no record is damaged.
   """
   if kept is not None and kept.is_file():
-    with contextlib.suppress(ValueError, OSError):
-      found = json.loads(kept.read_text(encoding="utf-8"))
-      if len(found) == len(source):
-        return found
+    with contextlib.suppress(ValueError, OSError, KeyError, TypeError):
+      stored = json.loads(kept.read_text(encoding="utf-8"))
+      if len(stored["labels"]) == len(source) and stored["sha256"] == _digest(stored["labels"]):
+        return stored["labels"]
   if len(source) >= MANY:
     say(f"reading the labels of {len(source):,} records")
   found, whole = [], True
@@ -81,25 +82,30 @@ def read_labels(source: Sequence[bytes], kept: pathlib.Path | None = None) -> La
   if kept is not None and whole:
     with contextlib.suppress(OSError):  # a folder that is read only
       partial = kept.with_name(f"{kept.name}.{os.getpid()}")
-      partial.write_text(json.dumps(found) + "\n", encoding="utf-8")
+      partial.write_text(json.dumps({"labels": found, "sha256": _digest(found)}) + "\n", encoding="utf-8")
       partial.replace(kept)
   return found
+
+
+def _digest(labels: Labels) -> str:
+  return hashlib.sha256(json.dumps(labels).encode()).hexdigest()
 
 
 def part(labels: Labels, fraction: float, seed: int) -> tuple[int, ...]:
   """The records of a part that keeps the shares of the classes, ascending; a smaller part lies in a larger one.
 
   Of each class it holds the fraction, rounded, and at least one record. One with several classes counts for the rarest.
+  Damaged records, which have no label at all, are in no part of a split.
 
   Args:
     labels: of every record.
     fraction: above 0, up to 1.
     seed: chooses the records.
   """
-  rarest = _rarest(labels)
+  rarest, sound = _rarest(labels), np.array([len(own) > 0 for own in labels])
   found: list[int] = []
-  for label in np.unique(rarest).tolist():
-    numbers = np.flatnonzero(rarest == label)
+  for label in np.unique(rarest[sound]).tolist():
+    numbers = np.flatnonzero((rarest == label) & sound)
     order = np.random.default_rng((seed, label + 1)).permutation(numbers)  # NO_LABEL is -1
     found += order[: max(int(fraction * len(numbers) + 0.5), 1)].tolist()
   return tuple(sorted(found))

@@ -176,6 +176,8 @@ class Features:
     nothing: Any = None
     if found.ndim != 2 or found.shape[1] != self.width or not len(found) or found.dtype.kind != "f":
       raise InputError(f"{name} {list(found.shape)} of {found.dtype}: give float features [N, {self.width}]")
+    if not np.isfinite(found).all():
+      raise InputError(f"{name} {list(found.shape)} holds numbers that are not finite: compute its features again")
     numbers = choose(len(found), nothing)
     return numbers, found[numbers].astype(np.float32)
 

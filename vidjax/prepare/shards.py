@@ -7,7 +7,7 @@ What makes a preparation survive, on one machine or many:
 - A shard is a folder, `.NAME.shards/00012`: a file of records for each split, and `shard.json` with what became of
   every film. It is written under another name, synced and renamed. What has its name is complete, whoever wrote it.
 - `.NAME.shards/settings/settings.json` says what all shards are made with; other settings are an error. Every shard
-  names their digest, so that one of other settings, which a process wrote too late, does not count.
+  names the digest of its settings. A shard of other settings, which a slow process may still write, does not count.
 - Which films cannot be read is known in the end alone. Where they leave a split without a class, `splits.mend` moves a
   group: a function of the list and the refusals. Only the shards that hold it are made again.
 - The set is closed (`vidjax.prepare.store`) once all shards are there: reports joined in their order, files of records

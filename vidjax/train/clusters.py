@@ -47,7 +47,7 @@ class KMeans:
   def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.begin`; InputError where there are fewer windows, or fewer different ones, than clusters."""
     count = len(_centres(variables, "KMeans"))
-    z = windows(run, variables).z
+    z = windows(run, variables, clusters=False).z
     z = z.reshape(-1, z.shape[-1])
     if len(z) > self.most:
       z = np.random.default_rng(self.seed).choice(z, self.most, replace=False)

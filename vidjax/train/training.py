@@ -243,7 +243,7 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
 
 
 def _scale(run: Run, devices: int) -> list[str]:
-  """What is a batch on so many devices, and the learning rate that goes with it."""
+  """Lines that say how the batch is divided among the devices, and that the learning rate is for the whole batch."""
   settings, rate = run.recipe.settings, run.config["schedule"].get("learning_rate")
   batch, unlabelled = settings.batch_size, run.data.unlabelled
   parts = f", in {settings.accumulate} parts one after another" * (settings.accumulate > 1)

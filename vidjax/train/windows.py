@@ -48,35 +48,39 @@ class _Answers:
 
   Attributes:
     mean: of features, too.
+    clusters: how windows are assigned to clusters, too.
   """
 
   mean: bool
+  clusters: bool
 
   def answer(self, output: Output) -> dict[str, jax.Array]:
     z = output.take("embedding")
     nothing = jnp.zeros((*z.shape[:2], 0))
     mean = output.take("window_mean") if self.mean else nothing
-    return {"scores": z, "q": output.aux.get("assignment", nothing), "mean": mean}
+    q = output.aux.get("assignment", nothing) if self.clusters else nothing
+    return {"scores": z, "q": q, "mean": mean}
 
 
 @functools.lru_cache(maxsize=4)
-def _scorer(run: "Run", mean: bool) -> Scorer:
-  answers: Any = _Answers(mean)
+def _scorer(run: "Run", mean: bool, clusters: bool) -> Scorer:
+  answers: Any = _Answers(mean, clusters)
   return make_scorer(dataclasses.replace(run.recipe, task=answers), make_mesh(run.recipe.settings.devices))
 
 
-def windows(run: "Run", variables: Variables, mean: bool = False) -> Windows:
+def windows(run: "Run", variables: Variables, mean: bool = False, clusters: bool = True) -> Windows:
   """Embeds the training split. All processes must call it; each gets everything.
 
   Args:
     run: of a network that embeds windows.
     variables: `{"params", "batch_stats"}`.
     mean: give `Windows.mean`.
+    clusters: give `Windows.q`.
   """
   mesh = make_mesh(run.recipe.settings.devices)
   loader = run.eval_loader(run.data.train_split, run.recipe.settings.batch_size, skip_damaged=True, labelled=False)
   placed = jax.device_put(dict(variables), NamedSharding(mesh, PartitionSpec()))
-  found = score_split(_scorer(run, mean), placed, loader.batches(), targets=("mask",))
+  found = score_split(_scorer(run, mean, clusters), placed, loader.batches(), targets=("mask",))
   return Windows(found.index, found.scores, found.extras["q"], found.extras["mean"])
 
 
