@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import experiments
+from experiments.tables import __main__ as all_tables
 from experiments.tables import command, shown
+from experiments.tables.found import tables
 from experiments.tables.published import SETS
 from experiments.tables.row import Row, Table, Training
 from experiments.tables.sweep import Sweep, folder_name
@@ -31,8 +32,7 @@ from vidjax.recipe import make_recipe
 from vidjax.train.phases import expand
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
-FOUND = [module.name for module in pkgutil.walk_packages(experiments.__path__, "experiments.")]
-TABLES = {name: table for name in FOUND if (table := getattr(importlib.import_module(name), "TABLE", None))}
+TABLES = tables()
 
 
 @pytest.fixture(name="table", params=TABLES)
@@ -41,14 +41,16 @@ def each_table(request) -> Table:
 
 
 def test_the_walk_finds_the_tables():
-  assert {"experiments.thesis.table_5_1", "experiments.tdrl.table_4", "experiments.rtsae.gates"} <= set(TABLES)
+  names = list(TABLES)
+  assert {"thesis.table_5_1", "tdrl.table_4", "rtsae.gates"} <= set(names)
+  assert names.index("thesis.table_3_9") < names.index("thesis.table_3_10")
 
 
 def test_the_docs_list_the_tables():
   text = (pathlib.Path(__file__).parents[1] / "docs" / "tables.md").read_text()
   for name, table in TABLES.items():
     scales = [scale for scale in ("cost", "mini", "full") if any(getattr(row, scale) for row in table.rows)]
-    assert f"| {table.title} | `{name}` | {', '.join(scales)} |" in text
+    assert f"| {table.title} | `experiments.{name}` | {', '.join(scales)} |" in text
 
 
 def test_rows_fit_together(table):
@@ -132,6 +134,35 @@ def test_a_sweep_trains_goes_on_past_a_failure_and_resumes(tiny_data, tmp_path, 
     dataclasses.replace(sweep, rows=("third",))
 
 
+def test_all_tables_train_once_what_they_have_in_common(tiny_data, tmp_path, monkeypatch, capsys):
+  """The second table links the run of the first; numbers, sums and taus of both are written."""
+  monkeypatch.setenv("XLA_FLAGS", xla_flags())
+  one = Table("one", (ROWS[0], Row("third", {"top": 7.0})), pairs=TINY_TABLE.pairs)
+  two = Table("two", (dataclasses.replace(ROWS[0], name="again"),), pairs=TINY_TABLE.pairs)
+  folders = tmp_path / "a.one", tmp_path / "a.two"
+  sweeps = [
+    Sweep(table, "mini", folder, tiny_data, [0], others=folders)
+    for table, folder in zip((one, two), folders, strict=True)
+  ]
+  for sweep in sweeps:
+    assert sweep.run() == []
+    command.write(sweep)
+  assert (folders[1] / "again_0").resolve() == (folders[0] / "first_0").resolve()
+  assert "again_0 is" in capsys.readouterr().out
+  first, second = (sweep.read()[0] for sweep in sweeps)
+  assert (first["numbers"], second["row"]) == (second["numbers"], "again")
+  all_tables.join([folder / "results.csv" for folder in folders], tmp_path / "results.csv")
+  lines = (tmp_path / "results.csv").read_text().splitlines()
+  assert [line.split(",")[:4] for line in lines if "trained mini" in line] == [
+    ["one", "first", "rerun", "trained mini"],
+    ["two", "again", "rerun", "trained mini"],
+  ]
+  assert "| one | `experiments.a.one` | 1 | 0." in all_tables.summary(sweeps)
+  with pytest.raises(InputError, match=r"--tables=a\.three: there is no such table; there are a\.one, a\.two"):
+    all_tables._chosen({"a.one": one, "a.two": two}, ["a.three"])
+  assert list(all_tables._chosen({"a.one": one, "a.two": two, "b.one": one}, ["a"])) == ["a.one", "a.two"]
+
+
 def test_one_sweep_writes_to_a_folder(tmp_path, monkeypatch):
   sweep = Sweep(TINY_TABLE, "mini", tmp_path, tmp_path, [0], rows=("first",))
 
@@ -146,7 +177,7 @@ def test_one_sweep_writes_to_a_folder(tmp_path, monkeypatch):
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
 def test_tasks_of_a_job_array_divide_the_trainings(count, seeds):
-  table = TABLES["experiments.rtsae.table_2"]
+  table = TABLES["rtsae.table_2"]
   whole = Sweep(table, "mini", None, None, seeds)  # pyright: ignore[reportArgumentType]
   parts = [dataclasses.replace(whole, shard=(i, count)).units() for i in range(count)]
   names = [unit.name for part in parts for unit in part]

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -16,6 +17,13 @@ from vidjax.errors import InputError
 
 def run_table(table: Table) -> None:
   """Runs the command of a table, with its flags."""
+  define_flags()
+  flags.DEFINE_list("rows", [], "Names of the rows to run (default: all).")
+  run_main(lambda argv: _main(table))
+
+
+def define_flags() -> None:
+  """The flags of a table's command, but for --rows."""
   flags.DEFINE_enum(
     "scale",
     "mini",
@@ -23,14 +31,12 @@ def run_table(table: Table) -> None:
     "cost: count every row's network. mini: small networks on synthetic clips. full: the paper's data and recipe.",
   )
   flags.DEFINE_string("out", None, "Folder for the runs and the table.")
-  flags.DEFINE_list("rows", [], "Names of the rows to run (default: all).")
   flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the trainings.")
   flags.DEFINE_integer("processes", 1, "Trainings at once; cores and CUDA_VISIBLE_DEVICES are divided among them.", 1)
   flags.DEFINE_string("shard", None, "I/N: task I, from 0, of N of a job array (default: SLURM's array, where it is).")
   flags.DEFINE_float("epochs", None, "Epochs of the mini trainings, in place of the table's.")
   flags.DEFINE_string("data_dir", "data", "Where data sets lie.")
   flags.DEFINE_float("rate", None, "full: measured GMAC/s of training, for an estimate of its time.", 0)
-  run_main(lambda argv: _main(table))
 
 
 def _main(table: Table) -> None:
@@ -38,34 +44,64 @@ def _main(table: Table) -> None:
   if values.scale == "cost":
     _cost(table)
     return
-  if not values.out:
-    raise InputError("--out=DIR is needed")
-  if not values.seeds or not all(seed.isdecimal() for seed in values.seeds):
-    raise InputError(f"--seeds={','.join(values.seeds)}: must be numbers from 0 on, as in --seeds=0,1,2")
-  out = pathlib.Path(values.out)
-  sweep = Sweep(
-    table,
-    values.scale,
-    out,
-    pathlib.Path(values.data_dir),
-    [int(seed) for seed in values.seeds],
-    values.rows,
-    values.processes,
-    _shard(values.shard),
-    values.epochs,
-  )
+  sweep = given_sweep(table, out_folder(), values.rows)
   if not sweep.units() and not sweep.ensembles():
     raise InputError(f"{table.title} has nothing to train at --scale={values.scale} in these rows")
   if values.scale == "full":
     check_data(sweep, values.rate)
   failed = sweep.run()
+  write(sweep)
+  say_text((sweep.out / "table.md").read_text(encoding="utf-8"))
+  say(f"wrote table.md, results.csv and table.png to {sweep.out}")
+  report_failed(failed)
+
+
+def out_folder() -> pathlib.Path:
+  """The folder of --out; InputError where it is not given."""
+  if not flags.FLAGS.out:
+    raise InputError("--out=DIR is needed")
+  return pathlib.Path(flags.FLAGS.out)
+
+
+def given_sweep(
+  table: Table, out: pathlib.Path, rows: Sequence[str] = (), others: Sequence[pathlib.Path] = ()
+) -> Sweep:
+  """The sweep that the flags describe.
+
+  Args:
+    table: the table.
+    out: folder of its runs.
+    rows: see `Sweep`.
+    others: see `Sweep`.
+  """
+  values = flags.FLAGS
+  if not values.seeds or not all(seed.isdecimal() for seed in values.seeds):
+    raise InputError(f"--seeds={','.join(values.seeds)}: must be numbers from 0 on, as in --seeds=0,1,2")
+  return Sweep(
+    table,
+    values.scale,
+    out,
+    pathlib.Path(values.data_dir),
+    [int(seed) for seed in values.seeds],
+    rows,
+    values.processes,
+    _shard(values.shard),
+    values.epochs,
+    others,
+  )
+
+
+def write(sweep: Sweep) -> None:
+  """Writes what is finished of a sweep: its table, its numbers and its picture."""
   found = sweep.read()
   measured = gather(found)
-  (out / "table.md").write_text(markdown(table, measured), encoding="utf-8")
-  write_csv(out / "results.csv", table, values.scale, found)
-  draw(out / "table.png", table, measured)
-  say_text((out / "table.md").read_text(encoding="utf-8"))
-  say(f"wrote table.md, results.csv and table.png to {out}")
+  (sweep.out / "table.md").write_text(markdown(sweep.table, measured), encoding="utf-8")
+  write_csv(sweep.out / "results.csv", sweep.table, sweep.scale, found)
+  draw(sweep.out / "table.png", sweep.table, measured)
+
+
+def report_failed(failed: Sequence[str]) -> None:
+  """Raises an InputError that names what failed, if anything did."""
   if failed:
     raise InputError(f"{len(failed)} trainings failed, the rest is done: " + "; ".join(failed))
 

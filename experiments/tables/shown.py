@@ -154,9 +154,7 @@ def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapp
   """
   with path.open("w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
-    writer.writerow(
-      ["table", "row", "kind", "status", "column", "seed", "number", "commit", "machine", "date", "command"]
-    )
+    writer.writerow(HEADS)
     for row in table.rows:
       for column, number in row.printed.items():
         writer.writerow([table.title, row.name, row.kind, "printed", column, "", number, "", "", "", ""])

@@ -27,6 +27,7 @@ from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.run.folder import PHASES, read_phases
 
+WORKDIR = "--workdir="
 TAIL = 3
 """Last lines of a failed command that are repeated."""
 
@@ -71,6 +72,7 @@ class Sweep:
     processes: trainings at once. The cores are divided among them, and the devices of CUDA_VISIBLE_DEVICES.
     shard: (I, N): of N job-array tasks this is number I, from 0.
     epochs: of mini trainings in place of the table's.
+    others: folders of other tables' sweeps. A training that is finished there is not done again, but linked.
   """
 
   table: Table
@@ -82,6 +84,7 @@ class Sweep:
   processes: int = 1
   shard: tuple[int, int] = (0, 1)
   epochs: float | None = None
+  others: Sequence[pathlib.Path] = ()
 
   def __post_init__(self):
     known = [row.name for row in self.table.rows]
@@ -145,6 +148,18 @@ class Sweep:
       raise InputError(f"{path} holds the numbers of another command than this table's: choose another --out")
     return stored
 
+  def _same(self, unit: Unit) -> str | None:
+    """The folder of a finished training by the same command in another sweep."""
+    if unit.training is None or unit.training.shares or unit.training.folds:
+      return None
+    wanted = [_without_workdir(command) for command in self._commands(unit)]
+    for other in self.others:
+      for path in sorted((other / "numbers").glob("*.json")):
+        command = json.loads(path.read_text())["command"]
+        if [_without_workdir(one) for one in command] == wanted:
+          return next(flag for flag in command[0] if flag.startswith(WORKDIR)).removeprefix(WORKDIR)
+    return None
+
   def _lacking(self, unit: Unit) -> list[str]:
     names = [folder_name(name, unit.column, unit.seed) for name in unit.row.partners]
     return [name for name in names if not (self.out / "numbers" / f"{name}.json").exists()]
@@ -197,7 +212,11 @@ class Sweep:
     folders = self._folders(unit)
     if unit.training and unit.training.shares:
       _copy_phases(self.out / folder_name(unit.training.shares[0], unit.column, unit.seed), folders[0], unit.training)
-    with slots.one() as environment:
+    same = self._same(unit)
+    if same and not folders[0].exists():
+      folders[0].symlink_to(os.path.relpath(same, self.out))
+      say(f"{unit.name} is {same}")
+    with slots.one() as (environment, cores):
       commands = self._commands(unit)
       say(f"{unit.name} starts; its log is {self.out / unit.name}.log")
       for command in commands:
@@ -220,6 +239,7 @@ class Sweep:
       "commit": commit(),
       "machine": _machine(self.out / f"{unit.name}.log"),
       "seconds": round(time.monotonic() - start),
+      "cores": cores,
       "date": datetime.date.today().isoformat(),
     }
     path = self.out / "numbers" / f"{unit.name}.json"
@@ -227,6 +247,10 @@ class Sweep:
     partial.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)
     say(f"{unit.name}: " + ", ".join(f"{name} {number:.4g}" for name, number in found.items()))
+
+
+def _without_workdir(command: Sequence[str]) -> list[str]:
+  return [part for part in command if not part.startswith(WORKDIR)]
 
 
 def _machine(log: pathlib.Path) -> str:
@@ -291,15 +315,15 @@ class _Slots:
     self._lock = threading.Lock()
 
   @contextlib.contextmanager
-  def one(self) -> Iterator[dict[str, str]]:
-    """Takes a share for the commands that this thread starts, and yields their environment."""
+  def one(self) -> Iterator[tuple[dict[str, str], int]]:
+    """Takes a share for the commands that this thread starts; yields their environment and the number of cores."""
     with self._lock:
       cores, device = self._free.pop()
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     try:
       if before is not None:
         os.sched_setaffinity(0, cores)  # of this thread, and so of the processes it starts
-      yield {**os.environ, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}
+      yield {**os.environ, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}, len(cores)
     finally:
       if before is not None:
         os.sched_setaffinity(0, before)

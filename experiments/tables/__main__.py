@@ -1,0 +1,115 @@
+"""All tables of the papers, one after the other: `python -m experiments.tables --scale=cost|mini --out=DIR`.
+
+Each table has a folder in DIR; a training that several tables have in common is done once. `--tables=` takes a part of
+them, as in `--tables=tdrl,thesis.table_3_9`. DIR then holds `results.csv` with every number of every table, and
+`tables.md` with how well the order of the rows agrees with the print. A command that is stopped resumes.
+"""
+
+import csv
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+
+from absl import flags
+
+from experiments.tables.command import define_flags, given_sweep, out_folder, report_failed, say_text, write
+from experiments.tables.found import tables
+from experiments.tables.row import Table
+from experiments.tables.shown import HEADS, costs, gather, tau
+from experiments.tables.sweep import Sweep
+from vidjax.command import run_main
+from vidjax.console import say
+from vidjax.errors import InputError
+
+
+def main(argv: list[str]) -> None:
+  """The command."""
+  values = flags.FLAGS
+  if values.scale == "full":
+    raise InputError("--scale=full is for one table: python -m experiments.PAPER.TABLE --scale=full")
+  chosen = _chosen(tables(), values.tables)
+  if values.scale == "cost":
+    _costs(chosen)
+    return
+  out = out_folder()
+  folders = {name: out / name for name in chosen}
+  sweeps = [given_sweep(table, folders[name], others=tuple(folders.values())) for name, table in chosen.items()]
+  sweeps = [sweep for sweep in sweeps if sweep.units()]
+  if not sweeps:
+    raise InputError("none of these tables trains anything at mini scale")
+  failed = []
+  for sweep in sweeps:
+    begin = time.monotonic()
+    failed += [f"{sweep.out.name}: {text}" for text in sweep.run()]
+    write(sweep)
+    say(f"{sweep.out.name}: {time.monotonic() - begin:.0f} s")
+  join([sweep.out / "results.csv" for sweep in sweeps], out / "results.csv")
+  (out / "tables.md").write_text(summary(sweeps), encoding="utf-8")
+  say_text((out / "tables.md").read_text(encoding="utf-8"))
+  say(f"wrote results.csv and tables.md to {out}")
+  report_failed(failed)
+
+
+def _chosen(known: Mapping[str, Table], names: Sequence[str]) -> dict[str, Table]:
+  """The tables under the names: of a paper, or of a paper and a table."""
+  for name in names:
+    if not any(one == name or one.startswith(f"{name}.") for one in known):
+      raise InputError(f"--tables={name}: there is no such table; there are {', '.join(known)}")
+  return {
+    name: table
+    for name, table in known.items()
+    if not names or any(name == one or name.startswith(f"{one}.") for one in names)
+  }
+
+
+def _costs(chosen: Mapping[str, Table]) -> None:
+  out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else None
+  for name, table in chosen.items():
+    if not any(row.cost for row in table.rows):
+      continue
+    text, _ = costs(table, table.rows)
+    say_text(text)
+    if out:
+      (out / name).mkdir(parents=True, exist_ok=True)
+      (out / name / "cost.md").write_text(text, encoding="utf-8")
+
+
+def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
+  """Writes the lines of several results.csv into one.
+
+  Args:
+    parts: the files.
+    path: of the whole.
+  """
+  with path.open("w", newline="", encoding="utf-8") as file:
+    writer = csv.writer(file)
+    writer.writerow(HEADS)
+    for part in parts:
+      with part.open(newline="", encoding="utf-8") as one:
+        writer.writerows(list(csv.reader(one))[1:])
+
+
+def summary(sweeps: Sequence[Sweep]) -> str:
+  """A line for each table and each pair of columns whose order can be compared, in Markdown."""
+  lines = [
+    "| table | command | trainings | hours on one core | compared | rows | Kendall's tau |",
+    "|---|---|---|---|---|---|---|",
+  ]
+  for sweep in sweeps:
+    found = sweep.read()
+    measured = gather(found)
+    hours = sum(one["seconds"] * one["cores"] for one in found) / 3600
+    start = f"| {sweep.table.title} | `experiments.{sweep.out.name}` | {len(found)} | {hours:.2f} |"
+    pairs = [(pair, *tau(sweep.table, measured, pair)) for pair in sweep.table.pairs]
+    pairs = [one for one in pairs if one[2] > 1]
+    for (printed, own), value, count in pairs:
+      lines.append(f"{start} {own} here, {printed} in print | {count} | {value:.2f} |")
+    if not pairs:
+      lines.append(f"{start} | | |")
+  return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+  define_flags()
+  flags.DEFINE_list("tables", [], "Tables to run, as in tdrl or thesis.table_3_9 (default: all).")
+  run_main(main)
