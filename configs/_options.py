@@ -3,6 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 
 
+class Several(tuple[str, ...]):
+  """Values of an option that may be joined by "+"; none is the default."""
+
+
+def parts(value: str) -> tuple[str, ...]:
+  """The values that are joined in an option of `Several`."""
+  return tuple(filter(None, value.split("+")))
+
+
 def parse(
   file: str, arg: str, names: Collection[str], options: Mapping[str, Sequence[str]]
 ) -> tuple[str, dict[str, str]]:
@@ -20,10 +29,12 @@ def parse(
   name, *given = arg.split(",")
   if name not in names:
     raise ValueError(f"configs/{file}.py:{arg}: choose {', '.join(names)}")
-  chosen = {key: values[0] for key, values in options.items()}
+  chosen = {key: "" if isinstance(values, Several) else values[0] for key, values in options.items()}
   for option in given:
     key, _, value = option.partition("=")
-    if value not in options.get(key, ()):
+    values = options.get(key, ())
+    found = parts(value) if isinstance(values, Several) else (value,)
+    if not set(found) <= set(values) or len(set(found)) != len(found):
       choices = "; ".join(f"{key}={'|'.join(values)}" for key, values in options.items())
       raise ValueError(f"configs/{file}.py:{arg}: {option} is no option; there are {choices}")
     chosen[key] = value

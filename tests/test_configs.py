@@ -26,6 +26,11 @@ VARIANTS = {
   "inputs": (*inputs.INPUTS, "mbpm,data=ssv1,backbone=x3d_m", "pwtp,data=kinetics400,backbone=mobilenet_v2"),
   "dan": ("ssv1", "kinetics400", "ucf101", "ssv1,backbone=x3d_xs", "mini", "mini,blend=separate"),
   "deep_residual": ("ucf101", "hmdb51", "kinetics400", "thumos14", "mini", "mini-kmeans", "mini-raw"),
+  "mix": (
+    "mbpm,backbone=mobilenet,plugins=tsm+cbam,losses=diversity",
+    "pwtp,backbone=x3d,plugins=tim+cpa,losses=projection+reversal,blend=mgda",
+    "rgb,backbone=tdn,plugins=ett,losses=reversal,blend=uncertainty",
+  ),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
   "probe": ("linear", "mlp", "multilabel", "lstm", "transformer", "netvlad"),
@@ -325,6 +330,7 @@ def of_phases(*values: str) -> list[str]:
     ),
     ("configs/attention.py:mini", (), "nothing"),
     ("configs/inputs.py:persistent_appearance", (), "nothing"),
+    ("configs/mix.py:pwtp,plugins=tim+gc,losses=projection+diversity,blend=mgda", (), "nothing"),
     (
       "configs/x3d.py:xs",
       ("--config.model.backbone.depth_factor=0.2", "--config.schedule.warmup_epochs=0.0"),

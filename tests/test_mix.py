@@ -1,0 +1,74 @@
+"""Mixes of inputs, backbones, plug-ins and losses: each is a whole network, and they are ranked."""
+
+import json
+
+import pytest
+
+from configs import mix as config
+from experiments import mix
+from experiments.tables.shown import Spread
+from experiments.tables.sweep import folder_name
+from vidjax.build import build
+from vidjax.errors import InputError
+from vidjax.sections import check_sections
+
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
+ALL = (*mix.MIXES, *mix.PUBLISHED)
+
+
+def test_every_mix_is_a_whole_config():
+  assert len(mix.MIXES) >= 24
+  assert not set(mix.MIXES) & set(mix.PUBLISHED)
+  assert len({folder_name(mix.name_of(one), "", 0) for one in ALL}) == len(ALL)
+  for one in ALL:
+    c = json.loads(config.get_config(mix.config(one).partition(":")[2]).to_json())
+    check_sections(c)
+    build(c["losses"])
+    build(c["blend"])
+    build(c["model"], num_classes=8)
+
+
+def test_plugins_keep_their_order_and_losses_their_weights():
+  c = config.get_config("pwtp,plugins=pem+tim+rnl,losses=projection+diversity")
+  places = [(one["module"]["make"].rpartition(".")[2], one["at"]) for one in c.model.backbone.inserts]
+  assert places == [("PEM", "before"), ("TIM", "before"), ("TDLoss", "before"), ("RNL", "after")]
+  assert c.blend.weights.to_dict() == {"projection": 0.5, "temporal_diversity": 7.5e-3}
+  assert [loss["make"].rpartition(".")[2] for loss in c.losses] == ["CrossEntropy", "Projection", "TemporalDiversity"]
+
+
+@pytest.mark.parametrize(
+  ("arg", "message"),
+  [
+    ("rgb,plugins=tsm+nonsense", "plugins=tsm.nonsense is no option; there are .*tsm.tim.pem"),
+    ("rgb,plugins=tsm+tsm", "is no option"),
+    ("rgb,losses=projection", "losses=projection is of tsp and pwtp"),
+    ("rgb,blend=mgda", "blend=mgda joins several losses: add losses="),
+    ("mbpm,backbone=tdn", "TDN makes its own input of five frames: choose rgb"),
+    ("film", "choose rgb, "),
+  ],
+)
+def test_what_cannot_be_is_an_error(arg, message):
+  with pytest.raises(ValueError, match=message):
+    config.get_config(arg)
+
+
+def test_a_product_leaves_out_what_cannot_be():
+  mixes, left_out = mix.product(["rgb", "mbpm"], ["tdn"], ["none", "rnl"], ["none"], "mgda")
+  assert mixes == [("rgb", "tdn", "", "", "weighted"), ("rgb", "tdn", "rnl", "", "weighted")]
+  assert [line.partition(":")[0] for line in left_out] == ["mbpm, tdn", "mbpm, tdn, rnl"]
+
+
+def test_a_misspelt_part_is_an_error():
+  with pytest.raises(InputError, match="there is no plugins rnk: choose tsm, tim"):
+    mix.product(["rgb"], ["resnet"], ["tim+rnk"], ["none"], "mgda")
+  with pytest.raises(InputError, match="there is no input film: choose rgb"):
+    mix.product(["film"], ["resnet"], ["none"], ["none"], "mgda")
+
+
+def test_mixes_are_ranked_with_their_cost():
+  table = mix.table((mix.MIXES[12], mix.PUBLISHED[3], mix.MIXES[11]))
+  numbers = {table.rows[0].name: Spread(40.0, 39, 41, 3), "rgb, x3d": Spread(50.0, 50, 50, 1)}
+  measured = {name: {"top-1 %": spread} for name, spread in numbers.items()}
+  lines = mix.ranking(table, measured).splitlines()[2:]
+  assert [line.split(" | ")[1] for line in lines] == ["rgb, x3d", "rgb, x3d, cpa"]
+  assert lines[0].startswith("| 1 | rgb, x3d | yes | 50 | 48 | 13 |")
