@@ -1,5 +1,6 @@
 """Tables of the papers: rows that can be built, counts that agree with the print, sweeps that resume."""
 
+import csv
 import dataclasses
 import functools
 import importlib
@@ -28,6 +29,7 @@ from tests.xla import xla_flags
 from vidjax.command import config_with
 from vidjax.data import sources
 from vidjax.errors import InputError
+from vidjax.evaluate.manifest import digest
 from vidjax.recipe import make_recipe
 from vidjax.train.phases import expand
 
@@ -157,6 +159,9 @@ def test_all_tables_train_once_what_they_have_in_common(tiny_data, tmp_path, mon
     ["one", "first", "rerun", "trained mini"],
     ["two", "again", "rerun", "trained mini"],
   ]
+  manifests = all_tables.manifests(sweeps)
+  assert list(manifests) == [next(csv.DictReader(lines[:1] + lines[2:]))["manifest"]] == [digest(first["manifest"])]
+  assert manifests[digest(first["manifest"])]["videos"]["count"] == 5
   assert "| one | `experiments.a.one` | 1 | 0." in all_tables.summary(sweeps)
   with pytest.raises(InputError, match=r"--tables=a\.three: there is no such table; there are a\.one, a\.two"):
     all_tables._chosen({"a.one": one, "a.two": two}, ["a.three"])
@@ -229,7 +234,7 @@ def test_printed_and_own_numbers_side_by_side(tmp_path):
   assert cv2.imread(str(tmp_path / "table.png")).std() > 10
   shown.write_csv(tmp_path / "results.csv", TINY_TABLE, "mini", found)
   text = (tmp_path / "results.csv").read_text()
-  assert "a table,second,own,trained mini,top-1 %,0,40,b,here,2026-01-01,python -m vidjax.train" in text
+  assert "a table,second,own,trained mini,top-1 %,0,40,b,here,2026-01-01,,python -m vidjax.train" in text
   assert "a table,wrong,own,not run" in text
   assert "elsewhere,cited,printed,top,,90" in text
 

@@ -1,14 +1,17 @@
 """All tables of the papers, one after the other: `python -m experiments.tables --scale=cost|mini --out=DIR`.
 
 Each table has a folder in DIR; a training that several tables have in common is done once. `--tables=` takes a part of
-them, as in `--tables=tdrl,thesis.table_3_9`. DIR then holds `results.csv` with every number of every table, and
-`tables.md` with how well the order of the rows agrees with the print. A command that is stopped resumes.
+them, as in `--tables=tdrl,thesis.table_3_9`. DIR then holds `results.csv` with every number of every table,
+`manifests.json` with what each was measured on, and `tables.md` with how well the order of the rows agrees with the
+print. A command that is stopped resumes.
 """
 
 import csv
+import json
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -20,6 +23,7 @@ from experiments.tables.sweep import Sweep
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.evaluate.manifest import digest
 
 
 def main(argv: list[str]) -> None:
@@ -44,9 +48,10 @@ def main(argv: list[str]) -> None:
     write(sweep)
     say(f"{sweep.out.name}: {time.monotonic() - begin:.0f} s")
   join([sweep.out / "results.csv" for sweep in sweeps], out / "results.csv")
+  (out / "manifests.json").write_text(json.dumps(manifests(sweeps), indent=1) + "\n", encoding="utf-8")
   (out / "tables.md").write_text(summary(sweeps), encoding="utf-8")
   say_text((out / "tables.md").read_text(encoding="utf-8"))
-  say(f"wrote results.csv and tables.md to {out}")
+  say(f"wrote results.csv, manifests.json and tables.md to {out}")
   report_failed(failed)
 
 
@@ -87,6 +92,12 @@ def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
     for part in parts:
       with part.open(newline="", encoding="utf-8") as one:
         writer.writerows(list(csv.reader(one))[1:])
+
+
+def manifests(sweeps: Sequence[Sweep]) -> dict[str, dict[str, Any]]:
+  """The manifests of all numbers, by the digest that `results.csv` names them by."""
+  found = [one["manifest"] for sweep in sweeps for one in sweep.read() if one.get("manifest")]
+  return {digest(one): one for one in found}
 
 
 def summary(sweeps: Sequence[Sweep]) -> str:

@@ -12,9 +12,23 @@ from scipy.stats import kendalltau
 
 from experiments.tables.counted import compare
 from experiments.tables.row import Row, Table
+from vidjax.evaluate.manifest import digest
 
 RANKED = ("own", "rerun")
-HEADS = ["table", "row", "kind", "status", "column", "seed", "number", "commit", "machine", "date", "command"]
+HEADS = [
+  "table",
+  "row",
+  "kind",
+  "status",
+  "column",
+  "seed",
+  "number",
+  "commit",
+  "machine",
+  "date",
+  "manifest",
+  "command",
+]
 
 
 class Spread(NamedTuple):
@@ -157,15 +171,16 @@ def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapp
     writer.writerow(HEADS)
     for row in table.rows:
       for column, number in row.printed.items():
-        writer.writerow([table.title, row.name, row.kind, "printed", column, "", number, "", "", "", ""])
+        writer.writerow([table.title, row.name, row.kind, "printed", column, "", number, *[""] * 5])
       own = [one for one in found if one["row"] == row.name]
       if not own and row.kind in RANKED:
-        writer.writerow([table.title, row.name, row.kind, "not run", "", "", "", "", "", "", ""])
+        writer.writerow([table.title, row.name, row.kind, "not run", *[""] * 8])
       for one in own:
         command = "; ".join("python -m " + " ".join(part) for part in one["command"])
         for name, number in one["numbers"].items():
           column = ", ".join(filter(None, (one["column"], name)))
-          origin = one["commit"], one["machine"], one["date"], command
+          manifest = digest(one["manifest"]) if one.get("manifest") else ""
+          origin = one["commit"], one["machine"], one["date"], manifest, command
           own_row = table.title, row.name, row.kind, f"trained {scale}", column, one["seed"], f"{number:.6g}"
           writer.writerow([*own_row, *origin])
 

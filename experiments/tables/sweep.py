@@ -19,13 +19,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.tables.measures import top1
+from experiments.tables.measures import manifest, top1
 from experiments.tables.published import SETS
 from experiments.tables.row import Measure, Row, Table, Training
 from vidjax.benchmark.measure import commit
 from vidjax.console import say
 from vidjax.errors import InputError
-from vidjax.run.folder import PHASES, read_phases
+from vidjax.run.folder import PHASES, read_phases, run_folder
 
 WORKDIR = "--workdir="
 TAIL = 3
@@ -221,11 +221,14 @@ class Sweep:
       say(f"{unit.name} starts; its log is {self.out / unit.name}.log")
       for command in commands:
         _run(command, self.out / f"{unit.name}.log", environment)
+      report = _split(folders[0])
       if (unit.training or self._partners(unit)[0][1]).folds:
+        report = "test_folds"
         mean = json.loads((folders[0] / "evaluation" / "test_folds.json").read_text())["mean"]
         found = {"top-1 %": 100 * mean["top1"], "mean class %": 100 * mean["mean_class"]}
       elif unit.training is None:
-        found = top1(folders[0], f"{_split(folders[0])}_ensemble")
+        report = f"{report}_ensemble"
+        found = top1(folders[0], report)
       else:
         found = _measured(self.table.measure, folders[0], environment)
     stored = {
@@ -235,6 +238,7 @@ class Sweep:
       "scale": self.scale,
       "seed": unit.seed,
       "numbers": found,
+      "manifest": manifest(folders[0], report),
       "command": commands,
       "commit": commit(),
       "machine": _machine(self.out / f"{unit.name}.log"),
@@ -260,7 +264,7 @@ def _machine(log: pathlib.Path) -> str:
 
 
 def _split(folder: pathlib.Path) -> str:
-  return json.loads((folder / "config.json").read_text())["data"].get("validation_split", "validation")
+  return json.loads((run_folder(folder) / "config.json").read_text())["data"].get("validation_split", "validation")
 
 
 def _copy_phases(source: pathlib.Path, target: pathlib.Path, training: Training) -> None:

@@ -17,6 +17,7 @@ from tests.xla import xla_flags
 from vidjax.apply.sharding import make_mesh
 from vidjax.errors import ConfigError, InputError
 from vidjax.evaluate.evaluation import Options, evaluate, parse_views
+from vidjax.evaluate.manifest import digest
 from vidjax.predict.predictor import make_predictor
 from vidjax.run.checkpoint import Checkpoints
 from vidjax.run.folder import write_folder
@@ -67,6 +68,25 @@ def test_the_report_names_every_video(runs):
   assert document["command"] == "the command"
   assert document["step"] == 3
   assert sum(pair["videos"] for pair in document["worst_confused"]) <= VIDEOS
+
+
+def test_a_manifest_says_what_a_number_was_measured_on(runs):
+  """It is the same for the same evaluation, whatever the batch, and else differs in what differs."""
+
+  def manifest(run, *options):
+    return evaluate([run], Options(None, *options), make_mesh(1), "command", progress=False)["runs"][0]["manifest"]
+
+  first = manifest(runs[0])
+  whole = runs[0].dataset.digests["validation"]
+  assert first["data"] == {"name": "folder/tiny", "split": "validation", "sha256": whole}
+  assert (first["videos"]["count"], first["views"]) == (VIDEOS, {"clips": 1, "crops": 1})
+  assert set(first["decoder"]["reads"]) == {"OpenCV", "PyAV"}
+  assert digest(manifest(runs[0], 1, 1, None, 2)) == digest(first)
+  saved = scores_of(runs[0])["frame_index"]
+  assert saved.shape == (VIDEOS, 1, 4)
+  assert all(x.min() >= 0 and x.max() < 5 + i and (np.diff(x) >= 0).all() for i, x in enumerate(saved))
+  for other, expected in ((manifest(runs[0], 2, 3), {"frames", "views"}), (manifest(runs[1]), {"parameters"})):
+    assert {key for key in first if other[key] != first[key]} == expected
 
 
 def test_several_runs_average_their_scores(runs):

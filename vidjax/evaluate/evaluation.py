@@ -15,6 +15,7 @@ from vidjax.analyse.skipping import work
 from vidjax.data.loader import video_id
 from vidjax.data.schema import NO_LABEL, Record
 from vidjax.errors import InputError
+from vidjax.evaluate.manifest import manifest
 from vidjax.evaluate.report import write_report, write_submission
 from vidjax.evaluate.views import average, make_scorer, score_split
 from vidjax.run.opened import Run
@@ -121,8 +122,9 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
         "line": its.line,
         **run.crop_sizes,
         **({"fraction": run.data.fraction} if run.data.fraction < 1 else {}),
+        "manifest": manifest(run, split, ids, one.extras.get("frame_index"), (options.clips, options.crops)),
       }
-      for run, its in zip(runs, own, strict=True)
+      for run, one, its in zip(runs, members, own, strict=True)
     ],
   }
   name = split if len(runs) == 1 else f"{split}_ensemble"

@@ -155,7 +155,8 @@ def score_split(
       clips[key] = x.reshape(videos * views, *x.shape[2:]) if of_views else np.repeat(x, views, axis=0)
     answers = _score_views(scorer, variables, clips, views_per_batch, totals)
     answers = {key: x.reshape(videos, views, *x.shape[1:]) for key, x in answers.items()}
-    row = {key: np.asarray(batch[key]) for key in ("index", "label", "mask", *targets)}
+    read = ("frame_index",) if "frame_index" in batch else ()
+    row = {key: np.asarray(batch[key]) for key in ("index", "label", "mask", *targets, *read)}
     row |= {key: row[key][:, 0] for key in FRAMEWISE if key in row}
     rows.append({key: x[:, 0] for key, x in answers.items()} | row | {"scores": answers["scores"].mean(axis=1)})
   joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {"mask": np.zeros(0, bool)}

@@ -266,8 +266,9 @@ def report(workdir: pathlib.Path, run: Run, mesh: Mesh) -> None:
   run.workdir = workdir
   run.variables, run.step = load_variables(workdir, "best")
   path = workdir / "evaluation" / f"{run.data.validation_split}.json"
-  with contextlib.suppress(FileNotFoundError, ValueError):  # damaged, as by a full disk: written again
-    if json.loads(path.read_text())["step"] == run.step:
+  with contextlib.suppress(FileNotFoundError, ValueError, LookupError):  # damaged, as by a full disk: written again
+    before = json.loads(path.read_text())
+    if before["step"] == run.step and before["runs"][0]["manifest"]:
       return
   options = Options(skip_damaged=run.data.skip_damaged)
   summary = evaluate([run], options, mesh, shlex.join(sys.orig_argv), progress=False)
