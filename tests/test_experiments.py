@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import functools
 import importlib
+import json
 import math
 import pathlib
 import pkgutil
@@ -32,6 +33,7 @@ from vidjax.errors import InputError
 from vidjax.evaluate.manifest import digest
 from vidjax.recipe import make_recipe
 from vidjax.train.phases import expand
+from vidjax.verify import published
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
 TABLES = tables()
@@ -162,6 +164,11 @@ def test_all_tables_train_once_what_they_have_in_common(tiny_data, tmp_path, mon
   manifests = all_tables.manifests(sweeps)
   assert list(manifests) == [next(csv.DictReader(lines[:1] + lines[2:]))["manifest"]] == [digest(first["manifest"])]
   assert manifests[digest(first["manifest"])]["videos"]["count"] == 5
+  (tmp_path / "manifests.json").write_text(json.dumps(manifests))
+  stated, _ = published.read(tmp_path / "results.csv")
+  number, manifest = published.again(stated, folders[0] / "first_0", str(tiny_data))
+  assert stated.number == pytest.approx(number, abs=0.01)
+  assert published.differences(tmp_path / "manifests.json", stated.manifest, manifest) == []
   assert "| one | `experiments.a.one` | 1 | 0." in all_tables.summary(sweeps)
   with pytest.raises(InputError, match=r"--tables=a\.three: there is no such table; there are a\.one, a\.two"):
     all_tables._chosen({"a.one": one, "a.two": two}, ["a.three"])

@@ -3,12 +3,16 @@
 Each table has a folder in DIR; a training that several tables have in common is done once. `--tables=` takes a part of
 them, as in `--tables=tdrl,thesis.table_3_9`. DIR then holds `results.csv` with every number of every table,
 `manifests.json` with what each was measured on, and `tables.md` with how well the order of the rows agrees with the
-print. A command that is stopped resumes.
+print. A command that is stopped resumes. `--report` trains nothing and writes what is finished, the rest as "not run",
+with a comparison of networks with released code.
 """
 
 import csv
+import datetime
 import json
+import os
 import pathlib
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,10 +24,12 @@ from experiments.tables.found import tables
 from experiments.tables.row import Table
 from experiments.tables.shown import HEADS, costs, gather, tau
 from experiments.tables.sweep import Sweep
+from vidjax.benchmark.measure import commit
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.evaluate.manifest import digest
+from vidjax.verify.parity import NETWORKS, check
 
 
 def main(argv: list[str]) -> None:
@@ -38,16 +44,22 @@ def main(argv: list[str]) -> None:
   out = out_folder()
   folders = {name: out / name for name in chosen}
   sweeps = [given_sweep(table, folders[name], others=tuple(folders.values())) for name, table in chosen.items()]
-  sweeps = [sweep for sweep in sweeps if sweep.units()]
-  if not sweeps:
+  if not any(sweep.units() for sweep in sweeps):
     raise InputError("none of these tables trains anything at mini scale")
   failed = []
   for sweep in sweeps:
     begin = time.monotonic()
+    if values.report or not sweep.units():
+      sweep.out.mkdir(parents=True, exist_ok=True)
+      write(sweep)
+      continue
     failed += [f"{sweep.out.name}: {text}" for text in sweep.run()]
     write(sweep)
     say(f"{sweep.out.name}: {time.monotonic() - begin:.0f} s")
-  join([sweep.out / "results.csv" for sweep in sweeps], out / "results.csv")
+  if values.report:
+    write_parity(out / "parity.csv")
+  parts = [*(sweep.out / "results.csv" for sweep in sweeps), *[out / "parity.csv"] * values.report]
+  join(parts, out / "results.csv")
   (out / "manifests.json").write_text(json.dumps(manifests(sweeps), indent=1) + "\n", encoding="utf-8")
   (out / "tables.md").write_text(summary(sweeps), encoding="utf-8")
   say_text((out / "tables.md").read_text(encoding="utf-8"))
@@ -94,6 +106,25 @@ def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
         writer.writerows(list(csv.reader(one))[1:])
 
 
+def write_parity(path: pathlib.Path) -> None:
+  """Writes, in the form of results.csv, how far networks are from released code, see `vidjax.verify.parity`."""
+  with path.open("w", newline="", encoding="utf-8") as file:
+    writer = csv.writer(file)
+    writer.writerow(HEADS)
+    for name in NETWORKS:
+      found = check(name)
+      number = f"{found.error:.2g}" + " (DOES NOT AGREE)" * (not found.agrees)
+      origin = (
+        commit(),
+        f"1 cpu device(s), {os.cpu_count()} cores, {platform.machine()}",
+        datetime.date.today().isoformat(),
+        "",
+      )
+      command = f"python -m vidjax.verify {name}"
+      own = "parity", name, found.source, "parity", "largest difference of two logits", "", number
+      writer.writerow([*own, *origin, command])
+
+
 def manifests(sweeps: Sequence[Sweep]) -> dict[str, dict[str, Any]]:
   """The manifests of all numbers, by the digest that `results.csv` names them by."""
   found = [one["manifest"] for sweep in sweeps for one in sweep.read() if one.get("manifest")]
@@ -122,5 +153,6 @@ def summary(sweeps: Sequence[Sweep]) -> str:
 
 if __name__ == "__main__":
   define_flags()
+  flags.DEFINE_bool("report", False, "Train nothing: write what is finished, and compare with released code.")
   flags.DEFINE_list("tables", [], "Tables to run, as in tdrl or thesis.table_3_9 (default: all).")
   run_main(main)

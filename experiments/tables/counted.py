@@ -2,15 +2,17 @@
 
 import functools
 
-from experiments.tables.row import Cost, Row, Table
+from experiments.tables.row import Cost, Row, Stated, Table
 from vidjax.analyse.module_costs import all_module_costs
 from vidjax.command import config_with
 from vidjax.run.opened import Run
 
 
 @functools.cache
-def count(cost: Cost) -> dict[str, float]:
+def count(cost: Cost | Stated) -> dict[str, float]:
   """ "params" (M), "GFLOPs" as the papers count (thop, one for a multiply-accumulate), and "GMAC" as executed."""
+  if isinstance(cost, Stated):
+    return dict(cost.make())
   run = Run(config_with(cost.config, cost.flags), [str(i) for i in range(cost.classes)])
   shape = run.clip_shape if cost.clip is None else (*cost.clip, run.clip_shape[-1])
   counted = all_module_costs(run.network, shape, cost.training)

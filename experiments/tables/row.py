@@ -53,6 +53,17 @@ class Cost:
   below: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Stated:
+  """Numbers that are no network's cost: a function of this repository states them.
+
+  Attributes:
+    make: the function; its keys are the values of `Table.units`.
+  """
+
+  make: Callable[[], Mapping[str, float]]
+
+
 Kind = Literal["own", "rerun", "cited", "ours"]
 
 
@@ -67,7 +78,7 @@ class Row:
       and never ranked. "ours" rows are not in the paper.
     mini: column -> what is trained at mini scale; the column "" where there is one training alone.
     full: data set (a name of `published.SETS`) -> what is trained on the paper's data.
-    cost: what is counted.
+    cost: what is counted, or stated.
     partners: rows whose scores are averaged in place of a training.
     note: what the reader must know, such as why a count differs.
   """
@@ -77,7 +88,7 @@ class Row:
   kind: Kind = "own"
   mini: Mapping[str, Training] = dataclasses.field(default_factory=dict)
   full: Mapping[str, Training] = dataclasses.field(default_factory=dict)
-  cost: Cost | None = None
+  cost: Cost | Stated | None = None
   partners: tuple[str, ...] = ()
   note: str = ""
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 from experiments.tables.counted import compare
-from experiments.tables.row import Row, Table
+from experiments.tables.row import Cost, Row, Table
 from vidjax.evaluate.manifest import digest
 
 RANKED = ("own", "rerun")
@@ -134,7 +134,8 @@ def costs(table: Table, rows: Sequence[Row]) -> tuple[str, list[str]]:
   """
   columns = [column for column in table.units if any(column in row.printed for row in rows)]
   heads = [table.title, *(text for column in columns for text in (f"{column}, printed", f"{column}, here"))]
-  heads += [*(column for column in table.units if column not in columns), "GMAC executed"]
+  counted = any(isinstance(row.cost, Cost) for row in rows)
+  heads += [*(column for column in table.units if column not in columns), *["GMAC executed"] * counted]
   lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
   unexplained: list[str] = []
   notes: list[str] = []
@@ -144,17 +145,24 @@ def costs(table: Table, rows: Sequence[Row]) -> tuple[str, list[str]]:
     found, differences = compare(table, row)
     cells = []
     for column in columns:
-      cells += [f"{row.printed[column]:g}" if column in row.printed else "", f"{found[table.units[column]]:.4g}"]
-    cells += [f"{found[unit]:.4g}" for column, unit in table.units.items() if column not in columns]
-    lines.append(f"| {row.name} | {' | '.join(cells)} | {found['GMAC']:.4g} |")
+      cells += [f"{row.printed[column]:g}" if column in row.printed else "", _count(found, table.units[column])]
+    cells += [_count(found, unit) for column, unit in table.units.items() if column not in columns]
+    cells += [_count(found, "GMAC")] if counted else []
+    lines.append(f"| {row.name} | {' | '.join(cells)} |")
     notes += [f"{text}. {row.note}" for text in differences]
     unexplained += [text for text in differences if not row.note]
-  lines += ["", "Counted as the papers do, but for the last column."]
+  lines += ["", *["Counted as the papers do, but for the last column."] * counted]
   lines += ["What differs from the print:" if notes else f"All is as printed, within {table.tolerance:.2%}."] * bool(
     columns
   )
   lines += notes
   return "\n".join(lines) + "\n", unexplained
+
+
+def _count(found: Mapping[str, float], unit: str) -> str:
+  """A number in a cell, in full where it counts things; empty where there is none."""
+  number = found.get(unit)
+  return "" if number is None else f"{number:,}" if isinstance(number, int) else f"{number:.4g}"
 
 
 def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapping[str, Any]]) -> None:

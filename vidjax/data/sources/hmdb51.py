@@ -17,6 +17,8 @@ PLACE = Place(
   "https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database",
   "hmdb51_org/CLASS/*.avi and testTrainMulti_7030_splits/CLASS_test_split{1,2,3}.txt",
 )
+CLASSES, VIDEOS = 51, 6766
+"""Official counts; a fold uses 5,100 of the videos."""
 _SPLITS = {"0": "", "1": "train", "2": "test"}
 
 
@@ -51,4 +53,4 @@ def read(source: pathlib.Path) -> Official:
     fold: {name: split for name, split in given.items() if split and name in there} for fold, given in folds.items()
   }
   expected = {f"{fold}/{split}": count for fold in folds for split, count in (("train", 3570), ("test", 1530))}
-  return Official(films, names, 51, expected, used, missing=missing)
+  return Official(films, names, CLASSES, expected, used, missing=missing)

@@ -19,6 +19,7 @@ PLACE = Place(
   "https://github.com/cvdfoundation/kinetics-dataset",
   "train.csv, val.csv[, test.csv] and ID_000012_000022.mp4 or ID.mp4 in any folder",
 )
+CLASSES = 400
 EXPECTED = {"train": 246534, "validation": 19906, "test": 38685}
 _LISTS = {"train": ("train",), "validation": ("val", "validate", "validation"), "test": ("test",)}
 
@@ -28,7 +29,7 @@ def read(source: pathlib.Path) -> Official:
   listed = [film for split in EXPECTED for film in rows(PLACE, source, split)]
   names = sorted({film.label for film in listed} - {""})
   found, missing = collect(listed, files_below(source), file_names)
-  return Official(found, names, 400, EXPECTED, missing=missing, may_lack=True)
+  return Official(found, names, CLASSES, EXPECTED, missing=missing, may_lack=True)
 
 
 def rows(place: Place, source: pathlib.Path, split: str) -> Iterator[Film]:

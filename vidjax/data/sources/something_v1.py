@@ -20,12 +20,13 @@ PLACE = Place(
   "https://www.qualcomm.com/developer/artificial-intelligence/datasets",
   "20bn-something-something-v1/NUMBER/00001.jpg and something-something-v1-{train,validation,test,labels}.csv",
 )
+CLASSES = 174
 EXPECTED = {"train": 86017, "validation": 11522, "test": 10960}
 
 
 def read(source: pathlib.Path) -> Official:
   """Reads the lists; errors as `Place.find` and `collect`."""
-  return read_lists(PLACE, source, "something-something-v1", EXPECTED, 174)
+  return read_lists(PLACE, source, "something-something-v1", EXPECTED, CLASSES)
 
 
 def read_lists(

@@ -17,6 +17,7 @@ PLACE = Place(
   "https://www.crcv.ucf.edu/data/UCF101.php",
   "UCF-101/CLASS/v_*.avi and ucfTrainTestlist/{classInd,trainlist01,testlist01,trainlist02,...,testlist03}.txt",
 )
+CLASSES = 101
 FOLDS = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
 """Videos of train and test of every fold."""
 
@@ -44,7 +45,7 @@ def read(source: pathlib.Path) -> Official:
     f"{fold}/{split}": n for fold, counts in FOLDS.items() for split, n in zip(("train", "test"), counts, strict=True)
   }
   folds = {fold: {name: split for name, split in given.items() if name in there} for fold, given in folds.items()}
-  return Official(films, names, 101, expected, folds, missing=missing)
+  return Official(films, names, CLASSES, expected, folds, missing=missing)
 
 
 def _classes(source: pathlib.Path) -> list[str]:

@@ -1,0 +1,122 @@
+"""Published numbers of trainings, derived again: their own commands in a fresh folder, and both numbers side by side.
+
+`experiments/results/results.csv` has a line for each number, with its command, seed and commit, and the digest of its
+manifest in `manifests.json` beside it.
+"""
+
+import csv
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from vidjax.errors import InputError
+from vidjax.run.folder import run_folder
+
+RESULTS = pathlib.Path("experiments/results/results.csv")
+NUMBER = "top-1 %"
+"""The number that a report of any training holds; others need the table's own command."""
+ROUNDING = 0.05
+"""Points by which two accuracies may differ as they are written."""
+
+
+class Published(NamedTuple):
+  """A published number.
+
+  Attributes:
+    name: table, row and column, as `python -m vidjax.verify` takes it.
+    seed: of the training.
+    number: the accuracy in per cent.
+    commit: that was trained.
+    manifest: the digest of what it was measured on, "" where there is none.
+    command: the commands, one after the other.
+  """
+
+  name: str
+  seed: str
+  number: float
+  commit: str
+  manifest: str
+  command: str
+
+
+def read(path: pathlib.Path) -> list[Published]:
+  """The numbers of trainings in a file of results that can be derived again.
+
+  Raises:
+    InputError: there is no such file, or it is another one.
+  """
+  try:
+    with path.open(newline="", encoding="utf-8") as file:
+      rows = list(csv.DictReader(file))
+    trained = [row for row in rows if row["status"].startswith("trained") and row["column"].endswith(NUMBER)]
+    return [
+      Published(_name(row), row["seed"], float(row["number"]), row["commit"], row["manifest"], row["command"])
+      for row in trained
+    ]
+  except FileNotFoundError as error:
+    raise InputError(f"{path} is not there: run from the repository root, or name it by --results=FILE") from error
+  except (KeyError, ValueError) as error:
+    raise InputError(f"{path} is no file of results ({error}): name another by --results=FILE") from error
+
+
+def _name(row: dict[str, str]) -> str:
+  column = row["column"].removesuffix(NUMBER).rstrip(", ")
+  return ": ".join(filter(None, (row["table"], row["row"], column)))
+
+
+def spread(numbers: Sequence[Published], name: str) -> float:
+  """The largest number of a name less the smallest, over its seeds.
+
+  Args:
+    numbers: all of them.
+    name: of a row.
+  """
+  own = [one.number for one in numbers if one.name == name]
+  return max(own) - min(own)
+
+
+def again(one: Published, folder: pathlib.Path, data_dir: str) -> tuple[float, dict[str, Any]]:
+  """Runs the commands of a number, and returns the number and the manifest that they give.
+
+  Args:
+    one: the published number.
+    folder: where to train; it may hold the same training, begun or finished.
+    data_dir: where data sets lie.
+
+  Raises:
+    InputError: a command fails, such as for want of its data; its last line is repeated.
+  """
+  report: pathlib.Path | None = None
+  for command in one.command.split("; "):
+    _, _, module, *given = shlex.split(command)
+    if module not in ("vidjax.train", "vidjax.evaluate"):
+      raise InputError(f"{one.name}: {module} is no command that is run here")
+    flags = [flag for flag in given if not flag.startswith(("--workdir=", "--config.data.dir="))]
+    data = [f"--config.data.dir={data_dir}"] if module == "vidjax.train" else []
+    line = [sys.executable, "-m", module, f"--workdir={folder}", *flags, *data]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+      last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+      raise InputError(f"{shlex.join(line[1:])} ended with code {done.returncode}: {' '.join(last)}")
+  reports = sorted((run_folder(folder) / "evaluation").glob("*.json"), key=lambda path: path.stat().st_mtime)
+  report = reports[-1]
+  found = json.loads(report.read_text(encoding="utf-8"))
+  return 100 * found["top1"], found["runs"][0]["manifest"]
+
+
+def differences(path: pathlib.Path, digest: str, manifest: dict[str, Any]) -> list[str]:
+  """The parts of a manifest, but for the parameters, that are not those of the published one.
+
+  Args:
+    path: `manifests.json`.
+    digest: of the published one; "" where it has none.
+    manifest: of now.
+  """
+  if not digest or not path.is_file():
+    return []
+  before = json.loads(path.read_text(encoding="utf-8")).get(digest, {})
+  return [key for key in before if key not in ("parameters", "vidjax") and before[key] != manifest.get(key)]
