@@ -39,7 +39,8 @@ def screen(error: bool = False) -> "Console":
   """What progress bars are drawn on: stdout, or stderr where `error`. A notebook gets lines, as a file does."""
   from rich.console import Console  # slow to import
 
-  return Console(file=sys.stderr if error else sys.stdout, force_jupyter=False)
+  terminal = False if "ipykernel" in sys.modules else None  # its stdout says that it is a terminal; None asks
+  return Console(file=sys.stderr if error else sys.stdout, force_terminal=terminal, force_jupyter=False)
 
 
 def say_json(value: Any) -> None:
