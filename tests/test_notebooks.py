@@ -35,6 +35,7 @@ def folder(tmp_path):
   return tmp_path
 
 
+@pytest.mark.slow
 @notebooks
 def test_it_runs(path, folder, monkeypatch):
   monkeypatch.setenv("XLA_FLAGS", xla_flags())
@@ -53,7 +54,7 @@ def test_what_is_stored(path):
   nbformat.validate(notebook)
   text = path.read_text(encoding="utf-8")
   assert len(text) < 150_000
-  assert not re.search(r"/(root|home|Users|tmp|work)/|site-packages", text), "a path of this machine"
+  assert not re.search(r"(?<![\w+/])/(root|home|Users|tmp|work)/|site-packages", text), "a path of this machine"
   code = [cell for cell in notebook.cells if cell.cell_type == "code"]
   assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), "run it from the top to the end"
   outputs = [output for cell in code for output in cell.outputs]
