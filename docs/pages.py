@@ -1,9 +1,10 @@
-"""What mkdocs adds to this folder: the pages of the repository's root, and a page of reference for each module."""
+"""What mkdocs adds to this folder: pages of the root, a reference of each module, and the equations."""
 
 import pathlib
 import re
 from typing import Any
 
+import equations  # beside this file
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -43,6 +44,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(File.generated(config, page, abs_src_path=str(ROOT / name)))
   for name, page in modules().items():
     files.append(File.generated(config, page, content=f"# {name}\n\n::: {name}\n"))
+  files.append(File.generated(config, "equations.md", content=equations.page(modules())))
   return files
 
 

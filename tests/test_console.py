@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidjax.console import copied_to, legible, note, say, say_json
+from vidjax.console import copied_to, legible, note, say, say_json, screen
 
 
 @given(st.text())
@@ -27,6 +27,13 @@ def test_names_can_neither_forge_a_line_nor_steer_a_terminal(capsys):
   assert capsys.readouterr() == ("run\\nkept: all\\x1b[2J\\u202e.mp4\n", "größer прыжок 漢\n")
   say_json({"file": "a\x9b2J\n漢"})
   assert capsys.readouterr().out == '{\n  "file": "a\\u009b2J\\n漢"\n}\n'
+
+
+def test_a_notebook_gets_lines_not_a_bar(monkeypatch):
+  monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich take anything for a terminal
+  assert screen().is_terminal
+  monkeypatch.setitem(sys.modules, "ipykernel", sys)
+  assert not screen().is_terminal
 
 
 def test_what_is_printed_is_copied_with_its_time_warnings_and_the_error_included(tmp_path, capsys):

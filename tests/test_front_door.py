@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -31,6 +32,8 @@ def test_a_run_predicts_a_film_and_its_frames_alike(world):
   assert model.predict(str(film), "2x3").scores.shape == (len(CLASSES),)
   output = model(of_file.clip[None])
   np.testing.assert_allclose(np.exp(output.logits) / np.exp(output.logits).sum(), of_file.scores[None], atol=1e-5)
+  model.explain(of_frames, world / "why.png")
+  assert cv2.imread(str(world / "why.png")).std() > 10
   for wrong in (frames[0], frames.astype(float), frames[:0]):
     with pytest.raises(InputError, match=r"give uint8 RGB frames \[N, H, W, 3\]"):
       model.predict(wrong)

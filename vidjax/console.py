@@ -6,7 +6,10 @@ import logging
 import pathlib
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from rich.console import Console
 
 _log = logging.getLogger("vidjax.console")
 _log.propagate = False  # what is printed here is not printed again by the handlers above
@@ -30,6 +33,14 @@ def say(text: str, error: bool = False) -> None:
   """
   print(legible(text), file=sys.stderr if error else sys.stdout, flush=True)
   note(text)
+
+
+def screen(error: bool = False) -> "Console":
+  """What progress bars are drawn on: stdout, or stderr where `error`. A notebook gets lines, as a file does."""
+  from rich.console import Console  # slow to import
+
+  terminal = False if "ipykernel" in sys.modules else None  # its stdout says that it is a terminal; None asks
+  return Console(file=sys.stderr if error else sys.stdout, force_terminal=terminal, force_jupyter=False)
 
 
 def say_json(value: Any) -> None:

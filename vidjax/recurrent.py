@@ -46,12 +46,12 @@ class Steps(NamedTuple):
 
 
 class LSTM(nn.Module):
-  """One layer.
+  """One layer (rtsae Eq. 1-5, dte Eq. 14).
 
   Attributes:
     features: D.
-    peephole: the gates see the cell (rtsae Eq. 1-4; the output gate its new state), and have a bias. Without, Eq. 14 of
-      dte, which has neither.
+    peephole: the gates see the cell (rtsae; the output gate its new state), and have a bias. Without, dte's LSTM, which
+      has neither.
     bias: whether there is one (default: with peepholes). That of the forget gate starts at 1 and the others at 0
       (Jozefowicz et al., 2015) [I]: from 0, half of the cell would be gone after each step.
   """

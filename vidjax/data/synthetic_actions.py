@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import rich.console
 import rich.progress
 
+from vidjax.console import screen
 from vidjax.data import schema, synthetic_clips, write
 from vidjax.errors import InputError
 
@@ -125,7 +125,7 @@ def texture(variant: Variant, split: str, number: int) -> int:
 def _generate(variant: Variant, folder: pathlib.Path) -> None:
   """Draws and writes every clip, with a progress line."""
   numbers = [(split, number) for split, clips in variant.clips.items() for number in range(clips)]
-  console = rich.console.Console(stderr=True)
+  console = screen(error=True)
 
   def examples() -> Iterator[tuple[str, Mapping[str, Any]]]:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:

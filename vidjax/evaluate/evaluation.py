@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.analyse.skipping import work
+from vidjax.console import screen
 from vidjax.data.loader import video_id
 from vidjax.data.schema import NO_LABEL, Record
 from vidjax.errors import InputError
@@ -138,7 +139,6 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
 
 def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -> tuple[Scores, dict[int, str]]:
   """The scores of one run, and the damaged records that were skipped."""
-  from rich.console import Console
   from rich.progress import track
 
   views = options.clips * options.crops
@@ -153,7 +153,7 @@ def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -
   )
   scorer = make_scorer(run.recipe, mesh)
   variables = jax.device_put(run.variables, NamedSharding(mesh, PartitionSpec()))
-  console = Console(stderr=True)
+  console = screen(error=True)
   batches = track(
     loader.batches(),
     f"{run.workdir}, {split}",

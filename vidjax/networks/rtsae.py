@@ -1,4 +1,4 @@
-"""Recurrent temporal sparse autoencoder: it learns without labels which steps of a sequence to keep (rtsae Eq. 6-12).
+"""Recurrent temporal sparse autoencoder: it learns without labels which steps of a sequence to keep (rtsae Eq. 6-8).
 
 The encoder is a stack of peephole LSTMs whose last layer has an attention gate. The decoder rebuilds the sequence from
 what the gates let through; `losses.sparse_autoencoder` asks that it does so from few of them. The text leaves open how

@@ -16,8 +16,9 @@ from vidjax.plugins.ett import ETT
 from vidjax.types import Output
 
 Way = Literal["AA", "RA", "AR", "RR"]
-"""Table I. First letter, the clips that are reversed: All, or a Random half. Second, the channels: All, or a Random one
-for each clip. Where all clips are reversed the label is a constant, which any head learns from its bias alone."""
+"""Gamma of TTSN Eq. 5, Table I. First letter, the clips that are reversed: All, or a Random half. Second, the channels:
+All, or a Random one for each clip. Where all clips are reversed the label is a constant, which any head learns from its
+bias alone."""
 
 Head = Literal["clip", "frame"]
 

@@ -1,4 +1,4 @@
-"""Least-squares projection of the course over time onto a few directions: by pixel (thesis Eq. 3.7), by clip (3.4)."""
+"""Least-squares projection of a course over time onto few directions: by pixel (thesis Eq. 3.7), by clip (Eq. 3.4)."""
 
 from collections.abc import Sequence
 

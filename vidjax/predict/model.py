@@ -14,7 +14,7 @@ import numpy as np
 from vidjax.apply.forward import forward
 from vidjax.command import plain_config
 from vidjax.evaluate.evaluation import parse_views
-from vidjax.predict.predictor import Prediction, make_predictor
+from vidjax.predict.predictor import Prediction, explain, make_predictor
 from vidjax.run import opened
 from vidjax.run.opened import Run
 from vidjax.types import Array, Output
@@ -43,6 +43,15 @@ class Model:
       InputError: the file is broken, or the frames are none.
     """
     return self._predictor(views)(video)
+
+  def explain(self, prediction: Prediction, path: str | os.PathLike) -> None:
+    """Draws the sampled frames of a prediction, with Grad-CAM of the likeliest class over them.
+
+    Args:
+      prediction: from `predict`.
+      path: of the picture, such as "why.png" or "why.jpg".
+    """
+    explain(self.run, prediction, pathlib.Path(path))
 
   def __call__(self, clips: Array) -> Output:
     """Normalised float clips `[B, T, H, W, 3]`, or uint8 ones, to `Output`: logits `[B, K]`, features `[B, D]`."""

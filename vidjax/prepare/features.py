@@ -18,10 +18,10 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import rich.console
 import rich.progress
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidjax.console import screen
 from vidjax.data import write
 from vidjax.data.dataset import BACKBONE, REPORT
 from vidjax.data.records import Records
@@ -224,7 +224,7 @@ def _fill_shards(
     for split, records in run.dataset.splits.items()
     for number in range(-(-records // SHARD))
   ]
-  console = rich.console.Console(stderr=True)
+  console = screen(error=True)
   for split, number, path in rich.progress.track(
     found, f"features of {run.data.name}", console=console, disable=not console.is_terminal
   ):

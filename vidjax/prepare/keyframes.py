@@ -14,10 +14,10 @@ from typing import Any
 
 import jax
 import numpy as np
-import rich.console
 import rich.progress
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidjax.console import screen
 from vidjax.data import write
 from vidjax.data.dataset import REPORT
 from vidjax.data.schema import Record, encode_frames, example
@@ -129,7 +129,7 @@ def _choose(
   loader = run.eval_loader(
     split, videos, clips=clips, skip_damaged=skip_damaged, labelled=run.dataset.has_labels(split)
   )
-  console = rich.console.Console(stderr=True)
+  console = screen(error=True)
   found: dict[int, tuple[np.ndarray, int, bool]] = {}
   for batch in rich.progress.track(
     loader.batches(),

@@ -17,10 +17,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import rich.console
 import rich.progress
 
-from vidjax.console import legible, say
+from vidjax.console import legible, say, screen
 from vidjax.data import folds, schema, write
 from vidjax.data.dataset import OFFICIAL, REPORT
 from vidjax.data.films import Film, Found
@@ -340,7 +339,7 @@ class _Terminal:
 
   def __init__(self, total: int):
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
-    self._bar = rich.progress.Progress(*columns, console=rich.console.Console(stderr=True))
+    self._bar = rich.progress.Progress(*columns, console=screen(error=True))
     self._total = total
     self._refused = collections.Counter[str]()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vidjax.data import read_film, video_file
 from vidjax.errors import InputError
-from vidjax.summarize.descriptors import changes, shows_nothing
+from vidjax.summarize.descriptors import changes, colour_histogram, shows_nothing
 
 Describe = Callable[[np.ndarray], np.ndarray]
 """uint8 RGB `[H, W, 3]` -> descriptor `[D]`."""
@@ -136,7 +136,11 @@ class Watched:
 
 
 def scan(
-  file: str, describe: Describe, rate: float = 1.0, short_side: int | None = None, max_corrupt: int = 0
+  file: str,
+  describe: Describe = colour_histogram,
+  rate: float = 1.0,
+  short_side: int | None = None,
+  max_corrupt: int = 0,
 ) -> Candidates:
   """Describes `rate` frames a second of a film, the first frame among them.
 

@@ -40,17 +40,17 @@ class Comparison(NamedTuple):
 
   @property
   def precision(self) -> float:
-    """Eq. 20, 0 to 1; 0 for an empty summary."""
+    """From 0 to 1 (Eq. 20); 0 for an empty summary."""
     return self.matched / max(self.summary, 1)
 
   @property
   def recall(self) -> float:
-    """Eq. 20, 0 to 1: the same as `cus_a`."""
+    """From 0 to 1 (Eq. 20), the same as `cus_a`."""
     return self.matched / self.user
 
   @property
   def f(self) -> float:
-    """Eq. 19, 0 to 1."""
+    """From 0 to 1 (Eq. 19)."""
     return f_score(self.precision, self.recall)
 
 
@@ -119,7 +119,7 @@ def over_users(comparisons: Sequence[Comparison], f: FScore = "users") -> Scores
 
 
 def f_score(precision: float, recall: float) -> float:
-  """Eq. 19, 0 where both are 0.
+  """The harmonic mean of both (Eq. 19), 0 where both are 0.
 
   Args:
     precision: 0 to 1.

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
 import re
 
@@ -91,7 +92,7 @@ def choose(
   return Summary(candidates, shown[kept], method, tuple(notes))
 
 
-def write(summary: Summary, out: pathlib.Path, max_corrupt: int = 0) -> None:
+def write(summary: Summary, out: str | os.PathLike, max_corrupt: int = 0) -> None:
   """Writes keyframes as JPEG, a contact sheet, the curve and `summary.json` into a folder.
 
   Keyframes that an earlier summary there lists are removed.
@@ -101,6 +102,7 @@ def write(summary: Summary, out: pathlib.Path, max_corrupt: int = 0) -> None:
     out: the folder, which is made.
     max_corrupt: as the film was read before.
   """
+  out = pathlib.Path(out)
   out.mkdir(parents=True, exist_ok=True)
   _remove_old(out)
   film, name = summary.candidates, pathlib.Path(summary.candidates.file).name

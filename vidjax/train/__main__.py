@@ -14,8 +14,7 @@ from vidjax.apply import processes
 from vidjax.apply.processes import tell
 from vidjax.command import define_config, read_config, run_main
 from vidjax.errors import InputError
-from vidjax.train.phases import train_phases
-from vidjax.train.training import train
+from vidjax.train.phases import train_run
 
 CONFIG = define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for checkpoints, metrics and reports; an old one is resumed.")
@@ -39,7 +38,7 @@ def main(argv: list[str]) -> None:
     with processes.together():
       config = read_config(CONFIG.value)
     workdir = pathlib.Path(WORKDIR.value)
-    (train_phases if config.get("phases") else train)(config, workdir, EXTEND.value)
+    train_run(config, workdir, EXTEND.value)
   tell(f"done in {time.monotonic() - started:.0f} s: {workdir}")
 
 

@@ -3,7 +3,6 @@
 import datetime
 import json
 import pathlib
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -107,12 +106,11 @@ class Progress:
   """
 
   def __init__(self, total: int, done: int = 0, active: bool = True):
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     self._total, self._active = total, active
-    self._console = Console(file=sys.stdout)
+    self._console = console.screen()
     self._live = active and self._console.is_terminal
     self._done = done
     self._first: tuple[int, float] | None = None

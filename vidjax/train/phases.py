@@ -6,6 +6,7 @@ one before it, unless `init.phase` names another, maps subtrees of the network t
 """
 
 import json
+import os
 import pathlib
 import re
 from collections.abc import Mapping
@@ -15,11 +16,24 @@ import jax
 
 from vidjax.apply import processes
 from vidjax.apply.processes import tell
+from vidjax.command import plain_config
 from vidjax.errors import ConfigError, InputError
 from vidjax.run.checkpoint import latest_step
 from vidjax.run.folder import PHASES, make_folder, read_phases
 from vidjax.sections import DEFAULTS, SECTIONS
 from vidjax.train.training import train
+
+
+def train_run(config: Any, workdir: str | os.PathLike, extend: bool = False) -> None:
+  """Trains what a config describes, all its phases: what `python -m vidjax.train` does, in Python.
+
+  Args:
+    config: a ConfigDict, nested dicts, or "configs/FILE.py[:argument]".
+    workdir: the run's folder; training is resumed where it has a checkpoint.
+    extend: see `train`.
+  """
+  plain = config if isinstance(config, Mapping) else plain_config(config)
+  (train_phases if plain.get("phases") else train)(plain, pathlib.Path(workdir), extend)
 
 
 def train_phases(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False) -> None:

@@ -48,7 +48,7 @@ def init_state(
   clip_shape: Sequence[int],
   optimizer: optax.GradientTransformation,
   key: jax.Array,
-  ema: bool,
+  ema: bool = False,
   blend: Blend | None = None,
 ) -> State:
   """A fresh State; call it under `jax.jit` with its shardings.
@@ -73,8 +73,8 @@ def make_train_step(
   objectives: Sequence[Objective],
   blend: Blend,
   optimizer: optax.GradientTransformation,
-  prepare: Prepare,
-  measure: Measure,
+  prepare: Prepare = lambda batch, key: batch,
+  measure: Measure = lambda output, batch: {},
   *,
   dtype: Any = jnp.float32,
   ema_decay: float | None = None,
@@ -92,8 +92,8 @@ def make_train_step(
     objectives: the losses.
     blend: turns their gradients into one.
     optimizer: of that gradient.
-    prepare: from `make_prepare`.
-    measure: `types.Task.measure`, whose numbers are logged.
+    prepare: from `make_prepare` (default: the batch is prepared already).
+    measure: `types.Task.measure`, whose numbers are logged (default: none).
     dtype: of the computation.
     ema_decay: of the averaged parameters, or None.
     accumulate: parts of a batch.
