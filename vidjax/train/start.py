@@ -56,8 +56,9 @@ def check_init(init: Mapping[str, Any]) -> None:
   for key in ("new", "unused"):
     if init[key] and not given:
       raise InputError(
-        f"init.{key}={init[key]} goes with a checkpoint to start from: set init.workdir or init.weights, or leave it"
-        " out"
+        f"init.{key}={init[key]} goes with a checkpoint to start from, and none is named: add"
+        " --config.init.workdir=RUN, such as a run on Kinetics, or --config.init.weights=FILE; or start from nothing by"
+        f' --config.init.{key}="()"'
       )
 
 
