@@ -94,7 +94,7 @@ def test_gaps_are_told_and_leave_a_gap_in_time(videos, tmp_path):
     ),
     (
       lambda path: (path / "img_00009.jpg").touch(),
-      "frame img_00009.jpg of walk/bad cannot be read (it is empty, 0 bytes)",
+      "frame img_00009.jpg of walk/bad cannot be read .it is empty, 0 bytes.$",
     ),
     (lambda path: (path / "img_00009.png").write_bytes(b"junk"), "frame img_00009.png of walk/bad cannot be read"),
     (lambda path: (path / "img_00004.jpg").write_bytes((path / "img_00004.jpg").read_bytes()[:-90]), "it ends early"),

@@ -90,7 +90,7 @@ def test_a_warm_up_that_is_too_long_names_what_sets_the_length(length, message):
       r"warmup_epochs=5: the whole training has 5 epochs: lower --config\.schedule\.warmup_epochs, or raise",
     ),
     (lambda: schedules.cosine(0.1, epochs=0), r"cosine\(epochs=0\): must be a finite number above 0"),
-    (lambda: schedules.steps(0.1, epochs=5, at=(3, 6)), r"at=\(3, 6\).*and 5"),
+    (lambda: schedules.steps(0.1, epochs=5, at=(3, 6)), r"at=\(3, 6\).*training's, 5: set"),
     (lambda: schedules.steps(0.1, epochs=5, at=(1,), warmup_epochs=2), "warm-up's end"),
     (lambda: schedules.Scale(gamma=1.5), r"Scale\(gamma=1\.5\): must be a number from 0 to 1"),
     (lambda: schedules.Scale(lam=-0.1), "lam=-0.1"),
