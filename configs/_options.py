@@ -24,12 +24,13 @@ def parse(
     options: the values of each.
 
   Raises:
-    ValueError: no such name, option or value; it names those there are.
+    ValueError: no such name, option or value, or an option twice; it names those there are.
   """
   name, *given = arg.split(",")
   if name not in names:
     raise ValueError(f"configs/{file}.py:{arg}: choose {', '.join(names)}")
   chosen = {key: "" if isinstance(values, Several) else values[0] for key, values in options.items()}
+  told: set[str] = set()
   for option in given:
     key, _, value = option.partition("=")
     values = options.get(key, ())
@@ -37,5 +38,8 @@ def parse(
     if not set(found) <= set(values) or len(set(found)) != len(found):
       choices = "; ".join(f"{key}={'|'.join(values)}" for key, values in options.items())
       raise ValueError(f"configs/{file}.py:{arg}: {option} is no option; there are {choices}")
+    if key in told:
+      raise ValueError(f"configs/{file}.py:{arg}: {key} is given twice: leave one of the two out")
+    told.add(key)
     chosen[key] = value
   return name, chosen

@@ -52,6 +52,11 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   """`arg`: "ssv1", "ssv2", "kinetics400", "ucf101" or "hmdb51", then options."""
   name, options = _options.parse("tsm", arg, (*RECIPES, *_sets.SMALL), OPTIONS)
   backbone, start = options["backbone"], options["start"]
+  idle = [key for key in ("frames", "sampling") if f",{key}=" in arg]
+  if _thesis.is_x3d(backbone) and idle:
+    raise ValueError(f"configs/tsm.py:{arg}: an X3D has frames of its own: leave {idle[0]} out")
+  if options["sampling"] == "dense" and not _sets.SETS[name].is_kinetics:
+    raise ValueError(f"configs/tsm.py:{arg}: sampling=dense goes with kinetics400: leave it out")
   if _thesis.is_x3d(backbone):
     return _x3d(name, backbone, start)
   if start == "scratch":

@@ -321,7 +321,13 @@ def make_schedule(config: Mapping[str, Any], settings: Settings, batches_per_epo
   if str(config["schedule"]["make"]).startswith("optax."):
     return build(config["schedule"])
   epochs = settings.epochs if settings.steps is None else settings.steps / batches_per_epoch
-  return build(config["schedule"], epochs=epochs)(batches_per_epoch)
+  try:
+    return build(config["schedule"], epochs=epochs)(batches_per_epoch)
+  except ConfigError as error:
+    if settings.steps is None:
+      raise
+    length = f"train.steps={settings.steps} is {epochs:.4g} epochs of {batches_per_epoch} batches"
+    raise ConfigError(f"{str(error).replace('--config.train.epochs', '--config.train.steps')}; {length}") from None
 
 
 def make_optimizer(config: Mapping[str, Any], schedule: optax.Schedule) -> optax.GradientTransformation:

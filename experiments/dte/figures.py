@@ -39,14 +39,11 @@ def main(argv: list[str]) -> None:
   values = flags.FLAGS
   if not values.workdir or not values.out:
     raise InputError("--workdir=RUN and --out=DIR are needed")
+  run = open_run(values.workdir, data_dir=values.data_dir)
+  check(run)
+  output, motions, records = outputs(run)
   out = pathlib.Path(values.out)
   out.mkdir(parents=True, exist_ok=True)
-  run = open_run(values.workdir, data_dir=values.data_dir)
-  if "frame_labels" not in run.dataset.holds:
-    raise InputError(f"{run.data.name} holds no frame_labels: take features of synthetic_actions/repeat")
-  output, motions, records = outputs(run)
-  if "assignment" not in output.aux:
-    raise InputError(f"{values.workdir} has no clusters: name a run of configs/deep_residual.py")
   names = MOTIONS if motions.max() < len(MOTIONS) else [f"motion {k}" for k in range(motions.max() + 1)]
   z, places = np.asarray(output.aux["embedding"]), np.asarray(output.aux["places"][0])
   clusters = np.asarray(output.aux["assignment"]).argmax(-1)
@@ -59,6 +56,15 @@ def main(argv: list[str]) -> None:
   titles = [_title(k, names[motions[one]], motions, clusters, names) for k, one in enumerate(chosen)]
   draw_centres(out / "centres.png", run, films, titles)
   say(f"wrote embedding.png, assignments.png and centres.png to {out}")
+
+
+def check(run: Run) -> None:
+  """Raises an InputError for a run that has nothing to draw, before anything is computed."""
+  if "clusters" not in run.variables["params"]:
+    raise InputError(f"{run.workdir} has no clusters: name a run of configs/deep_residual.py")
+  if "frame_labels" not in run.dataset.holds:
+    raise InputError(f"{run.data.name} holds no frame_labels: take features of synthetic_actions/repeat")
+  _stride(run)
 
 
 def draw_embedding(
@@ -129,11 +135,8 @@ def draw_centres(
   path: pathlib.Path, run: Run, films: Sequence[tuple[Record, np.ndarray]], titles: Sequence[str]
 ) -> None:
   """A strip of frames a row, of the data set that the features were made of."""
-  report = json.loads(run.dataset.report.read_text(encoding="utf-8")) if run.dataset.report else {}
-  if report.get("settings", {}).get("per") != "frame":
-    raise InputError(f"{run.data.name} has no feature of each frame: prepare it by --per=frame")
-  stride = report["settings"]["stride"] or 1
-  source = open_dataset(report["data"], run.data.dir).source(run.data.validation_split)
+  data, stride = _stride(run)
+  source = open_dataset(data, run.data.dir).source(run.data.validation_split)
   originals = [Record.parse(source[number]) for number in range(len(source))]
   found = {record.video_id: record for record in originals}
   steps = len(films[0][1])
@@ -151,6 +154,14 @@ def draw_centres(
       if not step:
         axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8, labelpad=6)
   figure.savefig(path)
+
+
+def _stride(run: Run) -> tuple[str, int]:
+  """The data set that the features were made of, and its frames from one feature to the next."""
+  report = json.loads(run.dataset.report.read_text(encoding="utf-8")) if run.dataset.report else {}
+  if report.get("settings", {}).get("per") != "frame":
+    raise InputError(f"{run.data.name} has no feature of each frame: prepare it by --per=frame")
+  return report["data"], report["settings"]["stride"] or 1
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def test_something_somethings_own_files(tmp_path):
     ("a.jsonl", '{"path": "a.mp4", "label": 1.0}', "line 1: label is 1.0: give a name or a whole number"),
     ("a.csv", "path,label\na.mp4,1.0\n", "line 2: label is 1.0: give a name or a whole number"),
     ("a.jsonl", '{"path": "a.mp4", "label": true}', "line 1: label is True: give a name"),
-    ("a.csv", "path,label,start\na.mp4,run,1\n", "line 2: start name a part of a film: give one pair of start/end,"),
+    ("a.csv", "path,label,start\na.mp4,run,1\n", "line 2: start is given without end: give both, or neither"),
     ("a.csv", "path,label,start,end\na.mp4,run,2,1\n", "start and end must be seconds, the end after the start"),
     ("a.csv", "path,label,start,end\na.mp4,run,-1,1\n", "start and end must be seconds"),
     ("a.csv", "path,label,start_frame,end_frame\na.mp4,run,0.5,2\n", "must be whole numbers of frames"),

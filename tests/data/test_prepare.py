@@ -335,6 +335,8 @@ def test_numeric_classes_come_in_their_order(tmp_path):
   assert [line.split()[1] for line in lines if line.startswith("kept")] == ["0.mp4", "1.mp4", "2.mp4", "10.mp4"]
   assert [one["file"] for one in json.loads((tmp_path / "report.json").read_text())["kept"]][2:] == ["2.mp4", "10.mp4"]
   assert "files by class (4): 0 (1), 1 (1), 2 (1), 10 (1)" in summary(report)
+  assert summary(report)[1] == "groups: none found, so each file counts by itself (see --group)"
+  assert summary(report, "")[1] == "groups: none found, so each file counts by itself"  # of a set that has no --group
 
 
 @pytest.mark.slow

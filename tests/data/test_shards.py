@@ -82,6 +82,28 @@ def test_a_killed_preparation_ends_as_an_undisturbed_one(tmp_path, make_video):
   assert content(home / "mine") == content(tmp_path / "whole" / "folder" / "mine")
 
 
+@pytest.mark.slow
+def test_two_tasks_one_of_them_killed_end_as_an_undisturbed_command(tmp_path, make_video):
+  for number in range(36):
+    make_video(tmp_path / "videos" / ("walk", "run")[number % 2] / f"{number}.mp4", count=8 + number, width=96)
+  prepare_folder(tmp_path / "videos", "mine", tmp_path / "whole", storage=SMALL, workers=1)
+  home = tmp_path / "data" / "folder"
+  command = [sys.executable, "-m", "vidjax.prepare", "folder", f"--videos={tmp_path}/videos", "--name=mine"]
+  command += [f"--data_dir={tmp_path}/data", "--short_side=16", "--workers=1"]
+
+  process = subprocess.Popen([*command, "--shard=0/2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  while process.poll() is None and not (any(home.glob(".mine.shards/.films.*/*")) and started(tmp_path / "data")):
+    time.sleep(0.001)
+  process.kill()
+  process.wait()
+  assert started(tmp_path / "data") == ["00000"]  # of its two, 0 and 2
+  done = [subprocess.run([*command, f"--shard={i}/2"], capture_output=True, text=True, check=False) for i in (1, 0)]
+  assert [one.returncode for one in done] == [0, 0], done
+  assert "folder/mine: 2 of 3 shards are there; the task that makes the last one closes it" in done[0].stdout
+  assert "36 files kept, 0 refused" in done[1].stdout
+  assert content(home / "mine") == content(tmp_path / "whole" / "folder" / "mine")
+
+
 def test_tasks_share_one_set(few, videos, tmp_path, capsys):
   whole = prepare_folder(videos, "mine", tmp_path / "one", storage=SMALL)
   data = tmp_path / "two"
@@ -89,19 +111,19 @@ def test_tasks_share_one_set(few, videos, tmp_path, capsys):
   def task(number: int):
     return prepare_folder(videos, "mine", data, storage=SMALL, part=Part(number, 3), workers=1)
 
-  assert task(3) is None
+  assert task(2) is None
   assert started(data) == ["00002"]
   assert "folder/mine: 1 of 5 shards are there" in capsys.readouterr().out
   with pytest.raises(InputError, match=r"other settings \(--short_side: 16 there, 8 here\): repeat its command"):
-    prepare_folder(videos, "mine", data, storage=Storage(short_side=8), part=Part(1, 3))
-  assert task(1) is None
+    prepare_folder(videos, "mine", data, storage=Storage(short_side=8), part=Part(0, 3))
+  assert task(0) is None
   assert started(data) == ["00000", "00002", "00003"]
   assert not (data / "folder" / "mine").exists()
-  report = task(2)
+  report = task(1)
   assert report == whole
   assert [path.name for path in (data / "folder").iterdir()] == ["mine"]
   assert content(data / "folder" / "mine") == content(tmp_path / "one" / "folder" / "mine")
-  late = task(1)  # one that was put into the queue again
+  late = task(0)  # one that was put into the queue again
   assert [len(late.kept), late.refused] == [13, whole.refused]
   with pytest.raises(InputError, match="exists"):
     prepare_folder(videos, "mine", data, storage=SMALL)
@@ -110,7 +132,7 @@ def test_tasks_share_one_set(few, videos, tmp_path, capsys):
 def test_what_a_dead_task_leaves_is_made_by_any_other(few, videos, tmp_path):
   prepare_folder(videos, "mine", tmp_path / "one", storage=SMALL)
   data = tmp_path / "two"
-  assert prepare_folder(videos, "mine", data, storage=SMALL, part=Part(1, 2)) is None
+  assert prepare_folder(videos, "mine", data, storage=SMALL, part=Part(0, 2)) is None
   folder = data / "folder" / ".mine.shards"
   (folder / ".00001.x").mkdir()  # half made
   late = json.loads((folder / "00002" / "shard.json").read_text())
@@ -193,7 +215,7 @@ def test_a_data_set_has_at_most_so_many_shards():
     assert [film for _, own in found for film in own] == films[:count]
 
 
-@pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "1/-2", "a/b", "1/4/2"])
+@pytest.mark.parametrize("text", ["", "1", "4/4", "5/4", "1/0", "1/-2", "a/b", "1/4/2"])
 def test_parts_that_there_are_not(text):
   with pytest.raises(InputError, match=rf"--shard={text}: give the task's number"):
     Part.parse(text)

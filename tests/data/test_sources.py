@@ -1,6 +1,7 @@
 """The papers' data sets, read from the layout in which they are shipped."""
 
 import importlib
+import json
 import pathlib
 import re
 
@@ -9,6 +10,7 @@ import pytest
 
 from configs import _sets, folder
 from tests.data import official_files
+from vidjax.data import identity
 from vidjax.data.dataset import open_dataset
 from vidjax.data.official import Official, mirrored
 from vidjax.data.read_film import Storage
@@ -54,7 +56,7 @@ def prepare(name: str, root: pathlib.Path, data: pathlib.Path, **rest):
 @pytest.mark.parametrize(
   ("name", "config", "flags"),
   [
-    ("ucf101", "ucf101", ("--config.init.new=()",)),
+    ("ucf101", "ucf101", ("--config.init.new=()", "--config.data.fold=2")),
     ("something_v1", "ssv1", ("--config.transforms[1].swap=()",)),  # seven classes, of 174
     ("kinetics400", "kinetics400,sampling=dense", ("--config.data.fraction=.7", "--config.data.balanced=True")),
   ],
@@ -69,6 +71,13 @@ def test_a_set_is_trained_by_its_recipe(name, config, flags, made, train, tmp_pa
   assert "best checkpoint (step 1)" in output
   assert f"folder/{name}: " in output
   report = (tmp_path / "run" / "evaluation" / ("test.json" if name == "ucf101" else "validation.json")).read_text()
+  if name == "ucf101":
+    listed = [
+      (made / name / "ucfTrainTestlist" / f"{part}list02.txt").read_text().split() for part in ("train", "test")
+    ]
+    (trained,) = identity.read(tmp_path / "run").values()
+    assert {pathlib.Path(film).name for film in trained} == {pathlib.Path(film).name for film in listed[0][::2]}
+    assert json.loads(report)["videos"] == len(listed[1])
   assert ('"fraction": 0.7' in report) == ("chosen by seed 0" in output) == (name == "kinetics400")
 
 

@@ -11,6 +11,7 @@ from vidjax.data import folder
 from vidjax.data.dataset import open_dataset
 from vidjax.data.read_film import Storage
 from vidjax.data.schema import Record
+from vidjax.data.span import PAIRS, Span, of_row
 from vidjax.errors import InputError
 from vidjax.prepare.folder import prepare_folder
 
@@ -84,11 +85,23 @@ def test_time_beyond_the_film_is_refused_and_listed(root):
   report = prepare_folder(write(root, *rows), "mine", root, workers=1)
   assert len(report.kept) == 4
   assert [reason.partition(": ")[2] for reason in sorted(report.refused)] == [
-    "a.mp4#2.5-3.6s ends after the film, which has 3.00 s: correct the list",
-    "a.mp4#7-8s ends after the film, which has 3.00 s: correct the list",
+    "a.mp4#2.5-3.6s ends after the film, which has 3.000 s: correct the list",
+    "a.mp4#7-8s ends after the film, which has 3.000 s: correct the list",
   ]
   for row in rows[-2:]:
     assert row not in records(root)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_one_end_alone_is_named(pair, order):
+  given, lacking = (pair[i] for i in order)
+  begin = ", 0 for the beginning of the film" if order == (1, 0) else ""
+  message = f"^a list: {given} is given without {lacking}: give both{begin}, or neither for all of the film$"
+  with pytest.raises(InputError, match=message):
+    of_row("a list", {"path": "a.mp4", given: "1", lacking: ""})
+  assert str(Span(1234567, 1234568, in_frames=True)) == "1234567-1234568f"
+  assert str(Span(1234.567, 1234.5671)) == "1234.567-1234.5671s"
 
 
 def test_the_same_part_twice_all_of_a_film_beside_and_kept_files(root):

@@ -1,7 +1,11 @@
 """What starts and refreshes clusters, on a tiny set of stored features: against NumPy, and by the real command."""
 
+import contextlib
 import itertools
 import json
+import os
+import signal
+import time
 import types
 
 import cv2
@@ -9,19 +13,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sklearn.cluster
 
 from configs import deep_residual
 from experiments.dte import figures, motions
 from tests import bad_input_features
 from tests.train.test_processes import together
 from tests.train.test_resume import assert_bit_equal, kill_after, last_state
+from vidjax.command import config_with
 from vidjax.data import schema, write
-from vidjax.errors import ConfigError, InputError
+from vidjax.errors import EXIT_TERMINATED, ConfigError, InputError, TrainingStopped
 from vidjax.losses.clustering import ClusterKL
 from vidjax.networks.windows import window_places
 from vidjax.ops.clusters import student_q, target_p
 from vidjax.run.opened import Run, open_run
+from vidjax.train import clusters
+from vidjax.train.chain import check_phases
 from vidjax.train.clusters import InputCentres, KMeans, Refresh, k_means, reseeded
+from vidjax.train.loop import stops_at_sigterm
 from vidjax.train.phases import expand
 from vidjax.train.stop import Below
 from vidjax.train.windows import InOrder, Scaling, check_same_clips, windows
@@ -47,22 +56,27 @@ OTHERS = "num_segments|transforms|test|backbone"
 
 @pytest.fixture(scope="session")
 def features(tiny_data):
-  """The folder of all data sets, with features/tiny: two motions one after the other, in either order."""
+  """The folder of all data sets, with features/tiny: two motions one after the other, in either order.
 
-  def examples():
+  features/plain is the same without `frame_labels`.
+  """
+
+  def examples(*optional):
     rng = np.random.default_rng(0)
     for split, count in (("train", TRAIN), ("validation", 5)):
       for i in range(count):
         labels = [i % 2] * 6 + [1 - i % 2] * 6
         x = np.sin(np.arange(STEPS)[:, None] * (1 + np.array(labels)[:, None]) + np.arange(WIDTH)) + rng.normal(size=4)
-        rest = {"features": x.astype(np.float32), "frame_labels": labels}
+        rest = {"features": x.astype(np.float32), **dict.fromkeys(optional, labels)}
         yield split, schema.example(i % 2, f"{split}_{i}", 10.0, STEPS, **rest)
 
-  def fill(folder):
-    splits, classes = ("train", "validation"), ("one", "other")
-    write.write_records(folder, "features/tiny", splits, examples(), classes, ("frame_labels",), "features", WIDTH)
+  for name, optional in (("features/tiny", ("frame_labels",)), ("features/plain", ())):
 
-  write.fill_folder(tiny_data / "features" / "tiny" / write.VERSION, fill)
+    def fill(folder, name=name, optional=optional):
+      splits, classes = ("train", "validation"), ("one", "other")
+      write.write_records(folder, name, splits, examples(*optional), classes, optional, "features", WIDTH)
+
+    write.fill_folder(tiny_data / name / write.VERSION, fill)
   return tiny_data
 
 
@@ -201,9 +215,11 @@ def test_what_does_not_fit_is_named(run):
     k_means(np.zeros((5, 2)), 9)
   with pytest.raises(InputError, match="fewer embeddings of the training split differ from each other"):
     k_means(np.zeros((50, 2)), 3)
-  short, others = run(records=7)
+  short, _ = run(records=7)
   with pytest.raises(InputError, match=r"model.records=7: the training split has 18 records: set it to that"):
-    Refresh()(short, others, None)
+    Refresh().check(short)
+  with pytest.raises(ConfigError, match=r"KMeans: the network has no clusters: set model\.clusters"):
+    InOrder((Scaling(), KMeans())).check(run("1_layer1")[0])
   with pytest.raises(InputError, match=r"the sampler draws others of train_0, which has 12 steps"):
     check_same_clips(run(table=True, sampler=8)[0])
   with pytest.raises(ConfigError, match="Refresh: the network has no clusters"):
@@ -213,6 +229,48 @@ def test_what_does_not_fit_is_named(run):
   with pytest.raises(ConfigError, match="a validation has top1"):
     Below("changed")([{"top1": 1.0}])
   assert [Below("x", 0.1)(history) for history in ([], [{"x": 0.2}], [{"x": 0.2}, {"x": 0.05}])] == [False, False, True]
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # ml_collections
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    ((), ""),
+    (("--config.model.assign=soft", "--config.model.space=input", "--config.model.aggregate=mean"), ""),
+    (
+      ("--config.model.window=6",),
+      r"phase 5 of 5 \(classifier\): embedding has window=6, and is trained with window=4 in phase 4 of 5 .*"
+      + " ".join(rf"--config\.phases\[{n}\]\.model\.window=6" for n in range(4))
+      + r"\), or to 4 here",
+    ),
+    (("--config.model.remove_mean=False",), r"remove_mean=True in phase 4 .*phases\[0\]\.model\.remove_mean=False"),
+    (("--config.phases[2].model.stride=2",), r"phase 3 of 5 .*stride=2, and .*stride=4 in phase 2 of 5 \(layer2\)"),
+    (("--config.model.dof=2.",), r"clusters has dof=2\.0.* in all phases \(--config\.phases\[3\]\.model\.dof=2\.0\)"),
+    (
+      ("--config.model.clusters=4",),
+      r"centres: saved \(3, 3\), wanted \(4, 3\): set the models of this phase and of phase 4 of 5 \(clusters\) alike"
+      r" \(--config\.phases\[3\]\.model\.clusters=4\)",
+    ),
+    (
+      ("--config.data.name=features/plain",),
+      "features/plain holds no frame_labels, which Clustering asks for: .* or compare with no labels: "
+      + " ".join(rf"--config\.phases\[{n}\]\.task\.labels=none" for n in range(4)),
+    ),
+    (("--config.model.bias=True",), r"4_clusters has nothing for .*bias.*phases\[0\]\.model\.bias=True"),
+    (
+      ("--config.phases[3].model.records=7",),
+      r"phase 4 of 5 \(clusters\): model\.records=7: the training split has 18",
+    ),
+  ],
+)
+def test_phases_that_do_not_fit_each_other_are_named_before_the_first(features, tmp_path, flags, message):
+  given = [flag for flag in SMALL if flag.partition("=")[0] not in {new.partition("=")[0] for new in flags}]
+  config = config_with(
+    "configs/deep_residual.py:mini", [f"--config.data.dir={features}", "--config.train.batch_size=8", *given, *flags]
+  )
+  with pytest.raises(InputError, match=message) if message else contextlib.nullcontext():
+    check_phases(config, expand(config), tmp_path)
+  assert not list(tmp_path.iterdir())
 
 
 def check_experiments(whole, report, out):
@@ -235,7 +293,9 @@ def check_experiments(whole, report, out):
   for name in ("embedding", "assignments"):
     assert cv2.imread(str(out / f"{name}.png")).std() > 10
   with pytest.raises(InputError, match="features/tiny has no feature of each frame"):
-    figures.draw_centres(out / "centres.png", run, [(records[0], np.arange(4))], ["one"])
+    figures.check(run)
+  with pytest.raises(InputError, match="1_layer1 has no clusters: name a run of configs/deep_residual"):
+    figures.check(open_run(whole / "1_layer1"))
 
 
 @pytest.mark.slow
@@ -276,3 +336,25 @@ def test_two_processes_find_the_clusters_of_one(features, train, command, enviro
   np.testing.assert_array_equal(two["batch_stats"]["clusters"]["assigned"], own["assigned"])
   for name in ("params", "batch_stats", "opt_state"):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), two[name], one[name])
+
+
+def test_k_means_says_how_far_it_is(monkeypatch, capsys):
+  z = np.random.default_rng(0).normal(size=(200, 3))
+  expected = sklearn.cluster.KMeans(4, n_init=5, random_state=3).fit(z).cluster_centers_
+  monkeypatch.setattr(clusters, "EVERY", -1)
+  np.testing.assert_array_equal(k_means(z, 4, 5, 3), expected)
+  assert capsys.readouterr().out.splitlines() == [f"k-means: {n} of 5 starts are done" for n in range(1, 5)]
+
+
+def test_sigterm_before_the_first_step_ends_with_a_line_and_the_code_to_resume():
+  before = signal.getsignal(signal.SIGTERM)
+
+  @stops_at_sigterm("before the first step")
+  def start():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+  with pytest.raises(TrainingStopped, match="stopped by SIGTERM before the first step: the same command") as stopped:
+    start()
+  assert stopped.value.code == EXIT_TERMINATED
+  assert signal.getsignal(signal.SIGTERM) == before

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.train.test_resume import assert_bit_equal, kill_after, last_state
-from vidjax.errors import ConfigError
+from vidjax.errors import ConfigError, InputError
 from vidjax.run.checkpoint import load_variables
+from vidjax.run.folder import PHASES, run_folder, write_folder
 from vidjax.run.opened import open_run
 from vidjax.train.phases import expand, override
 from vidjax.train.stop import NoGain
@@ -112,6 +113,17 @@ def test_phases_change_a_config_key_by_key():
 def test_bad_phases_are_named(phases, message):
   with pytest.raises(ConfigError, match=message):
     expand({**base(), "phases": phases})
+
+
+def test_a_training_whose_last_phase_has_not_begun_is_no_run_yet(tmp_path):
+  (tmp_path / PHASES).write_text('["1_first", "2_second"]')
+  with pytest.raises(InputError, match=r"phase 2 of 2 \(second\) is not trained yet: run the training .* to its end$"):
+    open_run(tmp_path)
+  write_folder(tmp_path / "1_first", base(), ["a"])
+  with pytest.raises(InputError, match=r"to its end, or name the folder of a phase, such as .*/1_first$"):
+    open_run(tmp_path)
+  write_folder(tmp_path / "2_second", base(), ["a"])
+  assert run_folder(tmp_path) == tmp_path / "2_second"
 
 
 def test_frozen_prefixes_that_match_nothing_are_named(train, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vidjax.errors import ConfigError
+from vidjax.recipe import Settings, make_schedule
 from vidjax.train import schedules
 
 
@@ -66,11 +67,30 @@ def test_the_scale_falls_from_one_over_lambda_to_zero(total, gamma, lam):
 
 
 @pytest.mark.parametrize(
+  ("length", "message"),
+  [
+    (
+      {"steps": 30},
+      r"warmup_epochs=7: the whole training has 3 epochs: .*, or raise --config\.train\.steps; train\.steps=30",
+    ),
+    ({}, r"warmup_epochs=7: the whole training has 5 epochs: .*, or raise --config\.train\.epochs$"),
+  ],
+)
+def test_a_warm_up_that_is_too_long_names_what_sets_the_length(length, message):
+  config = {"schedule": {"make": "vidjax.train.schedules.cosine", "learning_rate": 0.1, "warmup_epochs": 7}}
+  with pytest.raises(ConfigError, match=message):
+    make_schedule(config, Settings(epochs=5, batch_size=1, **length), 10)
+
+
+@pytest.mark.parametrize(
   ("make", "message"),
   [
-    (lambda: schedules.cosine(0.1, epochs=5, warmup_epochs=5), "5 epochs cannot warm up for 5"),
+    (
+      lambda: schedules.cosine(0.1, epochs=5, warmup_epochs=5),
+      r"warmup_epochs=5: the whole training has 5 epochs: lower --config\.schedule\.warmup_epochs, or raise",
+    ),
     (lambda: schedules.cosine(0.1, epochs=0), r"cosine\(epochs=0\): must be a finite number above 0"),
-    (lambda: schedules.steps(0.1, epochs=5, at=(3, 6)), r"at=\(3, 6\).*and 5"),
+    (lambda: schedules.steps(0.1, epochs=5, at=(3, 6)), r"at=\(3, 6\).*training's, 5: set"),
     (lambda: schedules.steps(0.1, epochs=5, at=(1,), warmup_epochs=2), "warm-up's end"),
     (lambda: schedules.Scale(gamma=1.5), r"Scale\(gamma=1\.5\): must be a number from 0 to 1"),
     (lambda: schedules.Scale(lam=-0.1), "lam=-0.1"),

@@ -42,7 +42,7 @@ def measure_preparation(videos: pathlib.Path, runs: int) -> dict[str, Any]:
     raise InputError("preparation: there is no ffmpeg on the PATH, which is measured beside: install it")
   results: dict[str, Any] = {"films": f"{len(films)} x {COPIES}, short side {SHORT_SIDE}", "ffmpeg": _version(ffmpeg)}
   with tempfile.TemporaryDirectory() as scratch:
-    links = _linked(films, pathlib.Path(scratch))
+    links = _linked(films, pathlib.Path(scratch), COPIES)
     for workers in WORKERS:
       say(f"{runs} x ({len(links)} films with {workers} workers, then with {workers} ffmpeg)")
       times = []
@@ -105,7 +105,7 @@ def _films(videos: pathlib.Path) -> list[pathlib.Path]:
   return films
 
 
-def _linked(films: list[pathlib.Path], scratch: pathlib.Path, copies: int = COPIES) -> list[pathlib.Path]:
+def _linked(films: list[pathlib.Path], scratch: pathlib.Path, copies: int) -> list[pathlib.Path]:
   """Links to the films in one class folder."""
   folder = scratch / "videos" / "all"
   folder.mkdir(parents=True)

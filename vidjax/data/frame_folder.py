@@ -111,7 +111,8 @@ def read(frames: dict[int, pathlib.Path], short_side: int, fps: float, name: str
     try:
       jpeg, shape = _stored(path.read_bytes(), short_side)
     except (ValueError, OSError, cv2.error) as error:
-      raise InputError(f"frame {path.name} of {name} cannot be read ({error})") from error
+      reason = "it is no picture, or damaged" if isinstance(error, cv2.error) else error
+      raise InputError(f"frame {path.name} of {name} cannot be read ({reason})") from error
     size = size or shape
     if shape != size:
       raise InputError(f"frame {path.name} of {name} has {shape[1]} x {shape[0]} pixels, others {size[1]} x {size[0]}")
@@ -120,6 +121,8 @@ def read(frames: dict[int, pathlib.Path], short_side: int, fps: float, name: str
 
 def _stored(content: bytes, short_side: int) -> tuple[bytes, tuple[int, ...]]:
   """The JPEG that is stored of a picture, and its height and width."""
+  if not content:
+    raise ValueError("it is empty, 0 bytes")
   if content[:2] == b"\xff\xd8":
     if _END not in content[-64:]:  # some encoders pad the end
       raise ValueError("it ends early")

@@ -280,7 +280,7 @@ class _Seen:
     length = self._times[-1] - self._times[0]
     interval = length / (count - 1) if count > 1 else 1 / (self._fps or 25)
     if span.end > count if span.in_frames else span.end > length + 2 * interval:
-      there = f"{count} frames" if span.in_frames else f"{length + interval:.2f} s"
+      there = f"{count} frames" if span.in_frames else f"{length + interval:.3f} s"
       raise InputError(f"{self._name} ends after the film, which has {there}: correct the list")
 
   def kept(self, clips: int, info: video_file.VideoInfo) -> Kept:

@@ -30,7 +30,7 @@ class Span(NamedTuple):
 
   def __str__(self) -> str:
     """As it stands in the id of a video, "1.5-4s" or "10-40f"."""
-    return f"{self.start:g}-{self.end:g}{'f' if self.in_frames else 's'}"
+    return f"{self.start:.12g}-{self.end:.12g}{'f' if self.in_frames else 's'}"
 
   def begun(self, number: int, time: float) -> bool:
     """Whether a frame is not before it.
@@ -69,6 +69,13 @@ def of_row(line: str, values: Mapping[str, Any]) -> Span | None:
     cells = list(given) if isinstance(given, (list, tuple)) else str(given).strip("[]() ").split(",")
   else:
     pair = next((pair for pair in PAIRS if [*pair] == there), None)
+    half = next((pair for pair in PAIRS if len(there) == 1 and there[0] in pair), None)
+    if half:
+      lacking = half[1 - half.index(there[0])]
+      begin = ", 0 for the beginning of the film" * (there[0] == half[1])
+      raise InputError(
+        f"{line}: {there[0]} is given without {lacking}: give both{begin}, or neither for all of the film"
+      )
     if pair is None:
       raise InputError(
         f"{line}: {' and '.join(there)} name a part of a film: give one pair of {', '.join(map('/'.join, PAIRS))}"

@@ -1,5 +1,7 @@
 """The clusters of embedded windows, as a part of networks (dte Eq. 19-20)."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -30,6 +32,8 @@ class Clusters(nn.Module):
   dof: Positive = 1.0
   records: Count | None = None
   table: bool = False
+
+  same: ClassVar[tuple[str, ...]] = ("dof",)  # in all phases, see `train.chain`
 
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:

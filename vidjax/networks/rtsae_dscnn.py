@@ -9,7 +9,7 @@ A prediction really skips: the chosen steps of all clips are moved together into
 """
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -55,6 +55,8 @@ class Measured(nn.Module):
   length: Count = 128
   scale: Scale = "unit"
   seed: int = 0
+
+  same: ClassVar[tuple[str, ...]] = "position", "length", "scale", "seed"  # in all phases, see `train.chain`
 
   def setup(self):
     """Makes the streams."""

@@ -4,7 +4,7 @@ A clip is features `[B, T, F]` of any backbone, cut into N windows of L steps th
 context `[D]`, its embedding. The text says neither how long windows are nor what data are embedded [I].
 """
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -56,6 +56,8 @@ class Embedding(nn.Module):
   context: Context = "last"
   bias: bool = False
   remove_mean: bool = False
+
+  same: ClassVar[tuple[str, ...]] = "window", "stride", "context", "remove_mean"  # in all phases, see `train.chain`
 
   @nn.compact
   def __call__(self, features: jax.Array, following: int = 0) -> Embedded:

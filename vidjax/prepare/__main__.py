@@ -103,7 +103,7 @@ def published(source: str, values: flags.FlagValues) -> None:
     part=Part.parse(values.shard) if values.shard else None,
     beam=values.beam,
   )
-  _show(report, values.name or source, values.data_dir)
+  _show(report, values.name or source, values.data_dir, advice="")  # its groups are those of the official files
 
 
 def statistics(values: flags.FlagValues) -> None:
@@ -120,7 +120,7 @@ def _storage(values: flags.FlagValues) -> Storage:
   return Storage(**given)
 
 
-def _show(report: Report | None, name: str, data_dir: str) -> None:
+def _show(report: Report | None, name: str, data_dir: str, **advice: str) -> None:
   """Prints what became of a preparation that is complete."""
   if report is None:
     return
@@ -133,7 +133,7 @@ def _show(report: Report | None, name: str, data_dir: str) -> None:
     say(note, error=True)
   for warning in warnings:
     say(f"warning: {warning}", error=True)
-  first, *rest = summary(report)
+  first, *rest = summary(report, **advice)
   for line in (f"folder/{name}: {first}", *rest):
     say(line)
   say(f"see {pathlib.Path(data_dir) / 'folder' / name / 'report.txt'}")

@@ -89,7 +89,9 @@ def _define_storage() -> None:
   )
   flags.DEFINE_integer("gop", h264.GOP, "Of --encoding=h264: frames from one key frame to the next.", lower_bound=1)
   flags.DEFINE_float("crf", h264.CRF, "Of --encoding=h264: x264's rate factor; lower is better, larger.", 0, 51)
-  flags.DEFINE_string("shard", None, "Make the part I/N of the data set: task I of N; the last one closes it.")
+  flags.DEFINE_string(
+    "shard", None, "I/N: make the part of task I, from 0, of N of a job array; the last one closes the data set."
+  )
   flags.DEFINE_string("beam", None, "Flags of Apache Beam, which then makes the parts: '--runner=FlinkRunner ...'.")
   flags.DEFINE_integer("workers", os.cpu_count(), "Number of files decoded at once.", lower_bound=1)
   flags.DEFINE_float("timeout", 60, "Refuse a file that gives no frame for this many seconds.", lower_bound=1)

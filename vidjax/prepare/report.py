@@ -80,8 +80,13 @@ class Report:
     return cls(**json.loads((directory / REPORT).read_text(encoding="utf-8")))
 
 
-def summary(report: Report) -> list[str]:
-  """Clips of every split, files, and a line of classes."""
+def summary(report: Report, advice: str = " (see --group)") -> list[str]:
+  """Clips of every split, files, and a line of classes.
+
+  Args:
+    report: what became of the files.
+    advice: where no groups were found.
+  """
   clips = collections.Counter()
   for entry in report.kept:
     clips[entry["split"]] += entry["clips"]
@@ -89,14 +94,14 @@ def summary(report: Report) -> list[str]:
   files = collections.Counter(label for entry in report.kept for label in entry["labels"])
   names = [f"{label} ({files[label]})" for label in classes.order(files)]
   copies = sum(bool(entry["copy_of"]) for entry in report.kept) - len(report.overlaps)
-  lines = [f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused", _groups(report)]
+  lines = [f"{counts}; {len(report.kept)} files kept, {len(report.refused)} refused", _groups(report, advice)]
   lines.append(f"files by class ({len(names)}): {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}")
   if report.missing:
     lines.append(f"{len(report.missing)} listed files are missing")
   return lines + [f"{copies} equal the bytes of another file and lie in its split"] * bool(copies)
 
 
-def _groups(report: Report) -> str:
+def _groups(report: Report, advice: str) -> str:
   if len(report.kept) == len({entry["group"] for entry in report.kept}):
-    return "groups: none found, so each file counts by itself (see --group)"
+    return f"groups: none found, so each file counts by itself{advice}"
   return f"groups: {', '.join(f'{count} in {split}' for split, count in report.groups.items())}"

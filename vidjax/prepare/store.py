@@ -41,7 +41,7 @@ class Part(NamedTuple):
   """A task of a job array: it makes every `count`-th shard.
 
   Attributes:
-    number: of the task, from 1 to `count`.
+    number: of the task, from 0.
     count: of the tasks.
   """
 
@@ -53,8 +53,8 @@ class Part(NamedTuple):
     """Reads "2/8"; InputError for anything else."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     part = cls(*map(int, match.groups())) if match else cls(0, 0)
-    if not 1 <= part.number <= part.count:
-      raise InputError(f"--shard={text}: give the task's number and their count, from 1/8 to 8/8 of eight")
+    if part.number >= part.count:
+      raise InputError(f"--shard={text}: give the task's number and their count, from 0/8 to 7/8 of eight")
     return part
 
 
@@ -135,7 +135,7 @@ def store(
       shards.begin(work, overwrite)
       if part is None:
         _resume(work, plan)
-      make(shards.missing(work, plan[part.number - 1 :: part.count] if part else plan))
+      make(shards.missing(work, plan[part.number :: part.count] if part else plan))
     if part is None:
       return close()
   return _close_if_last(work, plan, target, close)

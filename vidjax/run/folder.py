@@ -53,9 +53,21 @@ def read_phases(workdir: pathlib.Path) -> list[str]:
 
 
 def run_folder(workdir: str | pathlib.Path) -> pathlib.Path:
-  """The folder of a run: of a training in phases, that of the last one."""
+  """The folder of a run: of a training in phases, that of the last one.
+
+  Raises:
+    InputError: that phase has not begun.
+  """
   workdir = pathlib.Path(workdir)
-  return workdir / read_phases(workdir)[-1] if read_phases(workdir) else workdir
+  phases = read_phases(workdir)
+  begun = [name for name in phases if (workdir / name / "config.json").is_file()]
+  if phases and phases[-1] not in begun:
+    other = f", or name the folder of a phase, such as {workdir / begun[-1]}" if begun else ""
+    raise InputError(
+      f"{workdir}: phase {len(phases)} of {len(phases)} ({phases[-1].partition('_')[2]}) is not trained yet: run the"
+      f" training command to its end{other}"
+    )
+  return workdir / phases[-1] if phases else workdir
 
 
 def make_folder(workdir: pathlib.Path) -> None:

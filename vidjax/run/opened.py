@@ -165,7 +165,7 @@ class Run:
     if lacking:
       raise InputError(
         f"{self.data.name} holds no {lacking[0]}, which {type(self.recipe.task).__name__} asks for: choose another data"
-        " set or task"
+        f" set or task{getattr(self.recipe.task, 'without', {}).get(lacking[0], '')}"
       )
 
   def blank(self, clips: int) -> Batch:

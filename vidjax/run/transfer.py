@@ -12,7 +12,7 @@ from vidjax.types import Tree
 
 
 def transfer(
-  variables: Mapping[str, Tree], source: Mapping[str, Tree], new: Sequence[str] = ()
+  variables: Mapping[str, Tree], source: Mapping[str, Tree], new: Sequence[str] = (), remedy: str | None = None
 ) -> tuple[dict[str, Tree], list[str]]:
   """Variables for fine-tuning: taken by path from `source`, except those under a prefix of `new`.
 
@@ -20,6 +20,7 @@ def transfer(
     variables: `{"params", "batch_stats"}`, the network's own, freshly initialised.
     source: the same of another run.
     new: path prefixes that keep their fresh values, such as "classifier".
+    remedy: how the message of an array that does not fit ends (default: with the `init.new` that leaves it out).
 
   Returns:
     The variables, and a report: how many arrays were taken and how many stay new, then a line for each.
@@ -41,9 +42,8 @@ def transfer(
   saved = {path: np.shape(x) for path, x in found.items()}
   wanted = {path: np.shape(x) for path, x in ours.items() if not stays_new(path)}
   anew = (*new, *_misfits(saved, wanted))
-  check_shapes(
-    saved, wanted, "the checkpoint to start from", f'; to start these with fresh values add --config.init.new="{anew}"'
-  )
+  advice = f'; to start these with fresh values add --config.init.new="{anew}"' if remedy is None else remedy
+  check_shapes(saved, wanted, "the checkpoint to start from", advice)
   fresh = [path for path in ours if path not in found]
   numbers = sum(np.size(x) for x in found.values())
   report = [f"{len(found)} arrays of {numbers:,} numbers taken, {len(fresh)} new"]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,8 @@ class Clustering:
   labels: Literal["none", "frames", "videos"] = "none"
   table: bool = False
   metric: str = "-loss/prediction"
+
+  without: ClassVar[Mapping[str, str]] = {"frame_labels": ", or compare with no labels: --config.task.labels=none"}
 
   def __post_init__(self):
     check_fields(self)

@@ -5,6 +5,7 @@ deep embedding clustering does (dte Eq. 18-20; Xie et al., ICML 2016).
 """
 
 import dataclasses
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from vidjax.train.windows import Variables, check_same_clips, windows, with_arra
 if TYPE_CHECKING:  # the data stack
   from vidjax.run.opened import Run
 
+EVERY = 10.0
+"""Seconds between lines that say how far k-means is."""
 CENTRES, OWN = "params/clusters/centres", "batch_stats/clusters"
 
 
@@ -44,6 +47,11 @@ class KMeans:
   def __post_init__(self):
     check_fields(self)
 
+  def check(self, run: "Run") -> None:
+    """Raises a ConfigError, before the training, where the network has no clusters."""
+    if not getattr(run.network, "clusters", True):
+      raise _no_clusters("KMeans")
+
   def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.begin`; InputError where there are fewer windows, or fewer different ones, than clusters."""
     count = len(_centres(variables, "KMeans"))
@@ -51,6 +59,7 @@ class KMeans:
     z = z.reshape(-1, z.shape[-1])
     if len(z) > self.most:
       z = np.random.default_rng(self.seed).choice(z, self.most, replace=False)
+    tell(f"k-means: {count} clusters of {len(z):,} windows, the best of {self.starts} starts")
     centres = k_means(z, count, self.starts, self.seed)
     scale = np.sqrt(np.mean(nearest_distances(z, centres) ** 2)) if self.scaled else 1
     return with_arrays(variables, {CENTRES: centres, f"{OWN}/scale": scale or 1})
@@ -85,16 +94,25 @@ def k_means(z: np.ndarray, count: int, starts: int = 20, seed: int = 0) -> np.nd
 
   if count > len(z):
     raise InputError(f"clusters={count}: the training split has {len(z)} windows: set model.clusters to at most that")
-  with warnings.catch_warnings():
-    warnings.simplefilter("error", ConvergenceWarning)
-    try:
-      begins: Any = starts
-      return sklearn.cluster.KMeans(count, n_init=begins, random_state=seed).fit(z).cluster_centers_
-    except ConvergenceWarning as error:
-      raise InputError(
-        f"clusters={count}: fewer embeddings of the training split differ from each other: set model.clusters lower, or"
-        " train the embedding longer"
-      ) from error
+  draws, told = np.random.RandomState(seed), time.monotonic()
+  one: Any = 1
+  centres, least, too_few = z[:count], np.inf, False
+  for number in range(1, starts + 1):  # one by one, of the same draws as `n_init=starts`, to tell how far it is
+    with warnings.catch_warnings(record=True) as noted:
+      warnings.simplefilter("always", ConvergenceWarning)
+      found: Any = sklearn.cluster.KMeans(count, n_init=one, random_state=draws).fit(z)
+    if found.inertia_ < least:
+      centres, least = found.cluster_centers_, found.inertia_
+      too_few = any(issubclass(x.category, ConvergenceWarning) for x in noted)
+    if time.monotonic() - told > EVERY and number < starts:
+      told = time.monotonic()
+      tell(f"k-means: {number} of {starts} starts are done")
+  if too_few:
+    raise InputError(
+      f"clusters={count}: fewer embeddings of the training split differ from each other: set model.clusters lower, or"
+      " train the embedding longer"
+    )
+  return centres
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +143,12 @@ class Refresh:
   def __post_init__(self):
     check_fields(self)
 
+  def check(self, run: "Run") -> None:
+    """Raises an InputError, before the training, where the network holds the clusters of another number of records."""
+    held, records = getattr(run.network, "records", None), run.dataset.splits[run.data.train_split]
+    if held not in (None, records):
+      raise InputError(f"model.records={held}: the training split has {records} records: set it to that")
+
   def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.refresh`; empty clusters are told."""
     centres, flat = _centres(variables, "Refresh"), traverse_util.flatten_dict(dict(variables), sep="/")
@@ -142,9 +166,6 @@ class Refresh:
     line = f"clusters: {len(centres) - len(empty)} of {len(centres)} in use"
     if f"{OWN}/assigned" in flat:
       before = np.asarray(flat[f"{OWN}/assigned"])
-      records = run.dataset.splits[run.data.train_split]
-      if len(before) != records:
-        raise InputError(f"model.records={len(before)}: the training split has {records} records: set it to that")
       assigned = np.full_like(before, -1)
       assigned[index] = q.argmax(axis=-1)
       changed = float(np.mean(assigned[index] != before[index]))
@@ -183,5 +204,9 @@ def reseeded(z: np.ndarray, centres: np.ndarray, q: np.ndarray) -> np.ndarray:
 def _centres(variables: Variables, asked: str) -> np.ndarray:
   found = traverse_util.flatten_dict(dict(variables), sep="/").get(CENTRES)
   if found is None:
-    raise ConfigError(f"{asked}: the network has no clusters: set model.clusters to how many there are")
+    raise _no_clusters(asked)
   return np.asarray(found)
+
+
+def _no_clusters(asked: str) -> ConfigError:
+  return ConfigError(f"{asked}: the network has no clusters: set model.clusters to how many there are")

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 
 from vidjax.apply.processes import gather_rows
 from vidjax.apply.sharding import put_batch
-from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, InputError, TrainingStopped
+from vidjax.errors import EXIT_NOT_FINITE, EXIT_TERMINATED, InputError, Terminated, TrainingStopped, tidy_at_sigterm
 from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import Checkpoints
 from vidjax.train.log import MetricsLog, Progress
@@ -236,6 +236,25 @@ def _read(step: Step, loader: Loader) -> dict[str, float]:
         EXIT_NOT_FINITE,
       )
   return numbers
+
+
+@contextlib.contextmanager
+def stops_at_sigterm(when: str) -> Iterator[None]:
+  """A block before or behind the loop that SIGTERM leaves at once, by a TrainingStopped.
+
+  Of several processes JAX's own handler notes the signal, and all stop after the next step.
+
+  Args:
+    when: of the message, as "before the first step".
+  """
+  if jax.process_count() > 1:
+    yield
+    return
+  try:
+    with tidy_at_sigterm():
+      yield
+  except Terminated:
+    raise TrainingStopped(f"stopped by SIGTERM {when}: the same command resumes it", EXIT_TERMINATED) from None
 
 
 class _Termination:

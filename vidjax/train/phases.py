@@ -21,6 +21,7 @@ from vidjax.errors import ConfigError, InputError
 from vidjax.run.checkpoint import latest_step
 from vidjax.run.folder import PHASES, make_folder, read_phases
 from vidjax.sections import DEFAULTS, SECTIONS
+from vidjax.train.chain import check_phases
 from vidjax.train.training import train
 
 
@@ -69,6 +70,7 @@ def train_phases(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool 
     partial = workdir / f".{PHASES}"
     partial.write_text(json.dumps(list(phases)) + "\n", encoding="utf-8")
     partial.rename(workdir / PHASES)
+  check_phases(config, phases, workdir)
   for number, (name, phase) in enumerate(phases.items(), start=1):
     tell(f"phase {number} of {len(phases)}: {workdir / name}")
     train(phase, workdir / name, extend)

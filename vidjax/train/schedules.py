@@ -63,7 +63,10 @@ def steps(
   if of == "training":
     at = [share * epochs for share in at]
   if any(not warmup_epochs <= epoch <= epochs for epoch in at):
-    raise ConfigError(f"schedules.steps(at={tuple(at)}): epochs must lie between the warm-up's end and {epochs}")
+    raise ConfigError(
+      f"schedule.at={tuple(at)}: epochs must lie between the warm-up's end, {warmup_epochs:g}, and the training's,"
+      f" {epochs:.4g}: set --config.schedule.at or --config.train.epochs"
+    )
 
   def schedule(steps_per_epoch: int) -> optax.Schedule:
     warmup = round(warmup_epochs * steps_per_epoch)
@@ -132,4 +135,7 @@ class Scale:
 
 def _check_warmup(epochs: float, warmup_epochs: float) -> None:
   if warmup_epochs >= epochs:
-    raise ConfigError(f"a schedule of {epochs} epochs cannot warm up for {warmup_epochs}")
+    raise ConfigError(
+      f"schedule.warmup_epochs={warmup_epochs:g}: the whole training has {epochs:.4g} epochs: lower"
+      " --config.schedule.warmup_epochs, or raise --config.train.epochs"
+    )

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from vidjax.run.checkpoint import load_variables
 from vidjax.run.class_rows import class_axes, match_classes
 from vidjax.run.folder import read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes, transfer, under
-from vidjax.types import State
+from vidjax.types import State, Tree
 from vidjax.weights.load import ReleasedSettings, load_weights
 
 if TYPE_CHECKING:  # the data stack
@@ -56,8 +56,9 @@ def check_init(init: Mapping[str, Any]) -> None:
   for key in ("new", "unused"):
     if init[key] and not given:
       raise InputError(
-        f"init.{key}={init[key]} goes with a checkpoint to start from: set init.workdir or init.weights, or leave it"
-        " out"
+        f"init.{key}={init[key]} goes with a checkpoint to start from, and none is named: add"
+        " --config.init.workdir=RUN, such as a run on Kinetics, or --config.init.weights=FILE; or start from nothing by"
+        f' --config.init.{key}="()"'
       )
 
 
@@ -153,25 +154,11 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
   """
   init, variables = recipe.config["init"], {"params": state.params, "batch_stats": state.batch_stats}
   report_path = workdir / "weights_report.txt"
-  if isinstance(init.get("phase"), Mapping):
-    fresh: dict[str, Any] = traverse_util.flatten_dict(variables, sep="/")
-    source = fresh | _subtrees(init["phase"], init["unused"], fresh, workdir)
-    variables, taken = transfer(variables, traverse_util.unflatten_dict(source, sep="/"))
-    words = ", ".join(f"{prefix} of {phase}" for prefix, phase in init["phase"].items())
-    tell(f"starting from {words}; {report_path}")
+  if init["workdir"] or init.get("phase"):
+    variables, line, report = take(variables, recipe, workdir, load)
+    tell(f"{line}; {report_path}")
     if jax.process_index() == 0:
-      report_path.write_text("\n".join([f"{words}; the rest is new", *taken]) + "\n", encoding="utf-8")
-  elif init["workdir"] or init.get("phase"):
-    (origin,) = sources(init, workdir)
-    source, step = load_variables(origin, "best")
-    source = _without(source, init["unused"])
-    axes = class_axes(recipe.network_of, recipe.clip_shape, len(recipe.class_names))
-    there = read_folder(origin)[1]
-    source, words = match_classes(source, axes, there, recipe.class_names, init["new"])
-    variables, taken = transfer(variables, source, init["new"])
-    tell(f"{origin}, step {step}: {'; '.join(filter(None, [taken[0], words]))}; {report_path}")
-    if jax.process_index() == 0:
-      report_path.write_text("\n".join([f"{origin}, step {step}", words, *taken]) + "\n", encoding="utf-8")
+      report_path.write_text("\n".join(report) + "\n", encoding="utf-8")
   else:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore", ReleasedSettings)  # said in the command's own way
@@ -191,8 +178,72 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
   return dataclasses.replace(state, ema=jax.tree.map(jnp.copy, average))  # the train step donates either for itself
 
 
+class Origin(NamedTuple):
+  """A run to start from.
+
+  Attributes:
+    variables: `{"params", "batch_stats"}`.
+    step: of its checkpoint.
+    class_names: its own.
+  """
+
+  variables: Mapping[str, Tree]
+  step: int
+  class_names: Sequence[str]
+
+
+def load(folder: pathlib.Path) -> Origin:
+  """The best checkpoint of a run."""
+  variables, step = load_variables(folder, "best")
+  return Origin(variables, step, read_folder(folder)[1])
+
+
+def take(
+  variables: Mapping[str, Tree],
+  recipe: Recipe,
+  workdir: pathlib.Path,
+  load: Callable[[pathlib.Path], Origin],
+  remedy: str | None = None,
+) -> tuple[dict[str, Tree], str, list[str]]:
+  """Variables with those of the runs that `init.workdir` or `init.phase` names.
+
+  Args:
+    variables: `{"params", "batch_stats"}`, freshly initialised.
+    recipe: of the run.
+    workdir: the run's folder; phases lie beside it.
+    load: opens the folder of a run.
+    remedy: see `transfer`.
+
+  Returns:
+    The variables, a line that says what was taken, and the lines of a report.
+
+  Raises:
+    InputError: they do not fit.
+  """
+  init = recipe.config["init"]
+  if isinstance(init.get("phase"), Mapping):
+    fresh: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
+    source = fresh | _subtrees(init["phase"], init["unused"], fresh, workdir, load, remedy or "")
+    taken, lines = transfer(variables, traverse_util.unflatten_dict(source, sep="/"), remedy=remedy)
+    words = ", ".join(f"{prefix} of {phase}" for prefix, phase in init["phase"].items())
+    return taken, f"starting from {words}", [f"{words}; the rest is new", *lines]
+  (folder,) = sources(init, workdir)
+  origin = load(folder)
+  axes = class_axes(recipe.network_of, recipe.clip_shape, len(recipe.class_names))
+  source = _without(origin.variables, init["unused"])
+  source, words = match_classes(source, axes, origin.class_names, recipe.class_names, init["new"])
+  taken, lines = transfer(variables, source, init["new"], remedy)
+  place = f"{folder}, step {origin.step}"
+  return taken, f"{place}: {'; '.join(filter(None, [lines[0], words]))}", [place, words, *lines]
+
+
 def _subtrees(
-  phases: Mapping[str, str], unused: Sequence[str], fresh: Mapping[str, Any], workdir: pathlib.Path
+  phases: Mapping[str, str],
+  unused: Sequence[str],
+  fresh: Mapping[str, Any],
+  workdir: pathlib.Path,
+  load: Callable[[pathlib.Path], Origin],
+  remedy: str,
 ) -> dict[str, Any]:
   """The arrays under each prefix, of the phase it names: its subtree of that name, or all of it where it has none.
 
@@ -201,7 +252,7 @@ def _subtrees(
   found: dict[str, Any] = {}
   for prefix, phase in phases.items():
     phase, _, part = phase.partition("/")
-    variables = _without(load_variables(workdir.parent / phase, "best")[0], unused)
+    variables = _without(load(workdir.parent / phase).variables, unused)
     flat: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep="/")
     if part:
       flat = {path.replace(f"/{part}/", "/", 1): x for path, x in flat.items() if under(path.partition("/")[2], part)}
@@ -210,7 +261,8 @@ def _subtrees(
     found |= inside or whole
     missing = [path for path in fresh if under(path.partition("/")[2], prefix) and path not in found]
     if missing:
-      raise InputError(f"init.phase: the phase {phase} has nothing for {missing[0]}, and {len(missing)} such arrays")
+      count = f", and {len(missing)} such arrays" if len(missing) > 1 else ""
+      raise InputError(f"init.phase: the phase {phase} has nothing for {missing[0]}{count}{remedy}")
   return found
 
 

@@ -18,21 +18,20 @@ from jax.sharding import Mesh
 
 from vidjax.apply import processes
 from vidjax.apply.processes import tell
-from vidjax.apply.sharding import check_batch_size, make_mesh
 from vidjax.console import copied_to
 from vidjax.data import identity
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.recipe import Recipe, make_schedule
 from vidjax.run.checkpoint import Checkpoints, has_checkpoint, latest_step, load_variables
-from vidjax.run.folder import check_same, flatten, make_folder, read_folder, write_config, write_folder
+from vidjax.run.folder import check_same, make_folder, read_folder, write_config, write_folder
 from vidjax.run.opened import Run
+from vidjax.train.launch import launch
 from vidjax.train.log import MetricsLog, read_history
-from vidjax.train.loop import fit
+from vidjax.train.loop import fit, stops_at_sigterm
 from vidjax.train.multitask import over
 from vidjax.train.optimizer import multipliers
-from vidjax.train.start import begin, check_features, check_init, refresh, sources, start_from, starts_anew
-from vidjax.train.trainer import make_trainer
+from vidjax.train.start import begin, refresh, sources, start_from, starts_anew
 from vidjax.train.validation import make_validation, show_batch
 
 
@@ -46,18 +45,8 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
     workdir: the run's folder.
     extend: a longer `train.epochs` may change the learning rate from where the run stands.
   """
-  with processes.together():
-    run = Run(config)
-    recipe, data = run.recipe, run.data
-    if data.unlabelled:
-      mesh = make_mesh(recipe.settings.devices)
-      check_batch_size(data.unlabelled, mesh, recipe.settings.accumulate, "data.unlabelled")
-    loader = run.training_loader(recipe.settings.batch_size)
-    check_validation_split(run)
-  processes.check_agreement(flatten(config), [run.class_names, run.contents])
-  check_init(config["init"])
-  check_features(run, workdir)
-  trainer = make_trainer(recipe, loader.batches_per_epoch)
+  run, loader, trainer = launch(config, workdir)
+  recipe = run.recipe
   with contextlib.ExitStack() as stack:
     with processes.together():
       stack.enter_context(sole_user(workdir))
@@ -80,10 +69,11 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
         finished = done >= trainer.total or (stop is not None and checkpoints.judged(done) and stop(history))
         tell(f"{workdir} {'is finished' if finished else f'is resumed after step {done} of {trainer.total}'}")
       else:
-        state, done, finished = trainer.init(), 0, False
-        if not starts_anew(config["init"]):
-          state = start_from(state, recipe, trainer.layout, workdir)
-        state = begin(run, state, loader)
+        with stops_at_sigterm("before the first step"):
+          state, done, finished = trainer.init(), 0, False
+          if not starts_anew(config["init"]):
+            state = start_from(state, recipe, trainer.layout, workdir)
+          state = begin(run, state, loader)
       if not finished or not checkpoints.judged(done):
         with MetricsLog(workdir, done, jax.process_index() == 0) as log:
           fit(
@@ -98,7 +88,8 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
             show_batch=None if done else functools.partial(show_batch, workdir, log, run, trainer),
             refresh=None if recipe.settings.refresh is None else lambda state: refresh(run, state, loader),
           )
-    report(workdir, run, trainer.mesh)
+    with stops_at_sigterm("while the best checkpoint was evaluated"):
+      report(workdir, run, trainer.mesh)
 
 
 def check_shared(workdir: pathlib.Path) -> None:
@@ -108,23 +99,6 @@ def check_shared(workdir: pathlib.Path) -> None:
     raise InputError(
       f"{workdir}: the processes see different last checkpoints ({', '.join(seen)}): share one --workdir"
     )
-
-
-def check_validation_split(run: Run) -> None:
-  """A validation split that is not there or cannot be read shows now, not after an epoch."""
-  split, splits = run.data.validation_split, run.dataset.splits
-  if split not in splits:
-    again = "prepare it again with --split=train:.8,validation:.2 (every class needs two videos)"
-    remedies = [again] * (run.data.name.startswith("folder/") and not run.dataset.official)
-    remedies += [f"add --config.data.validation_split={name}" for name in splits if name != run.data.train_split][:1]
-    remedy = " or ".join(remedies) or "give it one"
-    raise InputError(
-      f"{run.data.name} has no split {split!r} to validate on; it has {', '.join(splits)}: {remedy} (accuracy on"
-      f" {run.data.train_split} says nothing about other videos)"
-    )
-  if "label" in run.recipe.task.targets:
-    run.check_labels(run.data.train_split)
-  run.eval_loader(batch_size=run.recipe.settings.batch_size)
 
 
 def lengthened(workdir: pathlib.Path, recipe: Recipe, batches_per_epoch: int, extend: bool) -> bool:

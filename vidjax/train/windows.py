@@ -122,6 +122,12 @@ class InOrder:
 
   starts: tuple[Callable[..., Any], ...]
 
+  def check(self, run: "Run") -> None:
+    """Checks each start that can be checked before the training."""
+    for start in self.starts:
+      if hasattr(start, "check"):
+        start.check(run)  # pyright: ignore[reportFunctionMemberAccess]
+
   def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.begin`."""
     for start in self.starts:
