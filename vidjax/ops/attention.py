@@ -8,9 +8,9 @@ Space-time attention compares every position with every other: for 16 frames of 
 import math
 from typing import Literal
 
-import flax
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from vidjax.ops.max_pool import max_pool
 
@@ -32,7 +32,7 @@ def attention_map(query: jax.Array, key: jax.Array, form: Form = "softmax") -> j
   return _weights(jnp.einsum("bnd,bmd->bnm", query, key, preferred_element_type=jnp.float32), form)
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class AttentionMap:
   """A map of attention that nobody has computed yet: what a plug-in sows as "attention" under "intermediates".
 
@@ -48,9 +48,9 @@ class AttentionMap:
 
   query: jax.Array
   key: jax.Array
-  queries: tuple[int, ...] = flax.struct.field(pytree_node=False)
-  keys: tuple[int, ...] = flax.struct.field(pytree_node=False)
-  form: Form = flax.struct.field(pytree_node=False, default="softmax")
+  queries: tuple[int, ...] = struct.field(pytree_node=False)
+  keys: tuple[int, ...] = struct.field(pytree_node=False)
+  form: Form = struct.field(pytree_node=False, default="softmax")
 
   def row(self, *place: int) -> jax.Array:
     """The weights of all keys for the query at a place of the grid `queries`: float32 `[B, *keys]`."""
