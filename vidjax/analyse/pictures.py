@@ -55,7 +55,8 @@ class Strip:
   Attributes:
     frames: uint8 `[T, H, W, C]`.
     numbers: int `[T]`, 0-based numbers of the frames in the video.
-    maps: `[T, H, W]`, not negative; scaled to the largest number of the frames shown.
+    maps: `[T, H, W]`, not negative.
+    most: the number that has full colour, if the frames shown have no larger one.
     name: what stands beside the row, in one line or several.
     point: (frame, y, x), marked there: y and x are shares of height and width.
     notes: one a frame, written into it.
@@ -65,6 +66,7 @@ class Strip:
   numbers: np.ndarray
   maps: np.ndarray
   name: str = ""
+  most: float = 1e-12
   point: tuple[int, float, float] | None = None
   notes: Sequence[str] = ()
 
@@ -129,7 +131,7 @@ def save_strips(
   heat = None
   for line, (strip, mapped) in zip(grid, rows, strict=True):
     images = to_uint8(strip.frames[columns])
-    scaled = strip.maps[columns] / max(float(strip.maps[columns].max()), 1e-12)
+    scaled = strip.maps[columns] / max(float(strip.maps[columns].max()), strip.most)
     for place, (axes, frame) in enumerate(zip(line, columns, strict=True)):
       axes.imshow(images[place])
       if mapped:
