@@ -61,6 +61,9 @@ def define_flags() -> None:
     "representations, attention: larger frames are shrunk to it (default: the run's, or 160 without one).",
     16,
   )
+  flags.DEFINE_integer(
+    "frames", 6, "representations: of a segment, for PWTP, TSP and dynamic image (3.15, 3.17).", 2, 64
+  )
   flags.DEFINE_integer("steps", 100, "representations: steps that fit PWTP and TSP to a clip where no run has.", 0)
   flags.DEFINE_list(
     "point", None, "attention: FRAME,Y,X: a frame of the clip, from 0 on, and shares of its height and width."

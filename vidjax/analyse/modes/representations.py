@@ -30,12 +30,12 @@ def run(files: Sequence[str]) -> None:
     trained = trained_inputs(one.network, one.variables)
     if not trained:
       raise InputError(f"{folders[0]}: its network reads plain frames: leave --workdir out, or name another run")
-  sampler = UniformSegments(values.segments, length(trained))
+  sampler = UniformSegments(values.segments, length(trained, values.frames))
 
   def draw(file: str, path: pathlib.Path) -> None:
     numbers, video = sample_file(file, lambda count, times: sampler.test(count, 1, times)[0], short_side)
     segments = video.reshape(values.segments, -1, *video.shape[1:])
-    rows = represent(segments, normalise, trained, values.steps)
+    rows = represent(segments, normalise, trained, values.steps, values.frames)
     save_representations(path, rows, numbers[:: sampler.frames_per_segment], pathlib.Path(file).name)
 
   draw_each("representations", files, draw)
