@@ -63,7 +63,7 @@ def _main(table: Table) -> None:
   measured = gather(found)
   (out / "table.md").write_text(markdown(table, measured), encoding="utf-8")
   write_csv(out / "results.csv", table, values.scale, found)
-  draw(out / "table.png", table, measured)
+  (table.picture or draw)(out / "table.png", table, measured)
   say_text((out / "table.md").read_text(encoding="utf-8"))
   say(f"wrote table.md, results.csv and table.png to {out}")
   if failed:

@@ -5,7 +5,7 @@
 `python -m vidjax.analyse representations FILE... --out=DIR` draws every input representation of video files side by
 side, one picture each; with `--workdir=RUN` those that the run has trained are its own.
 `python -m vidjax.analyse attention FILE... --workdir=RUN --point=FRAME,Y,X --out=DIR` draws where that point looks: the
-attention of NL, RNL and ETT, and the weights of CPA, CBAM and GC. A second `--workdir` is drawn below the first.
+attention of NL, RNL and ETT, and the weights of CPA, CBAM and GC. Several `--workdir` are drawn below each other.
 `python -m vidjax.analyse curves --workdir=RUN... --out=FILE` draws losses and accuracies of both splits of runs.
 `python -m vidjax.analyse kernels --workdir=RUN --out=DIR` draws the first convolutions, and MBPM's kernels before and
 after training.
@@ -50,7 +50,7 @@ def define_flags() -> None:
   flags.DEFINE_multi_string(
     "workdir",
     None,
-    "Folder of a training run. representations: whose trained inputs are drawn. attention: two at most.",
+    "Folder of a training run. representations: whose trained inputs are drawn. attention, curves: several to compare them.",
   )
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")

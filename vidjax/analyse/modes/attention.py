@@ -1,4 +1,4 @@
-"""`python -m vidjax.analyse attention`: where a point of a video looks, in one run or two above each other."""
+"""`python -m vidjax.analyse attention`: where a point of a video looks, in one run or several above each other."""
 
 import functools
 import pathlib
@@ -17,7 +17,7 @@ def run(files: Sequence[str]) -> None:
   """One picture for each file."""
   values = flags.FLAGS
   point = _point(values.point)
-  folders = workdirs(most=2)
+  folders = workdirs()
   from vidjax.analyse.point import check_point, sites
   from vidjax.run.films import check_reads_films
   from vidjax.run.opened import open_run
