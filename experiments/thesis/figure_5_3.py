@@ -53,7 +53,7 @@ def draw_heat(path: pathlib.Path, table: Table, measured: Measured) -> None:
         place = SIGMAS.index(float(found[1])), SIZES.index(int(found[2]))
         maps[found[3]][place] = numbers[column].mean
     both = np.concatenate([values[np.isfinite(values)] for values in maps.values()])
-    low, high = both.min(), max(both.max(), both.min() + 1e-9)
+    low, high = both.min(), max(both.max(), both.min() + 1)
     for axes, (name, values) in zip(line, maps.items(), strict=True):
       image = axes.imshow(values, cmap="viridis", vmin=low, vmax=high, origin="lower")
       axes.set_xticks(range(len(SIZES)), [f"{size}x{size}" for size in SIZES], fontsize=7)

@@ -50,7 +50,7 @@ def define_flags() -> None:
   flags.DEFINE_multi_string(
     "workdir",
     None,
-    "Folder of a training run. representations: whose trained inputs are drawn. attention, curves: several to compare them.",
+    "Folder of a training run. representations: whose trained inputs are drawn. attention, curves: several to compare.",
   )
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")

@@ -108,7 +108,7 @@ def save_band_pass(path: str | os.PathLike, found: Mapping[str, BandPass]) -> No
       change = one.spatial[..., i] - one.before
       share = np.abs(change).max() / np.abs(one.before).max()
       panels.append((one.spatial[..., i], f"after, channel {i}\n{_taps(one.temporal[:, i])}"))
-      panels.append((change, f"change, channel {i}\nup to {share:.2g} of the largest before"))
+      panels.append((change, f"change, channel {i}\nup to {share:.2g} of the peak"))
     for axes in line[len(panels) :]:
       axes.set_visible(False)
     for axes, (kernel, title) in zip(line, panels, strict=False):

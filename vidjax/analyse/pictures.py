@@ -100,7 +100,7 @@ def save_explanation(
 def save_strips(
   path: str | os.PathLike, strips: Sequence[Strip], title: str, max_frames: int = 8, label: str = "evidence"
 ) -> None:
-  """Draws rows of maps above each other, the same columns of each, and plain frames above those that have the same.
+  """Draws rows of maps above each other, as many columns of each, and plain frames above those that have the same.
 
   Args:
     path: of the picture; its ending is one of ENDINGS.
@@ -108,18 +108,8 @@ def save_strips(
     title: of the picture.
     max_frames: columns at most, spread over the clip; the frames of marked points are always among them.
     label: what the maps show.
-
-  Raises:
-    InputError: clips of different lengths.
   """
-  lengths = {len(strip.frames): strip.name.partition("\n")[0] for strip in strips}
-  if len(lengths) > 1:
-    found = " and ".join(f"{name or 'one'} reads {length} frames of a video" for length, name in lengths.items())
-    raise InputError(f"{found}: these cannot be drawn above each other, name one run at a time")
-  columns = spread(len(strips[0].frames), max_frames)
-  for strip in strips:
-    if strip.point and strip.point[0] not in columns:
-      columns[np.abs(columns - strip.point[0]).argmin()] = strip.point[0]
+  count = min(max_frames, *(len(strip.frames) for strip in strips))
   rows: list[tuple[Strip, bool]] = []
   for strip in strips:
     last = rows[-1][0] if rows else None
@@ -127,9 +117,12 @@ def save_strips(
       rows.append((strip, False))
     rows.append((strip, True))
   plain = len(rows) - len(strips)
-  figure, grid = _grid(len(rows), len(columns), strips[0].frames.shape[1:3], gap=0.0, head=0.1 + 0.2 * plain, side=0.5)
+  figure, grid = _grid(len(rows), count, strips[0].frames.shape[1:3], gap=0.0, head=0.1 + 0.2 * plain, side=0.5)
   heat = None
   for line, (strip, mapped) in zip(grid, rows, strict=True):
+    columns = spread(len(strip.frames), count)
+    if strip.point and strip.point[0] not in columns:
+      columns[np.abs(columns - strip.point[0]).argmin()] = strip.point[0]
     images = to_uint8(strip.frames[columns])
     scaled = strip.maps[columns] / max(float(strip.maps[columns].max()), strip.most)
     for place, (axes, frame) in enumerate(zip(line, columns, strict=True)):

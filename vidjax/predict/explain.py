@@ -44,9 +44,6 @@ def explain(
     runs: of networks with feature maps; several are told apart by the names of their folders.
     predictions: of one video, from these runs.
     name: of the class (default: what each run finds likeliest).
-
-  Raises:
-    InputError: runs whose clips differ in length.
   """
   strips, found = [], []
   for run, prediction in zip(runs, predictions, strict=True):

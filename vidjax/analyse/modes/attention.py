@@ -4,6 +4,7 @@ import functools
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 from absl import flags
 
 from vidjax.analyse.modes import draw_each, workdirs
@@ -26,7 +27,7 @@ def run(files: Sequence[str]) -> None:
   for one in runs:
     check_reads_films(one)
     sites(one.network, one.clip_shape, values.at)
-    check_point(point, one.clip_shape)
+  check_point(point, runs[0].clip_shape)
   draw_each("attention", files, functools.partial(_draw, runs, point))
 
 
@@ -37,8 +38,11 @@ def _draw(runs: Sequence, point: tuple[int, float, float], file: str, path: path
 
   values = flags.FLAGS
   strips: list[Strip] = []
+  frame: int | None = None  # of the film
   for one in runs:
     clip = read_clip(one, file, values.short_side)
+    frame = int(clip.numbers[point[0]]) if frame is None else frame
+    point = int(np.abs(clip.numbers - frame).argmin()), *point[1:]  # the nearest that this run reads
     rows = rows_of_point(one.network, one.variables, one.normalise(clip.clip), point, values.at)
     for site, row in rows.items():
       name = [one.workdir.name] * (len(runs) > 1) + [site.removeprefix("backbone/")]

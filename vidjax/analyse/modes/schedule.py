@@ -16,6 +16,8 @@ def run(files: Sequence[str]) -> None:
   values = flags.FLAGS
   no_files("schedule", files)
   out, folders, per_epoch = out_picture(), workdirs(0, 1), values.steps_per_epoch
+  from ml_collections import config_flags
+
   from vidjax import trust
   from vidjax.analyse.schedule import save_schedule, scheduled
   from vidjax.recipe import make_recipe
@@ -30,7 +32,7 @@ def run(files: Sequence[str]) -> None:
     per_epoch, title = round(known[-1]) if known else per_epoch, pathlib.Path(folders[0]).name
   else:
     config, class_names = read_config(values.config), [str(label) for label in range(8)]
-    title = config["data"]["name"]
+    title = config_flags.get_config_filename(flags.FLAGS["config"])
     if config.get("phases"):
       raise InputError("this config trains in phases, each with a schedule of its own: give --workdir=RUN/PHASE")
   recipe = make_recipe(config, class_names)
