@@ -10,6 +10,7 @@ import pathlib
 import pkgutil
 import subprocess
 import sys
+from unittest import mock
 
 import cv2
 import jax
@@ -25,6 +26,7 @@ from experiments.tables.found import tables
 from experiments.tables.published import SETS
 from experiments.tables.row import Row, Table, Training
 from experiments.tables.sweep import Sweep, folder_name
+from experiments.thesis import figure_5_3
 from tests.commands import TINY
 from tests.xla import xla_flags
 from vidjax.command import config_with
@@ -308,3 +310,15 @@ def test_a_plan_follows_from_what_is_measured():
   assert seconds > 0
   lines = scaling.table([25.0], frames=8, length=300, size=2e4, cost=0.004)
   assert lines[3] == "| 25 | 8 | 200 | 1,600 | 0.8 | 1.2 | 104 |"
+
+
+def test_the_heat_map_of_the_figure_has_each_number_in_its_place(tmp_path):
+  """Size to the right, scale upwards; one row of the table was not trained."""
+  one = lambda x: shown.Spread(x, x, x, 1)  # noqa: E731
+  numbers = {row.name: {"top-1 %": one(float(i))} for i, row in enumerate(figure_5_3.TABLE.rows[:-1])}
+  drawn = []
+  keep = mock.patch("matplotlib.axes.Axes.imshow", lambda axes, values, **_: drawn.append(values) or mock.MagicMock())
+  with keep, mock.patch("matplotlib.figure.Figure.colorbar"):
+    figure_5_3.draw_heat(tmp_path / "x.png", figure_5_3.TABLE, numbers)
+  np.testing.assert_array_equal(drawn[0], [[0, 1, 2], [3, 4, 5], [6, 7, 8]])
+  np.testing.assert_array_equal(drawn[1], [[9, 10, 11], [12, 13, 14], [15, 16, np.nan]])

@@ -111,6 +111,8 @@ def test_it_predicts_and_averages_as_any_run(data, tmp_path):
     prediction = predict(str(data / "films" / record.video_id))
     np.testing.assert_allclose(prediction.scores, scores[0][i], atol=2e-6)
     np.testing.assert_array_equal(prediction.clip, flow.test_crops(record.decode_flow(prediction.frames))[0])
+    colours = flow.test_crops(record.decode(prediction.frames))[0]
+    assert np.corrcoef(prediction.shown.ravel(), colours.ravel())[0, 1] > 0.98  # the record's are JPEGs
 
 
 def test_a_film_of_one_frame_has_no_flow(data, tmp_path):

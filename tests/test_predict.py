@@ -14,14 +14,17 @@ import pytest
 
 from tests.tiny_run import CLASSES, VIDEOS, make_run, write_data, write_video
 from tests.xla import xla_flags
+from vidjax.analyse.gradcam import cell_centres, grad_cam, to_pixels
 from vidjax.analyse.pictures import explain_paths
 from vidjax.apply.sharding import make_mesh
 from vidjax.data import schema, video_file, write
 from vidjax.data.sample_film import sample_file
+from vidjax.data.streams import FramesAndFlow
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import Options, evaluate
-from vidjax.predict import predictor
-from vidjax.predict.predictor import explain, make_predictor, stored_short_side
+from vidjax.predict.explain import check_explains, explain
+from vidjax.predict.predictor import make_predictor
+from vidjax.run.films import in_colour, stored_short_side
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +73,37 @@ def test_short_and_odd_videos(run, tmp_path, frames, size):
   path = write_video(tmp_path / "odd.mp4", 1, frames=frames, size=size)
   prediction = make_predictor(run, 2, 3, 256)(str(path))
   assert prediction.scores.sum() == pytest.approx(1, abs=1e-5)
-  explain(run, prediction, tmp_path / "odd.png")
+  explain(tmp_path / "odd.png", [run], [prediction])
   assert cv2.imread(str(tmp_path / "odd.png")) is not None
 
 
-def test_an_explanation_of_frames_and_flow_shows_the_frames(tmp_path, monkeypatch):
+def test_a_clip_of_frames_and_flow_is_shown_by_its_frames():
   clip = np.random.default_rng(0).integers(256, size=(3, 8, 8, 5), dtype=np.uint8)
+  run: Any = types.SimpleNamespace(recipe=types.SimpleNamespace(stream=FramesAndFlow()))
+  np.testing.assert_array_equal(in_colour(run, "film.mp4", np.arange(3), clip, 8), clip[..., :3])
+
+
+def test_two_runs_explain_one_class_each_with_its_score(run, data, tmp_path, monkeypatch):
+  """Twice the same clip, so that its plain frames are drawn once."""
+  other = make_run(tmp_path / "other", data, seed=3)
+  predictions = [make_predictor(one)(str(data / "films" / "7.mp4")) for one in (run, other)]
   drawn = []
-  for name in ("grad_cam", "cell_centres", "map_names"):
-    monkeypatch.setattr(predictor, name, lambda *_: [])
-  monkeypatch.setattr(predictor, "save_explanation", lambda path, frames, *_, **__: drawn.append(frames))
-  run: Any = types.SimpleNamespace(network=None, variables=None, class_names=["a", "b"], normalise=lambda x: x)
-  explain(run, predictor.Prediction("film.mp4", np.ones(2), np.ones(2), clip, np.arange(3)), tmp_path / "it.png")
-  np.testing.assert_array_equal(drawn, [clip[..., :3]])
+  monkeypatch.setattr("vidjax.predict.explain.save_strips", lambda *arguments: drawn.append(arguments))
+  explain("it.png", [run, other], predictions, "class 2")
+  explain("it.png", [run], predictions[:1])
+  (_, strips, title), (_, (alone,), alone_title) = drawn
+  assert title == "7.mp4"
+  assert [x.name for x in strips] == [
+    f"{name}\nclass 2 ({p.scores[2]:.1%})" for name, p in zip(("run", "other"), predictions, strict=True)
+  ]
+  for strip, one, prediction in zip(strips, (run, other), predictions, strict=True):
+    (cells,) = grad_cam(one.network, one.variables, one.normalise(prediction.clip[None]), np.array([2]))
+    (centre,) = cell_centres(one.network, (1, *one.clip_shape))
+    np.testing.assert_allclose(strip.maps, to_pixels(np.asarray(cells[0]), (4, 16, 16), *centre), atol=1e-6)
+  ((best, score),) = predictions[0].best(1)
+  assert (alone.name, alone_title) == ("", f"{best}, {score:.1%}: 7.mp4")
+  with pytest.raises(InputError, match=r"--class=klass 2: .*the nearest of its 6 is class 2"):
+    check_explains(run, "klass 2")
 
 
 def test_paths_of_explanations_are_distinct_and_predictable():
@@ -159,6 +180,13 @@ def test_the_command(run, data, tmp_path):
       assert len(row["top5"]) == 5
   for path in written[:2]:
     assert min(cv2.imread(str(path)).shape[:2]) > 200
+
+  twice = [f"--workdir={run.workdir}"] * 2
+  done = command(*twice, good[0], f"--explain={tmp_path}/both.png", "--class=class 1")
+  assert (done.returncode, done.stderr) == (0, "")
+  lines = done.stdout.splitlines()
+  assert lines[1] == lines[7] == f" {run.workdir}"
+  assert len(lines) == 14
 
   done = command(f"--workdir={run.workdir}", good[0])
   assert (done.returncode, done.stderr) == (0, "")

@@ -97,7 +97,7 @@ def write(sweep: Sweep) -> None:
   measured = gather(found)
   (sweep.out / "table.md").write_text(markdown(sweep.table, measured), encoding="utf-8")
   write_csv(sweep.out / "results.csv", sweep.table, sweep.scale, found)
-  draw(sweep.out / "table.png", sweep.table, measured)
+  (sweep.table.picture or draw)(sweep.out / "table.png", sweep.table, measured)
 
 
 def report_failed(failed: Sequence[str]) -> None:

@@ -125,6 +125,7 @@ class Table:
     epochs: of a mini training; None: as the configs say.
     units: printed column of a cost -> what `counted.count` calls it.
     tolerance: share by which a count may differ from the print.
+    picture: `(path, table, measured)` draws `table.png`; None: as `shown.draw`.
   """
 
   title: str
@@ -134,6 +135,7 @@ class Table:
   epochs: float | None = None
   units: Mapping[str, str] = dataclasses.field(default_factory=lambda: {"GFLOPs": "GFLOPs", "params M": "params"})
   tolerance: float = 0.01
+  picture: Callable[..., None] | None = None
 
   def row(self, name: str) -> Row:
     """The row of a name."""

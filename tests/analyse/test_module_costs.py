@@ -165,7 +165,7 @@ def test_the_command_prints_a_table_and_writes_every_module(tmp_path):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    (("price", "--config=configs/quickstart.py"), "say what to analyse: cost or representations; got price"),
+    (("price", "--config=configs/quickstart.py"), "or representations or schedule; got price"),
     (("cost", "--config=configs/folder.py:resnet"), "configs/folder.py:resnet: choose resnet50, finetune or mini"),
     (("cost", "--config=configs/quickstart.py", "--classes=8", "--clip=4x32x32"), "--clip=4x32x32: must be FRAMES"),
   ],

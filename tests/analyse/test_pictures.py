@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from vidjax.analyse.confusion import MAX_NAMES, save_confusion
-from vidjax.analyse.pictures import ENDINGS, legible, save_batch, save_explanation, shorten, spread, to_uint8
+from vidjax.analyse.pictures import (
+  ENDINGS,
+  Strip,
+  legible,
+  save_batch,
+  save_explanation,
+  save_strips,
+  shorten,
+  spread,
+  to_uint8,
+)
 from vidjax.errors import InputError
 
 SCRIPTS = ["漢字を書く", "größer", "прыжок", "قفز", "कूदना", "🎬\n$x$", "caf\udce9"]
@@ -46,6 +56,34 @@ def test_an_explanation_is_drawn(tmp_path, maps):
   evidence = [np.zeros((8, 48, 64)), np.random.default_rng(1).random((8, 48, 64))][:maps]
   save_explanation(tmp_path / "why.png", clip, evidence, np.arange(0, 80, 10), "a_b$c.mp4: slide left, 97.1%")
   assert min(cv2.imread(str(tmp_path / "why.png")).shape[:2]) > 300
+
+
+def test_rows_of_several_clips(tmp_path):
+  """Plain frames once for all rows of the same, and in each row the frame of the point, marked."""
+  rng = np.random.default_rng(0)
+  clips = rng.integers(0, 256, (2, 16, 24, 32, 3), dtype=np.uint8)
+  strips = [
+    Strip(
+      clips[i],
+      np.arange(16) + 100 * i,
+      rng.random((16, 24, 32)),
+      f"run {i}\nres{j}",
+      1e-12,
+      (6, 0.5, 0.25),
+      ["0.1"] * 16,
+    )
+    for i, j in ((0, 3), (0, 4), (1, 3))
+  ]
+  with mpl.rc_context({"svg.fonttype": "none"}):
+    save_strips(tmp_path / "rows.svg", strips, "a film", max_frames=4)
+  text = (tmp_path / "rows.svg").read_text()
+  assert [n for n in range(200) if f">frame {n}<" in text] == [0, 6, 10, 15, 100, 106, 110, 115]
+  assert text.count(">0.1<") == 12
+  short = Strip(clips[1, :3], np.arange(3) + 100, np.zeros((3, 24, 32)), point=(2, 0, 0))
+  with mpl.rc_context({"svg.fonttype": "none"}):
+    save_strips(tmp_path / "rows.svg", [*strips[:2], short], "a film", max_frames=4)
+  text = (tmp_path / "rows.svg").read_text()
+  assert [n for n in range(200) if f">frame {n}<" in text] == [0, 6, 15, 100, 101, 102]
 
 
 def test_rows_of_an_explanation_bear_their_names(tmp_path):

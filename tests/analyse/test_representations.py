@@ -12,10 +12,10 @@ import pytest
 
 from tests.tiny_run import write_video
 from vidjax.analyse.representations import (
-  MODULES,
   colour_wheel,
   flow_colours,
   length,
+  modules,
   represent,
   save_representations,
   signed,
@@ -54,12 +54,18 @@ def rows(square):
 
 
 def test_every_representation_has_a_picture_of_every_segment(rows, square):
-  names = ["frames", "Busy", "Quiet", "static appearance", "dynamic appearance", "squeezed image 1", "squeezed image 2"]
-  assert list(rows) == [*names, "dynamic image", "RGB difference", "optical flow", "persistent appearance"]
+  names = ["frames", "frame mean", "Busy", "Busy as flow", "Quiet", "static appearance", "dynamic appearance"]
+  names += ["squeezed image 1", "squeezed image 2", "dynamic image", "RGB difference", "optical flow", "TVNet"]
+  assert list(rows) == [*names, "persistent appearance"]
   for row in rows.values():
     assert row.images.shape == (2, 32, 40, 3)
     assert row.images.dtype == np.uint8
   np.testing.assert_array_equal(rows["frames"].images, square[:, 0])
+  np.testing.assert_allclose(rows["frame mean"].images, square.mean(1), atol=0.5)
+  still = rows["Busy as flow"].images[:, :4, :, :]  # no motion is white, and grey motion has one hue or its opposite
+  assert still.min() > 240
+  assert rows["Busy as flow"].images.min() < 60
+  assert modules(16)[1].frames == 16 == length({}, 16)
 
 
 @pytest.mark.parametrize("name", ["Quiet", "squeezed image 1", "squeezed image 2"])
@@ -135,7 +141,7 @@ def test_a_runs_own_parameters_are_drawn(square):
   assert rows["static\nappearance"].note == "PWTP, T 3, D 1\ntrained"
   away = np.abs(rows["dynamic\nappearance"].images.astype(int) - 127).max(-1)
   assert away.max() <= 1
-  mean = represent(square[:, :3].mean(1, keepdims=True).round().astype(np.uint8).repeat(6, 1), Normalise(), steps=0)[2]
+  mean = represent(square[:, :3].mean(1, keepdims=True).round().astype(np.uint8).repeat(6, 1), Normalise(), steps=0)[4]
   difference = rows["static\nappearance"].images.astype(int) - mean.images
   assert np.abs(difference).mean() < 3  # Quiet of a clip that stands still is that clip
   assert "untrained" in rows["squeezed image 1"].note
@@ -178,7 +184,7 @@ def represent_one(segments):
 def test_every_module_is_drawn():
   from vidjax.analyse.representations import DRAW
 
-  assert {type(module).__name__ for module in MODULES} == set(DRAW)
+  assert {type(module).__name__ for module in modules()} == set(DRAW)
 
 
 def analyse(*arguments: str) -> subprocess.CompletedProcess[str]:

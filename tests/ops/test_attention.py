@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidjax.analyse.cost import count_macs
-from vidjax.ops.attention import QUERIES, attention, attention_map, halved
+from vidjax.ops.attention import QUERIES, AttentionMap, attention, attention_map, halved
 
 COUNTS = [7, QUERIES + 88, 2 * QUERIES - 3]
 """One pass; two chunks of 300; a prime number of queries: one full chunk and a smaller one."""
@@ -34,6 +34,19 @@ def test_sums_and_maps_are_numpys(count, form):
   weights, expected = in_numpy(query, key, value, form)
   np.testing.assert_allclose(jax.jit(attention_map, static_argnums=2)(query, key, form), weights, atol=1e-5)
   np.testing.assert_allclose(jax.jit(attention, static_argnums=3)(query, key, value, form), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["softmax", "relu", "dot"])
+def test_a_row_is_that_of_the_map_and_costs_no_more(form):
+  """Of other keys than queries, as where they are sub-sampled."""
+  query, key, _, _ = tokens(24)
+  key = key[:, :6]
+  weights, _ = in_numpy(query, key, key, form)
+  found = AttentionMap(query, key, (2, 3, 4), (2, 3, 1), form)
+  full = weights.reshape(-1, 2, 3, 4, 2, 3, 1)
+  np.testing.assert_allclose(found.full(), full, atol=1e-5)
+  np.testing.assert_allclose(jax.jit(lambda x: x.row(1, 2, 3))(found), full[:, 1, 2, 3], atol=1e-5)
+  assert count_macs(lambda x: x.row(1, 0, 2), found) == query.shape[0] * 6 * query.shape[-1]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

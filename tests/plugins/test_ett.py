@@ -36,7 +36,7 @@ def test_golden_equations(shared_golden, variant):
   run = jax.jit(lambda params, clip: module.apply({"params": params}, clip, False, mutable=["intermediates"]))
   output, sown = run(params, clip)
   np.testing.assert_allclose(output, np.moveaxis(golden[f"Y_{variant}"], 2, -1), rtol=1e-4, atol=1e-5)
-  (attention,) = sown["intermediates"]["attention"]
+  attention = sown["intermediates"]["attention"][0].full()
   assert attention.shape == ((2, 6, 3, 3, 6, 3, 3) if spacetime else (2, 6, 6))
   expected = golden[f"attn_{variant}"]
   np.testing.assert_allclose(attention.reshape(expected.shape), expected, rtol=1e-4, atol=1e-6)

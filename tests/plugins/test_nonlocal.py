@@ -60,8 +60,10 @@ def test_each_form_is_its_equation(form):
   run = jax.jit(lambda variables, clip: module.apply(variables, clip, False, mutable=["intermediates"]))
   output, sown = run(variables, CLIP)
   np.testing.assert_allclose(output, expected, atol=1e-4)
-  (attention,) = sown["intermediates"]["attention"]
+  (found,) = sown["intermediates"]["attention"]
+  attention = found.full()
   assert attention.shape == (2, 3, 4, 5, 3, 4, 5)
+  np.testing.assert_allclose(found.row(1, 3, 2), attention[:, 1, 3, 2], atol=1e-6)
   np.testing.assert_allclose(attention.reshape(weights.shape), weights, atol=1e-4)
   assert set(variables["params"]) == {"g", "w_z", "bn"} | {
     "gaussian": set(),

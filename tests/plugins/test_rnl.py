@@ -85,7 +85,7 @@ def test_released_block(shared_golden, name, grouped):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
 
   close(output, channels_last(case["out"]))
-  (attention,) = sown["intermediates"]["attention"]
+  attention = sown["intermediates"]["attention"][0].full()
   keys_queries = case["attention"]
   assert attention.shape[:4] == (*clip.shape[:-1],)
   close(attention.reshape(keys_queries.swapaxes(1, 2).shape), keys_queries.swapaxes(1, 2))
@@ -149,7 +149,9 @@ def test_the_equations(form, aggregation):
   expected = x + (z - 0.1) / np.sqrt(2 + 1e-5) * params["bn"]["scale"] + params["bn"]["bias"]
 
   output, sown = jax.jit(lambda v, clip: module.apply(v, clip, False, mutable=["intermediates"]))(variables, CLIP)
-  np.testing.assert_allclose(sown["intermediates"]["attention"][0].reshape(weights.shape), weights, atol=1e-5)
+  (attention,) = sown["intermediates"]["attention"]
+  np.testing.assert_allclose(attention.full().reshape(weights.shape), weights, atol=1e-5)
+  np.testing.assert_allclose(attention.row(0, 1, 2), attention.full()[:, 0, 1, 2], atol=1e-6)
   np.testing.assert_allclose(output, expected, atol=1e-5)
   np.testing.assert_allclose(jax.jit(lambda v, clip: module.apply(v, clip, False))(variables, CLIP), output, atol=1e-6)
 

@@ -1,7 +1,7 @@
 """Grad-CAM (Selvaraju et al. 2017): where a network looks for the evidence of a class."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -52,11 +52,16 @@ def map_names(network: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
     network: as in `grad_cam`.
     shape: of the clips, `[B, T, H, W, C]`.
   """
-  return tuple("/".join([*path[:-1], path[-1].removesuffix(FEATURE_MAP)]).strip("/_") for path in _sown(network, shape))
+  return tuple(
+    "/".join([*path[:-1], path[-1].removesuffix(FEATURE_MAP)]).strip("/_")
+    for path in _sown(network, shape, _feature_maps)
+  )
 
 
 @functools.lru_cache(maxsize=8)
-def cell_centres(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
+def cell_centres(
+  network: nn.Module, shape: tuple[int, ...], maps: Callable[[Tree], dict[tuple[str, ...], Any]] | None = None
+) -> tuple[tuple[float, float], ...]:
   """Where the cells of the maps of `grad_cam` lie: cell i is centred at pixel `first + stride * i`.
 
   A stack of convolutions and pools, padded alike on both sides, makes `1 + floor((size - k) / stride)` cells of `size`
@@ -66,6 +71,7 @@ def cell_centres(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[floa
   Args:
     network: as in `grad_cam`.
     shape: of the clips, `[B, T, H, W, C]`.
+    maps: chooses others of the "intermediates", by path, anything with a shape `[..., h, w, D]`.
 
   Returns:
     (first, stride) of each map, in pixels. A network that takes no other size, or makes the same cells of every size,
@@ -75,7 +81,8 @@ def cell_centres(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[floa
 
   @functools.cache
   def count(*sides: int) -> list[tuple[int, int]]:
-    return [sown.shape[-3:-1] for sown in _sown(network, (batch, frames, *sides, channels)).values()]
+    sown = _sown(network, (batch, frames, *sides, channels), maps or _feature_maps)
+    return [one.shape[-3:-1] for one in sown.values()]
 
   def centres(number: int) -> tuple[float, float]:
     cells = count(size, width)[number][0]
@@ -140,11 +147,13 @@ def _logits(
   return chosen.sum(), changed.get("intermediates", {})
 
 
-def _sown(network: nn.Module, shape: tuple[int, ...]) -> dict[tuple[str, ...], Any]:
+def _sown(
+  network: nn.Module, shape: tuple[int, ...], maps: Callable[[Tree], dict[tuple[str, ...], Any]]
+) -> dict[tuple[str, ...], Any]:
   """Shapes of the maps by their paths, in the order of `grad_cam`, without computing them."""
   clips = jax.ShapeDtypeStruct(shape, jnp.float32)
   made = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, False, mutable=True), clips)
-  return _feature_maps(made.get("intermediates", {}))
+  return maps(made.get("intermediates", {}))
 
 
 def _feature_maps(intermediates: Tree) -> dict[tuple[str, ...], Any]:

@@ -1,5 +1,6 @@
 """Pictures of clips: a batch as the network sees it; frames with the evidence for a class over them."""
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -47,6 +48,29 @@ def save_batch(
   figure.savefig(check_picture_path(path))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Strip:
+  """A row of frames with maps over them.
+
+  Attributes:
+    frames: uint8 `[T, H, W, C]`.
+    numbers: int `[T]`, 0-based numbers of the frames in the video.
+    maps: `[T, H, W]`, not negative.
+    most: the number that has full colour, if the frames shown have no larger one.
+    name: what stands beside the row, in one line or several.
+    point: (frame, y, x), marked there: y and x are shares of height and width.
+    notes: one a frame, written into it.
+  """
+
+  frames: np.ndarray
+  numbers: np.ndarray
+  maps: np.ndarray
+  name: str = ""
+  most: float = 1e-12
+  point: tuple[int, float, float] | None = None
+  notes: Sequence[str] = ()
+
+
 def save_explanation(
   path: str | os.PathLike,
   clip: np.ndarray,
@@ -69,26 +93,68 @@ def save_explanation(
     label: what the maps show.
     names: of the rows of maps, as from `gradcam.map_names`; none where they need no telling apart.
   """
-  frames = spread(len(clip), max_frames)
-  figure, grid = _grid(1 + len(evidence), len(frames), clip.shape[1:3], gap=0.0, head=0.3, side=0.5)
-  images = to_uint8(clip[frames])
-  for column, frame in enumerate(frames):
-    grid[0, column].imshow(images[column])
-    grid[0, column].set_title(f"frame {frame_numbers[frame]}", fontsize=8, pad=3)
+  named = zip(evidence, names or [""] * len(evidence), strict=True)
+  save_strips(path, [Strip(clip, frame_numbers, maps, name) for maps, name in named], title, max_frames, label)
+
+
+def save_strips(
+  path: str | os.PathLike, strips: Sequence[Strip], title: str, max_frames: int = 8, label: str = "evidence"
+) -> None:
+  """Draws rows of maps above each other, as many columns of each, and plain frames above those that have the same.
+
+  Args:
+    path: of the picture; its ending is one of ENDINGS.
+    strips: the rows.
+    title: of the picture.
+    max_frames: columns at most, spread over the clip; the frames of marked points are always among them.
+    label: what the maps show.
+  """
+  count = min(max_frames, *(len(strip.frames) for strip in strips))
+  rows: list[tuple[Strip, bool]] = []
+  for strip in strips:
+    last = rows[-1][0] if rows else None
+    if last is None or not (_same(last.frames, strip.frames) and _same(last.numbers, strip.numbers)):
+      rows.append((strip, False))
+    rows.append((strip, True))
+  plain = len(rows) - len(strips)
+  figure, grid = _grid(len(rows), count, strips[0].frames.shape[1:3], gap=0.0, head=0.1 + 0.2 * plain, side=0.5)
   heat = None
-  for row, maps, name in zip(grid[1:], evidence, names or [""] * len(evidence), strict=True):
-    row[0].set_ylabel(shorten(name), fontsize=8, labelpad=3, parse_math=False)
-    scaled = maps[frames] / max(float(maps[frames].max()), 1e-12)
-    for column in range(len(frames)):
-      row[column].imshow(images[column])
-      heat = row[column].imshow(scaled[column], cmap="turbo", vmin=0, vmax=1, alpha=0.25 + 0.45 * scaled[column])
-  if heat is not None:
-    bar = figure.colorbar(heat, ax=list(grid.flat), fraction=0.02, pad=0.01, ticks=[0, 1])
-    bar.ax.set_yticklabels(["none", "most"], fontsize=8)
-    bar.set_label(label, fontsize=8)
+  for line, (strip, mapped) in zip(grid, rows, strict=True):
+    columns = spread(len(strip.frames), count)
+    if strip.point and strip.point[0] not in columns:
+      columns[np.abs(columns - strip.point[0]).argmin()] = strip.point[0]
+    images = to_uint8(strip.frames[columns])
+    scaled = strip.maps[columns] / max(float(strip.maps[columns].max()), strip.most)
+    for place, (axes, frame) in enumerate(zip(line, columns, strict=True)):
+      axes.imshow(images[place])
+      if mapped:
+        heat = axes.imshow(scaled[place], cmap="turbo", vmin=0, vmax=1, alpha=0.25 + 0.45 * scaled[place])
+      else:
+        axes.set_title(f"frame {strip.numbers[frame]}", fontsize=8, pad=3)
+      if mapped and strip.notes:
+        box = {"facecolor": "black", "alpha": 0.5, "pad": 1, "linewidth": 0}
+        axes.text(0.04, 0.05, strip.notes[frame], transform=axes.transAxes, fontsize=6.5, color="white", bbox=box)
+      if strip.point and strip.point[0] == frame:
+        _mark(axes, strip.point[1] * images.shape[1] - 0.5, strip.point[2] * images.shape[2] - 0.5)
+    if mapped:
+      name = "\n".join(shorten(part) for part in strip.name.split("\n"))
+      line[0].set_ylabel(name, fontsize=8 if len(name) <= 20 else 6.5, labelpad=3, parse_math=False)
+  bar = figure.colorbar(heat, ax=list(grid.flat), fraction=0.02, pad=0.01, ticks=[0, 1])
+  bar.ax.set_yticklabels(["none", "most"], fontsize=8)
+  bar.set_label(label, fontsize=8)
   width = int(72 * figure.get_figwidth() / (0.6 * 11))  # characters of 11 points
   figure.suptitle(shorten(title, width), fontsize=11, parse_math=False)
   figure.savefig(check_picture_path(path))
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+  return one is other or np.array_equal(one, other)
+
+
+def _mark(axes: Any, y: float, x: float) -> None:
+  """A red point in a white ring, and a frame of the same red around the image."""
+  axes.plot(x, y, "o", color="red", markeredgecolor="white", markeredgewidth=0.8, markersize=5, clip_on=False)
+  axes.spines[:].set(color="red", linewidth=1.5)
 
 
 def check_picture_path(path: str | os.PathLike) -> pathlib.Path:

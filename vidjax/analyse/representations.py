@@ -19,23 +19,22 @@ from vidjax.inputs.persistent_appearance import PersistentAppearance
 from vidjax.inputs.pwtp import PWTP
 from vidjax.inputs.rgb_difference import RGBDifference
 from vidjax.inputs.tsp import TSP
+from vidjax.inputs.tvnet import TVNet
 from vidjax.types import Tree
 
 FRAMES = 6
 """Of a segment, as in the thesis' comparison (Table 3.12)."""
-MODULES: tuple[nn.Module, ...] = (
-  MBPM(normalise="l1"),
-  PWTP(FRAMES),
-  TSP(FRAMES, 2),
-  DynamicImage(FRAMES),
-  RGBDifference(2),
-  Flow(2),
-  PersistentAppearance(2),
-)
 LEAST_MOTION = 1.0
 """Pixels a frame that have full colour in a picture of flow at least, so that noise stays pale."""
 LEAST_CHANGE = 0.02
 """About a grey level of a normalised clip: smaller differences are no picture of motion."""
+
+
+def modules(frames: int = FRAMES) -> tuple[nn.Module, ...]:
+  """What is drawn where no run has trained it, for segments of that many frames."""
+  squeezing = PWTP(frames), TSP(frames, 2), DynamicImage(frames)
+  return MBPM(normalise="l1"), *squeezing, RGBDifference(2), Flow(2), TVNet(2), PersistentAppearance(2)
+
 
 Trained = tuple[nn.Module, Mapping[str, Tree]]
 
@@ -90,12 +89,17 @@ def _below(tree: Tree, path: tuple[str, ...]) -> Tree:
   return tree
 
 
-def length(trained: Mapping[str, Trained]) -> int:
-  """Frames a segment must have for `represent`."""
-  frames = [_frames(trained.get(type(module).__name__, (module, {}))[0]) for module in MODULES]
+def length(trained: Mapping[str, Trained], frames: int = FRAMES) -> int:
+  """Frames a segment must have for `represent`.
+
+  Args:
+    trained: from `trained_inputs`.
+    frames: of a segment, for modules that no run has trained.
+  """
+  found = [_frames(trained.get(type(module).__name__, (module, {}))[0]) for module in modules(frames)]
   if "Flow/TSP" in trained:
-    frames.append(_frames(trained["Flow/TSP"][0]) + 1)
-  return max(frames)
+    found.append(_frames(trained["Flow/TSP"][0]) + 1)
+  return max(found)
 
 
 def represent(
@@ -103,6 +107,7 @@ def represent(
   normalise: Callable[[Any], jax.Array],
   trained: Mapping[str, Trained] | None = None,
   steps: int = 100,
+  frames: int = FRAMES,
 ) -> list[Row]:
   """Every representation of a clip, as pictures.
 
@@ -114,15 +119,23 @@ def represent(
     normalise: as the network's.
     trained: from `trained_inputs`.
     steps: of Adam, for that fit; 0 shows random initial parameters.
+    frames: of a segment, for modules that no run has trained.
 
   Raises:
     InputError: frames too small for a module's kernel.
   """
   clip = normalise(jnp.asarray(segments)[None].reshape(1, -1, *segments.shape[2:])).reshape(segments.shape)
-  rows = [Row("frames", "first of each segment", segments[:, 0])]
-  for template in MODULES:
+  mean = segments[:, :frames].mean(axis=1).round().astype(np.uint8)
+  rows = [Row("frames", "first of each segment", segments[:, 0]), Row("frame mean", f"of {frames} frames", mean)]
+  for template in modules(frames):
     kind = type(template).__name__
     module, variables = (trained or {}).get(kind, (template, None))
+    if (
+      kind == "TVNet"
+      and variables is not None
+      and variables["params"]["initial"].shape[:-1] not in ((), clip.shape[2:4])
+    ):
+      module, variables = template, None  # the flow it starts from is of frames of another size
     module = module.clone(parent=None, name=None)
     x = clip[:, : _frames(module)].reshape(1, -1, *clip.shape[2:])
     note = "trained" if variables is not None and "params" in variables and variables["params"] else ""
@@ -189,6 +202,7 @@ def _mbpm(module: MBPM, variables: Mapping[str, Tree], x: jax.Array, segments: i
   settings = f"MBPM, $\\sigma$ {module.sigma}, {module.kernel} x {module.kernel}"
   return [
     Row("Busy", _note(settings, note if note == "trained" else ""), signed(busy[:, 0])),
+    Row("Busy as flow", "red as u, green as v", flow_colours(busy[:, 0, ..., :2] / _full(busy[:, 0, ..., :2]))),
     Row("Quiet", "mean of three less Busy", np.asarray(calm[0])),
   ]
 
@@ -231,9 +245,14 @@ def _squeezed_flow(trained: Mapping[str, Trained], clip: jax.Array) -> list[Row]
   for i in range(module.rank):
     image = squeezed[:, i]
     sign = np.sign(np.sum(flows[:, 0] * image)) or 1  # arbitrary, as that of a squeezed frame
-    most = max(float(np.percentile(np.linalg.norm(image, axis=-1), 99)), LEAST_MOTION / flow.bound)
     settings = f"TSP of flow, K {module.frames}, D {module.rank}"
-    rows.append(Row(f"squeezed flow {i + 1}", _note(settings, "trained"), flow_colours(sign * image / most)))
+    rows.append(
+      Row(
+        f"squeezed flow {i + 1}",
+        _note(settings, "trained"),
+        flow_colours(sign * image / _full(image, LEAST_MOTION / flow.bound)),
+      )
+    )
   return rows
 
 
@@ -246,10 +265,16 @@ def _difference(module: RGBDifference, v: Mapping[str, Tree], x: jax.Array, segm
   return [Row("RGB difference", "second frame less first", signed(_apply(module, v, x, segments)[:, 0, ..., :3]))]
 
 
-def _flow(module: Flow, v: Mapping[str, Tree], x: jax.Array, segments: int, note: str) -> list[Row]:
+def _flow(module: Flow | TVNet, v: Mapping[str, Tree], x: jax.Array, segments: int, note: str) -> list[Row]:
   flow = module.bound * _apply(module, v, x, segments)[:, 0, ..., :2]
-  most = max(float(np.percentile(np.linalg.norm(flow, axis=-1), 99)), LEAST_MOTION)
-  return [Row("optical flow", f"TV-L1, full colour at\n{most:.1f} pixels a frame", flow_colours(flow / most))]
+  most = _full(flow, LEAST_MOTION)
+  title, name = ("TVNet", note or "TVNet") if isinstance(module, TVNet) else ("optical flow", "TV-L1")
+  return [Row(title, f"{name}, full colour at\n{most:.1f} pixels a frame", flow_colours(flow / most))]
+
+
+def _full(flow: np.ndarray, least: float = LEAST_CHANGE) -> float:
+  """The length of vectors that has full colour; a hundredth is longer."""
+  return max(float(np.percentile(np.linalg.norm(flow, axis=-1), 99)), least)
 
 
 def _appearance(module: PersistentAppearance, v: Mapping[str, Tree], x: jax.Array, s: int, note: str) -> list[Row]:
@@ -266,6 +291,7 @@ DRAW: dict[str, Callable[..., list[Row]]] = {
   "DynamicImage": _dynamic_image,
   "RGBDifference": _difference,
   "Flow": _flow,
+  "TVNet": _flow,
   "PersistentAppearance": _appearance,
 }
 

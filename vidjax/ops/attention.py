@@ -2,13 +2,15 @@
 
 Space-time attention compares every position with every other: for 16 frames of 28 x 28 a map of 12544 x 12544.
 `attention` never holds it: it goes through the queries in chunks and computes each chunk again in the backward pass.
-`attention_map` is the map itself, for those who want to look at it.
+`attention_map` is the map itself, and an `AttentionMap` stands for it where one row is looked at.
 """
 
+import math
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from vidjax.ops.max_pool import max_pool
 
@@ -28,6 +30,37 @@ def attention_map(query: jax.Array, key: jax.Array, form: Form = "softmax") -> j
     form: "softmax" of the products, or another form of `Form`.
   """
   return _weights(jnp.einsum("bnd,bmd->bnm", query, key, preferred_element_type=jnp.float32), form)
+
+
+@struct.dataclass
+class AttentionMap:
+  """A map of attention that nobody has computed yet: what a plug-in sows as "attention" under "intermediates".
+
+  A row costs one product with the keys, whatever the size of the whole map.
+
+  Attributes:
+    query: `[B, N, D]`, N the product of `queries`.
+    key: `[B, M, D]`, M the product of `keys`.
+    queries: the grid of the queries, such as `(T, H, W)`, or `(T,)` where a frame is one token.
+    keys: the grid of the keys, which may be smaller.
+    form: how products become weights.
+  """
+
+  query: jax.Array
+  key: jax.Array
+  queries: tuple[int, ...] = struct.field(pytree_node=False)
+  keys: tuple[int, ...] = struct.field(pytree_node=False)
+  form: Form = struct.field(pytree_node=False, default="softmax")
+
+  def row(self, *place: int) -> jax.Array:
+    """The weights of all keys for the query at a place of the grid `queries`: float32 `[B, *keys]`."""
+    number = sum(index * math.prod(self.queries[axis + 1 :]) for axis, index in enumerate(place))
+    weights = attention_map(self.query[:, number : number + 1], self.key, self.form)
+    return weights.reshape(-1, *self.keys)
+
+  def full(self) -> jax.Array:
+    """All rows: float32 `[B, *queries, *keys]`; for 16 frames of 28 x 28 that takes 629 MB a clip."""
+    return attention_map(self.query, self.key, self.form).reshape(-1, *self.queries, *self.keys)
 
 
 def attention(query: jax.Array, key: jax.Array, value: jax.Array, form: Form = "softmax") -> jax.Array:

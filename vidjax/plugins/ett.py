@@ -9,7 +9,7 @@ import jax
 from vidjax.bounds import Count
 from vidjax.checks import check_clip, place
 from vidjax.errors import InputError
-from vidjax.ops.attention import attention, attention_map
+from vidjax.ops.attention import AttentionMap, attention
 
 Tokens = Literal["frames", "spacetime"]
 
@@ -19,8 +19,8 @@ class ETT(nn.Module):
 
   Y = X + h^-1(softmax(lambda T_alpha T_beta^T) T_gamma), T_j = h_j(X) + PE_j. Starts as the identity. Position
   encodings belong to places: a network keeps the number of frames and the map size it was initialised with. The map,
-  `[B, N, N]` of frames or `[B, N,H,W, N,H,W]`, queries first, goes to "intermediates" as "attention" where that
-  collection is mutable.
+  `[B, N, N]` of frames or `[B, N,H,W, N,H,W]`, queries first, goes to "intermediates" as "attention", an
+  `AttentionMap`, where that collection is mutable.
 
   Attributes:
     compression: u; h maps C to C // u channels (at least one), so a frame is a token of l = H W C / u numbers.
@@ -69,7 +69,7 @@ class ETT(nn.Module):
     query, key, value = (part.reshape(batch, -1, length) for part in parts)
     query = query * self.param("lambda", nn.initializers.constant(1 / math.sqrt(length)), ())
     if self.is_mutable_collection("intermediates"):
-      self.sow("intermediates", "attention", attention_map(query, key).reshape(batch, *grid, *grid))
+      self.sow("intermediates", "attention", AttentionMap(query, key, grid, grid))
     y = attention(query, key, value).reshape(batch, frames, height, width, narrow)
     if self.tokens == "frames":
       return x + nn.Dense(channels, kernel_init=nn.initializers.zeros, name="h_inverse")(y)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from vidjax.checks import check_fields
 from vidjax.layers import BatchNorm
-from vidjax.ops.attention import Form, attention, attention_map, halved
+from vidjax.ops.attention import AttentionMap, Form, attention, halved
 
 Pairwise = Literal["gaussian", "embedded_gaussian", "dot", "concatenation"]
 
@@ -20,7 +20,8 @@ class NonLocal(nn.Module):
   """Adds to every position a weighted sum over all positions of the clip: `[B,T,H,W,C] -> [B,T,H,W,C]`.
 
   Images `[B,H,W,C]` will do. Starts as the identity: the BN before the sum has gamma = beta = 0. The map
-  `[B, T,H,W, T,H',W']`, queries first, goes to "intermediates" as "attention" where that collection is mutable.
+  `[B, T,H,W, T,H',W']`, queries first, goes to "intermediates" as "attention", an `AttentionMap`, where that collection
+  is mutable.
 
   Attributes:
     form: f(x_i, x_j): "gaussian" exp(x_i . x_j), "embedded_gaussian" exp(theta_i . phi_j), each divided by its sum;
@@ -56,7 +57,7 @@ class NonLocal(nn.Module):
       a, b = query @ w_f[:inner], key @ w_f[inner:]
       query, key = (jnp.concatenate(pair, axis=-1) for pair in ((a, jnp.ones_like(a)), (jnp.ones_like(b), b)))
     if self.is_mutable_collection("intermediates"):
-      self.sow("intermediates", "attention", attention_map(query, key, weighing).reshape(batch, *grid, *keys))
+      self.sow("intermediates", "attention", AttentionMap(query, key, tuple(grid), keys, weighing))
     y = attention(query, key, value, weighing).reshape(batch, *grid, -1)
     y = nn.Dense(channels, kernel_init=linear_init, name="w_z")(y)
     # all positions get nearly the same sum: their variance drowns in the mean of the squares, if taken from it

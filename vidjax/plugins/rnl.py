@@ -11,7 +11,7 @@ from vidjax.bounds import Odd
 from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError
 from vidjax.layers import BatchNorm
-from vidjax.ops.attention import Form, attention, attention_map, halved
+from vidjax.ops.attention import AttentionMap, Form, attention, halved
 from vidjax.ops.depthwise import depthwise_convolution
 from vidjax.ops.max_pool import max_pool
 
@@ -29,7 +29,8 @@ class RNL(nn.Module):
   """Adds to every position a sum over all positions, weighted by how alike their regions are: `[B,T,H,W,C]`, as x.
 
   One W_g gives query and key, both after F_theta, and the value, before it. Starts as the identity. The map
-  `[B, T,H,W, T,H',W']`, queries first, goes to "intermediates" as "attention" where that collection is mutable.
+  `[B, T,H,W, T,H',W']`, queries first, goes to "intermediates" as "attention", an `AttentionMap`, where that collection
+  is mutable.
 
   Attributes:
     kernel: of F_theta over time, height and width, odd; the released code has (3, 7, 7) in res3 and (3, 3, 3) in res4.
@@ -70,7 +71,7 @@ class RNL(nn.Module):
     if self.form == "cosine":
       query, key = _unit(query), _unit(key)
     if self.is_mutable_collection("intermediates"):
-      self.sow("intermediates", "attention", attention_map(query, key, form).reshape(batch, *grid, *keys))
+      self.sow("intermediates", "attention", AttentionMap(query, key, tuple(grid), keys, form))
     y = attention(query, key, value, form).reshape(batch, *grid, -1)
     if not self.batch_norm:
       return x + nn.Dense(channels, kernel_init=nn.initializers.zeros, name="w_z")(y)

@@ -1,5 +1,7 @@
 """`python -m vidjax.predict --workdir=DIR FILE...`: the likeliest classes of video files, and why.
 
+Several `--workdir` stand one below the other, each with its own scores and, with `--explain`, its own maps.
+
 Files go through the frames, crops and precision of evaluation. Each is decoded twice, once to count its frames and once
 to keep the sampled ones, so the memory does not grow with its length.
 """
@@ -17,15 +19,10 @@ from vidjax.command import define_crop, run_main
 from vidjax.console import say, say_json
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.evaluate.evaluation import parse_views
-from vidjax.predict.predictor import (
-  SHORT_SIDE,
-  Prediction,
-  check_explains,
-  explain,
-  make_predictor,
-  stored_short_side,
-)
-from vidjax.run.opened import open_run
+from vidjax.predict.explain import check_explains, explain
+from vidjax.predict.predictor import Prediction, make_predictor
+from vidjax.run.films import SHORT_SIDE, stored_short_side
+from vidjax.run.opened import Run, open_run
 
 TOP = 5
 
@@ -33,7 +30,7 @@ TOP = 5
 def define_flags() -> None:
   """The command's flags; they may stand after the files."""
   flags.FLAGS.set_gnu_getopt(True)
-  flags.DEFINE_string("workdir", None, "Folder of a training run.")
+  flags.DEFINE_multi_string("workdir", None, "Folder of a training run; several to compare them.")
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
@@ -47,6 +44,7 @@ def define_flags() -> None:
     "OUT.png: sampled frames with Grad-CAM. Several files: OUT-STEM.png each, OUT-STEM-2.png where a stem comes again; "
     f"each path is printed. Endings: {', '.join(ENDINGS)}. A missing folder is made.",
   )
+  flags.DEFINE_string("class", None, "With --explain: the class to explain (default: the likeliest).")
   flags.DEFINE_string(
     "features",
     None,
@@ -66,59 +64,81 @@ def main(argv: list[str]) -> None:
     raise InputError("no video file is named: python -m vidjax.predict --workdir=DIR FILE...")
   clips, crops = parse_views(values.views)
   features = _output("features", values.features, (".npz",))
-  pictures = _output("explain", values.explain, ENDINGS)
-  paths = explain_paths(pictures, files) if pictures else [None] * len(files)
-  run = open_run(
-    values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
-  )
-  if pictures:
-    check_explains(run)
-  short_side = values.stored_short_side or stored_short_side(run)
-  if not short_side and "pixels" in run.recipe.stream.gives:
-    short_side = SHORT_SIDE
-    say(
-      f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, "
-      "unless --stored_short_side says so",
-      error=True,
+  pictures, name = _output("explain", values.explain, ENDINGS), values["class"].value
+  if features and len(values.workdir) > 1:
+    raise InputError(
+      f"--features takes one run's: leave --features out, or name one --workdir of {len(values.workdir)}"
     )
-  predict = make_predictor(run, clips, crops, short_side or SHORT_SIDE)
-  done: list[Prediction] = []
+  if name is not None and not pictures:
+    raise InputError(f"--class={name} is explained in a picture: add --explain=OUT.png")
+  paths = explain_paths(pictures, files) if pictures else [None] * len(files)
+  runs = [
+    open_run(folder, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust)
+    for folder in values.workdir
+  ]
+  for run in runs if pictures else []:
+    check_explains(run, name)
+  predictors = [make_predictor(run, clips, crops, _short_side(run, values.stored_short_side)) for run in runs]
+  done: list[list[Prediction]] = []
   for file, path in zip(files, paths, strict=True):
     try:
-      prediction = predict(file)
+      found = [predict(file) for predict in predictors]
     except InputError as error:
       say(f"error: {error}", error=True)
       continue
-    done.append(prediction)
+    done.append(found)
     if not values.json:
       say(file)
-      for name, score in prediction.best(TOP):
-        say(f"  {score:6.1%}  {name}")
-      if prediction.kept is not None:
-        say(f"  kept of the middle view: {len(prediction.kept)} steps, which begin at frame {_listed(prediction.kept)}")
+    for folder, prediction in zip(values.workdir, [] if values.json else found, strict=False):
+      if len(runs) > 1:
+        say(f" {folder}")
+      _print(prediction)
     if path:
-      explain(run, prediction, path)
+      explain(path, runs, found, name)
       say(f"wrote {path}", error=values.json)
   if features and done:
     with features.open("wb") as stream:
       np.savez_compressed(
         stream,
-        features=np.stack([prediction.features for prediction in done]),
-        scores=np.stack([prediction.scores for prediction in done]),
-        files=np.array([prediction.file for prediction in done], np.str_),
-        class_names=np.array(run.class_names, np.str_),
+        features=np.stack([prediction.features for (prediction,) in done]),
+        scores=np.stack([prediction.scores for (prediction,) in done]),
+        files=np.array([prediction.file for (prediction,) in done], np.str_),
+        class_names=np.array(runs[0].class_names, np.str_),
       )
     say(f"wrote {features}", error=values.json)
   if values.json:
-    rows: list[dict[str, Any]] = [
-      {"file": p.file, "top5": [{"class": name, "score": score} for name, score in p.best(TOP)]} for p in done
-    ]
-    for row, prediction in zip(rows, done, strict=True):
-      row |= {} if prediction.kept is None else {"kept": prediction.kept.tolist()}
-    say_json(rows)
+    say_json(
+      [_row(p, folder if len(runs) > 1 else None) for f in done for folder, p in zip(values.workdir, f, strict=True)]
+    )
   if len(done) < len(files):
     say(f"{len(done)} of {len(files)} files could be read", error=True)
     raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _short_side(run: Run, given: int | None) -> int:
+  """To which frames are shrunk before anything else; says so where nothing tells it."""
+  short_side = given or stored_short_side(run)
+  if not short_side and "pixels" in run.recipe.stream.gives:
+    say(
+      f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, "
+      "unless --stored_short_side says so",
+      error=True,
+    )
+  return short_side or SHORT_SIDE
+
+
+def _print(prediction: Prediction) -> None:
+  for name, score in prediction.best(TOP):
+    say(f"  {score:6.1%}  {name}")
+  if prediction.kept is not None:
+    say(f"  kept of the middle view: {len(prediction.kept)} steps, which begin at frame {_listed(prediction.kept)}")
+
+
+def _row(prediction: Prediction, workdir: str | None) -> dict[str, Any]:
+  """A prediction for JSON, with the run's folder where there are several."""
+  row: dict[str, Any] = {"file": prediction.file} | ({} if workdir is None else {"workdir": workdir})
+  row["top5"] = [{"class": name, "score": score} for name, score in prediction.best(TOP)]
+  return row | ({} if prediction.kept is None else {"kept": prediction.kept.tolist()})
 
 
 def _listed(numbers: np.ndarray) -> str:

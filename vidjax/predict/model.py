@@ -14,7 +14,8 @@ import numpy as np
 from vidjax.apply.forward import forward
 from vidjax.command import plain_config
 from vidjax.evaluate.evaluation import parse_views
-from vidjax.predict.predictor import Prediction, explain, make_predictor
+from vidjax.predict.explain import explain
+from vidjax.predict.predictor import Prediction, make_predictor
 from vidjax.run import opened
 from vidjax.run.opened import Run
 from vidjax.types import Array, Output
@@ -51,7 +52,7 @@ class Model:
       prediction: from `predict`.
       path: of the picture, such as "why.png" or "why.jpg".
     """
-    explain(self.run, prediction, pathlib.Path(path))
+    explain(pathlib.Path(path), [self.run], [prediction])
 
   def __call__(self, clips: Array) -> Output:
     """Normalised float clips `[B, T, H, W, 3]`, or uint8 ones, to `Output`: logits `[B, K]`, features `[B, D]`."""

@@ -1,9 +1,7 @@
-"""Predictions for video files, or stored features: the frames, crops and precision of evaluation, and why."""
+"""Predictions for video files, or stored features: the frames, crops and precision of evaluation."""
 
-import contextlib
 import dataclasses
 import os
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.analyse.gradcam import cell_centres, grad_cam, map_names, to_pixels
-from vidjax.analyse.pictures import save_explanation
 from vidjax.apply.forward import forward
-from vidjax.data.schema import DamagedRecord, Record
 from vidjax.errors import InputError
 from vidjax.evaluate.views import by_name
+from vidjax.run.films import SHORT_SIDE, in_colour, stored_short_side
 from vidjax.run.opened import Run
-
-SHORT_SIDE = 256
-"""To which frames are shrunk where the run's data set is not there to ask: the default of `vidjax.prepare`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,6 +26,7 @@ class Prediction:
     features: float32 `[D]`, the mean features over the views.
     clip: uint8 `[T, H, W, C]`, the middle view, of what the run's stream reads; float32 `[T, F]` of features.
     frames: int `[T]`, 0-based numbers of its frames in the video.
+    shown: uint8 `[T, H, W, 3]`, the same view in colour, also where the stream reads flow; of features, `clip`.
     class_names: K names in the order of the scores.
     kept: int, the first frame of each step that a network which skips others kept in the middle view; None of others.
   """
@@ -42,6 +36,7 @@ class Prediction:
   features: np.ndarray
   clip: np.ndarray
   frames: np.ndarray
+  shown: np.ndarray
   class_names: tuple[str, ...] = ()
   kept: np.ndarray | None = None
 
@@ -109,7 +104,9 @@ def make_predictor(
     clip, crop = clips // 2, {1: 0, 3: 1, 5: 4, 10: 4}[crops]
     place = clip * crops + crop
     kept = numbers[clip].reshape(chosen.shape[1], -1)[chosen[place], 0] if chosen.size else None
-    return Prediction(file, scores, features, views[place], numbers[clip], tuple(run.class_names), kept)
+    view = views[place]
+    shown = in_colour(run, file, numbers[clip], view, short_side, crops, crop) if pixels else view
+    return Prediction(file, scores, features, view, numbers[clip], shown, tuple(run.class_names), kept)
 
   return predict
 
@@ -123,69 +120,3 @@ def check_classifies(run: Run) -> None:
       f"{run.workdir or 'this run'}: {type(run.network).__name__} gives no scores of classes: name the folder of a"
       " classifier, such as that of the whole training; python -m vidjax.summarize draws attention"
     )
-
-
-def check_explains(run: Run) -> None:
-  """Raises an InputError where Grad-CAM cannot explain the network of a run."""
-  check_reads_films(run)
-  if not map_names(run.network, (1, *run.clip_shape)):
-    raise InputError(f"{type(run.network).__name__} marks no feature map for Grad-CAM: leave --explain out")
-
-
-def check_reads_films(run: Run) -> None:
-  """Raises an InputError where a run reads what no film holds."""
-  if "pixels" not in run.recipe.stream.gives:
-    stream = type(run.recipe.stream).__name__
-    raise InputError(f"this network reads {stream}, not films: python -m vidjax.predict takes .npy files of them")
-
-
-def stored_short_side(run: Run) -> int | None:
-  """The short side of the frames a run was trained on, as its data set stores them; None where that is not there.
-
-  Films smaller than the data set was prepared for are stored as they are: the largest of a few records tells.
-  """
-  if "pixels" not in run.recipe.stream.gives:
-    return None
-  return max((record.short_side or min(record.decode([0]).shape[1:3]) for record in _records(run)), default=None)
-
-
-def stored_length(run: Run) -> int | None:
-  """The median number of frames of the videos a run was trained on; None where its data set is not there."""
-  lengths = [record.num_frames for record in _records(run)]
-  return int(np.median(lengths)) if lengths else None
-
-
-def _records(run: Run) -> list[Record]:
-  """A few sound records of a run's validation split, if its data set is there."""
-  if not any(pathlib.Path(run.data.dir).glob(f"{run.data.name.partition('/')[0]}/*")):
-    return []  # opening a synthetic data set would generate it
-  records: list[Record] = []
-  with contextlib.suppress(InputError):
-    source = run.dataset.source(run.data.validation_split)
-    for index in np.unique(np.linspace(0, len(source) - 1, 16).astype(int)):
-      with contextlib.suppress(DamagedRecord):
-        record = Record.parse(source[int(index)])
-        if "pixels" in run.recipe.stream.gives:
-          record.decode([0])
-        records.append(record)
-  return records
-
-
-def explain(run: Run, prediction: Prediction, path: str | pathlib.Path) -> None:
-  """Draws the sampled frames with Grad-CAM of the likeliest class over them.
-
-  Args:
-    run: of a network with feature maps.
-    prediction: of a video, from the same run.
-    path: of the picture.
-  """
-  label = int(prediction.scores.argmax())
-  clips = run.normalise(jnp.asarray(prediction.clip[None]))
-  evidence = grad_cam(run.network, run.variables, clips, np.array([label]))
-  maps = [
-    to_pixels(np.asarray(cells[0]), prediction.clip.shape, *place)
-    for cells, place in zip(evidence, cell_centres(run.network, clips.shape), strict=True)
-  ]
-  title = f"{run.class_names[label]}, {prediction.scores[label]:.1%}: {pathlib.Path(prediction.file).name}"
-  names = map_names(run.network, clips.shape)
-  save_explanation(path, prediction.clip[..., :3], maps, prediction.frames, title, names=names)

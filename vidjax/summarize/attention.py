@@ -18,7 +18,7 @@ from vidjax.data.flow import encode_flow, grey_levels
 from vidjax.data.schema import Record, encode_frames
 from vidjax.data.video_file import Frame
 from vidjax.errors import InputError
-from vidjax.predict.predictor import SHORT_SIDE, check_reads_films, stored_length, stored_short_side
+from vidjax.run.films import SHORT_SIDE, check_reads_films, stored_length, stored_short_side
 from vidjax.run.opened import Run
 from vidjax.summarize.descriptors import shows_nothing
 from vidjax.summarize.film import Candidates, Describe, Watched

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vidjax import console
+from vidjax.run.metrics import kept_line
 
 
 class MetricsLog:
@@ -31,7 +32,7 @@ class MetricsLog:
     if path.exists():
       text = path.read_text(encoding="utf-8", errors="replace")  # a damaged line is none of JSON, and goes
       partial = path.with_name(".metrics.jsonl")
-      kept = (line for line in text.splitlines(keepends=True) if _kept(line, step))
+      kept = (line for line in text.splitlines(keepends=True) if kept_line(line, step))
       partial.write_text("".join(kept), encoding="utf-8")
       partial.rename(path)
     self._file = path.open("a", buffering=1)
@@ -70,28 +71,6 @@ class MetricsLog:
     if self._file is not None and self._board is not None:
       self._file.close()
       self._board.close()
-
-
-def read_history(workdir: pathlib.Path, step: int) -> list[dict[str, float]]:
-  """The numbers of every validation of a run up to a step, by their names, the first one first.
-
-  Args:
-    workdir: the run's folder.
-    step: the last one that counts.
-  """
-  path, name = workdir / "metrics.jsonl", "validation/"
-  lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if path.is_file() else []
-  found = [json.loads(line) for line in lines if _kept(line, step)]
-  validations = [{key.removeprefix(name): x for key, x in line.items() if key.startswith(name)} for line in found]
-  return [numbers for numbers in validations if numbers]
-
-
-def _kept(line: str, step: int) -> bool:
-  """Whether a line of metrics.jsonl is whole and of a step up to this one (a killed run may leave half a line)."""
-  try:
-    return json.loads(line)["step"] <= step and line.endswith("\n")
-  except (ValueError, KeyError, TypeError):
-    return False
 
 
 class Progress:

@@ -25,9 +25,10 @@ from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.recipe import Recipe, make_schedule
 from vidjax.run.checkpoint import Checkpoints, has_checkpoint, latest_step, load_variables
 from vidjax.run.folder import check_same, make_folder, read_folder, write_config, write_folder
+from vidjax.run.metrics import read_history
 from vidjax.run.opened import Run
 from vidjax.train.launch import launch
-from vidjax.train.log import MetricsLog, read_history
+from vidjax.train.log import MetricsLog
 from vidjax.train.loop import fit, stops_at_sigterm
 from vidjax.train.multitask import over
 from vidjax.train.optimizer import multipliers
