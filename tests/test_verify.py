@@ -51,6 +51,7 @@ def write_results(path: pathlib.Path) -> None:
     'one,first,own,trained mini,"scene .5, top-1 %",1,43,a,m,d,,python -m vidjax.train --workdir=y\n'
     "one,first,own,trained mini,ENoPR,0,.3,a,m,d,,python -m vidjax.train --workdir=x\n"
     "two,second,own,not run,,,,,,,,\n"
+    "two,both,own,trained mini,top-1 %,0,50,a,m,d,,python -m vidjax.evaluate --workdir=x --workdir=y\n"
   )
 
 

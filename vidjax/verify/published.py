@@ -7,6 +7,7 @@ manifest in `manifests.json` beside it.
 import csv
 import json
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -44,7 +45,7 @@ class Published(NamedTuple):
 
 
 def read(path: pathlib.Path) -> list[Published]:
-  """The numbers of trainings in a file of results that can be derived again.
+  """The numbers of single trainings in a file of results. Averaged scores and folds need their table's command.
 
   Raises:
     InputError: there is no such file, or it is another one.
@@ -53,6 +54,7 @@ def read(path: pathlib.Path) -> list[Published]:
     with path.open(newline="", encoding="utf-8") as file:
       rows = list(csv.DictReader(file))
     trained = [row for row in rows if row["status"].startswith("trained") and row["column"].endswith(NUMBER)]
+    trained = [row for row in trained if len(set(re.findall(r"--workdir=\S+", row["command"]))) == 1]
     return [
       Published(_name(row), row["seed"], float(row["number"]), row["commit"], row["manifest"], row["command"])
       for row in trained
@@ -90,7 +92,6 @@ def again(one: Published, folder: pathlib.Path, data_dir: str) -> tuple[float, d
   Raises:
     InputError: a command fails, such as for want of its data; its last line is repeated.
   """
-  report: pathlib.Path | None = None
   for command in one.command.split("; "):
     _, _, module, *given = shlex.split(command)
     if module not in ("vidjax.train", "vidjax.evaluate"):
@@ -103,8 +104,7 @@ def again(one: Published, folder: pathlib.Path, data_dir: str) -> tuple[float, d
       last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
       raise InputError(f"{shlex.join(line[1:])} ended with code {done.returncode}: {' '.join(last)}")
   reports = sorted((run_folder(folder) / "evaluation").glob("*.json"), key=lambda path: path.stat().st_mtime)
-  report = reports[-1]
-  found = json.loads(report.read_text(encoding="utf-8"))
+  found = json.loads(reports[-1].read_text(encoding="utf-8"))
   return 100 * found["top1"], found["runs"][0]["manifest"]
 
 
