@@ -27,6 +27,7 @@ from absl.testing import flagsaver
 from tests.bad_input_cases import AGAIN, CASES, FILE, QUICKSTART, TRAIN, Case
 from tests.bad_input_features import CASES as OF_FEATURES
 from tests.bad_input_features import RAW, noise, small
+from tests.bad_input_preparation import CASES as OF_PREPARATION
 from tests.bad_input_setups import config, file, halve, on_data, write_film
 from tests.conftest import ROOT
 from tests.xla import xla_flags
@@ -126,7 +127,7 @@ def check_stderr(case: Case, stderr: str) -> None:
     assert word in errors[0]
 
 
-@pytest.mark.parametrize("case", [*CASES, *OF_FEATURES], ids=lambda case: case.name.replace(" ", "-"))
+@pytest.mark.parametrize("case", [*CASES, *OF_PREPARATION, *OF_FEATURES], ids=lambda case: case.name.replace(" ", "-"))
 def test_one_line_names_the_thing_and_the_remedy(case, fill_in, root, tmp_path, capfd):
   line = fill_in(case)
   before = contents(tmp_path / "tmp") | contents(root)

@@ -314,8 +314,7 @@ def test_a_plan_follows_from_what_is_measured():
 
 def test_the_heat_map_of_the_figure_has_each_number_in_its_place(tmp_path):
   """Size to the right, scale upwards; one row of the table was not trained."""
-  one = lambda x: shown.Spread(x, x, x, 1)  # noqa: E731
-  numbers = {row.name: {"top-1 %": one(float(i))} for i, row in enumerate(figure_5_3.TABLE.rows[:-1])}
+  numbers = {row.name: {"top-1 %": shown.Spread(i, i, i, 1)} for i, row in enumerate(figure_5_3.TABLE.rows[:-1])}
   drawn = []
   keep = mock.patch("matplotlib.axes.Axes.imshow", lambda axes, values, **_: drawn.append(values) or mock.MagicMock())
   with keep, mock.patch("matplotlib.figure.Figure.colorbar"):

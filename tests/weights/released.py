@@ -16,6 +16,7 @@ from vidjax.weights.export import torch_tensors
 from vidjax.weights.load import load_weights
 
 SHIFT = Insert(TSM(), "before")
+RESNET18 = (2, 2, 2, 2)
 BN = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -41,6 +42,13 @@ def resnet(blocks: tuple[int, ...], width: int, bottleneck: bool, classes: int =
         shapes |= {f"{name}.downsample.0.weight": (out, before, 1, 1), **batch_norm(f"{name}.downsample.1", out)}
       before = out
   return shapes | {"fc.weight": (classes, before), "fc.bias": (classes,)}
+
+
+def mini(classes: int = 3, channels: int = 3):
+  """Shapes of MiniResNet((4, 4, 4, 4)), whose stem has a 5x5 kernel, as torchvision would name them."""
+  shapes = {"conv1.weight": (4, channels, 5, 5), "fc.weight": (classes, 4), "fc.bias": (classes,)}
+  whole = resnet((1, 1, 1), 4, False)
+  return {**{name: tuple(min(4, n) for n in x) for name, x in whole.items()}, **shapes}
 
 
 def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
