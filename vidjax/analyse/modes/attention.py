@@ -11,7 +11,7 @@ from vidjax.analyse.modes import draw_each, workdirs
 from vidjax.errors import InputError
 
 EVEN = 3.0
-"""A weight of so many times the mean has full colour at least, so that a map without a peak stays pale."""
+"""The full colour stands for this many times the mean weight, or for a higher peak: a map without a peak stays pale."""
 
 
 def run(files: Sequence[str]) -> None:
