@@ -170,3 +170,32 @@ def test_help_lists_the_flags_of_the_command_alone_and_exits_0(room):
   assert ("--config: " in done.stdout) == (room in ("train", "benchmark", "analyse"))
   assert f"vidjax.{room}" in done.stdout
   assert all(word not in done.stdout for word in ("grain", "orbax", "logtostderr"))
+
+
+LOST = """
+import gc, os, signal, sys, time
+from vidjax.command import run_main
+from vidjax.errors import tidy_at_sigterm
+
+def main(argv):
+  number, sent = getattr(signal, argv[1]), []
+
+  def collected(phase, info):
+    if not sent:
+      sent.append(phase)
+      os.kill(os.getpid(), number)  # the exception is raised here, and Python drops it
+
+  gc.callbacks.append(collected)
+  with tidy_at_sigterm():
+    gc.collect()
+    time.sleep(30)
+
+run_main(main, arguments=True)
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_that_comes_in_a_callback_of_the_collector_is_not_lost(name, code):
+  line = [sys.executable, "-c", LOST, name]
+  done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False)
+  assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr

@@ -22,8 +22,14 @@ DATA_STACK = [
 ]  # flax itself needs rich
 CONTRACTS = {"vidjax.types", "vidjax.build", "vidjax.errors", "vidjax.recipe"}
 READ_DATA = {"vidjax.run.opened", "vidjax.train.training", "vidjax.train.validation"}
-READ_DATA |= {"vidjax.evaluate.evaluation", "vidjax.evaluate.folds"}
-READ_DATA |= {"vidjax.train.phases", "vidjax.run.training_split", "vidjax.run.films"}
+READ_DATA |= {"vidjax.evaluate.evaluation", "vidjax.evaluate.folds", "vidjax.evaluate.manifest"}
+READ_DATA |= {
+  "vidjax.train.chain",
+  "vidjax.train.launch",
+  "vidjax.train.phases",
+  "vidjax.run.training_split",
+  "vidjax.run.films",
+}
 """What opens data sets, outside the rooms of data."""
 
 IMPORT = """

@@ -40,7 +40,7 @@ def test_a_network_agrees_with_released_code_and_a_wrong_one_does_not(monkeypatc
   wrong = MobileNetV2(inserts=(Insert(TSM(4), "before", blocks=TSM_BLOCKS),))
   monkeypatch.setitem(parity.NETWORKS, "tsm_mobilenet_v2", Recognizer(wrong, 174))
   monkeypatch.setattr("vidjax.weights.load.warnings.warn", lambda *_, **__: None)
-  assert parity.check("tsm_mobilenet_v2").error > 1000 * parity.TOLERANCE
+  assert parity.check("tsm_mobilenet_v2").error > 50 * parity.TOLERANCE
 
 
 def write_results(path: pathlib.Path) -> None:

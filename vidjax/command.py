@@ -29,6 +29,7 @@ from vidjax.errors import (
   InputError,
   Terminated,
   TrainingStopped,
+  deliver_lost_signals,
 )
 
 WORDS = {
@@ -164,6 +165,7 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
         raise InputError(f"unexpected argument {argv[1]!r}: flags start with --")
       return main(argv)
 
+  deliver_lost_signals()
   if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as vidjax/__init__.py left it
     signal.signal(signal.SIGINT, signal.default_int_handler)
   if isinstance(sys.stdout, io.TextIOWrapper):

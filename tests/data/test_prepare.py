@@ -328,7 +328,7 @@ def test_one_class_is_told_and_videos_without_labels_are_not(labels, told, monke
 
 def test_numeric_classes_come_in_their_order(tmp_path):
   entry = {"split": "train", "group": "", "clips": 1, "frames": 8, "stated_frames": 8, "remarks": [], "copy_of": ""}
-  kept = [{**entry, "file": f"{label}.mp4", "labels": [label]} for label in ("0", "1", "10", "2")]
+  kept = [{**entry, "file": f"{label}.mp4", "labels": [label], "group": label} for label in ("0", "1", "10", "2")]
   report = Report(kept=kept)
   report.write(tmp_path)
   lines = (tmp_path / "report.txt").read_text().splitlines()
