@@ -210,6 +210,12 @@ def test_shards_are_checked(text):
     command._shard(text)
 
 
+def test_names_of_rows_may_have_commas():
+  table = Table("a table", tuple(Row(name) for name in ("a", "a, b", "c, d, e")))
+  assert command.whole_names(["a", "b", "c", "d", "e"], table) == ["a, b", "c, d, e"]
+  assert command.whole_names(["a", "c", "d"], table) == ["a", "c", "d"]
+
+
 def test_a_job_array_tells_its_shard(monkeypatch):
   for name, value in (("TASK_ID", "5"), ("TASK_COUNT", "4"), ("TASK_MIN", "3")):
     monkeypatch.setenv(f"SLURM_ARRAY_{name}", value)

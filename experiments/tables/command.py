@@ -44,7 +44,7 @@ def _main(table: Table) -> None:
   if values.scale == "cost":
     _cost(table)
     return
-  sweep = given_sweep(table, out_folder(), values.rows)
+  sweep = given_sweep(table, out_folder(), whole_names(values.rows, table))
   if not sweep.units() and not sweep.ensembles():
     raise InputError(f"{table.title} has nothing to train at --scale={values.scale} in these rows")
   if values.scale == "full":
@@ -91,6 +91,22 @@ def given_sweep(
   )
 
 
+def whole_names(parts: Sequence[str], table: Table) -> list[str]:
+  """The names of rows that a flag's value was cut into at its commas; a name may have commas itself.
+
+  Args:
+    parts: of the flag.
+    table: whose rows are meant.
+  """
+  known, names, start = {row.name for row in table.rows}, [], 0
+  while start < len(parts):
+    ends = [end for end in range(len(parts), start, -1) if ", ".join(parts[start:end]) in known]
+    end = next(iter(ends), start + 1)
+    names.append(", ".join(parts[start:end]))
+    start = end
+  return names
+
+
 def write(sweep: Sweep) -> None:
   """Writes what is finished of a sweep: its table, its numbers and its picture."""
   found = sweep.read()
@@ -108,8 +124,9 @@ def report_failed(failed: Sequence[str]) -> None:
 
 def _cost(table: Table) -> None:
   values = flags.FLAGS
-  Sweep(table, "mini", pathlib.Path(), pathlib.Path(), rows=values.rows)  # knows which rows there are
-  text, _ = costs(table, [row for row in table.rows if not values.rows or row.name in values.rows])
+  rows = whole_names(values.rows, table)
+  Sweep(table, "mini", pathlib.Path(), pathlib.Path(), rows=rows)  # knows which rows there are
+  text, _ = costs(table, [row for row in table.rows if not rows or row.name in rows])
   say_text(text)
   if values.out:
     out = pathlib.Path(values.out)
