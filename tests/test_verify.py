@@ -63,7 +63,7 @@ def test_accuracies_of_trainings_are_what_can_be_derived(tmp_path):
     ("one: first: scene .5", "1", 43.0),
   ]
   assert published.spread(found, "one: first: scene .5") == 3.0
-  with pytest.raises(InputError, match="run from the repository root"):
+  with pytest.raises(InputError, match="name a file of results by --results=FILE"):
     published.read(tmp_path / "none.csv")
   (tmp_path / "other.csv").write_text("a,b\n1,2\n")
   with pytest.raises(InputError, match="is no file of results"):
@@ -90,6 +90,8 @@ def test_the_command_lists_and_refuses(tmp_path):
     (("one: first: scene .5", "--seed=7"), "--seed=7: one: first: scene .5 was trained with 0, 1"),
     (("one: first: scene .5",), "--out=DIR is needed"),
     (("one:", "first"), "one name at a time"),
+    (("tsm",), "there is no network 'tsm': choose parity, tsm_resnet50"),
+    (("parity", "x3d"), "parity: there is no x3d: choose tsm_resnet50"),
   ):
     wrong = run(*arguments)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1), wrong.stderr

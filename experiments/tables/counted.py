@@ -39,5 +39,6 @@ def compare(table: Table, row: Row) -> tuple[dict[str, float], list[str]]:
   for column, unit in table.units.items():
     printed = row.printed.get(column)
     if printed is not None and abs(found[unit] - printed) > table.tolerance * printed:
-      differences.append(f"{row.name}: {column} {found[unit]:.4g} here, {printed:g} in print")
+      here = f"{found[unit]:,}" if isinstance(found[unit], int) else f"{found[unit]:.4g}"
+      differences.append(f"{row.name}: {column} {here} here, {printed:,g} in print")
   return found, differences

@@ -152,11 +152,13 @@ def costs(table: Table, rows: Sequence[Row]) -> tuple[str, list[str]]:
     notes += [f"{text}. {row.note}" for text in differences]
     unexplained += [text for text in differences if not row.note]
   lines += ["", *["Counted as the papers do, but for the last column."] * counted]
-  lines += ["What differs from the print:" if notes else f"All is as printed, within {table.tolerance:.2%}."] * bool(
-    columns
-  )
+  lines += ["What differs from the print:" if notes else _agreed(table.tolerance)] * bool(columns)
   lines += notes
   return "\n".join(lines) + "\n", unexplained
+
+
+def _agreed(tolerance: float) -> str:
+  return f"All is as printed, within {tolerance:.2%}." if tolerance else "All is exactly as printed."
 
 
 def _count(found: Mapping[str, float], unit: str) -> str:

@@ -40,6 +40,12 @@ def main(argv: list[str]) -> None:
       _parity([name])
     case [name]:
       _row(name)
+    case ["parity", *names] if set(names) <= set(NETWORKS):
+      _parity(names)
+    case ["parity", *names]:
+      raise InputError(
+        f"parity: there is no {' or '.join(sorted({*names} - {*NETWORKS}))}: choose {', '.join(NETWORKS)}"
+      )
     case more:
       raise InputError(f"one name at a time: got {' '.join(more)}; a name with spaces goes in quotes")
 
@@ -48,7 +54,7 @@ def _list() -> None:
   say(f"parity: {', '.join(NETWORKS)}")
   path = pathlib.Path(flags.FLAGS.results)
   if not path.is_file():
-    say(f"{path} is not here: published trainings are listed from the repository root")
+    say(f"{path} is not here: no published training is listed")
     return
   for name in dict.fromkeys(one.name for one in published.read(path)):
     say(name)
@@ -71,6 +77,8 @@ def _parity(names: list[str]) -> None:
 def _row(name: str) -> None:
   values = flags.FLAGS
   path = pathlib.Path(values.results)
+  if ":" not in name:
+    raise InputError(f"there is no network {name!r}: choose parity, {', '.join(NETWORKS)}, or 'TABLE: ROW'")
   numbers = published.read(path)
   if name not in {one.name for one in numbers}:
     raise InputError(f"there is no {name!r}: python -m vidjax.verify lists the names")

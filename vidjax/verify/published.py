@@ -60,7 +60,7 @@ def read(path: pathlib.Path) -> list[Published]:
       for row in trained
     ]
   except FileNotFoundError as error:
-    raise InputError(f"{path} is not there: run from the repository root, or name it by --results=FILE") from error
+    raise InputError(f"{path} is not there: name a file of results by --results=FILE") from error
   except (KeyError, ValueError) as error:
     raise InputError(f"{path} is no file of results ({error}): name another by --results=FILE") from error
 
