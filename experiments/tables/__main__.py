@@ -140,7 +140,7 @@ def summary(sweeps: Sequence[Sweep]) -> str:
   for sweep in sweeps:
     found = sweep.read()
     measured = gather(found)
-    hours = sum(one["seconds"] * one["cores"] for one in found) / 3600
+    hours = sum(one["seconds"] * one.get("cores", 1) for one in found) / 3600
     start = f"| {sweep.table.title} | `experiments.{sweep.out.name}` | {len(found)} | {hours:.2f} |"
     pairs = [(pair, *tau(sweep.table, measured, pair)) for pair in sweep.table.pairs]
     pairs = [one for one in pairs if one[2] > 1]

@@ -67,7 +67,7 @@ def match_classes(
     shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
     raise InputError(
       f"the run to start from has {len(there)} classes and does not know {len(unknown)} of these {len(here)} ({shown});"
-      f' to start the classifier afresh add --config.init.new="{(*new, *heads)}"'
+      f' to give the classifier fresh values, add --config.init.new="{(*new, *heads)}"'
     )
   rows = np.array([there.index(name) for name in here])
   for path, axis in axes.items():

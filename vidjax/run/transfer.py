@@ -42,7 +42,7 @@ def transfer(
   saved = {path: np.shape(x) for path, x in found.items()}
   wanted = {path: np.shape(x) for path, x in ours.items() if not stays_new(path)}
   anew = (*new, *_misfits(saved, wanted))
-  advice = f'; to start these with fresh values add --config.init.new="{anew}"' if remedy is None else remedy
+  advice = f'; to give these fresh values, add --config.init.new="{anew}"' if remedy is None else remedy
   check_shapes(saved, wanted, "the checkpoint to start from", advice)
   fresh = [path for path in ours if path not in found]
   numbers = sum(np.size(x) for x in found.values())
