@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from typing import get_args
 
 import flax.linen as nn
 import jax
@@ -28,7 +27,7 @@ from vidjax.inputs.tsp import TSP
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.rtsae_dscnn import Measured
 from vidjax.plugins.cpa import CPA
-from vidjax.plugins.insert import Insert, Place
+from vidjax.plugins.insert import CONVOLUTIONAL, Insert, Place
 from vidjax.plugins.nonlocal_ import NonLocal
 from vidjax.types import Output
 
@@ -69,6 +68,7 @@ OWN = {
   "Quiet": {"busy": MBPM(kernel=3)},
   "Flow": {"levels": 1, "warps": 2, "iterations": 3},
   "TVNet": {"iterations": 3},
+  "ViT": {"width": 16, "depth": 4, "heads": 2, "patch": 8, "grid": (1, 2, 2), "pool": "mean"},
   "Series": {"modules": (RGBDifference(3, stack=False), TSP(2, 1))},
 }
 """Small values for one class, where its argument means something else than another's."""
@@ -82,7 +82,8 @@ FEATURES = {
 }
 FEATURES |= {name: (2, 3, 32, 32, 5) for name in ("GateTraining", "RTSAEDSCNN")}
 """What classes read that take features, not clips."""
-PARTS = {"Measured", "Fusion", "Embedding", "Decoder", "Clusters"}
+PARTS = {"Measured", "Fusion", "Embedding", "Decoder", "Clusters", "AttentivePooler"}
+PARTS |= {"PatchEmbedding", "LastNorm", "TransformerBlock", "SelfAttention"}
 """Parts of a network that are no network themselves: they are tested with it."""
 SIZES = {"inception_resnet.Stem": 75, "inception_resnet.InceptionResNetV2": 75}
 """Pixels a class needs beyond those of CLIPS."""
@@ -295,6 +296,11 @@ def test_an_image_is_a_clip_of_one_frame(cls):
   assert_close(run(clip[:, 0]), run(clip)[:, 0])
 
 
+def places_of(backbone: type[nn.Module]) -> tuple[Place, ...]:
+  """The places of its blocks."""
+  return getattr(importlib.import_module(backbone.__module__), "PLACES", CONVOLUTIONAL)
+
+
 class Probe(nn.Module):
   """A plug-in with a parameter that differs from site to site."""
 
@@ -308,7 +314,7 @@ def test_inserts_leave_the_backbone_alone(cls):
   """Every block has each place; each site its own parameter; base paths and same-seed values stay as they were."""
   clip = clip_of(cls)
   plain = flatten_dict(make(cls).init(jax.random.key(0), clip, False), sep="/")
-  places = get_args(Place)
+  places = places_of(cls)
   full = make(cls, inserts=tuple(Insert(Probe(), place) for place in (*places, "before")))
   variables = full.init(jax.random.key(0), clip, False)
   mixed = flatten_dict(variables, sep="/")
@@ -318,7 +324,7 @@ def test_inserts_leave_the_backbone_alone(cls):
   assert all(path.endswith("_Probe/probe") or path.endswith("before_Probe_2/probe") for path in sites)
   assert len(set(sites.values())) == len(sites)
   blocks = {path.removesuffix("before_Probe/probe") for path in sites if path.endswith("before_Probe/probe")}
-  assert len(sites) == 5 * len(blocks) > 0
+  assert len(sites) == (len(places) + 1) * len(blocks) > 0
 
   def loss(params):
     return total(full.apply({**variables, "params": params}, clip, False))
@@ -343,8 +349,8 @@ def test_plugins_fit_every_place_of_every_backbone(cls):
   """All places at once; but for the first stage of VGG: it has no stem, so that three channels enter there."""
   for backbone in WHOLE:
     stages = (2, 3, 4, 5) if backbone.__module__.endswith("vgg") else "all"
-    inserts = tuple(Insert(make(cls), place, stages) for place in get_args(Place))
-    assert hash(inserts) == hash(tuple(Insert(make(cls), place, stages) for place in get_args(Place)))
+    inserts = tuple(Insert(make(cls), place, stages) for place in places_of(backbone))
+    assert hash(inserts) == hash(tuple(Insert(make(cls), place, stages) for place in places_of(backbone)))
     plain, full = bare(backbone), outline(make(backbone, inserts=inserts), clip_of(backbone))
     assert full[0] == plain[0]
     assert set(plain[1]) <= set(full[1])

@@ -55,22 +55,35 @@ def call(module: nn.Module, x: jax.Array, train: bool, name: str = "") -> jax.Ar
   return jnp.asarray(y)
 
 
-def apply_in_order(modules: Iterable[nn.Module], x: jax.Array, train: bool, prefix: str = "") -> jax.Array:
-  """Applies copies of templates one after the other; call it inside a compact method.
+def copies(modules: Iterable[nn.Module], prefix: str = "") -> list[nn.Module]:
+  """Copies of templates; call it inside a compact method.
 
   A copy is named by `prefix` and its class, the second of one class `TSM_2`, so that names depend on nothing else.
 
   Args:
     modules: the templates.
-    x: what the first one takes.
-    train: as in `call`.
     prefix: of the copies' names.
   """
   names: list[str] = []
+  found = []
   for module in modules:
     names.append(f"{prefix}{type(module).__name__}")
     count = names.count(names[-1])
-    x = call(module.copy(name=names[-1] if count == 1 else f"{names[-1]}_{count}"), x, train, names[-1])
+    found.append(module.copy(name=names[-1] if count == 1 else f"{names[-1]}_{count}"))
+  return found
+
+
+def apply_in_order(modules: Iterable[nn.Module], x: jax.Array, train: bool, prefix: str = "") -> jax.Array:
+  """Applies copies of templates one after the other; call it inside a compact method.
+
+  Args:
+    modules: the templates.
+    x: what the first one takes.
+    train: as in `call`.
+    prefix: of the copies' names, see `copies`.
+  """
+  for module in copies(modules, prefix):
+    x = call(module, x, train, module.name or "")
   return x
 
 

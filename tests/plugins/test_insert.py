@@ -70,7 +70,7 @@ def test_two_of_one_class_at_one_place_do_not_share():
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ({"at": "behind"}, "at='behind'.*before, middle"),
+    ({"at": "behind"}, "at='behind'.*before, temporal"),
     ({"at": "after", "blocks": "first"}, "blocks='first'"),
     ({"at": "after", "stages": "last"}, "stages='last'.*must be 'all' or tuple.int"),
   ],

@@ -18,10 +18,13 @@ from vidjax.analyse.gradcam import cell_centres, to_pixels
 from vidjax.apply.forward import forward
 from vidjax.errors import InputError
 from vidjax.ops.attention import AttentionMap
+from vidjax.ops.heads import HeadsMap
 from vidjax.types import Array, Tree
 
 ATTENTION = "attention"
-"""What plug-ins sow under "intermediates": an `AttentionMap`, or weights `[B, T, h, w]` that are those of no query."""
+"""What modules sow under "intermediates": one of `MAPS`, or weights `[B, T, h, w]` that are those of no query."""
+
+MAPS = AttentionMap, HeadsMap
 
 Point = tuple[int, float, float]
 """(frame of the clip, from 0 on; y and x as shares of height and width, 0 to 1)."""
@@ -105,7 +108,7 @@ def _row(found: Any, centre: tuple[float, float], shape: tuple[int, ...], point:
   """The weights for every pixel; `centre` is the first cell's and the distance of the next, in pixels."""
   first, stride = centre
   length = shape[0]
-  if not isinstance(found, AttentionMap):
+  if not isinstance(found, MAPS):
     return Row(to_pixels(np.asarray(found[0]), shape[:3], first, stride), None, False)
   times, *grid = found.queries
   place = [point[0] * times // length]
@@ -129,12 +132,10 @@ def _found(intermediates: Tree) -> dict[tuple[str, ...], Any]:
   """What was sown as attention, by the path of the module."""
   flat: dict[tuple[str, ...], Any] = dict(flax.traverse_util.flatten_dict(intermediates))
   sown = {path[:-1]: value[0] for path, value in flat.items() if path[-1] == ATTENTION}
-  return {path: one for path, one in sown.items() if isinstance(one, AttentionMap) or len(one.shape) == 4}
+  return {path: one for path, one in sown.items() if isinstance(one, MAPS) or len(one.shape) == 4}
 
 
 def _grids(intermediates: Tree) -> dict[tuple[str, ...], Any]:
   """Shapes `[T, h, w, 1]` of the maps; a frame that is one token is one cell."""
-  grids = {
-    path: one.queries if isinstance(one, AttentionMap) else one.shape[1:] for path, one in _found(intermediates).items()
-  }
+  grids = {path: one.queries if isinstance(one, MAPS) else one.shape[1:] for path, one in _found(intermediates).items()}
   return {path: jax.ShapeDtypeStruct((*grid, *(1,) * (4 - len(grid))), jnp.float32) for path, grid in grids.items()}

@@ -42,6 +42,23 @@ def pool(feature_map: jax.Array, consensus: Consensus) -> jax.Array:
   return feature_map.mean(axis=(-3, -2) if consensus == "logits" else (-4, -3, -2))
 
 
+def pooled(pooling: nn.Module | None, feature_map: jax.Array, consensus: Consensus, train: bool) -> jax.Array:
+  """As `pool`, by a module where there is one.
+
+  Args:
+    pooling: called as `(x, train)` on `[B, T, H, W, D]`, returns `[B, D]`; or None for the mean.
+    feature_map: `[B, T, H, W, D]`.
+    consensus: "logits" pools each frame, "features" the clip.
+    train: as in `layers.call`.
+  """
+  if pooling is None:
+    return pool(feature_map, consensus)
+  batch, frames, *_, width = feature_map.shape
+  each = consensus == "logits"
+  y = call(pooling, feature_map.reshape(-1, 1, *feature_map.shape[2:]) if each else feature_map, train)
+  return y.reshape(batch, frames, width) if each else y
+
+
 def hidden_layer(width: int, name: str) -> nn.Dense:
   """The layer without bias that X3D has, with ReLU after it, between the pooling and the dropout.
 

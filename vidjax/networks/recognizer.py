@@ -3,10 +3,10 @@
 import flax.linen as nn
 import jax
 
-from vidjax.bounds import Count, Rate
+from vidjax.bounds import Count, Positive, Rate
 from vidjax.checks import check_clip
 from vidjax.layers import call
-from vidjax.networks.head import Classes, Consensus, backbone_map, classifier, hidden_layer, pool
+from vidjax.networks.head import Classes, Consensus, backbone_map, classifier, hidden_layer, pool, pooled
 from vidjax.types import Output
 
 
@@ -20,6 +20,9 @@ class Recognizer(nn.Module):
     dropout: share of features dropped before the classifier.
     consensus: see `head.Consensus`.
     hidden: width of a layer with ReLU, without bias, between the pooled features and the dropout (X3D: 2048), or None.
+    pooling: what pools the map in place of the mean, such as `networks.attentive.AttentivePooler`: each frame's
+      map with consensus "logits", else the clip's.
+    pooled_norm: epsilon of a LayerNorm on the pooled features (VideoMAE), or None.
   """
 
   backbone: nn.Module
@@ -28,6 +31,8 @@ class Recognizer(nn.Module):
   dropout: Rate = 0.5
   consensus: Consensus = "logits"
   hidden: Count | None = None
+  pooling: nn.Module | None = None
+  pooled_norm: Positive | None = None
 
   @nn.compact
   def __call__(self, clips: jax.Array, train: bool) -> Output:
@@ -38,11 +43,15 @@ class Recognizer(nn.Module):
     check_clip(self, clips)
     x = clips if self.representation is None else call(self.representation, clips, train)
     feature_map = backbone_map(self, self.backbone, x, train)
+    marked = getattr(self.backbone, "marks_map", False)  # a map of its own, where this one is a class token
     if not self.is_initializing():  # neither adds a variable; Grad-CAM's place to take the gradient
-      feature_map = self.perturb("feature_map", feature_map)
+      feature_map = feature_map if marked else self.perturb("feature_map", feature_map)
       self.sow("aux", "frame_features", pool(feature_map, "logits"))
-    self.sow("intermediates", "feature_map", feature_map)
-    features = pool(feature_map, self.consensus)
+    if not marked:
+      self.sow("intermediates", "feature_map", feature_map)
+    features = pooled(self.pooling, feature_map, self.consensus, train)
+    if self.pooled_norm is not None:
+      features = nn.LayerNorm(self.pooled_norm, name="pooled_norm")(features)
     if self.hidden is not None:
       features = nn.relu(hidden_layer(self.hidden, "hidden")(features))
     x = nn.Dropout(self.dropout, deterministic=not train)(features)

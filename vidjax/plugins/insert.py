@@ -1,4 +1,19 @@
-"""Where a module goes in a backbone: `Insert(TSM(), "before")` in its blocks, `Inside(TSP(), "stem")` between parts."""
+"""Where a module goes in a backbone: `Insert(TSM(), "before")` in its blocks, `Inside(TSP(), "stem")` between parts.
+
+The places of a block, in their order. Every backbone has those in bold; a ViT has all:
+
+| place | where |
+|---|---|
+| ahead | on the stream of features, at the start of the block: the shortcut sees it, too |
+| **before** | in the branch, ahead of the first convolution, or of the attention's normalisation |
+| temporal | at the end of the branch of attention over time, where there is one |
+| **residual** | at the end of the branch that is added to the shortcut; in a ViT, of the attention's branch |
+| between | on the stream, between the attention and the MLP |
+| **middle** | in the branch, right after the first convolution; in a ViT ahead of the MLP's normalisation |
+| parallel | beside the MLP, on what it reads; what the module changes is added |
+| mlp_residual | at the end of the MLP's branch |
+| **after** | on the stream, after the whole block |
+"""
 
 import dataclasses
 from typing import Literal
@@ -8,9 +23,12 @@ import jax
 
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
-from vidjax.layers import apply_in_order
+from vidjax.layers import apply_in_order, call, copies
 
-Place = Literal["before", "middle", "residual", "after"]
+Place = Literal["ahead", "before", "temporal", "residual", "between", "middle", "parallel", "mlp_residual", "after"]
+CONVOLUTIONAL: tuple[Place, ...] = ("before", "middle", "residual", "after")
+"""The places of a block of convolutions."""
+Tokens = Literal["grid", "all", "prefix"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,16 +37,18 @@ class Insert:
 
   Attributes:
     module: a template, called as `module(x, train)`, that keeps shape and dtype; every site gets its own copy.
-    at: "before" the block's first convolution and "middle", right after it; "residual", at the end of the branch that
-      is added to the shortcut; "after" the whole block.
+    at: the place in the block, see above.
     stages: "all", or which, in the papers' numbering: 2 is res2, the first after the stem.
     blocks: "all", "last", "even" (0, 2, 4, ...: see `released_shift` of TSM), or numbers from 0 within each stage.
+    tokens: what a transformer gives the module: the "grid" `[B, T, H, W, C]`; "all", the grid and, by a second call of
+      the same copy, what is no grid (class token, registers) as `[B, T, P, 1, C]`; or that "prefix" alone.
   """
 
   module: nn.Module
   at: Place
   stages: Literal["all"] | tuple[int, ...] = "all"
   blocks: Literal["all", "even", "last"] | tuple[int, ...] = "all"
+  tokens: Tokens = "grid"
 
   def __post_init__(self):
     check_fields(self)
@@ -79,13 +99,39 @@ def apply_inserts(inserts: tuple[Insert, ...], at: Place, x: jax.Array, train: b
     x: what is there, `[..., T, H, W, C]`.
     train: passed on.
   """
-  modules = [insert.module for insert in inserts if insert.at == at]
-  y = apply_in_order(modules, x, train, f"{at}_")
-  if modules and (y.shape, y.dtype) != (x.shape, x.dtype):
-    names = ", ".join(type(module).__name__ for module in modules)
+  return apply_to_tokens(inserts, at, x, None, train)[0]
+
+
+def apply_to_tokens(
+  inserts: tuple[Insert, ...], at: Place, grid: jax.Array, prefix: jax.Array | None, train: bool
+) -> tuple[jax.Array, jax.Array | None]:
+  """As `apply_inserts`, of a transformer's tokens.
+
+  Args:
+    inserts: those of the block.
+    at: the place.
+    grid: `[B, T, H, W, C]`.
+    prefix: what is no grid, `[B, T, P, 1, C]`, with T = 1 where there is one for the whole clip; or None.
+    train: passed on.
+
+  Returns:
+    Both, changed.
+  """
+  here = [insert for insert in inserts if insert.at == at]
+  for insert, module in zip(here, copies([insert.module for insert in here], f"{at}_"), strict=True):
+    if insert.tokens != "prefix":
+      grid = _keeping(module, at, grid, train)
+    if insert.tokens != "grid" and prefix is not None:
+      prefix = _keeping(module, at, prefix, train)
+  return grid, prefix
+
+
+def _keeping(module: nn.Module, at: Place, x: jax.Array, train: bool) -> jax.Array:
+  y = call(module, x, train, module.name or "")
+  if (y.shape, y.dtype) != (x.shape, x.dtype):
     raise ConfigError(
-      f"Insert({names}, {at!r}) makes {y.dtype} {y.shape} of {x.dtype} {x.shape}: a plug-in keeps both; what changes "
-      "the clip goes before the backbone (representation) or between its parts (Inside)"
+      f"Insert({type(module).__name__}, {at!r}) makes {y.dtype} {y.shape} of {x.dtype} {x.shape}: a plug-in keeps both;"
+      " what changes the clip goes before the backbone (representation) or between its parts (Inside)"
     )
   return y
 
@@ -114,13 +160,26 @@ def inserts_of(inserts: tuple[Insert, ...], stage: int, block: int, num_blocks: 
   return tuple(insert for insert in inserts if insert.chosen(stage, block, num_blocks))
 
 
-def check_inserts(inserts: tuple[Insert, ...], blocks: dict[int, int]) -> None:
-  """Raises ConfigError for an insert naming a stage or block that a backbone of {stage: number of blocks} lacks.
+def check_inserts(
+  inserts: tuple[Insert, ...],
+  blocks: dict[int, int],
+  places: tuple[Place, ...] = CONVOLUTIONAL,
+  prefix: bool = False,
+) -> None:
+  """Raises ConfigError for an insert naming a stage, block, place or kind of token that a backbone lacks.
 
   Args:
     inserts: all of the backbone.
     blocks: number of a stage -> its number of blocks.
+    places: of its blocks.
+    prefix: whether there are tokens that are no grid.
   """
+  for insert in inserts:
+    name = f"Insert({type(insert.module).__name__}, {insert.at!r})"
+    if insert.at not in places:
+      raise ConfigError(f"{name}: the backbone's blocks have no such place; they have {', '.join(places)}")
+    if insert.tokens != "grid" and not prefix:
+      raise ConfigError(f"{name} reads tokens={insert.tokens!r}: the backbone has no class token or register")
   for insert in inserts:
     stages = set(blocks if isinstance(insert.stages, str) else insert.stages)
     numbers = set() if isinstance(insert.blocks, str) else set(insert.blocks)

@@ -24,7 +24,7 @@ Inflation = Literal["mean", "centre"]
 Prefixes = Annotated[Sequence[str], Bound("a tuple of prefixes, such as ('classifier',)")]
 
 INSERTED = re.compile(
-  r"(?:^|/)((?:before|middle|residual|after)_[^/]+|representation|mbpm|(?<=/)res\d+_block\d+_to_\w+|ett|reversal_head)/"
+  r"(?:^|/)((?:ahead|before|temporal|residual|between|middle|parallel|mlp_residual|after)_[^/]+|representation|mbpm|(?<=/)res\d+_block\d+_to_\w+|ett|reversal_head)/"
 )
 """The place of a plug-in in a path (vidjax.plugins.insert), of an input, a connection of pathways or a part of TTSN."""
 LIGHTNING = "model."
