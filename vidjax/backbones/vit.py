@@ -1,14 +1,14 @@
 """Vision transformer (Dosovitskiy et al., ICLR 2021) on clips `[B,T,H,W,C]`: a grid of tokens, and a prefix beside it.
 
-The grid is `[B, T/tubelet, H/patch, W/patch, D]`; class token and registers are the prefix. Three kinds of attention:
+The grid is `[B, T/tubelet, H/patch, W/patch, D]`; class token and registers are the prefix. Kinds of attention:
 
 - "frame": a frame's tokens look at each other, every frame has a prefix of its own (ImageNet, CLIP, DINOv2);
 - "joint": all tokens of the clip, with one prefix (VideoMAE, V-JEPA 2);
 - "divided": over time at each place, then in each frame with the one prefix (TimeSformer, Bertasius et al., ICML 2021);
 - "reused": over time by the weights of the attention itself, then as "frame" (AIM, Yang et al., ICLR 2023).
 
-The blocks are four stages, numbered 2 to 5 as a ResNet's, so that a plug-in's stages mean the same. `vidjax.weights`
-reads released weights of these families; `released` has their settings.
+The blocks are four stages, numbered 2 to 5 as a ResNet's, so that a plug-in's stages mean the same. `released_vits` has
+the settings of the families with released weights, which `vidjax.weights` reads.
 """
 
 import math
