@@ -16,6 +16,7 @@ from vidjax.command import plain_config
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.explain import explain
 from vidjax.predict.predictor import Prediction, make_predictor
+from vidjax.predict.streaming import Stream
 from vidjax.run import opened
 from vidjax.run.opened import Run
 from vidjax.types import Array, Output
@@ -44,6 +45,14 @@ class Model:
       InputError: the file is broken, or the frames are none.
     """
     return self._predictor(views)(video)
+
+  def stream(self) -> Stream:
+    """What reads frames one by one, as they come: `Stream.push(frame)` gives the scores of the frames so far.
+
+    Raises:
+      InputError: the network looks ahead, or reads something else than colour frames.
+    """
+    return Stream(self.run)
 
   def explain(self, prediction: Prediction, path: str | os.PathLike) -> None:
     """Draws the sampled frames of a prediction, with Grad-CAM of the likeliest class over them.
