@@ -17,7 +17,7 @@ from vidjax.errors import InputError
 from vidjax.types import Array, Tree
 
 TOLERANCE = 1e-3
-"""Largest difference of a clip read whole and frame by frame, as a share of the largest score; in bfloat16 30 times it."""
+"""Largest difference of a clip read whole and frame by frame, as a share of the largest score; in bfloat16 30 times."""
 
 
 class Memory(NamedTuple):
@@ -87,8 +87,8 @@ def check_streams(network: nn.Module, variables: Mapping[str, Tree], shape: tupl
   if not error <= TOLERANCE * (1 if dtype == jnp.float32 else 30):
     raise InputError(
       f"{type(network).__name__} has other scores frame by frame than on a whole clip, by {error:.0%} of the largest:"
-      " it has modules over time beside TSM(bidirectional=False), or pools over time before its classifier; take a run of"
-      " configs/tsm.py:...,shift=past"
+      " it has modules over time beside TSM(bidirectional=False), or pools over time before its classifier; take a run"
+      " of configs/tsm.py:...,shift=past"
     )
 
 
