@@ -23,6 +23,7 @@ from experiments.tables.shown import Spread, gather
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.files import write_text
 
 MIXES = (  # input, backbone, plug-ins, losses, blend
   ("rgb", "resnet", "tim+nl", "diversity", "weighted"),
@@ -162,7 +163,7 @@ def main(argv: list[str]) -> None:
   failed = sweep.run()
   write(sweep)
   path: pathlib.Path = sweep.out / "ranking.md"
-  path.write_text(ranking(rows, gather(sweep.read())), encoding="utf-8")
+  write_text(path, ranking(rows, gather(sweep.read())))
   say_text(path.read_text(encoding="utf-8"))
   say(f"wrote ranking.md and results.csv to {sweep.out}")
   report_failed(failed)

@@ -29,6 +29,7 @@ from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.evaluate.manifest import digest
+from vidjax.files import whole, write_text
 from vidjax.verify.parity import NETWORKS, check
 
 
@@ -60,8 +61,8 @@ def main(argv: list[str]) -> None:
     write_parity(out / "parity.csv")
   parts = [*(sweep.out / "results.csv" for sweep in sweeps), *[out / "parity.csv"] * values.report]
   join(parts, out / "results.csv")
-  (out / "manifests.json").write_text(json.dumps(manifests(sweeps), indent=1) + "\n", encoding="utf-8")
-  (out / "tables.md").write_text(summary(sweeps), encoding="utf-8")
+  write_text(out / "manifests.json", json.dumps(manifests(sweeps), indent=1) + "\n")
+  write_text(out / "tables.md", summary(sweeps))
   say_text((out / "tables.md").read_text(encoding="utf-8"))
   say(f"wrote results.csv, manifests.json and tables.md to {out}")
   report_failed(failed)
@@ -88,7 +89,7 @@ def _costs(chosen: Mapping[str, Table]) -> None:
     say_text(text)
     if out:
       (out / name).mkdir(parents=True, exist_ok=True)
-      (out / name / "cost.md").write_text(text, encoding="utf-8")
+      write_text(out / name / "cost.md", text)
 
 
 def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
@@ -98,7 +99,7 @@ def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
     parts: the files.
     path: of the whole.
   """
-  with path.open("w", newline="", encoding="utf-8") as file:
+  with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(HEADS)
     for part in parts:
@@ -108,7 +109,7 @@ def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
 
 def write_parity(path: pathlib.Path) -> None:
   """Writes, in the form of results.csv, how far networks are from released code, see `vidjax.verify.parity`."""
-  with path.open("w", newline="", encoding="utf-8") as file:
+  with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(HEADS)
     for name in NETWORKS:

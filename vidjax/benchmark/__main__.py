@@ -31,6 +31,7 @@ from vidjax.benchmark.pytorch import measure_pytorch
 from vidjax.benchmark.skipping import measure_skipping
 from vidjax.command import define_config, read_config, run_main
 from vidjax.errors import InputError
+from vidjax.files import write_text
 
 MODES = ("train", "infer", "data")
 WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch, "pooling": measure_pooling}
@@ -91,7 +92,7 @@ def main(argv: list[str]) -> None:
   if out:
     plain = {name: _plain(value) for name, value in results.items()}
     settings = {"mode": mode, "steps": values.steps, "warmup": values.warmup, "runs": values.runs, "config": config}
-    out.write_text(json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
+    write_text(out, json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
 
 
 def show(mode: str, results: dict[str, Any], origin: dict[str, Any]) -> None:
