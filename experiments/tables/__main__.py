@@ -47,6 +47,8 @@ def main(argv: list[str]) -> None:
   sweeps = [given_sweep(table, folders[name], others=tuple(folders.values())) for name, table in chosen.items()]
   if not any(sweep.units() for sweep in sweeps):
     raise InputError("none of these tables trains anything at mini scale")
+  if values.report:
+    check_results(out, sweeps)
   failed = []
   for sweep in sweeps:
     begin = time.monotonic()
@@ -66,6 +68,18 @@ def main(argv: list[str]) -> None:
   say_text((out / "tables.md").read_text(encoding="utf-8"))
   say(f"wrote results.csv, manifests.json and tables.md to {out}")
   report_failed(failed)
+
+
+def check_results(out: pathlib.Path, sweeps: Sequence[Sweep]) -> None:
+  """Raises an InputError where no training is finished that a report could tell of.
+
+  Args:
+    out: folder of all tables.
+    sweeps: of the tables.
+  """
+  if not any(sweep.read() for sweep in sweeps):
+    there = "has no finished training of these tables" if out.is_dir() else "is not there"
+    raise InputError(f"--report needs results, and --out={out} {there}: name the --out of a command without --report")
 
 
 def _chosen(known: Mapping[str, Table], names: Sequence[str]) -> dict[str, Table]:
