@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 
 class Several(tuple[str, ...]):
-  """Values of an option that may be joined by "+"; none is the default."""
+  """Values of an option that may be joined by "+"; the default is "none", or nothing at all."""
 
 
 def parts(value: str) -> tuple[str, ...]:
   """The values that are joined in an option of `Several`."""
-  return tuple(filter(None, value.split("+")))
+  return () if value == "none" else tuple(filter(None, value.split("+")))
 
 
 def parse(
@@ -35,11 +35,18 @@ def parse(
     key, _, value = option.partition("=")
     values = options.get(key, ())
     found = parts(value) if isinstance(values, Several) else (value,)
-    if not set(found) <= set(values) or len(set(found)) != len(found):
-      choices = "; ".join(f"{key}={'|'.join(values)}" for key, values in options.items())
+    if not set(found) <= set(values):
+      choices = "; ".join(f"{key}={_shown(values)}" for key, values in options.items())
       raise ValueError(f"configs/{file}.py:{arg}: {option} is no option; there are {choices}")
     if key in told:
       raise ValueError(f"configs/{file}.py:{arg}: {key} is given twice: leave one of the two out")
+    again = [one for one in dict.fromkeys(found) if found.count(one) > 1]
+    if again:
+      raise ValueError(f"configs/{file}.py:{arg}: {key} names {again[0]} twice: leave one of the two out")
     told.add(key)
-    chosen[key] = value
+    chosen[key] = "+".join(found)
   return name, chosen
+
+
+def _shown(values: Sequence[str]) -> str:
+  return f"none, or one or more of {'+'.join(values)}" if isinstance(values, Several) else "|".join(values)

@@ -40,7 +40,10 @@ def test_plugins_keep_their_order_and_losses_their_weights():
   ("arg", "message"),
   [
     ("rgb,plugins=tsm+nonsense", "plugins=tsm.nonsense is no option; there are .*tsm.tim.pem"),
-    ("rgb,plugins=tsm+tsm", "is no option"),
+    ("rgb,plugins=tsm+tim+tsm", "plugins=tsm.tim.tsm: plugins names tsm twice: leave one of the two out"),
+    ("rgb,losses=reversal+reversal", "losses names reversal twice"),
+    ("rgb,plugins=none+tsm", "is no option; there are .*plugins=none, or one or more of tsm.tim.pem"),
+    ("rgb,losses=none,blend=mgda", "blend=mgda joins several losses: add losses="),
     ("rgb,losses=projection", "losses=projection is of tsp and pwtp"),
     ("rgb,blend=mgda", "blend=mgda joins several losses: add losses="),
     ("mbpm,backbone=tdn", "TDN makes its own input of five frames: choose rgb"),
@@ -50,6 +53,11 @@ def test_plugins_keep_their_order_and_losses_their_weights():
 def test_what_cannot_be_is_an_error(arg, message):
   with pytest.raises(ValueError, match=message):
     config.get_config(arg)
+
+
+def test_none_is_a_word_for_no_plugin_and_no_loss():
+  assert config.get_config("rgb,plugins=none,losses=none") == config.get_config("rgb,plugins=,losses=")
+  assert config.get_config("rgb,plugins=none,losses=none") == config.get_config("rgb")
 
 
 def test_a_product_leaves_out_what_cannot_be():
