@@ -1,6 +1,7 @@
 """What follows the name of a config: `configs/tdrl.py:ssv1,frames=16,tm=tsm`."""
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 
 class Several(tuple[str, ...]):
@@ -13,7 +14,11 @@ def parts(value: str) -> tuple[str, ...]:
 
 
 def parse(
-  file: str, arg: str, names: Collection[str], options: Mapping[str, Sequence[str]]
+  file: str,
+  arg: str,
+  names: Collection[str],
+  options: Mapping[str, Sequence[str]],
+  fixed: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> tuple[str, dict[str, str]]:
   """The name, and the value of every option: the first one of each by default.
 
@@ -22,9 +27,11 @@ def parse(
     arg: what follows its colon.
     names: those there are.
     options: the values of each.
+    fixed: options that a name does not let one choose.
 
   Raises:
-    ValueError: no such name, option or value, or an option twice; it names those there are.
+    ValueError: no such name, option or value, an option twice, or one that the name has fixed; it names those
+      there are.
   """
   name, *given = arg.split(",")
   if name not in names:
@@ -43,6 +50,8 @@ def parse(
     again = [one for one in dict.fromkeys(found) if found.count(one) > 1]
     if again:
       raise ValueError(f"configs/{file}.py:{arg}: {key} names {again[0]} twice: leave one of the two out")
+    if key in fixed.get(name, ()):
+      raise ValueError(f"configs/{file}.py:{arg}: {name} has no {key} to choose: leave {key} out")
     told.add(key)
     chosen[key] = "+".join(found)
   return name, chosen
