@@ -81,6 +81,7 @@ def test_a_kill_leaves_the_old_file(tmp_path):
     process.send_signal(signal.SIGTERM)
   assert process.returncode == -signal.SIGTERM
   assert path.read_text() == "old"
+  assert list(tmp_path.glob("*.csv")) == [path]  # who reads all of a folder takes no half one
 
 
 def test_all_pictures_are_saved_so():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Yields a name beside `path`, with the same ending. What is written there becomes `path` at the end.
+  """Yields a name beside `path`, which ends in .partial. What is written there becomes `path` at the end.
 
   An error or a signal that raises removes it; after a kill it stays. A device such as /dev/stdout is written directly.
   """
@@ -17,7 +17,7 @@ def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     yield path
     return
   target = pathlib.Path(os.path.realpath(path))  # a link stays one
-  partial = target.with_name(f".{os.getpid()}.{target.name}")  # tasks of a job array may write at once
+  partial = target.with_name(f".{target.name}.{os.getpid()}.partial")  # tasks of a job array may write at once
   try:
     yield partial
     partial.replace(target)

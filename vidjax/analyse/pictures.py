@@ -172,8 +172,9 @@ def save_figure(figure: Any, path: str | os.PathLike | IO[bytes], **options: Any
   if not isinstance(path, (str, os.PathLike)):
     figure.savefig(path, **options)
     return
-  with whole(check_picture_path(path)) as partial:
-    figure.savefig(partial, **options)
+  path = check_picture_path(path)
+  with whole(path) as partial:
+    figure.savefig(partial, format=path.suffix[1:].lower(), **options)
 
 
 def check_picture_path(path: str | os.PathLike) -> pathlib.Path:

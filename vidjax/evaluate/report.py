@@ -54,8 +54,8 @@ def write_report(
   paths.append(folder / f"{split}_scores.npz")
   arrays: dict[str, Any] = {"index": scores.index, "label": scores.label, "scores": scores.scores}
   arrays |= {"video_id": np.asarray(video_ids, np.str_), **scores.extras}
-  with whole(paths[-1]) as partial:
-    np.savez_compressed(partial, **arrays)
+  with whole(paths[-1]) as partial, partial.open("wb") as file:
+    np.savez_compressed(file, **arrays)
   document = {"split": split, **summary.numbers, **summary.details, **extra, "command": command}
   write_text(paths[0], json.dumps(document, indent=2, ensure_ascii=False) + "\n", **_ERRORS)
   return paths
