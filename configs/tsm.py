@@ -62,10 +62,9 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
     raise ValueError(f"configs/tsm.py:{arg}: an X3D has frames of its own and no shift: leave {idle[0]} out")
   if options["sampling"] == "dense" and not _sets.SETS[name].is_kinetics:
     raise ValueError(f"configs/tsm.py:{arg}: sampling=dense goes with kinetics400: leave it out")
+  _thesis.check_start(f"configs/tsm.py:{arg}", name, backbone, start)
   if _thesis.is_x3d(backbone):
     return _x3d(name, backbone, start)
-  if start == "scratch":
-    raise ValueError(f"configs/tsm.py:{arg}: start=scratch goes with an X3D")
   c = folder.get_config("finetune") if name in _sets.SMALL else _train(*RECIPES[name])
   frames, partial_bn = int(options["frames"]), c.model.backbone.frozen_bn
   c.model.backbone = network(backbone, past=options["shift"] == "past")

@@ -36,6 +36,7 @@ from vidjax.benchmark.streaming import measure_streaming
 from vidjax.benchmark.transformers import measure_attention, measure_transformers
 from vidjax.command import define_config, read_config, run_main
 from vidjax.errors import InputError
+from vidjax.files import write_text
 
 MODES = ("train", "infer", "data")
 WITHOUT_CONFIG = {
@@ -105,7 +106,7 @@ def main(argv: list[str]) -> None:
   if out:
     plain = {name: _plain(value) for name, value in results.items()}
     settings = {"mode": mode, "steps": values.steps, "warmup": values.warmup, "runs": values.runs, "config": config}
-    out.write_text(json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
+    write_text(out, json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
 
 
 def show(mode: str, results: dict[str, Any], origin: dict[str, Any]) -> None:

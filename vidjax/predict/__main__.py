@@ -19,6 +19,7 @@ from vidjax.command import define_crop, run_main
 from vidjax.console import say, say_json
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.evaluate.evaluation import parse_views
+from vidjax.files import whole
 from vidjax.predict.explain import check_explains, explain
 from vidjax.predict.predictor import Prediction, make_predictor
 from vidjax.run.films import SHORT_SIDE, stored_short_side
@@ -97,7 +98,7 @@ def main(argv: list[str]) -> None:
       explain(path, runs, found, name)
       say(f"wrote {path}", error=values.json)
   if features and done:
-    with features.open("wb") as stream:
+    with whole(features) as partial, partial.open("wb") as stream:
       np.savez_compressed(
         stream,
         features=np.stack([prediction.features for (prediction,) in done]),
