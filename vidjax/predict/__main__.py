@@ -45,6 +45,7 @@ def define_flags() -> None:
     "OUT.png: sampled frames with Grad-CAM. Several files: OUT-STEM.png each, OUT-STEM-2.png where a stem comes again; "
     f"each path is printed. Endings: {', '.join(ENDINGS)}. A missing folder is made.",
   )
+  flags.DEFINE_bool("calibrated", False, "Correct the scores by what vidjax.evaluate --calibrate has fitted.")
   flags.DEFINE_string("class", None, "With --explain: the class to explain (default: the likeliest).")
   flags.DEFINE_string(
     "features",
@@ -79,7 +80,9 @@ def main(argv: list[str]) -> None:
   ]
   for run in runs if pictures else []:
     check_explains(run, name)
-  predictors = [make_predictor(run, clips, crops, _short_side(run, values.stored_short_side)) for run in runs]
+  predictors = [
+    make_predictor(run, clips, crops, _short_side(run, values.stored_short_side), values.calibrated) for run in runs
+  ]
   done: list[list[Prediction]] = []
   for file, path in zip(files, paths, strict=True):
     try:

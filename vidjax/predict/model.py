@@ -33,18 +33,19 @@ class Model:
 
   run: Run
 
-  def predict(self, video: str | os.PathLike | np.ndarray, views: str = "1x1") -> Prediction:
+  def predict(self, video: str | os.PathLike | np.ndarray, views: str = "1x1", calibrated: bool = False) -> Prediction:
     """The likeliest classes of a video, through the frames, crops and precision of evaluation.
 
     Args:
       video: path of a file, or its frames, uint8 RGB `[N, H, W, 3]`. Of a run on stored features, those of a video,
         float `[N, F]`, or the path of such a .npy file.
       views: CLIPSxCROPS, such as "10x3".
+      calibrated: correct the scores by what `python -m vidjax.evaluate --calibrate` has fitted.
 
     Raises:
-      InputError: the file is broken, or the frames are none.
+      InputError: the file is broken, the frames are none, or nothing was fitted.
     """
-    return self._predictor(views)(video)
+    return self._predictor(views, calibrated)(video)
 
   def stream(self) -> Stream:
     """What reads frames one by one, as they come: `Stream.push(frame)` gives the scores of the frames so far.
@@ -68,13 +69,14 @@ class Model:
     return self._forward(self.run.variables, clips)
 
   @functools.cached_property
-  def _predictors(self) -> dict[str, Callable[[Any], Prediction]]:
+  def _predictors(self) -> dict[tuple[str, bool], Callable[[Any], Prediction]]:
     return {}
 
-  def _predictor(self, views: str) -> Callable[[Any], Prediction]:
-    if views not in self._predictors:
-      self._predictors[views] = make_predictor(self.run, *parse_views(views))
-    return self._predictors[views]
+  def _predictor(self, views: str, calibrated: bool) -> Callable[[Any], Prediction]:
+    key = views, calibrated
+    if key not in self._predictors:
+      self._predictors[key] = make_predictor(self.run, *parse_views(views), calibrated=calibrated)
+    return self._predictors[key]
 
   @functools.cached_property
   def _forward(self) -> Callable[..., Output]:
