@@ -15,16 +15,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidjax.analyse.gradcam import cell_centres, to_pixels
+from vidjax.analyse.pictures import Strip
 from vidjax.apply.forward import forward
 from vidjax.errors import InputError
 from vidjax.ops.attention import AttentionMap
 from vidjax.ops.heads import HeadsMap
+from vidjax.run.films import Clip
+from vidjax.run.opened import Run
 from vidjax.types import Array, Tree
 
 ATTENTION = "attention"
 """What modules sow under "intermediates": one of `MAPS`, or weights `[B, T, h, w]` that are those of no query."""
 
 MAPS = AttentionMap, HeadsMap
+
+EVEN = 3.0
+"""The full colour stands for this many times the mean weight, or for a higher peak: a map without a peak stays pale."""
 
 Point = tuple[int, float, float]
 """(frame of the clip, from 0 on; y and x as shares of height and width, 0 to 1)."""
@@ -102,6 +108,30 @@ def rows_of_point(
   maps = _attend(network, variables, jnp.asarray(clip, jnp.float32)[None])
   centres = dict(zip(maps, cell_centres(network, (1, *clip.shape), _grids), strict=True))
   return {path: _row(maps[path], centres[path], clip.shape, point) for path in found}
+
+
+def strips_of_point(run: Run, clip: Clip, point: Point, at: str = "", name: str = "") -> list[Strip]:
+  """The rows of a point as pictures, one for each attention map of a run's network.
+
+  Args:
+    run: with its variables.
+    clip: of a film.
+    point: the query.
+    at: start of the modules' paths, such as "backbone/res3".
+    name: of the run, where several stand above each other.
+
+  Raises:
+    InputError: the point lies outside the clip, or there is no attention.
+  """
+  strips: list[Strip] = []
+  for site, row in rows_of_point(run.network, run.variables, run.normalise(clip.clip), point, at).items():
+    notes = () if row.frames is None else [f"{weight:.3f}" for weight in row.frames]
+    mean = max(float(row.weights.mean()), 1e-12)
+    peak = f"{row.weights.max() / mean:.3g} x the mean"
+    lines = (name, site.removeprefix("backbone/"), peak if row.of_point else f"any point, {peak}")
+    caption = "\n".join(filter(None, lines))
+    strips.append(Strip(clip.frames, clip.numbers, row.weights, caption, EVEN * mean, point, notes))
+  return strips
 
 
 def _row(found: Any, centre: tuple[float, float], shape: tuple[int, ...], point: Point) -> Row:

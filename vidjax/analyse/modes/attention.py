@@ -10,9 +10,6 @@ from absl import flags
 from vidjax.analyse.modes import draw_each, workdirs
 from vidjax.errors import InputError
 
-EVEN = 3.0
-"""The full colour stands for this many times the mean weight, or for a higher peak: a map without a peak stays pale."""
-
 
 def run(files: Sequence[str]) -> None:
   """One picture for each file."""
@@ -33,7 +30,7 @@ def run(files: Sequence[str]) -> None:
 
 def _draw(runs: Sequence, point: tuple[int, float, float], file: str, path: pathlib.Path) -> None:
   from vidjax.analyse.pictures import Strip, save_strips
-  from vidjax.analyse.point import rows_of_point
+  from vidjax.analyse.point import strips_of_point
   from vidjax.run.films import read_clip
 
   values = flags.FLAGS
@@ -43,14 +40,7 @@ def _draw(runs: Sequence, point: tuple[int, float, float], file: str, path: path
     clip = read_clip(one, file, values.short_side)
     frame = int(clip.numbers[point[0]]) if frame is None else frame
     point = int(np.abs(clip.numbers - frame).argmin()), *point[1:]  # the nearest that this run reads
-    rows = rows_of_point(one.network, one.variables, one.normalise(clip.clip), point, values.at)
-    for site, row in rows.items():
-      name = [one.workdir.name] * (len(runs) > 1) + [site.removeprefix("backbone/")]
-      notes = () if row.frames is None else [f"{weight:.3f}" for weight in row.frames]
-      mean = max(float(row.weights.mean()), 1e-12)
-      peak = f"{row.weights.max() / mean:.3g} x the mean"
-      name.append(peak if row.of_point else f"any point, {peak}")
-      strips.append(Strip(clip.frames, clip.numbers, row.weights, "\n".join(name), EVEN * mean, point, notes))
+    strips += strips_of_point(one, clip, point, values.at, one.workdir.name if len(runs) > 1 else "")
   save_strips(path, strips, f"attention of the marked point: {pathlib.Path(file).name}", label="weight")
 
 

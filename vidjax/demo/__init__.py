@@ -1,0 +1,1 @@
+"""A page to look at: a film in, its likeliest classes and pictures of why."""

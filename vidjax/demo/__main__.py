@@ -1,0 +1,101 @@
+"""`python -m vidjax.demo --workdir=DIR`: a page that takes a film, and shows its likeliest classes and why.
+
+The page is for this machine alone, at http://127.0.0.1:7860, unless --host says otherwise. It loads nothing from
+elsewhere, and an uploaded film is deleted once it is answered. One film at a time goes through the network; further
+visitors wait in a queue. Ctrl-C ends it. It takes Gradio: pip install 'vidjax[demo]'.
+"""
+
+import errno
+import importlib.util
+import ipaddress
+import os
+import pathlib
+import socket
+import tempfile
+
+from absl import flags
+
+from vidjax.command import define_crop, run_main
+from vidjax.console import say
+from vidjax.demo.answers import Limits, pictures_of
+from vidjax.errors import InputError, tidy_at_sigterm
+from vidjax.evaluate.evaluation import parse_views
+from vidjax.predict.predictor import make_predictor
+from vidjax.run.opened import open_run
+
+
+def define_flags() -> None:
+  """The command's flags."""
+  flags.DEFINE_string("workdir", None, "Folder of a training run.")
+  flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
+  flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
+  flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each film, such as 10x3; crops are 1, 3, 5 or 10.")
+  define_crop()
+  flags.DEFINE_bool("calibrated", False, "Correct the scores by what vidjax.evaluate --calibrate has fitted.")
+  flags.DEFINE_string("host", "127.0.0.1", "Address to serve at; 0.0.0.0 serves everyone who reaches this machine.")
+  flags.DEFINE_integer("port", 7860, "Port to serve at; 0 takes a free one.", 0, 65535)
+  flags.DEFINE_float("max_mb", Limits.mb, "Megabytes of a film at most.", 1e-3)
+  flags.DEFINE_float("max_seconds", Limits.seconds, "Seconds of a film at most.", 1e-3)
+
+
+def main(argv: list[str]) -> None:
+  """The command."""
+  values = flags.FLAGS
+  if importlib.util.find_spec("gradio") is None:
+    raise InputError("the page is made with Gradio, which is not installed: pip install 'vidjax[demo]'")
+  if not values.workdir:
+    raise InputError("--workdir=DIR is missing: name the folder of a training run")
+  limits, views = Limits(values.max_mb, values.max_seconds), parse_views(values.views)
+  with (
+    tidy_at_sigterm(),
+    bound(values.host, values.port) as place,
+    tempfile.TemporaryDirectory("", "vidjax-demo-") as t,
+  ):
+    run = open_run(
+      values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
+    )
+    predict = make_predictor(run, *views, calibrated=values.calibrated)
+    pictures = pictures_of(run)
+    os.environ |= {"GRADIO_TEMP_DIR": t, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    from vidjax.demo.page import make_page, serve  # reads the above when it is imported
+
+    page = make_page(run, pathlib.Path(values.workdir).resolve().name, predict, pictures, limits)
+    host, port = place.getsockname()[:2]
+    if not ipaddress.ip_address(host).is_loopback:
+      say("note: everyone who reaches this machine can use the page; there is no password", error=True)
+    say(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)")
+    serve(page, place, limits)
+
+
+def bound(host: str, port: int) -> socket.socket:
+  """A socket at an address.
+
+  Args:
+    host: name or address.
+    port: 0 for a free one.
+
+  Raises:
+    InputError: the port is in use, or it may not be had.
+  """
+  try:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    place = socket.socket(family, socket.SOCK_STREAM)
+  except OSError as error:
+    raise InputError(f"--host={host} is no address of this machine ({error.strerror}): try 127.0.0.1") from error
+  try:
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind((host, port))
+    place.listen(128)
+  except OSError as error:
+    place.close()
+    if error.errno == errno.EADDRINUSE:
+      raise InputError(f"--port={port} is in use: choose another one, or --port=0 for a free one") from error
+    if error.errno == errno.EACCES:
+      raise InputError(f"--port={port} may not be used: choose one above 1023") from error
+    raise InputError(f"--host={host} is no address of this machine ({error.strerror}): try 127.0.0.1") from error
+  return place
+
+
+if __name__ == "__main__":
+  define_flags()
+  run_main(main)

@@ -1,0 +1,123 @@
+"""The layout of the page, in Gradio, and its server. It asks for nothing from anywhere but the server itself."""
+
+import pathlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from vidjax.demo import markup
+from vidjax.demo.answers import Limits, Picture, answer, taken
+from vidjax.errors import InputError
+from vidjax.predict.predictor import Prediction
+from vidjax.run.opened import Run
+
+POLICY = (
+  "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
+  " img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'"
+)
+"""What a browser may load for the page: only what the server has."""
+FONTS = ("system-ui", "sans-serif")
+OLD = 3600
+"""Seconds. An upload that nobody asked about is deleted when it is that old."""
+
+
+class Upload(gr.File):
+  """A file that a visitor has sent: Gradio's own would also fetch an address that a request names."""
+
+  is_template = True
+
+  async def async_move_resource_to_block_cache(self, url_or_file_path: str | pathlib.Path | None) -> str | None:
+    """The path of an uploaded file; addresses are refused."""
+    if "://" in str(url_or_file_path):
+      raise gr.Error("send a file, not an address")
+    return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+
+def make_page(
+  run: Run, name: str, predict: Callable[[str], Prediction], pictures: list[Picture], limits: Limits
+) -> gr.Blocks:
+  """The page of a run.
+
+  Args:
+    run: with its variables.
+    name: what the run is called.
+    predict: from `make_predictor`.
+    pictures: from `pictures_of`.
+    limits: what a film may have.
+  """
+  with gr.Blocks(title=f"vidjax: {name}", analytics_enabled=False, delete_cache=(OLD // 6, OLD)) as page:
+    gr.HTML(markup.heading(run, name))
+    with gr.Row():
+      with gr.Column(scale=2, min_width=280):
+        film = Upload(label="A film (MP4, MKV, WebM, AVI, MOV …)", height=190)
+        gr.HTML(markup.rules(limits))
+      with gr.Column(scale=3, min_width=280):
+        results = gr.HTML(markup.waiting())
+    with gr.Tabs():
+      looks = []
+      for picture in pictures:
+        with gr.Tab(picture.title):
+          looks.append(gr.HTML(markup.look(picture, None)))
+
+    def see(path: str) -> Iterator[list[Any]]:
+      blank = [markup.look(picture, None) for picture in pictures]
+      with taken(path):
+        yield [None, markup.reading(pathlib.Path(path).name), *blank]
+        try:
+          for known in answer(path, predict, pictures, limits):
+            yield [gr.skip(), markup.classes(known), *(markup.look(picture, known) for picture in pictures)]
+        except InputError as error:
+          yield [gr.skip(), markup.wrong(str(error)), *blank]
+        except Exception:
+          yield [gr.skip(), markup.wrong("Something is wrong with this page: its terminal says more."), *blank]
+          raise
+
+    film.upload(see, film, [film, results, *looks], show_progress="hidden", concurrency_limit=1, api_name="see")
+  return page
+
+
+def serve(page: gr.Blocks, place: socket.socket, limits: Limits) -> None:
+  """Serves a page until a signal ends it.
+
+  Args:
+    page: from `make_page`.
+    place: a bound socket.
+    limits: whose size is that of an upload at most.
+  """
+  theme = gr.themes.Soft(primary_hue="teal", font=FONTS, font_mono=("ui-monospace", "monospace"))
+  app = gr.mount_gradio_app(
+    FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+    page.queue(max_size=16, default_concurrency_limit=1),
+    "/",
+    css=markup.CSS,
+    theme=theme,
+    max_file_size=int(limits.mb * 1e6),
+    show_error=False,
+    footer_links=[],
+    run_history=False,
+    enable_monitoring=False,
+    ssr_mode=False,
+    pwa=False,
+    mcp_server=False,
+  )
+  config = uvicorn.Config(_Policed(app), log_level="warning", timeout_graceful_shutdown=1, lifespan="on")
+  uvicorn.Server(config).run(sockets=[place])
+
+
+class _Policed:
+  """Adds POLICY to every response."""
+
+  def __init__(self, app: Any):
+    self._app = app
+
+  async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def with_policy(message: Any) -> None:
+      if message["type"] == "http.response.start":
+        message["headers"] = [*message.get("headers", []), (b"content-security-policy", POLICY.encode())]
+      await send(message)
+
+    await self._app(scope, receive, with_policy)
