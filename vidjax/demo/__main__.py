@@ -13,6 +13,7 @@ import pathlib
 import socket
 import tempfile
 
+import jax
 from absl import flags
 
 from vidjax.command import define_crop, run_main
@@ -56,10 +57,12 @@ def main(argv: list[str]) -> None:
     )
     predict = make_predictor(run, *views, calibrated=values.calibrated)
     pictures = pictures_of(run)
-    os.environ |= {"GRADIO_TEMP_DIR": t, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    jax.config.update("jax_compilation_cache_dir", f"{t}/compiled")  # drawings of a film compile again what others did
+    films = pathlib.Path(t) / "films"
+    os.environ |= {"GRADIO_TEMP_DIR": str(films), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     from vidjax.demo.page import make_page, serve  # reads the above when it is imported
 
-    page = make_page(run, pathlib.Path(values.workdir).resolve().name, predict, pictures, limits)
+    page = make_page(run, pathlib.Path(values.workdir).resolve().name, predict, pictures, limits, films)
     host, port = place.getsockname()[:2]
     if not ipaddress.ip_address(host).is_loopback:
       say("note: everyone who reaches this machine can use the page; there is no password", error=True)

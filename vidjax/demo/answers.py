@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from vidjax.analyse.film_representations import SHORT_SIDE, drawer
 from vidjax.analyse.pictures import save_strips, spread
@@ -127,25 +128,25 @@ def check_film(path: str, name: str, limits: Limits) -> tuple[int, float]:
 
 
 def answer(
-  path: str, predict: Callable[[str], Prediction], pictures: list[Picture], limits: Limits
+  path: str, name: str, predict: Callable[[str], Prediction], pictures: list[Picture], limits: Limits
 ) -> Iterator[Answer]:
   """What is known of a film, again and again: first its classes, then a picture more each time.
 
   Args:
     path: of the film.
+    name: what it is called.
     predict: from `make_predictor`.
     pictures: from `pictures_of`.
     limits: what the film may have.
 
   Raises:
-    InputError: it is no film, is damaged, or too large or too long; the message names it without its folder.
+    InputError: it is no film, is damaged, or too large or too long.
   """
-  name = pathlib.Path(path).name
   count, seconds = check_film(path, name, limits)
   try:
     prediction = predict(path)
   except InputError as error:
-    raise InputError(_without_folder(error, path)) from error
+    raise InputError(_called(error, path, name)) from error
   drawn: dict[str, bytes | str] = {}
   known = Answer(name, count, seconds, prediction.best(TOP), drawn)
   with tempfile.TemporaryDirectory(prefix="vidjax-demo-") as folder:
@@ -156,23 +157,31 @@ def answer(
         picture.draw(path, prediction, target)
         drawn[picture.title] = target.read_bytes()
       except InputError as error:
-        drawn[picture.title] = _without_folder(error, path)
+        drawn[picture.title] = _called(error, path, name)
   yield known
 
 
 @contextlib.contextmanager
-def taken(path: str) -> Iterator[None]:
-  """Removes an uploaded file in the end, and its folder if nothing else is there.
+def uploaded(sent: Any, folder: pathlib.Path) -> Iterator[tuple[str, str]]:
+  """The path of an uploaded film and its name; in the end the file is removed, and its folder if nothing else is there.
 
   Args:
-    path: of the file.
+    sent: what a browser says of the upload: its path, and its name as "orig_name".
+    folder: below which uploads lie.
+
+  Raises:
+    InputError: the path is none of an upload.
   """
+  told = sent if isinstance(sent, Mapping) else {}
+  path = pathlib.Path(os.path.realpath(folder / str(told.get("path") or "")))
+  if not path.is_relative_to(os.path.realpath(folder)) or not path.is_file():
+    raise InputError("the film has not arrived: upload it again")
   try:
-    yield
+    yield str(path), str(told.get("orig_name") or path.name)
   finally:
-    pathlib.Path(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-      pathlib.Path(path).parent.rmdir()
+      path.parent.rmdir()
 
 
 def _attention(run: Run, film: str, prediction: Prediction, path: pathlib.Path) -> None:
@@ -182,5 +191,6 @@ def _attention(run: Run, film: str, prediction: Prediction, path: pathlib.Path) 
   save_strips(path, strips, f"attention of the marked point: {pathlib.Path(film).name}", label="weight")
 
 
-def _without_folder(error: InputError, path: str) -> str:
-  return str(error).replace(path, pathlib.Path(path).name)
+def _called(error: InputError, path: str, name: str) -> str:
+  """The message, with the film called by its name."""
+  return str(error).replace(path, name)

@@ -11,9 +11,10 @@ CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto; }
 footer { display: none !important; }
 .head h1 { font-size: 1.7rem; margin: .4rem 0 .2rem; overflow-wrap: anywhere; }
-.head p, .note { color: var(--body-text-color-subdued); margin: 0; overflow-wrap: anywhere; }
-.note { font-size: .9rem; line-height: 1.5; }
-.head b { color: var(--body-text-color); font-weight: 600; }
+.head p, .note { margin: 0; line-height: 1.5; overflow-wrap: anywhere; }
+.note { font-size: .9rem; }
+.head p, .note, .look figcaption { color: var(--body-text-color); opacity: .8; }
+.head b { font-weight: 600; }
 .film { font-weight: 600; margin: 0 0 .1rem; overflow-wrap: anywhere; }
 .classes { list-style: none; margin: .8rem 0 .4rem; padding: 0; }
 .classes li { margin: 0 0 .7rem; padding: 0; }
@@ -25,7 +26,7 @@ footer { display: none !important; }
 .classes li:first-child .line { font-weight: 700; font-size: 1.15rem; }
 .wrong { border-left: 4px solid #dc2626; padding: .6rem .9rem; overflow-wrap: anywhere; }
 .look { margin: 0; }
-.look figcaption { color: var(--body-text-color-subdued); margin: 0 0 .6rem; }
+.look figcaption { margin: 0 0 .6rem; }
 .look .scroll { overflow-x: auto; background: white; border-radius: 6px; }
 .look .scroll:focus-visible { outline: 3px solid var(--color-accent); }
 .look img { display: block; width: 100%; min-width: 640px; }

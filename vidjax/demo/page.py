@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from vidjax.demo import markup
-from vidjax.demo.answers import Limits, Picture, answer, taken
+from vidjax.demo.answers import Limits, Picture, answer, uploaded
 from vidjax.errors import InputError
 from vidjax.predict.predictor import Prediction
 from vidjax.run.opened import Run
@@ -25,20 +25,13 @@ OLD = 3600
 """Seconds. An upload that nobody asked about is deleted when it is that old."""
 
 
-class Upload(gr.File):
-  """A file that a visitor has sent: Gradio's own would also fetch an address that a request names."""
-
-  is_template = True
-
-  async def async_move_resource_to_block_cache(self, url_or_file_path: str | pathlib.Path | None) -> str | None:
-    """The path of an uploaded file; addresses are refused."""
-    if "://" in str(url_or_file_path):
-      raise gr.Error("send a file, not an address")
-    return await super().async_move_resource_to_block_cache(url_or_file_path)
-
-
 def make_page(
-  run: Run, name: str, predict: Callable[[str], Prediction], pictures: list[Picture], limits: Limits
+  run: Run,
+  name: str,
+  predict: Callable[[str], Prediction],
+  pictures: list[Picture],
+  limits: Limits,
+  folder: pathlib.Path,
 ) -> gr.Blocks:
   """The page of a run.
 
@@ -48,12 +41,13 @@ def make_page(
     predict: from `make_predictor`.
     pictures: from `pictures_of`.
     limits: what a film may have.
+    folder: where Gradio puts uploads.
   """
   with gr.Blocks(title=f"vidjax: {name}", analytics_enabled=False, delete_cache=(OLD // 6, OLD)) as page:
     gr.HTML(markup.heading(run, name))
     with gr.Row():
       with gr.Column(scale=2, min_width=280):
-        film = Upload(label="A film (MP4, MKV, WebM, AVI, MOV …)", height=190)
+        film = gr.File(label="A film (MP4, MKV, WebM, AVI, MOV …)", height=190)
         gr.HTML(markup.rules(limits))
       with gr.Column(scale=3, min_width=280):
         results = gr.HTML(markup.waiting())
@@ -63,20 +57,28 @@ def make_page(
         with gr.Tab(picture.title):
           looks.append(gr.HTML(markup.look(picture, None)))
 
-    def see(path: str) -> Iterator[list[Any]]:
+    def see(sent: Any) -> Iterator[list[Any]]:
       blank = [markup.look(picture, None) for picture in pictures]
-      with taken(path):
-        yield [None, markup.reading(pathlib.Path(path).name), *blank]
-        try:
-          for known in answer(path, predict, pictures, limits):
+      try:
+        with uploaded(sent, folder) as (path, name):
+          yield [None, markup.reading(name), *blank]
+          for known in answer(path, name, predict, pictures, limits):
             yield [gr.skip(), markup.classes(known), *(markup.look(picture, known) for picture in pictures)]
-        except InputError as error:
-          yield [gr.skip(), markup.wrong(str(error)), *blank]
-        except Exception:
-          yield [gr.skip(), markup.wrong("Something is wrong with this page: its terminal says more."), *blank]
-          raise
+      except InputError as error:
+        yield [None, markup.wrong(str(error)), *blank]
+      except Exception:
+        yield [None, markup.wrong("Something is wrong with this page: its terminal says more."), *blank]
+        raise
 
-    film.upload(see, film, [film, results, *looks], show_progress="hidden", concurrency_limit=1, api_name="see")
+    film.upload(
+      see,
+      film,
+      [film, results, *looks],
+      show_progress="hidden",
+      concurrency_limit=1,
+      api_name="see",
+      preprocess=False,  # Gradio's own would also fetch an address that a request names in place of a file
+    )
   return page
 
 
@@ -88,7 +90,10 @@ def serve(page: gr.Blocks, place: socket.socket, limits: Limits) -> None:
     place: a bound socket.
     limits: whose size is that of an upload at most.
   """
-  theme = gr.themes.Soft(primary_hue="teal", font=FONTS, font_mono=("ui-monospace", "monospace"))
+  theme = gr.themes.Soft(primary_hue="teal", font=FONTS, font_mono=("ui-monospace", "monospace")).set(
+    block_label_text_color="*primary_800",  # the theme's own is too pale to read
+    color_accent="*primary_700",
+  )
   app = gr.mount_gradio_app(
     FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
     page.queue(max_size=16, default_concurrency_limit=1),

@@ -1,0 +1,157 @@
+"""The page's functions, without Gradio: what is answered of a film, limits, and what becomes of an upload."""
+
+import contextlib
+import itertools
+
+import pytest
+
+from tests.tiny_run import make_run, write_data, write_video
+from vidjax.analyse import film_representations, representations
+from vidjax.analyse.pictures import save_strips
+from vidjax.demo import markup
+from vidjax.demo.answers import Answer, Limits, Picture, answer, check_film, pictures_of, uploaded
+from vidjax.errors import InputError
+from vidjax.predict.predictor import make_predictor
+
+MARKUP = "<b>bold</b> & \"quoted\" ${alert(1)} {{7*7}} <img src=x onerror='document.title=1'>"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  root = tmp_path_factory.mktemp("run")
+  names = [MARKUP, *(f"class {k}" for k in range(1, 6))]
+  return make_run(root / "run", write_data(root / "data"), class_names=names)
+
+
+@pytest.fixture
+def film(tmp_path):
+  folder = tmp_path / "upload"
+  folder.mkdir()
+  return write_video(folder / "a & b.mp4", 0, frames=9)
+
+
+def test_answers_come_one_after_the_other(run, film):
+  """Classes first and as `predict` finds them; then a picture more each time; one that fails leaves the others."""
+
+  def fail(film, prediction, path):
+    raise InputError(f"{film} is too small")
+
+  pictures = pictures_of(run)
+  assert [picture.title for picture in pictures] == ["Evidence", "Input representations"]
+  predict = make_predictor(run)
+  known = list(answer(str(film), film.name, predict, [pictures[0], Picture("Other", "Nothing.", fail)], Limits()))
+  assert [one.next for one in known] == ["Evidence", "Other", ""]
+  assert [sorted(one.pictures) for one in known] == [[], ["Evidence"], ["Evidence", "Other"]]
+  assert known[0].best == predict(str(film)).best(5)
+  assert (known[0].film, known[0].frames) == ("a & b.mp4", 9)
+  assert known[0].seconds == pytest.approx(8 / 8)
+  assert known[2].pictures["Evidence"].startswith(b"\x89PNG")
+  assert known[2].pictures["Other"] == "a & b.mp4 is too small"
+
+
+def test_representations_are_of_parts_of_the_film(run, tmp_path, monkeypatch):
+  """Four parts of it, each with the frames that the modules need; they are computed elsewhere."""
+  film = write_video(tmp_path / "film.mp4", 1, frames=30, size=(64, 48))
+  seen = []
+
+  def represent(segments, normalise, trained, steps, frames):
+    seen.append(segments)
+    return [representations.Row("frames", "", segments[:, 0])]
+
+  monkeypatch.setattr(film_representations, "represent", represent)
+  pictures_of(run)[-1].draw(str(film), None, tmp_path / "picture.png")
+  assert seen[0].shape == (4, 6, 48, 64, 3)
+  assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+  ("limits", "words"),
+  [
+    (Limits(mb=1e-4), "has 0.0 MB, and this page takes 0.0001: cut it"),
+    (Limits(seconds=0.9), "is longer than 0.9 seconds, which this page takes: cut it"),
+  ],
+)
+def test_a_film_that_is_too_large_or_too_long(film, limits, words):
+  with pytest.raises(InputError) as caught:
+    check_film(str(film), "a & b.mp4", limits)
+  assert words in str(caught.value)
+  assert str(film.parent) not in str(caught.value)
+
+
+def test_a_film_with_frames_without_end_is_left_off(film, monkeypatch):
+  """Frames that all stand at one time are counted."""
+  from vidjax.data import read_film
+
+  monkeypatch.setattr(read_film, "timed", lambda *_, **__: ((None, 5.0) for _ in itertools.count()))
+  with pytest.raises(InputError, match=r"longer than 0\.5 seconds"):
+    check_film(str(film), film.name, Limits(seconds=0.5))
+
+
+@pytest.mark.parametrize("content", [b"", b"no film at all", b"\x00\x00\x00\x18ftypmp42" + bytes(500)])
+def test_what_is_no_film_is_named_without_its_folder(run, tmp_path, content):
+  path = tmp_path / "holiday.mp4"
+  path.write_bytes(content)
+  with pytest.raises(InputError, match=r"^holiday\.mp4 ") as caught:
+    next(answer(str(path), path.name, make_predictor(run), [], Limits()))
+  assert str(tmp_path) not in str(caught.value)
+
+
+def test_an_upload_is_deleted_whatever_happens(film):
+  folder = film.parent.parent
+  sent = {"path": str(film), "orig_name": MARKUP}
+  with contextlib.suppress(RuntimeError), uploaded(sent, folder) as told:
+    assert told == (str(film), MARKUP)
+    raise RuntimeError
+  assert folder.exists()
+  assert not film.parent.exists()
+  with pytest.raises(InputError, match="has not arrived"), uploaded(sent, folder):
+    pass
+
+
+@pytest.mark.parametrize(
+  "path", ["/etc/hostname", "../outside.mp4", "https://example.com/film.mp4", "", None, "link.mp4"]
+)
+def test_only_uploads_are_read_and_deleted(film, path):
+  """Whatever a request says: neither other files nor addresses, nor the folder itself."""
+  outside = film.parent.parent / "outside.mp4"
+  outside.write_bytes(film.read_bytes())
+  (film.parent / "link.mp4").symlink_to(outside)
+  for sent in ({"path": path}, path):
+    with pytest.raises(InputError, match="has not arrived"), uploaded(sent, film.parent):
+      pass
+  assert outside.exists()
+  assert film.exists()
+
+
+def test_names_are_text():
+  """Of classes, films, pictures and messages; and letters that do not print are escaped."""
+  picture = Picture(MARKUP, MARKUP, save_strips)
+  known = Answer(MARKUP, 9, 1.0, [(MARKUP, 0.731)], {MARKUP: b"\x89PNG"}, MARKUP)
+  parts = [
+    markup.classes(known),
+    markup.look(picture, known),
+    markup.look(picture, None),
+    markup.reading(MARKUP),
+    markup.wrong(MARKUP + "\x1b[2J"),
+  ]
+  for part in parts:
+    assert "&lt;b&gt;bold&lt;/b&gt; &amp; &quot;quoted&quot;" in part
+    assert "<b>" not in part
+    assert "onerror='" not in part
+  assert "73.1%" in parts[0]
+  assert "\\x1b[2J" in parts[-1]
+
+
+def test_heading_names_the_run_and_its_training(run):
+  shown = markup.heading(run, MARKUP)
+  assert "What does &lt;b&gt;bold" in shown
+  assert "folder/tiny" in shown
+  assert "4 frames of 16 x 16 pixels" in shown
+  assert "checkpoint of step 3" in shown
+  assert "50 MB and 7.5 seconds" in markup.rules(Limits(50, 7.5))
+
+
+def test_a_run_without_films_has_no_page(run, monkeypatch):
+  monkeypatch.setattr(type(run.recipe.stream), "gives", ("features",))
+  with pytest.raises(InputError, match="not films"):
+    pictures_of(run)
