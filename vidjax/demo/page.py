@@ -5,10 +5,6 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import gradio as gr
-import uvicorn
-from fastapi import FastAPI
-
 from vidjax.demo import markup
 from vidjax.demo.answers import Limits, Picture, answer, uploaded
 from vidjax.errors import InputError
@@ -32,7 +28,7 @@ def make_page(
   pictures: list[Picture],
   limits: Limits,
   folder: pathlib.Path,
-) -> gr.Blocks:
+) -> Any:
   """The page of a run.
 
   Args:
@@ -43,6 +39,8 @@ def make_page(
     limits: what a film may have.
     folder: where Gradio puts uploads.
   """
+  import gradio as gr  # pyright: ignore[reportMissingImports]
+
   with gr.Blocks(title=f"vidjax: {name}", analytics_enabled=False, delete_cache=(OLD // 6, OLD)) as page:
     gr.HTML(markup.heading(run, name))
     with gr.Row():
@@ -82,7 +80,7 @@ def make_page(
   return page
 
 
-def serve(page: gr.Blocks, place: socket.socket, limits: Limits) -> None:
+def serve(page: Any, place: socket.socket, limits: Limits) -> None:
   """Serves a page until a signal ends it.
 
   Args:
@@ -90,6 +88,10 @@ def serve(page: gr.Blocks, place: socket.socket, limits: Limits) -> None:
     place: a bound socket.
     limits: whose size is that of an upload at most.
   """
+  import gradio as gr  # pyright: ignore[reportMissingImports]
+  import uvicorn  # pyright: ignore[reportMissingImports]
+  from fastapi import FastAPI  # pyright: ignore[reportMissingImports]
+
   theme = gr.themes.Soft(primary_hue="teal", font=FONTS, font_mono=("ui-monospace", "monospace")).set(
     block_label_text_color="*primary_800",  # the theme's own is too pale to read
     color_accent="*primary_700",
