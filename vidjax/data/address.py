@@ -21,6 +21,8 @@ from vidjax.errors import InputError
 
 PIPE = "-"
 CAMERA = r"\d{1,3}|/dev/video\d{1,3}"
+LOOK = "2000000"
+"""Microseconds of a stream that FFmpeg looks at before the first frame; by itself it takes 5 s."""
 PROTOCOLS = {
   "http": "http,tcp",
   "https": "https,http,httpproxy,tls,tcp",
@@ -64,23 +66,21 @@ def open_source(name: str, timeout: float = 10.0) -> Iterator[tuple[InputContain
   """
   what, where = kind(name), shown(name)
   options: dict[str, Any] = {"timeout": (timeout, timeout)}
-  known = ",".join(video_file.formats())
+  common = {"analyzeduration": LOOK, "format_whitelist": ",".join(video_file.formats())}
   if what == "camera":
-    path = _camera(name)
-    options |= {"file": path, "format": "video4linux2", "options": {}}
+    options |= {"file": _camera(name), "format": "video4linux2", "options": {"analyzeduration": LOOK}}
   elif what == "pipe":
     number = "0" if name == PIPE else name.partition(":")[2]
     if sys.stdin is not None and number == "0" and sys.stdin.isatty():
       raise InputError("stdin is a terminal, not a film: pipe one into the command, as `... | ... -`")
-    options |= {"file": f"pipe:{number}", "options": {"protocol_whitelist": "pipe", "format_whitelist": known}}
+    options |= {"file": f"pipe:{number}", "options": common | {"protocol_whitelist": "pipe"}}
   else:
     scheme = name.partition("://")[0].lower()
     if scheme not in PROTOCOLS:
       raise InputError(f"{where}: addresses of {', '.join(PROTOCOLS)} are read, not {scheme}")
-    given = {"protocol_whitelist": PROTOCOLS[scheme], "format_whitelist": known}
+    options |= {"file": name, "options": common | {"protocol_whitelist": PROTOCOLS[scheme]}}
     if scheme == "rtsp":
-      given |= {"format_whitelist": f"rtsp,{known}", "rtsp_transport": "tcp"}
-    options |= {"file": name, "options": given}
+      options["options"] |= {"format_whitelist": f"rtsp,{common['format_whitelist']}", "rtsp_transport": "tcp"}
   try:
     container = av.open(mode="r", **options, **video_file.LENIENT)
   except (FFmpegError, UnicodeDecodeError, ValueError) as error:

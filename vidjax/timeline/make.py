@@ -110,11 +110,6 @@ def make_timeline(source: Source, run: Run, options: Options, out: pathlib.Path,
   track = Track(source.fps)
   score = make_score(run, 1 if source.live else options.batch)
   ended = _read(source, run, track, score, options, out, stack)
-  if not track.rows:
-    when = "was stopped after" if ended.how in ("stopped", "after --seconds") else "lasts"
-    raise InputError(
-      f"{source.shown} {when} {track.seconds:.2f} s, less than --window={options.cut.window:g}: choose a shorter window"
-    )
   _write(source, run, track, options, out, ended)
   if ended.reason:
     raise InputError(f"{ended.reason}; the results up to {track.ends[-1]:.1f} s are in {out}")
@@ -142,9 +137,11 @@ def _read(
         source.frames(options.short_side), track, options.cut, score, options.batch, options.seconds
       ):
         pass
+      ended = Ended("after --seconds" if track.seconds >= options.seconds else "at its end")
     except InputError as error:
-      return _broken(error, track)
-    return Ended("after --seconds" if track.seconds >= options.seconds else "at its end")
+      ended = _broken(error, track)
+    _check_windows(source, track, options, ended)
+    return ended
   reader = Reader(
     lambda: source.frames(options.short_side),
     options.cut.every if source.live else None,
@@ -171,7 +168,17 @@ def _read(
     finally:
       if not reader.close():
         stack.pop_all()  # the thread still reads: what it reads closes with the process
+    _check_windows(source, track, options, ended)
   return ended
+
+
+def _check_windows(source: Source, track: Track, options: Options, ended: Ended) -> None:
+  """Raises an InputError where not one window has ended."""
+  if not track.rows:
+    when = "was stopped after" if ended.how in ("stopped", "after --seconds") else "lasts"
+    raise InputError(
+      f"{source.shown} {when} {track.seconds:.2f} s, less than --window={options.cut.window:g}: choose a shorter window"
+    )
 
 
 def _broken(error: InputError, track: Track) -> Ended:
@@ -241,7 +248,7 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
       **{name: value for name, value in dataclasses.asdict(rule).items() if name not in ("one", "idle")},
       "one_class_at_a_time": rule.one,
       "no_action": [names[label] for label in rule.idle],
-      "sampler": str(cut.sampler),
+      "sampler": f"{cut.sampler}, over each window's time",
       "stored_short_side": options.short_side,
     },
     "class_names": names,

@@ -46,7 +46,7 @@ class Cut:
   Attributes:
     window: seconds of a window.
     every: seconds from the start of one to the next.
-    sampler: chooses the frames of a clip from those of its window.
+    sampler: chooses the frames of a clip from those of its window, by their number.
     crop: cuts one view of a frame.
   """
 
@@ -57,7 +57,10 @@ class Cut:
 
 
 def cut_of(run: Run, window: float, every: float) -> Cut:
-  """The run's own sampling and crop. It samples by time, which is the same where the rate is steady.
+  """The run's own sampling and crop.
+
+  A window is sampled by time: as if its frames were at one rate, each showing what the film shows then. Where the rate
+  is steady, that is sampling by number.
 
   Args:
     run: that reads frames.
@@ -72,8 +75,8 @@ def cut_of(run: Run, window: float, every: float) -> Cut:
     name = type(run.recipe.stream).__name__
     raise InputError(f"{run.workdir} reads {name}, and a timeline is made of frames: name a run that reads Frames")
   sampler: Any = run.recipe.sampler
-  by_time = dataclasses.replace(sampler, by="time") if hasattr(sampler, "by") else sampler
-  return Cut(window, every, by_time, run.crops(1))
+  by_frame = dataclasses.replace(sampler, by="frame") if hasattr(sampler, "by") else sampler
+  return Cut(window, every, by_frame, run.crops(1))
 
 
 def looped(cut: Cut, frames: int) -> int:
@@ -125,8 +128,10 @@ class Windows:
       start, end = self._start, self._start + self.cut.window
       held = [one for one in self._held if one[0] < end - NEAR]
       first = max((i for i, one in enumerate(held) if one[0] <= start + NEAR), default=0)
-      times = np.maximum([one[0] for one in held[first:]], start)
-      numbers = self.cut.sampler.test(len(times), 1, times - start)[0]
+      times = [one[0] - start for one in held[first:]]
+      steady = (np.arange(len(times)) + 0.5) * self.cut.window / len(times)
+      shown = np.maximum(np.searchsorted(times, steady, side="right") - 1, 0)
+      numbers = shown[self.cut.sampler.test(len(times))[0]]
       self.number += 1
       yield Window(start, end, np.stack([held[first + number][1] for number in numbers.tolist()]), len(times))
 
