@@ -81,8 +81,8 @@ class Source:
     return self._stream(short_side, most)
 
   def _stream(self, short_side: int | None, most: int) -> Iterator[tuple[Frame, float]]:
-    opening = address.open_source(self.name, self.timeout) if self.opened is None else None
-    with opening or contextlib.nullcontext(self.opened) as (container, stream):
+    opened = self.opened and contextlib.nullcontext(self.opened)
+    with opened or address.open_source(self.name, self.timeout) as (container, stream):
       threads = 1 if self.live else 0
       frames = video_file.read_stream(
         container, stream, self.shown, short_side, max_corrupt=most, threads=threads, on_damage=self._count
