@@ -24,6 +24,16 @@ def legible(text: str) -> str:
   return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
 
 
+def clock(seconds: float) -> str:
+  """Hours, minutes and seconds: 1:02:03.4, or 2:03.4 below an hour."""
+  tenths = round(seconds * 10)
+  sign, tenths = "-" * (tenths < 0), abs(tenths)
+  minutes, rest = divmod(tenths, 600)
+  hours, minutes = divmod(minutes, 60)
+  front = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+  return f"{sign}{front}:{rest // 10:02d}.{rest % 10}"
+
+
 def say(text: str, error: bool = False) -> None:
   """Prints a line on stdout, or on stderr.
 

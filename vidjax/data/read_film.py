@@ -336,8 +336,22 @@ def timed(
     name: what errors call the file (default: its path).
     on_damage: called for each damaged frame and packet that is let through.
   """
-  seen = _Seen(video_file.probe(video, name).fps, name or video)
-  return seen.watch(video_file.read(video, short_side, name=name, max_corrupt=max_corrupt, on_damage=on_damage))
+  frames = video_file.read(video, short_side, name=name, max_corrupt=max_corrupt, on_damage=on_damage)
+  return times_of(frames, video_file.probe(video, name).fps, name or video)
+
+
+def times_of(frames: Iterable[Frame], fps: float, name: str) -> Iterator[tuple[Frame, float]]:
+  """Frames, each with the seconds at which it is shown: a missing time follows from the rate, and none goes back.
+
+  Args:
+    frames: in their order.
+    fps: the rate that is stated, 0 for none.
+    name: what errors call the film.
+
+  Raises:
+    InputError: there is neither a time nor a rate.
+  """
+  return _Seen(fps, name).watch(frames)
 
 
 def rate_varies(intervals: np.ndarray) -> bool:

@@ -37,8 +37,8 @@ LISTS = ("concat", "hls", "applehttp", "dash", "webm_dash_manifest", "imf", "sdp
 """FFmpeg's formats whose files name other files or addresses, which it would open, or are programs."""
 _NO_FILE = 1
 """FFmpeg's flag of formats that open what they read themselves: devices, network streams, numbered pictures."""
-_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""PyAV 18 refuses titles that are not UTF-8, without this option. PyAV 19 reads them, and has no such option."""
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Options of `av.open`. PyAV 18 refuses titles that are not UTF-8 without this one. PyAV 19 reads them and has none."""
 _ASPECTS = (1 / 8, 8)
 """Widths of a pixel in heights; what lies outside is a damaged header."""
 _SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -145,52 +145,78 @@ def read(
     InputError: missing, empty, no video but a picture or something else, without video stream, of absurd size,
       truncated or damaged, or without a single frame.
   """
-  count, damaged, size, stated, name = 0, 0, None, None, name or _name(video)
-  scaler = VideoReformatter()  # one for all frames: each would start and end threads of its own
+  name = name or _name(video)
   with _open(video, name, first_stream) as (container, stream):
-    stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = threads
-    stream.codec_context.options = {"err_detect": "crccheck", "max_pixels": str(MAX_PIXELS)}
-    aspect = _pixel_aspect(stream)
+    yield from read_stream(container, stream, name, short_side, rotate, max_corrupt, threads, on_damage)
 
-    def packets() -> Iterator[av.VideoFrame]:
-      """The frames of the packets; those that cannot be decoded are counted, or end it."""
-      nonlocal damaged
-      for packet in container.demux(stream):
-        if packet.is_corrupt:
-          damaged += 1
-          if damaged > max_corrupt:
-            raise InputError(f"{name} is truncated or damaged: {count} frames could be decoded")
-          on_damage()
-        try:
-          yield from packet.decode()
-        except FFmpegError:
-          damaged += 1
-          if damaged > max_corrupt:
-            raise
-          on_damage()
 
-    try:
-      for frame, corrupt, matrix, interlaced in _deinterlace(packets()):
-        damaged += corrupt
+def read_stream(
+  container: InputContainer,
+  stream: VideoStream,
+  name: str,
+  short_side: int | None = None,
+  rotate: bool = True,
+  max_corrupt: int = 0,
+  threads: int = 0,
+  on_damage: Callable[[], None] = lambda: None,
+) -> Iterator[Frame]:
+  """`read` of what is open already, such as a camera.
+
+  Args:
+    container: that is open.
+    stream: of its video.
+    name: what errors call it.
+    short_side: as in `read`, as the next four.
+    rotate: see there.
+    max_corrupt: see there.
+    threads: see there.
+    on_damage: see there.
+  """
+  count, damaged, size, stated = 0, 0, None, None
+  scaler = VideoReformatter()  # one for all frames: each would start and end threads of its own
+  stream.thread_type = "AUTO"
+  stream.codec_context.thread_count = threads
+  stream.codec_context.options = {"err_detect": "crccheck", "max_pixels": str(MAX_PIXELS)}
+  aspect = _pixel_aspect(stream)
+
+  def packets() -> Iterator[av.VideoFrame]:
+    """The frames of the packets; those that cannot be decoded are counted, or end it."""
+    nonlocal damaged
+    for packet in container.demux(stream):
+      if packet.is_corrupt:
+        damaged += 1
         if damaged > max_corrupt:
-          raise InputError(f"{name} is damaged: FFmpeg conceals errors in frame {count} (see --max_corrupt)")
-        if corrupt:
-          on_damage()
-        if not size:
-          _check_size(frame.width, frame.height, name)
-          size = _target_size(max(1, round(frame.width * aspect)), frame.height, short_side)
-          _check_size(*size, name)
-          stated = frame.width, frame.height
-        image = scaler.reformat(frame, *size, format="rgb24", interpolation=_SCALER, threads=1).to_ndarray()
-        upright = _upright(image, matrix) if rotate else image
-        yield Frame(upright, frame.time, corrupt, interlaced, frame.key_frame, (frame.width, frame.height) != stated)
-        count += 1
-    except InputError:
-      raise
-    except (FFmpegError, MemoryError, ValueError) as error:
-      reason = error.strerror if isinstance(error, FFmpegError) else error
-      raise InputError(f"{name} is damaged: {count} frames could be decoded, then: {reason}") from error
+          raise InputError(f"{name} is truncated or damaged: {count} frames could be decoded")
+        on_damage()
+      try:
+        yield from packet.decode()
+      except FFmpegError:
+        damaged += 1
+        if damaged > max_corrupt:
+          raise
+        on_damage()
+
+  try:
+    for frame, corrupt, matrix, interlaced in _deinterlace(packets()):
+      damaged += corrupt
+      if damaged > max_corrupt:
+        raise InputError(f"{name} is damaged: FFmpeg conceals errors in frame {count} (see --max_corrupt)")
+      if corrupt:
+        on_damage()
+      if not size:
+        _check_size(frame.width, frame.height, name)
+        size = _target_size(max(1, round(frame.width * aspect)), frame.height, short_side)
+        _check_size(*size, name)
+        stated = frame.width, frame.height
+      image = scaler.reformat(frame, *size, format="rgb24", interpolation=_SCALER, threads=1).to_ndarray()
+      upright = _upright(image, matrix) if rotate else image
+      yield Frame(upright, frame.time, corrupt, interlaced, frame.key_frame, (frame.width, frame.height) != stated)
+      count += 1
+  except InputError:
+    raise
+  except (FFmpegError, MemoryError, ValueError) as error:
+    reason = error.strerror if isinstance(error, FFmpegError) else error
+    raise InputError(f"{name} is damaged: {count} frames could be decoded, then: {reason}") from error
   if not count:
     raise InputError(f"{name} holds no frame that can be decoded")
 
@@ -262,8 +288,8 @@ def _open(
     raise InputError(f"{name} is empty (0 bytes)")
   try:  # "file:" keeps FFmpeg from reading a name with a colon as an address
     source = io.BytesIO(video) if isinstance(video, bytes) else f"file:{os.fspath(video)}"
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(_formats())}
-    container = av.open(source, "r", options=options, **_LENIENT)
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(formats())}
+    container = av.open(source, "r", options=options, **LENIENT)
   except PermissionError:
     raise InputError(f"{name} may not be read: permission denied") from None
   except (FFmpegError, UnicodeDecodeError) as error:
@@ -272,25 +298,38 @@ def _open(
     reason = error.strerror if isinstance(error, FFmpegError) else error
     raise InputError(f"{name} is not a video, or its header is damaged ({reason})") from error
   with container:
-    if container.format.name.endswith("_pipe") or container.format.name == "image2":
-      raise InputError(f"{name} is a picture, not a video file")
-    found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    if found:
-      known = [stream for stream in found if stream.codec_context is not None] or found
-      stream = known[0] if first_stream else max(known, key=_score)
-      if stream.codec_context is None:
-        raise InputError(f"{name} holds video of a codec that FFmpeg does not know: convert it")
-      _check_size(stream.codec_context.width, stream.codec_context.height, name)
-      yield container, stream
-      return
-    kinds = sorted({stream.type or "unknown data" for stream in container.streams} - {"video"})
-    if not kinds:
-      raise InputError(f"{name} is truncated or damaged: it holds no stream")
-    raise InputError(f"{name} holds no video, only {' and '.join(kinds)}")
+    yield container, best_stream(container, name, first_stream)
+
+
+def best_stream(container: InputContainer, name: str, first_stream: bool = False) -> VideoStream:
+  """The best video stream that is not the cover picture of a song.
+
+  Args:
+    container: that is open.
+    name: what errors call it.
+    first_stream: take the first video stream, not the best.
+
+  Raises:
+    InputError: there is none, or its codec is not known, or its frames are of absurd size.
+  """
+  if container.format.name.endswith("_pipe") or container.format.name == "image2":
+    raise InputError(f"{name} is a picture, not a video file")
+  found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+  if found:
+    known = [stream for stream in found if stream.codec_context is not None] or found
+    stream = known[0] if first_stream else max(known, key=_score)
+    if stream.codec_context is None:
+      raise InputError(f"{name} holds video of a codec that FFmpeg does not know: convert it")
+    _check_size(stream.codec_context.width, stream.codec_context.height, name)
+    return stream
+  kinds = sorted({stream.type or "unknown data" for stream in container.streams} - {"video"})
+  if not kinds:
+    raise InputError(f"{name} is truncated or damaged: it holds no stream")
+  raise InputError(f"{name} holds no video, only {' and '.join(kinds)}")
 
 
 @functools.cache
-def _formats() -> list[str]:
+def formats() -> list[str]:
   """Names of the formats that are read."""
   names = []
   for name in av.formats_available - set(LISTS):

@@ -17,13 +17,13 @@ from absl import flags
 
 from vidjax.analyse.pictures import explain_paths
 from vidjax.command import run_main
-from vidjax.console import say
+from vidjax.console import clock, say
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.summarize import evaluation, sets
 from vidjax.summarize.choosers import METHODS
 from vidjax.summarize.descriptors import SIDE, SIMILAR, SIMILAR_COLOURS, colour_histogram, hue_histogram
 from vidjax.summarize.film import Candidates, Describe, scan
-from vidjax.summarize.summary import Summary, choose, clock, write
+from vidjax.summarize.summary import Summary, choose, write
 
 EVALUATE, RUN = ("source", "set", "f"), ("span", "checkpoint", "trust")
 """Flags that go with evaluate alone, and with --workdir alone."""

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from vidjax.analyse.pictures import spread
+from vidjax.console import clock
 from vidjax.data.schema import encode_frames
 from vidjax.files import whole, write_text
 from vidjax.recurrent import OPEN
@@ -140,16 +141,6 @@ def write(summary: Summary, out: str | os.PathLike, max_corrupt: int = 0) -> Non
   if film.attention is not None:
     report["curve"]["attention"] = film.attention.tolist()
   write_text(out / REPORT, json.dumps(report, indent=1) + "\n")
-
-
-def clock(seconds: float) -> str:
-  """Hours, minutes and seconds: 1:02:03.4, or 2:03.4 below an hour."""
-  tenths = round(seconds * 10)
-  sign, tenths = "-" * (tenths < 0), abs(tenths)
-  minutes, rest = divmod(tenths, 600)
-  hours, minutes = divmod(minutes, 60)
-  front = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-  return f"{sign}{front}:{rest // 10:02d}.{rest % 10}"
 
 
 def _remove_old(out: pathlib.Path) -> None:
