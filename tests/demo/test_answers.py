@@ -8,8 +8,8 @@ import pytest
 from tests.tiny_run import make_run, write_data, write_video
 from vidjax.analyse import film_representations, representations
 from vidjax.analyse.pictures import save_strips
-from vidjax.demo import markup
-from vidjax.demo.answers import Answer, Limits, Picture, answer, check_film, pictures_of, uploaded
+from vidjax.demo import answers, markup
+from vidjax.demo.answers import Answer, Film, Limits, Picture, answer, pictures_of, read_film, uploaded
 from vidjax.errors import InputError
 from vidjax.predict.predictor import make_predictor
 
@@ -34,19 +34,36 @@ def test_answers_come_one_after_the_other(run, film):
   """Classes first and as `predict` finds them; then a picture more each time; one that fails leaves the others."""
 
   def fail(film, prediction, path):
-    raise InputError(f"{film} is too small")
+    raise InputError(f"{film.path} is too small")
 
   pictures = pictures_of(run)
-  assert [picture.title for picture in pictures] == ["Evidence", "Input representations"]
+  assert [picture.title for picture in pictures] == ["Evidence", "Timeline", "Representations"]
   predict = make_predictor(run)
   known = list(answer(str(film), film.name, predict, [pictures[0], Picture("Other", "Nothing.", fail)], Limits()))
   assert [one.next for one in known] == ["Evidence", "Other", ""]
   assert [sorted(one.pictures) for one in known] == [[], ["Evidence"], ["Evidence", "Other"]]
   assert known[0].best == predict(str(film)).best(5)
-  assert (known[0].film, known[0].frames) == ("a & b.mp4", 9)
-  assert known[0].seconds == pytest.approx(8 / 8)
+  assert known[0].film == Film(str(film), "a & b.mp4", 9, pytest.approx(8 / 8))
   assert known[2].pictures["Evidence"].startswith(b"\x89PNG")
   assert known[2].pictures["Other"] == "a & b.mp4 is too small"
+
+
+def test_a_timeline_takes_its_window(run, tmp_path):
+  """A picture of a film, also where its windows are as far apart as those of a long one; of a short one, the reason."""
+  (picture,) = pictures_of(run, ["timeline"])
+  path = tmp_path / "picture.png"
+  film = Film(str(write_video(tmp_path / "film.mp4", 1, frames=30)), "film.mp4", 30, 3.6)
+  for seconds in (3.6, 70.0):
+    picture.draw(film._replace(seconds=seconds), None, path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+  short = Film(str(write_video(tmp_path / "short.mp4", 1)), MARKUP, 9, 1.0)
+  with pytest.raises(InputError, match=r"lasts 1\.1 seconds: a timeline takes 2 at least"):
+    picture.draw(short, None, path)
+
+
+def test_a_picture_that_a_run_has_not_is_named(run):
+  with pytest.raises(InputError, match="--pictures=attention: this run has evidence, timeline, representations"):
+    pictures_of(run, ["evidence", "attention"])
 
 
 def test_representations_are_of_parts_of_the_film(run, tmp_path, monkeypatch):
@@ -59,7 +76,7 @@ def test_representations_are_of_parts_of_the_film(run, tmp_path, monkeypatch):
     return [representations.Row("frames", "", segments[:, 0])]
 
   monkeypatch.setattr(film_representations, "represent", represent)
-  pictures_of(run)[-1].draw(str(film), None, tmp_path / "picture.png")
+  pictures_of(run)[-1].draw(Film(str(film), film.name, 30, 3.6), None, tmp_path / "picture.png")
   assert seen[0].shape == (4, 6, 48, 64, 3)
   assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
@@ -73,18 +90,16 @@ def test_representations_are_of_parts_of_the_film(run, tmp_path, monkeypatch):
 )
 def test_a_film_that_is_too_large_or_too_long(film, limits, words):
   with pytest.raises(InputError) as caught:
-    check_film(str(film), "a & b.mp4", limits)
+    read_film(str(film), "a & b.mp4", limits)
   assert words in str(caught.value)
   assert str(film.parent) not in str(caught.value)
 
 
 def test_a_film_with_frames_without_end_is_left_off(film, monkeypatch):
   """Frames that all stand at one time are counted."""
-  from vidjax.data import read_film
-
-  monkeypatch.setattr(read_film, "timed", lambda *_, **__: ((None, 5.0) for _ in itertools.count()))
+  monkeypatch.setattr(answers, "timed", lambda *_, **__: ((None, 5.0) for _ in itertools.count()))
   with pytest.raises(InputError, match=r"longer than 0\.5 seconds"):
-    check_film(str(film), film.name, Limits(seconds=0.5))
+    read_film(str(film), film.name, Limits(seconds=0.5))
 
 
 @pytest.mark.parametrize("content", [b"", b"no film at all", b"\x00\x00\x00\x18ftypmp42" + bytes(500)])
@@ -126,7 +141,7 @@ def test_only_uploads_are_read_and_deleted(film, path):
 def test_names_are_text():
   """Of classes, films, pictures and messages; and letters that do not print are escaped."""
   picture = Picture(MARKUP, MARKUP, save_strips)
-  known = Answer(MARKUP, 9, 1.0, [(MARKUP, 0.731)], {MARKUP: b"\x89PNG"}, MARKUP)
+  known = Answer(Film("/folder/film", MARKUP, 9, 1.0), [(MARKUP, 0.731)], {MARKUP: b"\x89PNG"}, MARKUP)
   parts = [
     markup.classes(known),
     markup.look(picture, known),

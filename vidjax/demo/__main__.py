@@ -33,6 +33,9 @@ def define_flags() -> None:
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each film, such as 10x3; crops are 1, 3, 5 or 10.")
   define_crop()
   flags.DEFINE_bool("calibrated", False, "Correct the scores by what vidjax.evaluate --calibrate has fitted.")
+  flags.DEFINE_list(
+    "pictures", None, "evidence,timeline,attention,representations or some of them (default: all that the run has)."
+  )
   flags.DEFINE_string("host", "127.0.0.1", "Address to serve at; 0.0.0.0 serves everyone who reaches this machine.")
   flags.DEFINE_integer("port", 7860, "Port to serve at; 0 takes a free one.", 0, 65535)
   flags.DEFINE_float("max_mb", Limits.mb, "Megabytes of a film at most.", 1e-3)
@@ -56,7 +59,7 @@ def main(argv: list[str]) -> None:
       values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
     )
     predict = make_predictor(run, *views, calibrated=values.calibrated)
-    pictures = pictures_of(run)
+    pictures = pictures_of(run, values.pictures)
     jax.config.update("jax_compilation_cache_dir", f"{t}/compiled")  # drawings of a film compile again what others did
     films = pathlib.Path(t) / "films"
     os.environ |= {"GRADIO_TEMP_DIR": str(films), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}

@@ -2,29 +2,61 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vidjax.analyse.film_representations import SHORT_SIDE, drawer
 from vidjax.analyse.pictures import save_strips, spread
 from vidjax.analyse.point import sites, strips_of_point
 from vidjax.analyse.representations import trained_inputs
-from vidjax.data import read_film
+from vidjax.data.read_film import timed
+from vidjax.data.video_file import probe
 from vidjax.errors import InputError
 from vidjax.predict.explain import check_explains, explain
 from vidjax.predict.predictor import Prediction
-from vidjax.run.films import Clip, check_reads_films
+from vidjax.run.films import SHORT_SIDE as STORED
+from vidjax.run.films import Clip, check_reads_films, stored_short_side
 from vidjax.run.opened import Run
+from vidjax.timeline.make import rule_of
+from vidjax.timeline.picture import save_timeline
+from vidjax.timeline.spans import find_spans, smoothed
+from vidjax.timeline.track import Track, follow_film, make_score
+from vidjax.timeline.windows import cut_of
 
 TOP = 5
 MOST_RATE = 240
 """Frames a second. A film that has more than that many in all of its seconds' limit is too long."""
 MAPS = 4
 """Attention maps that are drawn, spread over the network."""
-Draw = Callable[[str, Prediction, pathlib.Path], None]
+WINDOW, EVERY = 2.0, 0.5
+"""Seconds of a window of the timeline, and from one to the next."""
+WINDOWS = 60
+"""Of a timeline at most: those of a longer film lie further apart."""
+BATCH = 4
+"""Windows that go through the network at once."""
+
+
+class Film(NamedTuple):
+  """A film that was uploaded.
+
+  Attributes:
+    path: of the file.
+    name: what it is called.
+    frames: how many it has.
+    seconds: from its first frame to its last.
+  """
+
+  path: str
+  name: str
+  frames: int
+  seconds: float
+
+
+Draw = Callable[[Film, Prediction, pathlib.Path], None]
 """(film, its prediction, path of the picture) draws it."""
 
 
@@ -60,31 +92,37 @@ class Answer:
   """What is known of a film so far.
 
   Attributes:
-    film: name of its file.
-    frames: how many it has.
-    seconds: from its first frame to its last.
+    film: the film.
     best: the likeliest classes and their scores.
     pictures: PNG files by the titles of their tabs, or in words why there is none.
     next: title of the picture that is drawn now, "" at the end.
   """
 
-  film: str
-  frames: int
-  seconds: float
+  film: Film
   best: list[tuple[str, float]]
   pictures: dict[str, bytes | str]
   next: str = ""
 
 
-def pictures_of(run: Run) -> list[Picture]:
+def pictures_of(run: Run, wanted: Sequence[str] | None = None) -> list[Picture]:
   """The pictures that can be drawn of a run's films.
 
   Args:
     run: with its variables.
+    wanted: those to draw, by their titles in lower case (default: all).
 
   Raises:
-    InputError: the run reads no films.
+    InputError: the run reads no films, or has no such picture.
   """
+  found = _all_pictures(run)
+  names = [picture.title.lower() for picture in found]
+  for name in wanted or ():
+    if name not in names:
+      raise InputError(f"--pictures={name}: this run has {', '.join(names)}")
+  return [picture for picture, name in zip(found, names, strict=True) if wanted is None or name in wanted]
+
+
+def _all_pictures(run: Run) -> list[Picture]:
   check_reads_films(run)
   found: list[Picture] = []
   with contextlib.suppress(InputError):
@@ -92,25 +130,27 @@ def pictures_of(run: Run) -> list[Picture]:
     says = "Grad-CAM: where the frames that the network has seen speak for the likeliest class."
     found.append(Picture("Evidence", says, lambda film, prediction, path: explain(path, [run], [prediction])))
   with contextlib.suppress(InputError):
+    found.append(Picture("Timeline", "The scores over time, and below them what happens when.", _timeline(run)))
+  with contextlib.suppress(InputError):
     sites(run.network, run.clip_shape)
     says = "What the marked point, the middle of the middle frame, attends to."
-    found.append(Picture("Attention", says, lambda film, prediction, path: _attention(run, film, prediction, path)))
+    found.append(Picture("Attention", says, functools.partial(_attention, run)))
   if "colour" in run.recipe.stream.gives:
     trained = trained_inputs(run.network, run.variables)
     side = run.crop_sizes.get("short_side", SHORT_SIDE) if trained else SHORT_SIDE
     draw = drawer(run.normalise, trained, side)
     says = "What can stand before a network in place of plain frames, for four parts of the film."
-    found.append(Picture("Input representations", says, lambda film, prediction, path: draw(film, path)))
+    found.append(Picture("Representations", says, lambda film, _, path: draw(film.path, path)))
   return found
 
 
-def check_film(path: str, name: str, limits: Limits) -> tuple[int, float]:
-  """The number of frames of a film and the seconds from its first to its last, by decoding it.
+def read_film(path: str, name: str, limits: Limits) -> Film:
+  """A film that is sound and within the limits: it is decoded, and what lies beyond them is not.
 
   Args:
     path: of the file.
-    name: what errors call it.
-    limits: what it may have; what lies beyond is not decoded.
+    name: what it is called.
+    limits: what it may have.
 
   Raises:
     InputError: it is no film, is damaged, or too large or too long.
@@ -119,12 +159,12 @@ def check_film(path: str, name: str, limits: Limits) -> tuple[int, float]:
   if size > limits.mb:
     raise InputError(f"{name} has {size:.1f} MB, and this page takes {limits.mb:g}: cut it, or make it smaller")
   count, first, since = 0, 0.0, 0.0
-  for _, time in read_film.timed(path, 16, name=name):
+  for _, time in timed(path, 16, name=name):
     first = first if count else time
     since, count = time - first, count + 1
     if since > limits.seconds or count > MOST_RATE * limits.seconds:
       raise InputError(f"{name} is longer than {limits.seconds:g} seconds, which this page takes: cut it")
-  return count, since
+  return Film(path, name, count, since)
 
 
 def answer(
@@ -142,22 +182,22 @@ def answer(
   Raises:
     InputError: it is no film, is damaged, or too large or too long.
   """
-  count, seconds = check_film(path, name, limits)
+  film = read_film(path, name, limits)
   try:
-    prediction = predict(path)
+    prediction = dataclasses.replace(predict(path), file=name)
   except InputError as error:
-    raise InputError(_called(error, path, name)) from error
+    raise InputError(_called(error, film)) from error
   drawn: dict[str, bytes | str] = {}
-  known = Answer(name, count, seconds, prediction.best(TOP), drawn)
+  known = Answer(film, prediction.best(TOP), drawn)
   with tempfile.TemporaryDirectory(prefix="vidjax-demo-") as folder:
     target = pathlib.Path(folder) / "picture.png"
     for picture in pictures:
       yield dataclasses.replace(known, pictures=dict(drawn), next=picture.title)
       try:
-        picture.draw(path, prediction, target)
+        picture.draw(film, prediction, target)
         drawn[picture.title] = target.read_bytes()
       except InputError as error:
-        drawn[picture.title] = _called(error, path, name)
+        drawn[picture.title] = _called(error, film)
   yield known
 
 
@@ -184,13 +224,33 @@ def uploaded(sent: Any, folder: pathlib.Path) -> Iterator[tuple[str, str]]:
       path.parent.rmdir()
 
 
-def _attention(run: Run, film: str, prediction: Prediction, path: pathlib.Path) -> None:
+def _attention(run: Run, film: Film, prediction: Prediction, path: pathlib.Path) -> None:
   clip = Clip(prediction.clip, prediction.shown, prediction.frames)
   strips = strips_of_point(run, clip, (len(clip.frames) // 2, 0.5, 0.5))
   strips = [strips[number] for number in spread(len(strips), MAPS).tolist()]
-  save_strips(path, strips, f"attention of the marked point: {pathlib.Path(film).name}", label="weight")
+  save_strips(path, strips, f"attention of the marked point: {film.name}", label="weight")
 
 
-def _called(error: InputError, path: str, name: str) -> str:
+def _timeline(run: Run) -> Draw:
+  """Draws the scores of a film's windows over time; raises an InputError where the run reads no frames."""
+  cut_of(run, WINDOW, EVERY)
+  rule, side, score = rule_of(run, 1.0, 1.0, None, None), stored_short_side(run) or STORED, make_score(run, BATCH)
+
+  def draw(film: Film, prediction: Prediction, path: pathlib.Path) -> None:
+    cut = cut_of(run, WINDOW, max(EVERY, film.seconds / WINDOWS))
+    track = Track(probe(film.path).fps)
+    for _ in follow_film(timed(film.path, side), track, cut, score, BATCH):
+      pass
+    if not track.rows:
+      raise InputError(f"{film.name} lasts {track.seconds:.1f} seconds: a timeline takes {WINDOW:g} at least")
+    times, scores, length = track.times, track.scores, track.seconds
+    spans = find_spans(times, scores, rule, 0.0, length, max(cut.window, cut.every))
+    level = smoothed(times, scores, rule.smooth)
+    save_timeline(path, times, level, spans, run.class_names, length, (rule.on, rule.off), film.name)
+
+  return draw
+
+
+def _called(error: InputError, film: Film) -> str:
   """The message, with the film called by its name."""
-  return str(error).replace(path, name)
+  return str(error).replace(film.path, film.name)

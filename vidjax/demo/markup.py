@@ -27,7 +27,7 @@ footer { display: none !important; }
 .wrong { border-left: 4px solid #dc2626; padding: .6rem .9rem; overflow-wrap: anywhere; }
 .look { margin: 0; }
 .look figcaption { margin: 0 0 .6rem; }
-.look .scroll { overflow-x: auto; background: white; border-radius: 6px; }
+.look .scroll { overflow-x: auto; max-width: calc(100vw - 4.5rem); background: white; border-radius: 6px; }
 .look .scroll:focus-visible { outline: 3px solid var(--color-accent); }
 .look img { display: block; width: 100%; min-width: 640px; }
 """
@@ -58,8 +58,9 @@ def heading(run: Run, name: str) -> str:
 def rules(limits: Limits) -> str:
   """What a visitor should know before an upload."""
   return (
-    f'<p class="note">At most {limits.mb:g} MB and {limits.seconds:g} seconds. One film at a time goes through the'
-    " network; others wait in a queue. The film is deleted once it is answered.</p>"
+    f'<p class="note">MP4, MKV, WebM, AVI, MOV and what else FFmpeg reads, at most {limits.mb:g} MB and'
+    f" {limits.seconds:g} seconds. One film at a time goes through the network; others wait in a queue. The film is"
+    " deleted once it is answered.</p>"
   )
 
 
@@ -93,10 +94,10 @@ def classes(answer: Answer) -> str:
     f'<div class="bar" aria-hidden="true"><div style="width: {100 * min(max(score, 0), 1):.1f}%"></div></div></li>'
     for name, score in answer.best
   )
-  length = f"{answer.frames} frames, {answer.seconds:.1f} seconds"
+  length = f"{answer.film.frames} frames, {answer.film.seconds:.1f} seconds"
   now = f"Drawing: {text(answer.next)} …" if answer.next else "Done: the pictures are below."
   return (
-    f'<div role="status"><p class="film">{text(answer.film)}</p><p class="note">{length}</p>'
+    f'<div role="status"><p class="film">{text(answer.film.name)}</p><p class="note">{length}</p>'
     f'<ol class="classes" aria-label="Likeliest classes">{rows}</ol><p class="note">{now}</p></div>'
   )
 
@@ -113,7 +114,7 @@ def look(picture: Picture, answer: Answer | None) -> str:
     waits = "Drawn after the classes." if answer else "Drawn once a film is uploaded."
     return f'<p class="note">{text(picture.says)} {waits}</p>' if not drawn else wrong(drawn)
   data = f"data:image/png;base64,{base64.b64encode(drawn).decode()}"
-  film, title = text(answer.film if answer else ""), text(picture.title)
+  film, title = text(answer.film.name if answer else ""), text(picture.title)
   return (
     f'<figure class="look"><figcaption>{text(picture.says)}</figcaption>'
     f'<div class="scroll" tabindex="0" role="group" aria-label="{title} of {film}">'
