@@ -64,16 +64,17 @@ def server(run, temporary):
   """The address of a page with two pictures, the lines of its stderr, and the process."""
   flags = ("--port=0", "--max_mb=1", "--max_seconds=3", "--pictures=evidence,timeline")
   environment = {**os.environ, "TMPDIR": str(temporary), "XLA_FLAGS": xla_flags()}
-  process = subprocess.Popen(
+  with subprocess.Popen(
     command(f"--workdir={run}", *flags), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-  )
-  said: list[str] = []
-  threading.Thread(target=lambda: said.extend(process.stderr), daemon=True).start()
-  line = process.stdout.readline()
-  assert line.startswith("the page is at http://127.0.0.1:"), said
-  yield line.split()[4], said, process
-  process.kill()
-  process.wait()
+  ) as process:
+    said: list[str] = []
+    reader = threading.Thread(target=lambda: said.extend(process.stderr), daemon=True)
+    reader.start()
+    line = process.stdout.readline()
+    assert line.startswith("the page is at http://127.0.0.1:"), said
+    yield line.split()[4], said, process
+    process.kill()
+    reader.join()
 
 
 @pytest.fixture
@@ -86,6 +87,7 @@ def chromium(server, tmp_path):
     options.add_argument(argument)
   options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
   found = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+  found.get_log("performance")  # of its own first page
   found.get(server[0])
   yield found
   found.quit()
@@ -106,7 +108,7 @@ def asked(chromium):
   """The addresses of all requests so far."""
   messages = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
   urls = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
-  return [url for url in urls if not url.startswith(("data:", "blob:"))]
+  return [url for url in urls if not url.startswith(("data:", "blob:", "chrome:"))]
 
 
 @browser

@@ -10,6 +10,7 @@ from vidjax.run.opened import Run
 CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto; }
 footer { display: none !important; }
+.upload { border: 2px dashed var(--color-accent) !important; }
 .head h1 { font-size: 1.7rem; margin: .4rem 0 .2rem; overflow-wrap: anywhere; }
 .head p, .note { margin: 0; line-height: 1.5; overflow-wrap: anywhere; }
 .note { font-size: .9rem; }
@@ -27,7 +28,7 @@ footer { display: none !important; }
 .wrong { border-left: 4px solid #dc2626; padding: .6rem .9rem; overflow-wrap: anywhere; }
 .look { margin: 0; }
 .look figcaption { margin: 0 0 .6rem; }
-.look .scroll { overflow-x: auto; max-width: calc(100vw - 4.5rem); background: white; border-radius: 6px; }
+.look .scroll { overflow-x: auto; width: 0; min-width: 100%; background: white; border-radius: 6px; }
 .look .scroll:focus-visible { outline: 3px solid var(--color-accent); }
 .look img { display: block; width: 100%; min-width: 640px; }
 """

@@ -45,7 +45,7 @@ def make_page(
     gr.HTML(markup.heading(run, name))
     with gr.Row():
       with gr.Column(scale=2, min_width=280):
-        film = gr.File(label="A film", height=190)
+        film = gr.File(label="A film", height=190, elem_classes="upload")
         gr.HTML(markup.rules(limits))
       with gr.Column(scale=3, min_width=280):
         results = gr.HTML(markup.waiting())
