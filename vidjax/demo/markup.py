@@ -9,7 +9,9 @@ from vidjax.run.opened import Run
 
 CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto; }
+.dark { --color-accent: var(--primary-400); }
 footer { display: none !important; }
+.upload .or { color: inherit; }
 .upload { border: 2px dashed var(--color-accent) !important; }
 .head h1 { font-size: 1.7rem; margin: .4rem 0 .2rem; overflow-wrap: anywhere; }
 .head p, .note { margin: 0; line-height: 1.5; overflow-wrap: anywhere; }
@@ -91,7 +93,7 @@ def classes(answer: Answer) -> str:
     answer: to a film.
   """
   rows = "".join(
-    f'<li><div class="line"><span>{text(name)}</span><span>{score:.1%}</span></div>'
+    f'<li><div class="line"><span>{text(name).replace("_", "_<wbr>")}</span><span>{score:.1%}</span></div>'
     f'<div class="bar" aria-hidden="true"><div style="width: {100 * min(max(score, 0), 1):.1f}%"></div></div></li>'
     for name, score in answer.best
   )
