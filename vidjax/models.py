@@ -47,6 +47,7 @@ class Clip(NamedTuple):
     size: side of the crop in pixels.
     short_side: of the frames that it is cut from.
     colours: mean and standard deviation by channel that frames are normalised with, on a scale of 0 to 1.
+    rule: with a stride, that of `vidjax.data.sampling.Dense`.
   """
 
   frames: int
@@ -54,6 +55,7 @@ class Clip(NamedTuple):
   size: int = 224
   short_side: int = 224
   colours: Colours = IMAGENET
+  rule: str = "stride"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _timesformer(name: str, data: str, stride: int, accuracy: float) -> Released
     "github.com/facebookresearch/TimeSformer README.md",
     data,
     CLASSES[data],
-    Clip(8, stride, colours=SLOWFAST),
+    Clip(8, stride, colours=SLOWFAST, rule="spread"),
     "1x3",
     accuracy,
   )
@@ -236,10 +238,10 @@ def _dinov2(size: str, registers: int, accuracy: float, parameters: float) -> Re
 
 
 MODELS: Mapping[str, Released] = {
-  "x3d_xs": _x3d("xs", Clip(4, 12, 182, 182, SLOWFAST), 69.12, 3.79, parity="x3d_m"),
-  "x3d_s": _x3d("s", Clip(13, 6, 182, 182, SLOWFAST), 73.33, 3.79, parity="x3d_m"),
-  "x3d_m": _x3d("m", Clip(16, 5, 256, 256, SLOWFAST), 75.94, 3.79, parity="x3d_m"),
-  "x3d_l": _x3d("l", Clip(16, 5, 356, 356, SLOWFAST), 77.44, 6.15, depth=5.0),
+  "x3d_xs": _x3d("xs", Clip(4, 12, 182, 182, SLOWFAST, "spread"), 69.12, 3.79, parity="x3d_m"),
+  "x3d_s": _x3d("s", Clip(13, 6, 182, 182, SLOWFAST, "spread"), 73.33, 3.79, parity="x3d_m"),
+  "x3d_m": _x3d("m", Clip(16, 5, 256, 256, SLOWFAST, "spread"), 75.94, 3.79, parity="x3d_m"),
+  "x3d_l": _x3d("l", Clip(16, 5, 356, 356, SLOWFAST, "spread"), 77.44, 6.15, depth=5.0),
   "tsm_resnet50": _tsm(K400, "resnet50", "e50", Clip(8, 0, 224, 256), "1x1", 71.2),
   "tsm_resnet50_16f": _tsm(K400, "resnet50", "e50", Clip(16, 0, 224, 256), "1x1", 72.6),
   "tsm_resnet50_dense": _tsm(K400, "resnet50", "e100_dense", Clip(8, 8, 256, 256), "10x3", 74.1),
@@ -260,11 +262,11 @@ MODELS: Mapping[str, Released] = {
   "timesformer_base_k400": _timesformer("k400", K400, 32, 77.9),
   "timesformer_base_k600": _timesformer("k600", "Kinetics-600", 32, 79.1),
   "timesformer_base_ssv2": _timesformer("ssv2", SSV2, 0, 59.1),
-  "vjepa2_large_ssv2": _vjepa2("ssv2", SSV2, Clip(16, 4, 256, 292), "2x3", 73.7),
+  "vjepa2_large_ssv2": _vjepa2("ssv2", SSV2, Clip(16, 4, 256, 292, rule="spread"), "2x3", 73.7),
   "vjepa2_large_diving48": _vjepa2(
     "diving48",
     "Diving48",
-    Clip(32, 2, 256, 292),
+    Clip(32, 2, 256, 292, rule="spread"),
     "4x3",
     note="the authors' 89.0 is of tokens from four layers; the hub's model and this one read the last layer's",
   ),
@@ -351,7 +353,12 @@ def config_of(name: str) -> dict[str, Any]:
   clip, (mean, std) = model.clip, model.clip.colours
   sampler = {"make": "vidjax.data.sampling.UniformSegments", "num_segments": clip.frames}
   if clip.stride:
-    sampler = {"make": "vidjax.data.sampling.Dense", "num_frames": clip.frames, "stride": clip.stride}
+    sampler = {
+      "make": "vidjax.data.sampling.Dense",
+      "num_frames": clip.frames,
+      "stride": clip.stride,
+      "rule": clip.rule,
+    }
   return {
     "seed": 0,
     "data": {"name": f"released/{name}"},
