@@ -190,11 +190,6 @@ def tiny_timesformer_hub():
   return transformers.TimesformerForVideoClassification(config), lambda model, x: model(videos(x)).logits[0], 3, 32
 
 
-def tiny_timesformer_resized_hub():
-  """TimeSformer on more and larger frames than trained on."""
-  return (*tiny_timesformer_hub()[:2], 4, 48)
-
-
 def tiny_timesformer_original():
   """TimeSformer."""
   for name in ("helpers", "build"):  # of loading and of its framework
@@ -211,6 +206,11 @@ def tiny_timesformer_original():
   own = {"img_size": 32, "patch_size": PATCH, "num_classes": CLASSES, "num_frames": 3, "qkv_bias": True}
   model = nn.ModuleDict({"model": Released(**TIMM, **own, norm_layer=lambda width: nn.LayerNorm(width, 1e-6))})
   return model, lambda model, x: model["model"](x.permute(0, 4, 1, 2, 3))[0], 3, 32
+
+
+def tiny_timesformer_resized_original():
+  """TimeSformer on more and larger frames than trained on; transformers' takes such tokens apart in the wrong order."""
+  return (*tiny_timesformer_original()[:2], 4, 48)
 
 
 def tiny_vjepa2_hub():
@@ -230,6 +230,7 @@ CODES = {
   "tiny_clip_openai": "CLIP of openai",
   "tiny_videomae_original": "VideoMAE of MCG-NJU",
   "tiny_timesformer_original": "TimeSformer of facebookresearch",
+  "tiny_timesformer_resized_original": "TimeSformer of facebookresearch",
 }
 
 

@@ -43,7 +43,7 @@ NETWORKS: dict[str, nn.Module] = {
   "tiny_videomae_pretrained_hub": videomae("base", pretrained=True, **VIDEO, epsilon=1e-12),
   "tiny_videomae_original": _classifier(_videomae, consensus="features", pooled_norm=1e-6),
   "tiny_timesformer_hub": _timesformer,
-  "tiny_timesformer_resized_hub": _timesformer,
+  "tiny_timesformer_resized_original": _timesformer,
   "tiny_timesformer_original": _timesformer,
   "tiny_vjepa2_hub": _classifier(vjepa2("large", **VIDEO), consensus="features", pooling=AttentivePooler(2, 2)),
   "tiny_vjepa2_longer_hub": _classifier(
