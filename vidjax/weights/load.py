@@ -16,6 +16,7 @@ from vidjax.bounds import Bound
 from vidjax.checks import checked
 from vidjax.errors import InputError
 from vidjax.types import Tree
+from vidjax.weights import transformer_names
 from vidjax.weights.names import FIRST, canonical, namings
 from vidjax.weights.read import WRAPPERS, floating, read_tensors, unwrapped
 from vidjax.weights.settings import contradictions, differences, twin
@@ -46,6 +47,7 @@ HINTS = {
   r"^features\.1\.running_mean$": "VGG has no batch normalisation",
   r"^(base_model\.)?layer1_bak\.": "TDN's names have their place in TDN(ResNet(...))",
   r"\.path_f\.": "Busy-Quiet names have their place in BQN",
+  **transformer_names.HINTS,
 }
 """What to try, by the names of tensors without a place."""
 UNFOLDED = 128
@@ -108,7 +110,7 @@ def load_weights(
   unused: Prefixes = (),
   inflation: Inflation = "mean",
 ) -> tuple[dict[str, Tree], Report]:
-  """A network's variables with a checkpoint's values: torchvision, timm, TSM, RNL, X3D or vidjax's own export.
+  """A network's variables with a checkpoint's values, by the names of its library (docs/guide.md, Weights) or vidjax's.
 
   Layouts are converted; 2D kernels inflate where 3D ones are expected; the first convolution adapts to another number
   of input channels, all of which get the mean over the checkpoint's (TSN's rule for flow and differences). A bias
@@ -151,15 +153,20 @@ def load_weights(
   keys = {"/".join(key): key for key in traverse_util.flatten_dict(own)}  # a key may hold a slash itself
   ours: dict[str, Any] = traverse_util.flatten_dict(own, sep="/")
   _check_prefixes("new", new, [path.partition("/")[2] for path in ours], "parameter")
+  if transformer := any(path.endswith("stem/patch/kernel") for path in ours):
+    tensors = transformer_names.split(tensors)
   wanted, match = _match(ours, tensors)
   if 2 * len(match) < len(ours) and tensors:  # names may be wrapped
     plain = unwrapped(tensors, (*WRAPPERS, LIGHTNING))
     if plain is not tensors and len((found := _match(ours, plain))[1]) > len(match):
       tensors, (wanted, match) = plain, found
   _check_prefixes("unused", unused, tensors, "tensor")
+  if transformer:
+    tensors = transformer_names.folded(tensors, match, ours)
   known = {site[1] for path in match if (site := INSERTED.search(path))}
   arrays, loaded, adapted, fresh, misfits, used = dict(ours), {}, {}, [], {}, set()
   idle = {name: why for name in tensors for pattern, why in IDLE.items() if re.search(pattern, f".{name}")}
+  idle |= transformer_names.left_over(tensors, match) if transformer else {}
   idle |= {name: "may be left over" for name in tensors if _starts(name, unused)}
   for path in sorted(ours, key=lambda path: (path.startswith("batch_stats"), not path.endswith("kernel"))):
     name, place, site = match.get(path), path.partition("/")[2], INSERTED.search(path)
@@ -189,7 +196,7 @@ def load_weights(
       wrong = [*misfits.values(), "and its tensors have no place"][0]
       raise InputError(
         f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}; {wrong}. Take a "
-        "checkpoint of this family of networks (docs/guide.md, Weights), or rename its tensors"
+        f"checkpoint of this family of networks (docs/guide.md, Weights), or rename its tensors{_hints(left)}"
       )
     raise InputError(f"{origin} {_misfit(misfits, left, tensors, loaded, used, new, unused, len(fresh))}")
   if not loaded:
@@ -216,8 +223,7 @@ def _misfit(
 ) -> str:
   """What does not fit, and how to accept that where it is little and leaves the rest whole; `fresh` arrays stay new."""
   wrong = [*misfits.values(), *(f"{name} {tensors[name].shape} has no place in the network" for name in left)]
-  hints = [hint for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left)]
-  hint = "".join(f" ({hint})" for hint in hints[:2])
+  hint = _hints(left)
   if len(wrong) > len(loaded) + fresh:
     return (
       f"is not supported by this network: {len(loaded)} arrays fit and {len(wrong)} do not, as {wrong[0]} and "
@@ -237,6 +243,12 @@ def _misfit(
     return text
   remedy = f"new={anew}, unused={over}" if left else f"new={anew}"
   return f"{text}, or accept that, in a config under init, with {remedy}"
+
+
+def _hints(left: Sequence[str]) -> str:
+  """What to try, by the names of tensors without a place: two hints at most, in brackets."""
+  hints = [hint for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left)]
+  return "".join(f" ({hint})" for hint in hints[:2])
 
 
 def _biases(loaded: Mapping[str, str], tensors: Collection[str]) -> dict[str, str]:
@@ -276,6 +288,8 @@ def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation)
     raise InputError("holds numbers that are not finite: the checkpoint is of a training that diverged, or damaged")
   if path.startswith("batch_stats") and path.endswith("/var") and (x < 0).any():
     raise InputError("holds variances below 0: the checkpoint is damaged")
+  if name != path and transformer_names.VARIABLE.fullmatch(path):
+    x = transformer_names.fitted(x, path, shape)
   if name != path and path.endswith("/kernel") and x.ndim > 1:
     flat = x.ndim == 4
     x = np.transpose(x, (*range(2, x.ndim), 1, 0))
@@ -324,7 +338,8 @@ def _covering(bad: Iterable[str], good: Iterable[str], separator: str) -> list[s
 
 
 def _starts(name: str, prefixes: Iterable[str]) -> bool:
-  """Whether a path or a dotted name is one of the prefixes or lies below it."""
+  """Whether a path or a dotted name is one of the prefixes or lies below it, or is a part of that tensor."""
+  name = name.partition(" (")[0]
   return any(
     name == prefix or name.startswith((f"{prefix.rstrip('/.')}/", f"{prefix.rstrip('/.')}.")) for prefix in prefixes
   )
