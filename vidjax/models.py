@@ -1,10 +1,8 @@
 """Released models by name: the network, where its weights are, and how the authors' test feeds it.
 
 `vidjax.load_model("x3d_m")` and `python -m vidjax.predict --model=x3d_m FILE` read this table. Accuracies are top-1 as
-the authors print them at `source`; none was measured here. Weights stay where their authors put them. A `parity` names
-the reference of `vidjax.verify` on which the same network was compared with released code, on random weights.
-
-Frames of image models and of encoders without a classifier are spread over the video: that many is our choice.
+the authors print them at `source`; none was measured here. A `parity` is the reference of `vidjax.verify` by which the
+network was compared with released code, on random weights. Frames of encoders are spread over the video: our choice.
 """
 
 import dataclasses
@@ -72,7 +70,8 @@ class Released:
     clip: what it is fed with.
     views: CLIPSxCROPS of the authors' test.
     accuracy: its top-1 in percent as they print it, or None where they print none for this test.
-    parity: of `vidjax.verify.parity.NETWORKS`, which has the same network; "" where none has.
+    parity: name in `vidjax.verify.parity.NETWORKS` of the same network, or of a tiny one of its family that starts
+      with "tiny_"; "" where there is none.
     parameters: in millions, as its authors print them, or None.
     unused: prefixes of the tensors that are left over.
     note: what else to know, as one sentence.
@@ -106,8 +105,9 @@ class Released:
     return f"https://huggingface.co/{model}" + (f"/resolve/main/{file}" if file else "")
 
 
-K400, SSV1, SSV2 = "Kinetics-400", "Something-Something V1", "Something-Something V2"
-CLASSES = {K400: 400, "Kinetics-600": 600, "Kinetics-710": 710, SSV1: 174, SSV2: 174, "Diving48": 48}
+K400, K600, K710, DIVING = "Kinetics-400", "Kinetics-600", "Kinetics-710", "Diving48"
+SSV1, SSV2 = "Something-Something V1", "Something-Something V2"
+CLASSES = {K400: 400, K600: 600, K710: 710, SSV1: 174, SSV2: 174, DIVING: 48}
 
 
 def _x3d(letter: str, clip: Clip, accuracy: float, parameters: float, depth: float = 2.2, parity: str = "") -> Released:
@@ -146,36 +146,25 @@ def _tsm(data: str, net: str, end: str, clip: Clip, views: str, accuracy: float)
 
 
 def _videomae(size: str, data: str, accuracy: float) -> Released:
+  second, uniform = data == K710, data == SSV2
+  hub = f"MCG-NJU/videomae-{size}-finetuned-{'ssv2' if uniform else 'kinetics'}"
   return Released(
     lambda: Recognizer(vits.videomae(size), CLASSES[data], dropout=0.0, consensus="features", pooled_norm=1e-6),
-    f"MCG-NJU/videomae-{size}-finetuned-{'kinetics' if data == K400 else 'ssv2'}",
-    "CC-BY-NC-4.0",
-    "github.com/MCG-NJU/VideoMAE MODEL_ZOO.md",
+    f"OpenGVLab/VideoMAE2:distill/vit_{size[0]}_k710_dl_from_giant.pth" if second else hub,
+    "Apache-2.0" if second else "CC-BY-NC-4.0",
+    "github.com/OpenGVLab/VideoMAEv2 docs/MODEL_ZOO.md" if second else "github.com/MCG-NJU/VideoMAE MODEL_ZOO.md",
     data,
     CLASSES[data],
-    Clip(16, 4 if data == K400 else 0),
-    "5x3" if data == K400 else "2x3",
+    Clip(16, 0 if uniform else 4),
+    "2x3" if uniform else "5x3",
     accuracy,
-  )
-
-
-def _videomae_v2(size: str, accuracy: float) -> Released:
-  return Released(
-    lambda: Recognizer(vits.videomae(size), 710, dropout=0.0, consensus="features", pooled_norm=1e-6),
-    f"OpenGVLab/VideoMAE2:distill/vit_{size[0]}_k710_dl_from_giant.pth",
-    "Apache-2.0",
-    "github.com/OpenGVLab/VideoMAEv2 docs/MODEL_ZOO.md",
-    "Kinetics-710",
-    710,
-    Clip(16, 4),
-    "5x3",
-    accuracy,
+    "tiny_videomae_original",
   )
 
 
 def _timesformer(name: str, data: str, stride: int, accuracy: float) -> Released:
   return Released(
-    lambda: Recognizer(vits.timesformer("base"), CLASSES[data], dropout=0.0, consensus="features"),
+    lambda: Recognizer(vits.timesformer("base"), CLASSES[data], dropout=0.0),
     f"facebook/timesformer-base-finetuned-{name}",
     "CC-BY-NC-4.0",
     "github.com/facebookresearch/TimeSformer README.md",
@@ -184,6 +173,7 @@ def _timesformer(name: str, data: str, stride: int, accuracy: float) -> Released
     Clip(8, stride, colours=SLOWFAST, rule="spread"),
     "1x3",
     accuracy,
+    "tiny_timesformer_original",
   )
 
 
@@ -201,7 +191,7 @@ def _vjepa2(name: str, data: str, clip: Clip, views: str, accuracy: float | None
     clip,
     views,
     accuracy,
-    unused=("vjepa2.predictor.",),
+    "tiny_vjepa2_hub",
     note=note,
   )
 
@@ -223,6 +213,19 @@ def _images(
   )
 
 
+def _clip(size: str, patch: int) -> Released:
+  return _images(
+    lambda: vits.clip(size, patch),
+    f"vit_{size}_patch{patch}_clip_224.openai",
+    "MIT",
+    "WIT",
+    Clip(8, 0, colours=CLIP),
+    source="github.com/openai/CLIP LICENSE",
+    parity="tiny_clip_timm",
+    unused=("head.",),
+  )
+
+
 def _dinov2(size: str, registers: int, accuracy: float, parameters: float) -> Released:
   return _images(
     lambda: vits.dinov2(size, registers),
@@ -233,6 +236,7 @@ def _dinov2(size: str, registers: int, accuracy: float, parameters: float) -> Re
     source="github.com/facebookresearch/dinov2 README.md",
     views="ImageNet, linear",
     accuracy=accuracy,
+    parity="tiny_dinov2_registers_hub" if registers else "tiny_dinov2_hub",
     parameters=parameters,
   )
 
@@ -257,41 +261,28 @@ MODELS: Mapping[str, Released] = {
   "videomae_large_k400": _videomae("large", K400, 85.2),
   "videomae_small_ssv2": _videomae("small", SSV2, 66.8),
   "videomae_base_ssv2": _videomae("base", SSV2, 70.8),
-  "videomae_v2_small_k710": _videomae_v2("small", 77.6),
-  "videomae_v2_base_k710": _videomae_v2("base", 81.5),
+  "videomae_v2_small_k710": _videomae("small", K710, 77.6),
+  "videomae_v2_base_k710": _videomae("base", K710, 81.5),
   "timesformer_base_k400": _timesformer("k400", K400, 32, 77.9),
-  "timesformer_base_k600": _timesformer("k600", "Kinetics-600", 32, 79.1),
+  "timesformer_base_k600": _timesformer("k600", K600, 32, 79.1),
   "timesformer_base_ssv2": _timesformer("ssv2", SSV2, 0, 59.1),
   "vjepa2_large_ssv2": _vjepa2("ssv2", SSV2, Clip(16, 4, 256, 292, rule="spread"), "2x3", 73.7),
   "vjepa2_large_diving48": _vjepa2(
     "diving48",
-    "Diving48",
+    DIVING,
     Clip(32, 2, 256, 292, rule="spread"),
     "4x3",
     note="the authors' 89.0 is of tokens from four layers; the hub's model and this one read the last layer's",
   ),
-  "clip_base_16": _images(
-    lambda: vits.clip("base"),
-    "vit_base_patch16_clip_224.openai",
-    "MIT",
-    "WIT",
-    Clip(8, 0, colours=CLIP),
-    unused=("head.",),
-  ),
-  "clip_large_14": _images(
-    lambda: vits.clip("large", 14),
-    "vit_large_patch14_clip_224.openai",
-    "MIT",
-    "WIT",
-    Clip(8, 0, colours=CLIP),
-    unused=("head.",),
-  ),
+  "clip_base_16": _clip("base", 16),
+  "clip_large_14": _clip("large", 14),
   "siglip2_base_16": _images(
     lambda: vits.siglip("base"),
     "vit_base_patch16_siglip_224.v2_webli",
     "Apache-2.0",
     "WebLI",
     Clip(8, 0, colours=HALF),
+    parity="tiny_siglip_timm",
     pooling=AttentivePooler(12, out=True, residual=False, norm=False, activation="gelu_tanh"),
     note="its authors squash frames to a square; here the middle square is cut",
   ),
@@ -307,6 +298,7 @@ MODELS: Mapping[str, Released] = {
     "Apache-2.0",
     "ImageNet-21k, 1k",
     Clip(8, 0, short_side=248, colours=HALF),
+    parity="tiny_vit_timm",
     unused=("head.",),
   ),
   "videomae_base": Released(
@@ -317,7 +309,7 @@ MODELS: Mapping[str, Released] = {
     K400,
     0,
     Clip(16, 4),
-    unused=("decoder.", "encoder_to_decoder.", "mask_token"),
+    parity="tiny_videomae_pretrained_hub",
   ),
   "vjepa2_large": Released(
     lambda: Recognizer(vits.vjepa2("large"), 0, dropout=0.0, consensus="features"),
@@ -327,8 +319,8 @@ MODELS: Mapping[str, Released] = {
     "videos of the web",
     0,
     Clip(64, 0, 256, 292),
+    parity="tiny_vjepa2_hub",
     parameters=300,
-    unused=("predictor.",),
   ),
 }
 """Released models by name."""
@@ -394,6 +386,7 @@ def rows() -> list[tuple[str, ...]]:
   for name, model in MODELS.items():
     classes = f"{model.classes}, {model.data}" if model.classes else f"none, {model.data}"
     frames = f"{model.clip.frames}, {f'stride {model.clip.stride}' if model.clip.stride else 'all over'}"
+    parity = "tiny" if model.parity.startswith("tiny_") else "yes" if model.parity else "-"
     accuracy = f"{model.accuracy} ({model.views})" if model.accuracy is not None else "-"
-    found.append((name, classes, frames, accuracy, model.licence, "yes" if model.parity else "-"))
+    found.append((name, classes, frames, accuracy, model.licence, parity))
   return found

@@ -134,7 +134,8 @@ def show_models() -> None:
   widths = [max(map(len, column)) for column in zip(*table, strict=True)]
   for row in table:
     say("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
-  say("top-1: as its authors print it, with CLIPSxCROPS. parity: compared with released code on random weights.")
+  say("top-1: as the authors print it, with CLIPSxCROPS of each video")
+  say("parity: compared with released code on random weights; tiny: that of a tiny network of its family")
 
 
 def _short_side(run: Run, given: int | None) -> int:

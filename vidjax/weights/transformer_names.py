@@ -346,7 +346,9 @@ def fitted(x: np.ndarray, path: str, shape: tuple[int, ...]) -> np.ndarray:
         f"holds positions of {count} frames, and the network's grid has {shape[0]}: give the ViT"
         f" grid=({count}, H, W); it interpolates them itself for clips of other lengths"
       )
-    sides = (math.isqrt(count - extra) for extra in (1, 0, 5) if math.isqrt(max(count - extra, 0)) ** 2 == count - extra)
+    sides = (
+      math.isqrt(count - extra) for extra in (1, 0, 5) if math.isqrt(max(count - extra, 0)) ** 2 == count - extra
+    )
     if side := next(sides, 0):
       raise InputError(
         f"holds positions of {side} x {side} patches, and the network's grid has {shape[0]} x {shape[1]}: give the ViT"
