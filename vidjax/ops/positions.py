@@ -86,7 +86,12 @@ def antialias_matrix(length: int, size: int) -> np.ndarray:
     return np.asarray(jax.image.resize(jnp.eye(length), (size, length), "cubic", antialias=True))
 
 
-_MATRICES = {"cubic": cubic_matrix, "cubic_antialias": antialias_matrix, "linear": linear_matrix, "nearest": nearest_matrix}
+_MATRICES = {
+  "cubic": cubic_matrix,
+  "cubic_antialias": antialias_matrix,
+  "linear": linear_matrix,
+  "nearest": nearest_matrix,
+}
 
 
 def rotations(grid: Grid, trained: Grid, width: int, extend: bool) -> tuple[np.ndarray, np.ndarray]:
