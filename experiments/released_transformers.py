@@ -145,7 +145,14 @@ def tiny_dinov2_registers_hub():
 
 def tiny_dinov2_original():
   """DINOv2's own names, which timm translates."""
-  own = {"img_size": 56, "patch_size": 14, "num_classes": 0, "init_values": 1.0, "reg_tokens": 4, "no_embed_class": True}
+  own = {
+    "img_size": 56,
+    "patch_size": 14,
+    "num_classes": 0,
+    "init_values": 1.0,
+    "reg_tokens": 4,
+    "no_embed_class": True,
+  }
   model = VisionTransformer(**TIMM, **own)
 
   def translated(tensors):
@@ -199,7 +206,10 @@ def tiny_timesformer_original():
     sys.modules[f"timesformer.models.{name}"] = module
   package = types.ModuleType("timesformer.models")
   package.__path__ = [str(CODE / "TimeSformer" / "timesformer" / "models")]
-  sys.modules |= {"timesformer.models": package, "torch._six": types.SimpleNamespace(container_abcs=__import__("collections").abc)}
+  sys.modules |= {
+    "timesformer.models": package,
+    "torch._six": types.SimpleNamespace(container_abcs=__import__("collections").abc),
+  }
   sys.path.insert(0, str(CODE / "TimeSformer"))
   from timesformer.models.vit import VisionTransformer as Released
 
@@ -215,7 +225,12 @@ def tiny_timesformer_resized_original():
 
 def tiny_vjepa2_hub():
   """V-JEPA 2 with pooler and classifier; the checkpoint has the predictor, too."""
-  predictor = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1, "pred_num_mask_tokens": 2}
+  predictor = {
+    "pred_hidden_size": 24,
+    "pred_num_attention_heads": 2,
+    "pred_num_hidden_layers": 1,
+    "pred_num_mask_tokens": 2,
+  }
   own = {"crop_size": 32, "patch_size": PATCH, "frames_per_clip": 4, "num_pooler_layers": 2, "num_labels": CLASSES}
   config = transformers.VJEPA2Config(**RATIO, **predictor, **own)
   return transformers.VJEPA2ForVideoClassification(config), lambda model, x: model(videos(x)).logits[0], 4, 32
@@ -239,7 +254,8 @@ def source(name):
   if name in CODES:
     folder, _, owner = CODES[name].partition(" of ")
     line = ["git", "-C", str(CODE / folder), "rev-parse", "HEAD"]
-    return f"github.com/{owner}/{folder} at {subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()}"
+    commit = subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+    return f"github.com/{owner}/{folder} at {commit}"
   library = transformers if name.endswith("_hub") else torchvision if name.endswith("_torchvision") else timm
   return f"{library.__name__} {library.__version__}"
 
@@ -290,7 +306,6 @@ def main(made, out, code, *names):
   spec.loader.exec_module(module)
   for name in names or [name for name in globals() if name.startswith("tiny_")]:
     (pathlib.Path(out) / f"{name}.json").write_text(json.dumps(run(name, module)) + "\n")
-    print(name)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from flax import traverse_util
 
 from vidjax.bounds import Bound
 from vidjax.checks import checked
+from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.types import Tree
 from vidjax.weights import transformer_names
@@ -70,6 +71,7 @@ class Report:
     new: paths of the variables that keep their fresh values.
     unused: why a tensor was not used, by its name.
     settings: how the network differs from the checkpoint's family where names cannot tell.
+    licence: of the checkpoint, where the model's card beside it says one, else "".
   """
 
   loaded: Mapping[str, str]
@@ -77,6 +79,7 @@ class Report:
   new: Sequence[str]
   unused: Mapping[str, str]
   settings: Sequence[str] = ()
+  licence: str = ""
 
   @property
   def warning(self) -> str:
@@ -92,12 +95,19 @@ class Report:
       f"loaded {len(self.loaded)} arrays, {len(self.adapted)} of them adapted; {len(self.new)} start anew{named}; "
       f"{len(self.unused)} of the checkpoint's tensors are unused"
     ]
+    lines += [f"  {licence_line(self.licence)}"] if self.licence else []
     lines += [f"  settings: {difference}" for difference in self.settings]
     lines += [f"  adapted {path}: {how}" for path, how in self.adapted.items()]
     lines += [f"  new {path}" for path in self.new]
     for reason in dict.fromkeys(self.unused.values()):
       lines.append(f"  unused, {reason}: {', '.join(name for name, why in self.unused.items() if why == reason)}")
     return "\n".join(lines)
+
+
+def licence_line(licence: str) -> str:
+  """A licence, and whether its name says that it forbids commercial use."""
+  forbids = re.search(r"\bnc\b|non-?commercial|research", licence.lower())
+  return f"licence {licence}{', which forbids commercial use' if forbids else ''}"
 
 
 @checked
@@ -122,7 +132,7 @@ def load_weights(
 
   Args:
     variables: `{"params", "batch_stats"}`, freshly initialised (or only their shapes, where nothing stays new); other
-      kinds stay as they are.
+    kinds stay as they are.
     source: as `read_tensors` takes it, or what that returns.
     network: the module these are the variables of.
     new: path prefixes that keep their fresh values, such as "classifier".
@@ -142,7 +152,7 @@ def load_weights(
   tensors = source if isinstance(source, Mapping) else read_tensors(source, most)
   local = not isinstance(source, Mapping) and pathlib.Path(source).exists()  # its folders say nothing of the network
   told = "" if isinstance(source, Mapping) else pathlib.Path(source).name if local else str(source)
-  exported = getattr(tensors, "own", False)
+  exported, licence = getattr(tensors, "own", False), getattr(tensors, "licence", "")
   if other := twin(f"{told} {getattr(tensors, 'architecture', '')}"):
     raise InputError(f"{origin} is not supported: by its name or metadata it is timm's {other}")
   if strange := [name for name in tensors if not isinstance(name, str)]:
@@ -204,7 +214,10 @@ def load_weights(
   if wrong := contradictions(network, loaded):
     raise InputError(f"{origin} is of another network: {'; '.join(wrong)}")
   settings = () if exported else differences(network, loaded)
-  report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used}, settings)
+  unused_ones = {name: why for name, why in idle.items() if name not in used}
+  report = Report(loaded, adapted, fresh, unused_ones, settings, licence)
+  if licence and jax.process_index() == 0:
+    say(f"{origin}: {licence_line(licence)}", error=True)
   if settings:
     warnings.warn(f"{origin}: {report.warning}", ReleasedSettings, stacklevel=3)
   filled = traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()})

@@ -338,7 +338,7 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
     with backbones of their own, names start with the part's, or are those of the released Busy-Quiet Net or TDN; then
     follow the namings without that, by which a single checkpoint fills all parts.
   """
-  split = {path: _module(path) for path in paths}
+  split = {path: transformer_names.module(path) for path in paths}
   places = {module: re.sub(r"^(classifier|hidden)_(busy|quiet)$", r"\2/\1", module) for module, _ in split.values()}
   modules = {place: module for module, place in places.items()}
   owners = sorted({match[1].removesuffix("backbone/") for module in modules if (match := FIRST.fullmatch(module))})
@@ -361,7 +361,7 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
         names |= named
       if style == "bqn":
         names = {m: bqn(m, modules, names.get(m)) for m in modules}
-      elif "classifier" in modules:  # of all parts together
+      elif "classifier" in modules and (way or "stem/patch" not in ends):  # of all parts together
         names["classifier"] = names.get("classifier") or Released("new_fc" if style == "tdn" and way == 0 else "fc", 0)
       ours = {modules[m]: name for m, name in names.items()}
       naming, taken = {}, set()
@@ -374,13 +374,6 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
       if naming not in found:
         found.append(naming)
   return found
-
-
-def _module(path: str) -> tuple[str, str]:
-  """The module below the network and the leaf of a variable's path; a variable of no layer is a module itself."""
-  whole = path.partition("/")[2]
-  module, _, leaf = whole.rpartition("/")
-  return (whole, "") if transformer_names.VARIABLE.fullmatch(whole) else (module, leaf)
 
 
 def _variable(module: str, leaf: str) -> str:

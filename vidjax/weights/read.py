@@ -36,10 +36,12 @@ class Tensors(dict[str, np.ndarray]):
 
   Attributes:
     architecture: the network's name, where the file or a config.json beside it holds one.
+    licence: what the model's card, the README.md beside the file, says of it, as "mit" or "cc-by-nc-4.0".
     own: whether vidjax wrote them, as those of any network, so that the names tell of no released code.
   """
 
   architecture: str = ""
+  licence: str = ""
   own: bool = False
 
 
@@ -80,6 +82,7 @@ def read_tensors(source: str | pathlib.Path, most: int = MOST) -> Tensors:
     raise InputError(f"{path}: {error}") from error
   found = Tensors(unwrapped(tensors))
   found.architecture = f"{getattr(tensors, 'architecture', '')} {_architecture(path, hub)}".strip()
+  found.licence = _licence(path, hub)
   found.own = getattr(tensors, "own", False)
   return found
 
@@ -143,6 +146,20 @@ def _architecture(path: pathlib.Path, hub: "_Hub | None") -> str:
     return str(json.loads(config.read_text(encoding="utf-8"))["architecture"]) if config else ""
   except (InputError, OSError, ValueError, KeyError, TypeError):  # no such file, or that of something else
     return ""
+
+
+def _licence(path: pathlib.Path, hub: "_Hub | None") -> str:
+  """The licence in the head of a model's card: what its authors say, where there is a card."""
+  try:
+    card = hub.card() if hub else path.with_name("README.md")
+    head = card.read_text(encoding="utf-8").split("---\n") if card else []
+  except (InputError, OSError, ValueError):
+    return ""
+  lines = (
+    dict(re.findall(r"""^(license(?:_name)?): *["']?([\w .+-]+)""", head[1], re.MULTILINE)) if len(head) > 2 else {}
+  )
+  licence = lines.get("license", "").strip()
+  return lines.get("license_name", licence).strip() if licence == "other" else licence
 
 
 def _read_index(path: pathlib.Path, hub: "_Hub | None", most: int) -> dict[str, np.ndarray]:
@@ -263,6 +280,10 @@ class _Hub:
   def beside(self, name: str) -> pathlib.Path | None:
     """The local copy of a file in the same folder, or None where there is no such file."""
     return self._copy(str(pathlib.PurePosixPath(self.name).with_name(name)) if self.name else name)
+
+  def card(self) -> pathlib.Path | None:
+    """The local copy of its card, README.md, or None where there is none."""
+    return self._copy("README.md")
 
   def _copy(self, name: str) -> pathlib.Path | None:
     try:

@@ -238,22 +238,22 @@ HINTS = {
 """What to try, by the names of tensors without a place."""
 
 
-def released(module: str, modules: Collection[str], way: Way) -> str | None:
+def released(place: str, modules: Collection[str], way: Way) -> str | None:
   """A table's name of a module or a variable of a network with a ViT, or None.
 
   Args:
-    module: path below the network.
+    place: path of the module below the network.
     modules: all such paths.
     way: the table and what stands before its names.
   """
   number = 0
-  if block := BLOCK.fullmatch(module):
-    stage, place, key = int(block[1]), int(block[2]), f"block/{block[3]}"
-    number = place + sum(before < stage for before, _ in _sites(tuple(modules)))
-  elif block := POOLING.fullmatch(module):
+  if block := BLOCK.fullmatch(place):
+    stage, number, key = int(block[1]), int(block[2]), f"block/{block[3]}"
+    number += sum(before < stage for before, _ in _sites(tuple(modules)))
+  elif block := POOLING.fullmatch(place):
     number, key = int(block[1]), f"pooling/block/{block[2]}"
   else:
-    key = module
+    key = place
   table, prefix = way
   name = table.get(key)
   return None if name is None else name.format(p=prefix, n=number)
@@ -263,6 +263,13 @@ def released(module: str, modules: Collection[str], way: Way) -> str | None:
 def _sites(modules: tuple[str, ...]) -> set[tuple[int, str]]:
   """Stage and number in it of all blocks."""
   return {(int(found[1]), found[2]) for name in modules if (found := BLOCK.fullmatch(name))}
+
+
+def module(path: str) -> tuple[str, str]:
+  """The module below the network and the leaf of a variable's path; a variable of no layer counts as a module."""
+  whole = path.partition("/")[2]
+  place, _, leaf = whole.rpartition("/")
+  return (whole, "") if VARIABLE.fullmatch(whole) else (place, leaf)
 
 
 def plain(name: str) -> str:
