@@ -20,11 +20,12 @@ from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.explain import check_explains, explain
 from vidjax.predict.predictor import Prediction, make_predictor
+from vidjax.predict.streaming import Stream
 from vidjax.run import opened
 from vidjax.run.opened import Run
 from vidjax.types import Array, Output, Tree
 from vidjax.weights.fetch import NotFetched
-from vidjax.weights.load import load_weights
+from vidjax.weights.load import licence_line, load_weights
 from vidjax.weights.read import read_class_names, read_tensors
 
 
@@ -53,18 +54,27 @@ class Model:
     """K names in the order of the scores; none of an encoder without a classifier."""
     return self.run.class_names
 
-  def predict(self, video: str | os.PathLike | np.ndarray, views: str = "1x1") -> Prediction:
+  def predict(self, video: str | os.PathLike | np.ndarray, views: str = "1x1", calibrated: bool = False) -> Prediction:
     """The likeliest classes of a video, through the frames, crops and precision of evaluation.
 
     Args:
       video: path of a file, or its frames, uint8 RGB `[N, H, W, 3]`. Of a run on stored features, those of a video,
         float `[N, F]`, or the path of such a .npy file.
       views: CLIPSxCROPS, such as "10x3".
+      calibrated: correct the scores by what `python -m vidjax.evaluate --calibrate` has fitted.
 
     Raises:
-      InputError: the file is broken, or the frames are none.
+      InputError: the file is broken, the frames are none, or nothing was fitted.
     """
-    return self._predictor(views)(video)
+    return self._predictor(views, calibrated)(video)
+
+  def stream(self) -> Stream:
+    """What reads frames one by one, as they come: `Stream.push(frame)` gives the scores of the frames so far.
+
+    Raises:
+      InputError: the network looks ahead, or reads something else than colour frames.
+    """
+    return Stream(self.run)
 
   def features(self, video: str | os.PathLike | np.ndarray, views: str = "1x1") -> np.ndarray:
     """The mean features of a video, float32 `[D]`: what the classifier sees, where there is one.
@@ -93,13 +103,14 @@ class Model:
     return self._forward(self.run.variables, clips)
 
   @functools.cached_property
-  def _predictors(self) -> dict[str, Callable[[Any], Prediction]]:
+  def _predictors(self) -> dict[tuple[str, bool], Callable[[Any], Prediction]]:
     return {}
 
-  def _predictor(self, views: str) -> Callable[[Any], Prediction]:
-    if views not in self._predictors:
-      self._predictors[views] = make_predictor(self.run, *parse_views(views))
-    return self._predictors[views]
+  def _predictor(self, views: str, calibrated: bool) -> Callable[[Any], Prediction]:
+    key = views, calibrated
+    if key not in self._predictors:
+      self._predictors[key] = make_predictor(self.run, *parse_views(views), calibrated=calibrated)
+    return self._predictors[key]
 
   @functools.cached_property
   def _forward(self) -> Callable[..., Output]:
@@ -155,8 +166,7 @@ def load_model(
   name = config if isinstance(config, str) and ".py" not in config else ""
   released = models.find(name) if name else None
   if released is not None:
-    licence = released.licence if released.commercial else f"{released.licence}, NOT for commercial use"
-    say(f"{name}: weights under {licence} ({released.address})", error=True)
+    say(f"{name}: {licence_line(released.licence)} ({released.address})", error=True)
     if released.note:
       say(f"note: {released.note}", error=True)
     if class_names is None:
@@ -174,6 +184,8 @@ def load_model(
   source: Any = weights if weights is None else os.fspath(weights)
   if released is not None:
     source = _by_hand(released, read_tensors, source or released.weights)
+    if source.licence.lower() == released.licence.lower():
+      source.licence = ""  # said above
     unused = (*unused, *(part for part in released.unused if any(name.startswith(part) for name in source)))
   if source is not None:
     try:
