@@ -158,11 +158,10 @@ def test_names_are_text():
 
 
 def test_heading_names_the_run_and_its_training(run):
-  shown = markup.heading(run, MARKUP)
+  shown = markup.heading(run, MARKUP, MARKUP, "checkpoint of step 3")
   assert "What does &lt;b&gt;bold" in shown
-  assert "folder/tiny" in shown
-  assert "4 frames of 16 x 16 pixels" in shown
-  assert "checkpoint of step 3" in shown
+  assert "Trained on <b>&lt;b&gt;bold" in shown
+  assert "6 classes · Recognizer on 4 frames of 16 x 16 pixels · checkpoint of step 3<" in shown
   assert "50 MB and 7.5 seconds" in markup.rules(Limits(50, 7.5))
 
 

@@ -21,7 +21,7 @@ import pytest
 from tests.demo.test_answers import MARKUP
 from tests.tiny_run import make_run, write_data, write_video
 from tests.xla import xla_flags
-from vidjax.demo.__main__ import bound
+from vidjax.demo.__main__ import bound, check_subject
 from vidjax.errors import InputError
 
 MISSING = [name for name in ("gradio", "selenium") if importlib.util.find_spec(name) is None] + [
@@ -132,6 +132,10 @@ def test_a_film_in_its_classes_and_pictures_out(server, chromium, temporary, tmp
   next(tab for tab in tabs if tab.text == "Timeline").click()
   shown = [one for one in chromium.find_elements("css selector", ".look img") if one.is_displayed()]
   assert [one.get_attribute("alt").partition(" ")[0] for one in shown] == ["Timeline"]
+  chromium.execute_cdp_cmd(
+    "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+  )
+  assert chromium.execute_script("return document.documentElement.scrollWidth") == 400
   urls = asked(chromium)
   assert len(urls) > 5
   assert [url for url in urls if not url.startswith(server[0])] == []
@@ -162,14 +166,6 @@ def test_what_cannot_be_answered_is_said_on_the_page(server, chromium, temporary
 
 
 @browser
-def test_the_page_fits_a_telephone(chromium):
-  chromium.execute_cdp_cmd(
-    "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-  )
-  assert chromium.execute_script("return document.documentElement.scrollWidth") <= 400
-
-
-@browser
 def test_the_end_leaves_nothing(server, temporary):
   """The last test of the server: SIGTERM ends it, and its folder is gone."""
   assert [path.name[:12] for path in temporary.iterdir()] == ["vidjax-demo-"]
@@ -189,6 +185,21 @@ def test_a_port_in_use_is_named():
     bound("192.0.2.1", 0)
 
 
+@pytest.mark.parametrize(
+  ("named", "words"),
+  [
+    ((None, None, None), "--workdir=DIR is missing, and so is --model=NAME: name either"),
+    (("runs/a", "x3d_m", None), "both are given: name either"),
+    (("runs/a", None, "x.pth"), "--weights=x.pth goes with --model"),
+    ((None, "x3d", None), "no released model is called 'x3d'; the nearest is x3d_"),
+    ((None, "clip_base_16", None), "--model=clip_base_16 has no classes"),
+  ],
+)
+def test_a_run_or_a_model_with_classes_is_named(named, words):
+  with pytest.raises(InputError, match=words):
+    check_subject(*named)
+
+
 def test_wrong_flags_are_one_line(run, tmp_path):
   """Gradio is not there, or the run is not finished: the remedy is named before anything is made."""
   unfinished = tmp_path / "unfinished"
@@ -204,7 +215,6 @@ def test_wrong_flags_are_one_line(run, tmp_path):
   (fake / "__init__.py").write_text("")
   for path, flags, words in (
     (without, (f"--workdir={run}",), "not installed: pip install 'vidjax[demo]'"),
-    (fake.parent, (), "--workdir=DIR is missing"),
     (fake.parent, (f"--workdir={unfinished}", "--port=0"), f"{unfinished}"),
   ):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])}

@@ -1,4 +1,4 @@
-"""`python -m vidjax.demo --workdir=DIR`: a page that takes a film, and shows its likeliest classes and why.
+"""`python -m vidjax.demo --workdir=DIR|--model=NAME`: a film in, its likeliest classes and why out.
 
 The page is for this machine alone, at http://127.0.0.1:7860, unless --host says otherwise. It loads nothing from
 elsewhere, and an uploaded film is deleted once it is answered. One film at a time goes through the network; further
@@ -16,11 +16,14 @@ import tempfile
 import jax
 from absl import flags
 
+from vidjax import models
 from vidjax.command import define_crop, run_main
 from vidjax.console import say
+from vidjax.demo import markup
 from vidjax.demo.answers import Limits, pictures_of
 from vidjax.errors import InputError, tidy_at_sigterm
 from vidjax.evaluate.evaluation import parse_views
+from vidjax.predict.model import load_model
 from vidjax.predict.predictor import make_predictor
 from vidjax.run.opened import open_run
 
@@ -28,6 +31,8 @@ from vidjax.run.opened import open_run
 def define_flags() -> None:
   """The command's flags."""
   flags.DEFINE_string("workdir", None, "Folder of a training run.")
+  flags.DEFINE_string("model", None, "A released model, in place of --workdir; its weights are fetched.")
+  flags.DEFINE_string("weights", None, "With --model: the file of its weights, where they are here already.")
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each film, such as 10x3; crops are 1, 3, 5 or 10.")
@@ -47,17 +52,22 @@ def main(argv: list[str]) -> None:
   values = flags.FLAGS
   if importlib.util.find_spec("gradio") is None:
     raise InputError("the page is made with Gradio, which is not installed: pip install 'vidjax[demo]'")
-  if not values.workdir:
-    raise InputError("--workdir=DIR is missing: name the folder of a training run")
+  check_subject(values.workdir, values.model, values.weights)
   limits, views = Limits(values.max_mb, values.max_seconds), parse_views(values.views)
   with (
     tidy_at_sigterm(),
     bound(values.host, values.port) as place,
     tempfile.TemporaryDirectory("", "vidjax-demo-") as t,
   ):
-    run = open_run(
-      values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
-    )
+    crop = {"size": values.size, "short_side": values.short_side}
+    if values.model:
+      released = models.find(values.model)
+      run, name, data = load_model(values.model, values.weights, **crop).run, values.model, released.data
+      weights = f"weights under {released.licence}"
+    else:
+      run = open_run(values.workdir, values.checkpoint, **crop, trusted=values.trust)
+      name, data = pathlib.Path(values.workdir).resolve().name, run.trained_data
+      weights = f"checkpoint of step {run.step}"
     predict = make_predictor(run, *views, calibrated=values.calibrated)
     pictures = pictures_of(run, values.pictures)
     jax.config.update("jax_compilation_cache_dir", f"{t}/compiled")  # drawings of a film compile again what others did
@@ -65,12 +75,33 @@ def main(argv: list[str]) -> None:
     os.environ |= {"GRADIO_TEMP_DIR": str(films), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     from vidjax.demo.page import make_page, serve  # reads the above when it is imported
 
-    page = make_page(run, pathlib.Path(values.workdir).resolve().name, predict, pictures, limits, films)
+    heading = markup.heading(run, name, data, weights)
+    page = make_page(heading, f"vidjax: {name}", predict, pictures, limits, films)
     host, port = place.getsockname()[:2]
     if not ipaddress.ip_address(host).is_loopback:
       say("note: everyone who reaches this machine can use the page; there is no password", error=True)
     say(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)")
     serve(page, place, limits)
+
+
+def check_subject(workdir: str | None, model: str | None, weights: str | None) -> None:
+  """Raises an InputError unless either a run or a released model that has classes is named.
+
+  Args:
+    workdir: folder of a run.
+    model: name of a released model.
+    weights: a file of the model's.
+  """
+  if bool(workdir) == bool(model):
+    what = "both are given" if model else "--workdir=DIR is missing, and so is --model=NAME"
+    raise InputError(
+      f"{what}: name either the folder of a training run or a released model (python -m vidjax.predict --models lists"
+      " them)"
+    )
+  if weights and not model:
+    raise InputError(f"--weights={weights} goes with --model: a run has weights of its own")
+  if model and not models.find(model).classes:
+    raise InputError(f"--model={model} has no classes: name one that has")
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -18,8 +18,7 @@ from vidjax.data.video_file import probe
 from vidjax.errors import InputError
 from vidjax.predict.explain import check_explains, explain
 from vidjax.predict.predictor import Prediction
-from vidjax.run.films import SHORT_SIDE as STORED
-from vidjax.run.films import Clip, check_reads_films, stored_short_side
+from vidjax.run.films import Clip, check_reads_films, default_short_side
 from vidjax.run.opened import Run
 from vidjax.timeline.make import rule_of
 from vidjax.timeline.picture import save_timeline
@@ -234,7 +233,7 @@ def _attention(run: Run, film: Film, prediction: Prediction, path: pathlib.Path)
 def _timeline(run: Run) -> Draw:
   """Draws the scores of a film's windows over time; raises an InputError where the run reads no frames."""
   cut_of(run, WINDOW, EVERY)
-  rule, side, score = rule_of(run, 1.0, 1.0, None, None), stored_short_side(run) or STORED, make_score(run, BATCH)
+  rule, side, score = rule_of(run, 1.0, 1.0, None, None), default_short_side(run), make_score(run, BATCH)
 
   def draw(film: Film, prediction: Prediction, path: pathlib.Path) -> None:
     cut = cut_of(run, WINDOW, max(EVERY, film.seconds / WINDOWS))

@@ -41,20 +41,22 @@ def text(value: object) -> str:
   return html.escape(legible(str(value)))
 
 
-def heading(run: Run, name: str) -> str:
+def heading(run: Run, name: str, data: str, weights: str) -> str:
   """The title of the page and what the network was trained on.
 
   Args:
     run: the run.
     name: what it is called.
+    data: what it was trained on.
+    weights: which they are, such as "checkpoint of step 3".
   """
   size = " x ".join(map(str, run.clip_shape[1:3]))
-  facts = [
-    f"Trained on <b>{text(run.trained_data)}</b>",
+  facts = (
+    f"Trained on <b>{text(data)}</b>",
     f"{len(run.class_names)} classes",
     f"{text(type(run.network).__name__)} on {run.clip_shape[0]} frames of {size} pixels",
-    *([f"checkpoint of step {run.step}"] if run.workdir else []),
-  ]
+    text(weights),
+  )
   return f'<header class="head"><h1>What does {text(name)} see?</h1><p>{" · ".join(facts)}</p></header>'
 
 

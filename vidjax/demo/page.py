@@ -9,7 +9,6 @@ from vidjax.demo import markup
 from vidjax.demo.answers import Limits, Picture, answer, uploaded
 from vidjax.errors import InputError
 from vidjax.predict.predictor import Prediction
-from vidjax.run.opened import Run
 
 POLICY = (
   "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
@@ -22,18 +21,18 @@ OLD = 3600
 
 
 def make_page(
-  run: Run,
-  name: str,
+  heading: str,
+  title: str,
   predict: Callable[[str], Prediction],
   pictures: list[Picture],
   limits: Limits,
   folder: pathlib.Path,
 ) -> Any:
-  """The page of a run.
+  """The page of a network.
 
   Args:
-    run: with its variables.
-    name: what the run is called.
+    heading: from `markup.heading`.
+    title: of the browser's window.
     predict: from `make_predictor`.
     pictures: from `pictures_of`.
     limits: what a film may have.
@@ -41,8 +40,8 @@ def make_page(
   """
   import gradio as gr  # pyright: ignore[reportMissingImports]
 
-  with gr.Blocks(title=f"vidjax: {name}", analytics_enabled=False, delete_cache=(OLD // 6, OLD)) as page:
-    gr.HTML(markup.heading(run, name))
+  with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(OLD // 6, OLD)) as page:
+    gr.HTML(heading)
     with gr.Row():
       with gr.Column(scale=2, min_width=280):
         film = gr.File(label="A film", height=190, elem_classes="upload")
