@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.tiny_run import make_run, write_data, write_video
 from vidjax.analyse import film_representations, representations
 from vidjax.analyse.pictures import save_strips
 from vidjax.demo import answers, markup
-from vidjax.demo.answers import Answer, Film, Limits, Picture, answer, pictures_of, read_film, uploaded
+from vidjax.demo.answers import Answer, Film, Limits, Picture, answer, names_uploads, pictures_of, read_film, uploaded
 from vidjax.errors import InputError
 from vidjax.predict.predictor import make_predictor
 
@@ -123,19 +124,40 @@ def test_an_upload_is_deleted_whatever_happens(film):
     pass
 
 
-@pytest.mark.parametrize(
-  "path", ["/etc/hostname", "../outside.mp4", "https://example.com/film.mp4", "", None, "link.mp4"]
+OTHERS = (
+  "/etc/hostname",
+  "../outside.mp4",
+  "https://example.com/film.mp4",
+  "",
+  None,
+  "upload/link.mp4",
+  "stray.mp4",
+  "\0",
 )
+
+
+@pytest.mark.parametrize("path", OTHERS)
 def test_only_uploads_are_read_and_deleted(film, path):
-  """Whatever a request says: neither other files nor addresses, nor the folder itself."""
-  outside = film.parent.parent / "outside.mp4"
-  outside.write_bytes(film.read_bytes())
-  (film.parent / "link.mp4").symlink_to(outside)
+  """Whatever a request says: neither other files nor addresses."""
+  folder = film.parent.parent
+  files = [folder.parent / "outside.mp4", folder / "stray.mp4"]
+  for file in files:
+    file.write_bytes(b"film")
+  (film.parent / "link.mp4").symlink_to(files[0])
   for sent in ({"path": path}, path):
-    with pytest.raises(InputError, match="has not arrived"), uploaded(sent, film.parent):
+    with pytest.raises(InputError, match="has not arrived"), uploaded(sent, folder):
       pass
-  assert outside.exists()
-  assert film.exists()
+  assert all(file.exists() for file in (*files, film))
+  request = {"data": [{"path": str(film), "meta": {"_type": "gradio.FileData"}}], "fn_index": 0}
+  assert names_uploads(json.dumps(request).encode(), folder)
+  request["data"] = [{"deeper": [{"path": path}]}]
+  assert not names_uploads(json.dumps(request).encode(), folder)
+
+
+def test_a_request_that_is_no_json_is_refused(tmp_path):
+  assert names_uploads(b"", tmp_path)
+  for body in (b"path=/etc/hostname", b"\xff", b"[" * 200_000):
+    assert not names_uploads(body, tmp_path)
 
 
 def test_names_are_text():

@@ -15,6 +15,8 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -163,6 +165,23 @@ def test_what_cannot_be_answered_is_said_on_the_page(server, chromium, temporary
   assert str(temporary) not in chromium.page_source
   assert list(temporary.rglob("*.mp4")) == []
   assert server[1] == []
+
+
+@browser
+@pytest.mark.parametrize("path", ["/etc/hostname", "https://example.com/film.mp4"])
+def test_a_request_for_another_file_is_refused(server, temporary, path):
+  """As a program would send it: Gradio would copy the file, or fetch the address."""
+  data = [{"path": path, "orig_name": "film.mp4", "meta": {"_type": "gradio.FileData"}}]
+  body = json.dumps({"data": data, "fn_index": 0, "session_hash": "x"}).encode()
+  for place in ("gradio_api/queue/join", "gradio_api/run/see", "gradio_api/call/see"):
+    request = urllib.request.Request(f"{server[0]}/{place}", body, {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+      urllib.request.urlopen(request, timeout=60)
+    with caught.value as error:
+      assert error.code == 400
+      assert b"names an upload" in error.read()
+      assert "default-src 'self'" in error.headers["Content-Security-Policy"]
+  assert [file for file in temporary.rglob("*") if file.name in ("hostname", "film.mp4")] == []
 
 
 @browser

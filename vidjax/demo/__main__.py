@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
     if not ipaddress.ip_address(host).is_loopback:
       say("note: everyone who reaches this machine can use the page; there is no password", error=True)
     say(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)")
-    serve(page, place, limits)
+    serve(page, place, limits, films)
 
 
 def check_subject(workdir: str | None, model: str | None, weights: str | None) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 import tempfile
@@ -212,8 +213,8 @@ def uploaded(sent: Any, folder: pathlib.Path) -> Iterator[tuple[str, str]]:
     InputError: the path is none of an upload.
   """
   told = sent if isinstance(sent, Mapping) else {}
-  path = pathlib.Path(os.path.realpath(folder / str(told.get("path") or "")))
-  if not path.is_relative_to(os.path.realpath(folder)) or not path.is_file():
+  path = _upload(told.get("path"), folder)
+  if path is None:
     raise InputError("the film has not arrived: upload it again")
   try:
     yield str(path), str(told.get("orig_name") or path.name)
@@ -221,6 +222,34 @@ def uploaded(sent: Any, folder: pathlib.Path) -> Iterator[tuple[str, str]]:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
       path.parent.rmdir()
+
+
+def names_uploads(body: bytes, folder: pathlib.Path) -> bool:
+  """Whether every file that a request names is an upload.
+
+  Args:
+    body: of the request, JSON.
+    folder: below which uploads lie.
+  """
+  try:
+    waiting = [json.loads(body)] if body else []
+  except (ValueError, RecursionError):
+    return False
+  while waiting:
+    value = waiting.pop()
+    if isinstance(value, dict):
+      if "path" in value and _upload(value["path"], folder) is None:
+        return False
+      waiting += value.values()
+    elif isinstance(value, list):
+      waiting += value
+  return True
+
+
+def _upload(named: Any, folder: pathlib.Path) -> pathlib.Path | None:
+  """The file that a path names, if it lies in a folder below `folder`; else None."""
+  path = pathlib.Path(os.path.realpath(folder / str(named or "").replace("\0", "")))
+  return path if path.is_file() and pathlib.Path(os.path.realpath(folder)) in path.parents[1:] else None
 
 
 def _attention(run: Run, film: Film, prediction: Prediction, path: pathlib.Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from vidjax.demo import markup
-from vidjax.demo.answers import Limits, Picture, answer, uploaded
+from vidjax.demo.answers import Limits, Picture, answer, names_uploads, uploaded
 from vidjax.errors import InputError
 from vidjax.predict.predictor import Prediction
 
@@ -16,6 +16,8 @@ POLICY = (
 )
 """What a browser may load for the page: only what the server has."""
 FONTS = ("system-ui", "sans-serif")
+MOST_BYTES = 10**6
+"""Of a request that is no upload."""
 OLD = 3600
 """Seconds. An upload that nobody asked about is deleted when it is that old."""
 
@@ -74,18 +76,19 @@ def make_page(
       show_progress="hidden",
       concurrency_limit=1,
       api_name="see",
-      preprocess=False,  # Gradio's own would also fetch an address that a request names in place of a file
+      preprocess=False,  # which would leave out the film's own name
     )
   return page
 
 
-def serve(page: Any, place: socket.socket, limits: Limits) -> None:
+def serve(page: Any, place: socket.socket, limits: Limits, folder: pathlib.Path) -> None:
   """Serves a page until a signal ends it.
 
   Args:
     page: from `make_page`.
     place: a bound socket.
     limits: whose size is that of an upload at most.
+    folder: where Gradio puts uploads.
   """
   import gradio as gr  # pyright: ignore[reportMissingImports]
   import uvicorn  # pyright: ignore[reportMissingImports]
@@ -110,15 +113,18 @@ def serve(page: Any, place: socket.socket, limits: Limits) -> None:
     pwa=False,
     mcp_server=False,
   )
-  config = uvicorn.Config(_Policed(app), log_level="warning", timeout_graceful_shutdown=1, lifespan="on")
+  config = uvicorn.Config(_Guarded(app, folder), log_level="warning", timeout_graceful_shutdown=1, lifespan="on")
   uvicorn.Server(config).run(sockets=[place])
 
 
-class _Policed:
-  """Adds POLICY to every response."""
+class _Guarded:
+  """Adds POLICY to every response, and refuses requests that name other files than uploads.
 
-  def __init__(self, app: Any):
-    self._app = app
+  Gradio, mounted as here, would copy whatever file of this machine a request names, and fetch addresses.
+  """
+
+  def __init__(self, app: Any, folder: pathlib.Path):
+    self._app, self._folder = app, folder
 
   async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
     async def with_policy(message: Any) -> None:
@@ -126,4 +132,25 @@ class _Policed:
         message["headers"] = [*message.get("headers", []), (b"content-security-policy", POLICY.encode())]
       await send(message)
 
+    if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] != "/gradio_api/upload":
+      body, more = b"", True
+      while more and len(body) <= MOST_BYTES:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+      if more or not names_uploads(body, self._folder):
+        await with_policy({"type": "http.response.start", "status": 400, "headers": []})
+        await send({"type": "http.response.body", "body": b"a request names an upload and nothing else"})
+        return
+      await self._app(scope, _again(body, receive), with_policy)
+      return
     await self._app(scope, receive, with_policy)
+
+
+def _again(body: bytes, receive: Any) -> Any:
+  """What gives a body that was read already, and then what comes after it."""
+  waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+  async def give() -> Any:
+    return waiting.pop() if waiting else await receive()
+
+  return give
