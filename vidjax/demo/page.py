@@ -73,7 +73,8 @@ def make_page(
       see,
       film,
       [film, results, *looks],
-      show_progress="hidden",
+      show_progress="minimal",
+      show_progress_on=results,  # also the place in the queue
       concurrency_limit=1,
       api_name="see",
       preprocess=False,  # which would leave out the film's own name
