@@ -15,13 +15,14 @@ from jax.experimental import multihost_utils
 from vidjax.apply.parts import picked
 from vidjax.apply.processes import tell
 from vidjax.errors import InputError
+from vidjax.models import MODELS
 from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.class_rows import class_axes, match_classes
 from vidjax.run.folder import read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes, transfer, under
 from vidjax.types import State, Tree
-from vidjax.weights.load import ReleasedSettings, load_weights
+from vidjax.weights.load import ReleasedSettings, licence_line, load_weights
 
 if TYPE_CHECKING:  # the data stack
   from vidjax.run.opened import Run
@@ -162,11 +163,13 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
     if jax.process_index() == 0:
       report_path.write_text("\n".join(report) + "\n", encoding="utf-8")
   else:
+    released, weights, unused = MODELS.get(init["weights"]), init["weights"], init["unused"]
+    if released is not None:
+      tell(f"{weights}: {licence_line(released.licence)} ({released.address})")
+      weights, unused = released.weights, (*unused, *released.unused)
     with warnings.catch_warnings():
       warnings.simplefilter("ignore", ReleasedSettings)  # said in the command's own way
-      variables, loaded = load_weights(
-        variables, init["weights"], network=recipe.network, new=init["new"], unused=init["unused"]
-      )
+      variables, loaded = load_weights(variables, weights, network=recipe.network, new=init["new"], unused=unused)
     if loaded.settings:
       tell(f"warning: {init['weights']}: {loaded.warning}")
     tell(f"{init['weights']}: {str(loaded).splitlines()[0]}; {report_path}")
