@@ -49,6 +49,7 @@ VARIANTS = {
   "tdrl": ("ssv1", "ssv2,frames=16,tm=tsm,enhance=mem,td=none", "kinetics400,enhance=pem_after,td=before", "mini"),
   "tsm": ("ssv1", "kinetics400,backbone=mobilenet_v2,sampling=dense", "ucf101", "hmdb51,backbone=x3d_xs"),
   "ttsn": ("hmdb51", "ssv1,backbone=tdn,pretrain=kinetics,frames=16", "mini", "mini,tss=off", "mini,ett=off"),
+  "vit": ("videomae_ssv2", "videomae_k400", "clip_k400", "probe", "probe,head=linear,model=clip", "mini"),
   "x3d": ("xs", "s", "m", "l"),
 }
 """The arguments of every config file that takes some; a new file without an entry is tested without one."""
