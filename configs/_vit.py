@@ -38,8 +38,9 @@ def train(c: ConfigDict) -> None:
   c.optimizer.weight_decay = 0.05
   c.optimizer.clip_norm = 1.0
   c.optimizer.groups = described(TRANSFORMER_GROUPS)
-  c.schedule.learning_rate = 1e-3
+  c.schedule.learning_rate = 2e-3
   c.schedule.warmup_epochs = 1.0
   c.schedule.warmup_from = 0.0
   c.train.batch_size = 16
   c.train.epochs = 12.0
+  c.train.evaluate_every = 3.0

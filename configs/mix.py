@@ -8,7 +8,7 @@ follow it; the first value is the default:
 - `backbone=resnet|x3d|mobilenet|tdn|vit`, at 48 pixels, with three stages, res2 to res4. The ViT has four blocks with
   attention inside each frame, stages 2 to 5, and is trained as `configs/vit.py:mini`.
 - `plugins=`, joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block 0 of res3 and
-  res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`.
+  res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
 - `losses=`, joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD loss, at the
   last block of each stage), `reversal` (TTSN's TSS).
 - `blend=weighted|mgda|pcgrad|cagrad|uncertainty`: how several losses are joined.
@@ -39,6 +39,7 @@ from vidjax.plugins.nonlocal_ import NonLocal
 from vidjax.plugins.pem import PEM
 from vidjax.plugins.rnl import RNL
 from vidjax.plugins.se import SpaceTimeSE
+from vidjax.plugins.st_adapter import st_adapters
 from vidjax.plugins.temporal_diversity import TDLoss
 from vidjax.plugins.tim import TIM
 from vidjax.plugins.tsm import TSM
@@ -60,7 +61,7 @@ WEIGHTS = {"projection": 0.5, "temporal_diversity": 7.5e-3, "reversal": 0.1}
 BLENDS = "weighted", "mgda", "pcgrad", "cagrad", "uncertainty"
 OPTIONS = {
   "backbone": ("resnet", "x3d", "mobilenet", "tdn", "vit"),
-  "plugins": _options.Several((*BEFORE, *BEHIND, "ett")),
+  "plugins": _options.Several((*BEFORE, *BEHIND, "ett", "st_adapter")),
   "losses": _options.Several(("projection", "diversity", "reversal")),
   "blend": BLENDS,
 }
@@ -74,6 +75,8 @@ def get_config(arg: str = "rgb") -> ConfigDict:
     raise ValueError(f"configs/mix.py:{arg}: losses=projection is of {' and '.join(ERRORS)}: choose one of them")
   if options["blend"] != "weighted" and not losses:
     raise ValueError(f"configs/mix.py:{arg}: blend={options['blend']} joins several losses: add losses=")
+  if "st_adapter" in plugins and options["backbone"] != "vit":
+    raise ValueError(f"configs/mix.py:{arg}: st_adapter has its places in a ViT: choose backbone=vit")
   c = inputs.get_config(name)
   stages = _vit.STAGES if options["backbone"] == "vit" else STAGES
   c.model.backbone = _backbone(options["backbone"], _inserts(plugins, "diversity" in losses, stages))
@@ -105,6 +108,7 @@ def _blend(name: str, losses: tuple[str, ...]) -> dict[str, Any]:
 def _inserts(plugins: tuple[str, ...], diversity: bool, stages: tuple[int, ...]) -> tuple[Insert, ...]:
   before = [Insert(BEFORE[name], "before") for name in plugins if name in BEFORE]
   before += [Insert(TDLoss(share=0.5), "before", stages, "last")] if diversity else []
+  before += st_adapters(width=32) if "st_adapter" in plugins else ()
   return (*before, *(Insert(BEHIND[name], "after", (3, 4), (0,)) for name in plugins if name in BEHIND))
 
 
