@@ -33,7 +33,7 @@ VARIANTS = {
   ),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
-  "probe": ("linear", "mlp", "multilabel", "lstm", "transformer", "netvlad"),
+  "probe": ("linear", "mlp", "multilabel", "attentive", "lstm", "transformer", "netvlad"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no3", "rgb-no5", "flow", "stored_flow-64", "stored_flow-tsn", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),
