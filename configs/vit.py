@@ -4,6 +4,7 @@
 
 - `:videomae_ssv2`, `:videomae_k400`: VideoMAE's ViT-B (Tong et al., NeurIPS 2022), fine-tuned.
 - `:clip_k400`: CLIP's ViT-B/16, all of it trained, as ViFi-CLIP (Rasheed et al., CVPR 2023) trains it.
+- `:adapter`: CLIP's ViT-B/16, frozen, with ST-Adapters (Pan et al., NeurIPS 2022). `data=ssv2|kinetics400`.
 - `:probe`: a frozen backbone and a classifier on all of its tokens, as V-JEPA 2 (Assran et al., 2025) is judged on
   Something-Something V2. `head=attentive|linear`, `model=vjepa2|videomae|dinov2|clip`. On stored features a probe
   trains in a fraction of the time: `python -m vidjax.prepare features`, then `configs/probe.py`.
@@ -25,6 +26,11 @@ ViFi-CLIP's are those of configs/fully_supervised/k400/16_16_vifi_clip.yaml and 
 names of classes by CLIP's text tower; here a linear classifier takes its place [ours]. Not taken over: grey clips, one
 in five; colours are changed in every clip, not in four of five. Tests there: `--views=4x3`.
 
+ST-Adapter's are those of the released scripts, for 4 and for 3 GPUs with 64 videos each, whose rate of 1e-3 is for 256.
+Not taken over: the mean of the frames' class tokens, which there comes before the last normalisation; a classifier that
+starts as N(0, .02). Tests: `--views=1x3` on Something-Something and `--views=3x1` on Kinetics, with `--size=224
+--short_side=224`.
+
 The probe's are those of configs/eval/vitl/ssv2.yaml of V-JEPA 2, which trains 20 heads at once and prints the best;
 here the middle rate and the least weight decay of these [ours], and one segment of 16 frames where it has two.
 `model=dinov2|clip` read 8 frames of 224 pixels, `videomae` 16 of 224 [ours]. Tests: `--views=2x3`.
@@ -37,10 +43,12 @@ from ml_collections import ConfigDict
 from configs import _options, _sets, default, inputs, mix
 from vidjax.apply.device_augment import IMAGENET_MEAN, IMAGENET_STD, ColorJitter, CutMix, Mixup, OneOf, RandomErasing
 from vidjax.backbones.released_vits import clip, dinov2, videomae, vjepa2
-from vidjax.backbones.vit import ViT
+from vidjax.backbones.vit import ViT, blocks_of
 from vidjax.build import described
 from vidjax.data.rand_augment import RandAugment
 from vidjax.networks.attentive import AttentivePooler
+from vidjax.plugins.st_adapter import st_adapters
+from vidjax.train.optimizer import Group
 
 CLIP = {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711)}
 """Of CLIP's own images."""
@@ -54,6 +62,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
   "videomae_ssv2": {},
   "videomae_k400": {},
   "clip_k400": {},
+  "adapter": {"data": ("ssv2", "kinetics400")},
   "probe": {"head": ("attentive", "linear"), "model": tuple(MODELS)},
   "mini": {
     "input": ("rgb", *(name for name in inputs.INPUTS if name != "rgb")),
@@ -70,6 +79,8 @@ def get_config(arg: str = "videomae_ssv2") -> ConfigDict:
     return mix.get_config(f"{options['input']},backbone=vit,{rest}")
   if name == "clip_k400":
     return _clip()
+  if name == "adapter":
+    return _adapter(**options)
   if name == "probe":
     return _probe(**options)
   return _videomae("kinetics400" if name == "videomae_k400" else "ssv2")
@@ -106,6 +117,31 @@ def _clip() -> ConfigDict:
   c.init.new = ("classifier",)
   c.train.batch_size = 512
   c.train.epochs = 30.0
+  return c
+
+
+def _adapter(data: str) -> ConfigDict:
+  c = default.get_config()
+  kinetics = _sets.use(c, data).is_kinetics
+  if kinetics:
+    c.sampler = _dense(8, 16)
+    crop = {"make": "vidjax.data.augment.ScaleJitterCrop", "size": 224, "short_sides": (224, 258)}
+    c.transforms = (crop, _sets.flip(data))
+    c.test.short_side = 224
+  else:
+    c.sampler.num_segments = 8
+    _crops(c, 224, data)
+  c.normalise = {"make": "vidjax.apply.device_augment.Normalise", **CLIP}
+  places = ("between",) if kinetics else ("ahead", "between")
+  _network(c, clip("base", inserts=st_adapters(384, places)), "width")
+  c.model.dropout = 0.5
+  rate, epochs = (7.5e-4, 12.0) if kinetics else (1e-3, 50.0)
+  _adamw(c, rate, decay=0.01, warmup=2.0, end=0.0, groups=described((Group("/bias$", decay=0.0),)))
+  blocks = [f"backbone/stage{stage}/block{i}" for stage, count in blocks_of(12).items() for i in range(count)]
+  c.init.new = ("classifier", *(f"{block}/{place}_STAdapter" for block in blocks for place in places))
+  c.train.trained = ("STAdapter", "classifier")
+  c.train.batch_size = 192 if kinetics else 256
+  c.train.epochs = epochs
   return c
 
 

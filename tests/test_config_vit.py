@@ -3,13 +3,17 @@
 import json
 import re
 
+import jax
+import jax.numpy as jnp
 import pytest
+from flax import traverse_util
 
 from configs import vit
 from vidjax.apply.device_augment import CutMix, Mixup
+from vidjax.apply.parts import Part
 from vidjax.backbones.released_vits import videomae
 from vidjax.build import build
-from vidjax.recipe import make_recipe, make_views
+from vidjax.recipe import make_recipe, make_views, settings_of
 from vidjax.train.layer_decay import layer_decay
 
 
@@ -28,6 +32,28 @@ def test_videomae_is_fine_tuned_as_its_scripts_do():
     erasing, mixing = build(config["device_transforms"])
     assert (erasing.probability, mixing.transforms) == (0.25, (Mixup(0.8), CutMix(1.0)))
     assert build(config["model"], num_classes=5).backbone == videomae("base", drop_path=0.1)
+
+
+@pytest.mark.parametrize(("data", "adapters", "classes"), [("ssv2", 24, 174), ("kinetics400", 12, 400)])
+def test_adapters_and_the_classifier_alone_are_trained(data, adapters, classes):
+  """The scripts' 24x384 and 12x384; a checkpoint of CLIP lacks exactly these."""
+  config = json.loads(vit.get_config(f"adapter,data={data}").to_json())
+  network = build(config["model"], num_classes=classes)
+  clips = jnp.zeros((1, 2, 32, 32, 3))
+  params = jax.eval_shape(lambda: network.init(jax.random.key(0), clips, False))["params"]
+  settings = settings_of(config)
+  part = Part(settings.frozen, settings.trained)
+  part.check(params)
+  changing = traverse_util.flatten_dict(part.of(params), sep="/")
+  width, inside = 768, 384
+  each = (width + 1) * inside + (3 + 1) * inside + (inside + 1) * width
+  assert sum(x.size for x in changing.values()) == adapters * each + (width + 1) * classes
+  new = config["init"]["new"]
+  assert {path for path in traverse_util.flatten_dict(params, sep="/") if under_any(path, new)} == {*changing}
+
+
+def under_any(path, prefixes):
+  return any(f"{path}/".startswith(f"{prefix}/") for prefix in prefixes)
 
 
 @pytest.mark.parametrize(
