@@ -31,6 +31,7 @@ VARIANTS = {
     "mbpm,backbone=mobilenet,plugins=tsm+cbam,losses=diversity",
     "pwtp,backbone=x3d,plugins=tim+cpa,losses=projection+reversal,blend=mgda",
     "rgb,backbone=tdn,plugins=ett,losses=reversal,blend=uncertainty",
+    "pwtp,backbone=vit,plugins=mem+rnl+cpa+gc+ett+st_adapter,losses=projection+reversal",
   ),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
