@@ -5,12 +5,12 @@
 The name is that of an input representation of `configs/inputs.py`, on 8 segments of `synthetic_actions/order`. Options
 follow it; the first value is the default:
 
-- `backbone=resnet|x3d|mobilenet|tdn|vit`, at 48 pixels, with three stages, res2 to res4. The ViT has four blocks with
-  attention inside each frame, stages 2 to 5, and is trained as `configs/vit.py:mini`.
-- `plugins=`, joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block 0 of res3 and
-  res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
-- `losses=`, joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD loss, at the
-  last block of each stage), `reversal` (TTSN's TSS).
+- `backbone=resnet|x3d|mobilenet|tdn|vit`, at 48 pixels, with three stages, res2 to res4. The ViT, that of
+  `configs/vit.py:mini`, has four blocks as stages 2 to 5, and is trained as it.
+- `plugins=none`, or several joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block
+  0 of res3 and res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
+- `losses=none`, or several joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD
+  loss, at the last block of each stage), `reversal` (TTSN's TSS).
 - `blend=weighted|mgda|pcgrad|cagrad|uncertainty`: how several losses are joined.
 
 `python -m experiments.mix` trains many of them and ranks them.

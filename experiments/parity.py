@@ -16,6 +16,7 @@ from absl import flags
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.files import write_text
 from vidjax.verify import made
 from vidjax.verify.parity import FOLDER, NETWORKS, check
 
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> None:
       raise InputError(f"the released code failed: {' '.join(done.stderr.strip().splitlines()[-1:])}")
     found = json.loads(out.read_text())
   path = FOLDER / f"{values.name}.json"
-  path.write_text(json.dumps({"source": source(), **found}) + "\n", encoding="utf-8")
+  write_text(path, json.dumps({"source": source(), **found}) + "\n")
   result = check(values.name)
   say(f"wrote {path}: logits differ by {result.error:.1e} of the largest, noise {result.noise:.1e}")
 

@@ -71,12 +71,17 @@ class SelfAttention(nn.Module):
   bias: Biases = "all"
 
   @nn.compact
-  def __call__(self, x: jax.Array, turned: tuple | None = None) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Tokens `[..., N, D]` to what they gather `[..., N, D]`; also queries and keys `[..., N, heads, D / heads]`.
+  def __call__(self, x: jax.Array, turned: tuple | None = None, grid: Grid | None = None, prefix: int = 0) -> jax.Array:
+    """Tokens `[..., N, D]` to what they gather, `[..., N, D]`.
+
+    The map of attention goes to "intermediates" as "attention", a `HeadsMap`, where the grid is given and that
+    collection is mutable.
 
     Args:
       x: the tokens.
       turned: cosines and sines of rotary positions, see `ops.positions.rotations`.
+      grid: (T, H, W), whose tokens `[B, G, prefix + N, D]` are.
+      prefix: tokens of each group that lie nowhere in the grid.
     """
     width, split = x.shape[-1], (*x.shape[:-1], self.heads, -1)
     biased = {"all": ("query", "key", "value"), "qv": ("query", "value"), "none": ()}[self.bias]
@@ -84,7 +89,9 @@ class SelfAttention(nn.Module):
     query, key, value = parts
     if turned is not None:
       query, key = rotate(query, *turned), rotate(key, *turned)
-    return nn.Dense(width, name="out")(attend(query, key, value).reshape(x.shape)), query, key
+    if grid is not None and self.is_mutable_collection("intermediates"):
+      self.sow("intermediates", "attention", HeadsMap(query, key, grid, prefix))
+    return nn.Dense(width, name="out")(attend(query, key, value).reshape(x.shape))
 
 
 class TransformerBlock(nn.Module):
@@ -153,9 +160,7 @@ class TransformerBlock(nn.Module):
     turned = (
       None if self.rotary is None else rotations(tokens.grid, self.rotary, x.shape[-1] // self.heads, self.extend)
     )
-    y, query, key = attention(x, turned)
-    if self.is_mutable_collection("intermediates"):
-      self.sow("intermediates", "attention", HeadsMap(query, key, tokens.grid, prefix))
+    y = attention(x, turned, tokens.grid, prefix)
     if not divided:
       return tokens.replace(x=y)
     first = y[:, :, :prefix].mean(axis=1, keepdims=True)[:, :, :, None] if prefix else None
@@ -165,14 +170,14 @@ class TransformerBlock(nn.Module):
     """Adds what every place sees of its other frames, by weights of its own; the prefix stays."""
     grid, prefix = tokens.split()
     y = jnp.moveaxis(nn.LayerNorm(self.epsilon, name="time_norm")(grid), 1, 3)
-    y, _, _ = SelfAttention(self.heads, self.bias, name="time_attention")(y)
+    y = SelfAttention(self.heads, self.bias, name="time_attention")(y)
     y = nn.Dense(grid.shape[-1], name="time_out")(self._dropped(jnp.moveaxis(y, 3, 1), train))
     y, _ = apply_to_tokens(self.inserts, "temporal", y, None, train)
     return tokens.joined(grid + y, prefix).x
 
   def _reused(self, tokens: Sequence, norm: nn.LayerNorm, attention: SelfAttention, train: bool) -> jax.Array:
     """Adds what every token sees of the other frames' at its place, by the weights of `attention`."""
-    y, _, _ = attention(jnp.moveaxis(norm(tokens.x), 1, 2))
+    y = attention(jnp.moveaxis(norm(tokens.x), 1, 2))
     y = self._plug("temporal", tokens.replace(x=jnp.moveaxis(y, 2, 1)), train)
     return tokens.x + self._dropped(y.x, train)
 
