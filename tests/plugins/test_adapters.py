@@ -183,6 +183,22 @@ def test_drop_path_skips_what_aim_adds_and_nothing_else():
   assert np.abs(run(False).x - expected.x).max() > 0.1
 
 
+def test_what_the_joint_adapter_adds_keeps_its_digits_in_bfloat16():
+  """A hundredth of what it reads: as the difference of two bfloat16 numbers it would lose a third of its size."""
+  tokens = Sequence(jnp.zeros((2, 3, 4, 16)), (3, 2, 2), 0)  # the stream is 0, the adapter reads the bias alone
+  block = TransformerBlock(2, 64, inserts=aim()[2:])
+  rng, params = np.random.RandomState(0), block.init(jax.random.key(0), tokens, False)["params"]
+  params["norm2"]["bias"] = jnp.asarray(rng.randn(16), "float32")
+  params["narrow"]["kernel"] = 0 * params["narrow"]["kernel"]
+  params["parallel_Adapter"]["up"]["kernel"] = jnp.asarray(0.1 * rng.randn(4, 16), "float32")
+  exact = block.apply({"params": params}, tokens, False).x
+  assert 0.001 < jnp.abs(exact).mean() / jnp.abs(params["norm2"]["bias"]).mean() < 0.02
+  params, tokens = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, tokens))
+  y = block.apply({"params": params}, tokens, False).x
+  assert y.dtype == jnp.bfloat16
+  np.testing.assert_allclose(y.astype("float32"), exact, rtol=0, atol=0.02 * np.abs(exact).max())
+
+
 @pytest.mark.parametrize(
   ("module", "message"),
   [

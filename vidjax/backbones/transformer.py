@@ -145,7 +145,7 @@ class TransformerBlock(nn.Module):
     z = nn.Dense(x.shape[-1], name="narrow")(z)
     x = x + self._branch("mlp_residual", tokens.replace(x=z), train)
     if self._has("parallel"):
-      x = x + self._dropped(self._plug("parallel", tokens.replace(x=y), train).x - y, train)
+      x = x + self._dropped(self._beside(tokens.replace(x=y), train), train)
     return self._plug("after", tokens.replace(x=x), train)
 
   def _attend(self, tokens: Sequence, attention: SelfAttention) -> Sequence:
@@ -180,6 +180,11 @@ class TransformerBlock(nn.Module):
     y = attention(jnp.moveaxis(norm(tokens.x), 1, 2))
     y = self._plug("temporal", tokens.replace(x=jnp.moveaxis(y, 2, 1)), train)
     return tokens.x + self._dropped(y.x, train)
+
+  def _beside(self, tokens: Sequence, train: bool) -> jax.Array:
+    """What plug-ins change of the tokens; in at least float32, where a small change keeps its digits."""
+    x = tokens.x.astype(jnp.promote_types(tokens.x.dtype, jnp.float32))
+    return (self._plug("parallel", tokens.replace(x=x), train).x - x).astype(tokens.x.dtype)
 
   def _branch(self, at: Place, tokens: Sequence, train: bool) -> jax.Array:
     """What a branch of the image network adds: plugged, scaled, and in training dropped for some clips."""

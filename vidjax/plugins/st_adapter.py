@@ -55,8 +55,9 @@ class STAdapter(nn.Module):
 def st_adapters(width: Count = 384, places: Sequence[Place] = ("ahead", "between")) -> tuple[Insert, ...]:
   """An adapter before the attention and one before the MLP of each block of a ViT, both on the stream.
 
-  The released code has both on Something-Something, and "between" alone on Kinetics. It trains adapters and classifier:
-  `train.trained=("Adapter", "classifier")`.
+  The released code has both on Something-Something, and "between" alone on Kinetics. It trains adapters and classifier,
+  `train.trained=("Adapter", "classifier")`, and normalises the mean of the frames' class tokens, not each: CLIP with
+  `ViT(last_norm=False)` in `Recognizer(consensus="features", pooled_norm=1e-5)`.
 
   Args:
     width: as in STAdapter.
