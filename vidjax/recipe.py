@@ -45,6 +45,8 @@ class DataSettings:
     fraction: share of the training split that is used, the same of every class. The seed chooses it, and a smaller part
       lies in a larger one. Clips of `unlabelled` come from the whole split.
     balanced: draw every class equally often in training, however many records it has.
+    repeats: clips that a record of a training batch gives: the same frames, transformed each in its own way (repeated
+      augmentation, Hoffer et al., CVPR 2020). An epoch reads each record once, and so has that many times more clips.
     fold: of a data set that has folds, whose splits are then those of the fold.
     memory_mb: a training split of at most that many MB is held in memory once read (in each worker process).
   """
@@ -63,6 +65,7 @@ class DataSettings:
   fold: Count | None = None
   fraction: Fraction = 1.0
   balanced: bool = False
+  repeats: Count = 1
 
   def __post_init__(self):
     check_fields(self)

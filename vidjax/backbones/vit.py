@@ -195,8 +195,7 @@ class ViT(nn.Module):
       raise ConfigError("ViT(positions='rotary') has no place for a class token or registers: leave them out")
     if self.positions == "rotary" and self.attention != "joint":
       raise ConfigError(f"ViT(positions='rotary', attention={self.attention!r}): take attention='joint'")
-    counts = [self.depth // 4 + (i < self.depth % 4) for i in range(4)]
-    blocks = dict(zip(STAGES, counts, strict=True))
+    blocks = blocks_of(self.depth)
     places = PLACES if self.attention in ("frame", "joint") else (*PLACES[:2], "temporal", *PLACES[2:])
     check_inserts(self.inserts, blocks, places, self.prefix > 0)
     check_inside(self.inside, ("stem", *(f"stage{number}" for number in STAGES)))
@@ -250,6 +249,11 @@ class ViT(nn.Module):
     groups = y.shape[1] if tokens.x.shape[1] > 1 else 1
     flat = tokens.replace(x=jnp.zeros((y.shape[0], groups, 0, y.shape[-1]), y.dtype), grid=y.shape[1:4])
     return flat.joined(y, prefix)
+
+
+def blocks_of(depth: int) -> dict[int, int]:
+  """Number of a stage -> its blocks; where four does not divide the depth, the first stages have one more."""
+  return {stage: depth // 4 + (i < depth % 4) for i, stage in enumerate(STAGES)}
 
 
 def _nearest(size: int, side: int) -> int:
