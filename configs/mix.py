@@ -6,10 +6,10 @@ The name is that of an input representation of `configs/inputs.py`, on 8 segment
 follow it; the first value is the default:
 
 - `backbone=resnet|x3d|mobilenet|tdn`, each with three stages, res2 to res4, at 48 pixels.
-- `plugins=`, joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block 0 of res3 and
-  res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`.
-- `losses=`, joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD loss, at the
-  last block of each stage), `reversal` (TTSN's TSS).
+- `plugins=none`, or several joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block
+  0 of res3 and res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`.
+- `losses=none`, or several joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD
+  loss, at the last block of each stage), `reversal` (TTSN's TSS).
 - `blend=weighted|mgda|pcgrad|cagrad|uncertainty`: how several losses are joined.
 
 `python -m experiments.mix` trains many of them and ranks them.

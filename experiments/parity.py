@@ -17,6 +17,7 @@ from absl import flags
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.files import write_text
 from vidjax.verify import made, transformers
 from vidjax.verify.parity import FOLDER, NETWORKS, check
 
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> None:
       raise InputError(f"the released code failed: {' '.join(done.stderr.strip().splitlines()[-1:])}")
     found = json.loads(out.read_text())
   found = found if tiny else {"source": source(), **found}
-  path.write_text(json.dumps(found) + "\n", encoding="utf-8")
+  write_text(path, json.dumps(found) + "\n")
   result = check(values.name)
   say(f"wrote {path}: logits differ by {result.error:.1e} of the largest, noise {result.noise:.1e}")
 

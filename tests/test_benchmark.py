@@ -217,8 +217,8 @@ def test_the_command_needs_no_data_stack_for_the_network(mode, tmp_path):
   [
     (
       [],
-      "say what to measure, one of train, infer, data, flow, ops, pytorch, pooling, skipping, preparation,"
-      " encodings: got nothing",
+      "say what to measure, one of train, infer, data, attention, flow, ops, pooling, pytorch, streaming, transformers,"
+      " skipping, preparation, encodings: got nothing",
     ),
     (["speed", "--config=configs/quickstart.py"], "got speed"),
     (["train"], "--config=FILE is missing"),

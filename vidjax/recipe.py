@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from vidjax.apply.device_augment import BatchTransform, OneOf
+from vidjax.apply.parts import Part
 from vidjax.bounds import Between, Count, Fraction, NonNegative, Positive, Whole
 from vidjax.build import build, locate
 from vidjax.checks import check_fields
@@ -76,6 +77,8 @@ class Settings:
     steps: length in steps in place of epochs, or None.
     frozen: path prefixes of parameters that stay as they are, their running statistics included. BatchNorm still
       normalises by the batch there, unless the backbone's `frozen_bn` says otherwise.
+    trained: in place of `frozen`: regular expressions searched in the paths of parameters; all others stay, such as
+      ("Adapter", "classifier") for adapters in a backbone that stays.
     stop: ends the training early: called with the list of all validations so far, each a mapping of its numbers.
     refresh: a function (run, variables, loader) -> variables, called before the first step of every epoch, such as
       `train.clusters.Refresh`. It must depend on nothing else, so that a run that is resumed is the same.
@@ -104,11 +107,13 @@ class Settings:
   log_every: Count = 10
   steps: Count | None = None
   frozen: tuple[str, ...] = ()
+  trained: tuple[str, ...] = ()
   stop: Callable[[Sequence[Mapping[str, float]]], bool] | None = None
   refresh: Callable[..., Any] | None = None
 
   def __post_init__(self):
     check_fields(self)
+    Part(self.frozen, self.trained)
 
   def validates(self, step: int, batches_per_epoch: int) -> bool:
     """Whether the state after a step is validated: those of `evaluate_every` and the last.

@@ -25,6 +25,7 @@ from experiments.tables.row import Measure, Row, Table, Training
 from vidjax.benchmark.measure import commit
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.files import write_text
 from vidjax.run.folder import PHASES, read_phases, run_folder
 
 WORKDIR = "--workdir="
@@ -247,9 +248,7 @@ class Sweep:
       "date": datetime.date.today().isoformat(),
     }
     path = self.out / "numbers" / f"{unit.name}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(stored, indent=1) + "\n")
     say(f"{unit.name}: " + ", ".join(f"{name} {number:.4g}" for name, number in found.items()))
 
 

@@ -71,12 +71,17 @@ class SelfAttention(nn.Module):
   bias: Biases = "all"
 
   @nn.compact
-  def __call__(self, x: jax.Array, turned: tuple | None = None) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Tokens `[..., N, D]` to what they gather `[..., N, D]`; also queries and keys `[..., N, heads, D / heads]`.
+  def __call__(self, x: jax.Array, turned: tuple | None = None, grid: Grid | None = None, prefix: int = 0) -> jax.Array:
+    """Tokens `[..., N, D]` to what they gather, `[..., N, D]`.
+
+    The map of attention goes to "intermediates" as "attention", a `HeadsMap`, where the grid is given and that
+    collection is mutable.
 
     Args:
       x: the tokens.
       turned: cosines and sines of rotary positions, see `ops.positions.rotations`.
+      grid: (T, H, W), whose tokens `[B, G, prefix + N, D]` are.
+      prefix: tokens of each group that lie nowhere in the grid.
     """
     width, split = x.shape[-1], (*x.shape[:-1], self.heads, -1)
     biased = {"all": ("query", "key", "value"), "qv": ("query", "value"), "none": ()}[self.bias]
@@ -84,7 +89,9 @@ class SelfAttention(nn.Module):
     query, key, value = parts
     if turned is not None:
       query, key = rotate(query, *turned), rotate(key, *turned)
-    return nn.Dense(width, name="out")(attend(query, key, value).reshape(x.shape)), query, key
+    if grid is not None and self.is_mutable_collection("intermediates"):
+      self.sow("intermediates", "attention", HeadsMap(query, key, grid, prefix))
+    return nn.Dense(width, name="out")(attend(query, key, value).reshape(x.shape))
 
 
 class TransformerBlock(nn.Module):
@@ -98,7 +105,7 @@ class TransformerBlock(nn.Module):
     activation: of the MLP.
     epsilon: added to the variance of the normalisations.
     layer_scale: start of a factor for each channel of both branches (DINOv2), or None for no factors.
-    drop_path: share of clips in training that skip a branch of the block.
+    drop_path: share of clips in training that skip a branch of the block, see ViT.
     rotary: the grid of the training where positions are rotations, else None.
     extend: as in ViT.
     marked: whether Grad-CAM reads this block's normalised tokens.
@@ -134,10 +141,11 @@ class TransformerBlock(nn.Module):
     x = x + self._branch("residual", self._attend(tokens.replace(x=y), attention), train)
     x = self._plug("between", tokens.replace(x=x), train).x
     y = norm2(self._plug("middle", tokens.replace(x=x), train).x)
-    beside = self._plug("parallel", tokens.replace(x=y), train).x - y if self._has("parallel") else 0.0
     z = ACTIVATIONS[self.activation](nn.Dense(self.hidden, name="wide")(y))
     z = nn.Dense(x.shape[-1], name="narrow")(z)
-    x = x + self._branch("mlp_residual", tokens.replace(x=z), train) + beside
+    x = x + self._branch("mlp_residual", tokens.replace(x=z), train)
+    if self._has("parallel"):
+      x = x + self._dropped(self._beside(tokens.replace(x=y), train), train)
     return self._plug("after", tokens.replace(x=x), train)
 
   def _attend(self, tokens: Sequence, attention: SelfAttention) -> Sequence:
@@ -152,9 +160,7 @@ class TransformerBlock(nn.Module):
     turned = (
       None if self.rotary is None else rotations(tokens.grid, self.rotary, x.shape[-1] // self.heads, self.extend)
     )
-    y, query, key = attention(x, turned)
-    if self.is_mutable_collection("intermediates"):
-      self.sow("intermediates", "attention", HeadsMap(query, key, tokens.grid, prefix))
+    y = attention(x, turned, tokens.grid, prefix)
     if not divided:
       return tokens.replace(x=y)
     first = y[:, :, :prefix].mean(axis=1, keepdims=True)[:, :, :, None] if prefix else None
@@ -164,24 +170,29 @@ class TransformerBlock(nn.Module):
     """Adds what every place sees of its other frames, by weights of its own; the prefix stays."""
     grid, prefix = tokens.split()
     y = jnp.moveaxis(nn.LayerNorm(self.epsilon, name="time_norm")(grid), 1, 3)
-    y, _, _ = SelfAttention(self.heads, self.bias, name="time_attention")(y)
+    y = SelfAttention(self.heads, self.bias, name="time_attention")(y)
     y = nn.Dense(grid.shape[-1], name="time_out")(self._dropped(jnp.moveaxis(y, 3, 1), train))
     y, _ = apply_to_tokens(self.inserts, "temporal", y, None, train)
     return tokens.joined(grid + y, prefix).x
 
   def _reused(self, tokens: Sequence, norm: nn.LayerNorm, attention: SelfAttention, train: bool) -> jax.Array:
     """Adds what every token sees of the other frames' at its place, by the weights of `attention`."""
-    y, _, _ = attention(jnp.moveaxis(norm(tokens.x), 1, 2))
+    y = attention(jnp.moveaxis(norm(tokens.x), 1, 2))
     y = self._plug("temporal", tokens.replace(x=jnp.moveaxis(y, 2, 1)), train)
     return tokens.x + self._dropped(y.x, train)
 
+  def _beside(self, tokens: Sequence, train: bool) -> jax.Array:
+    """What plug-ins change of the tokens; in at least float32, where a small change keeps its digits."""
+    x = tokens.x.astype(jnp.promote_types(tokens.x.dtype, jnp.float32))
+    return (self._plug("parallel", tokens.replace(x=x), train).x - x).astype(tokens.x.dtype)
+
   def _branch(self, at: Place, tokens: Sequence, train: bool) -> jax.Array:
-    """What a branch adds to the stream: plugged, scaled, and in training dropped for some clips."""
+    """What a branch of the image network adds: plugged, scaled, and in training dropped for some clips."""
     x = self._plug(at, tokens, train).x
     if self.layer_scale is not None:
       scale = self.param(f"scale_{at}", nn.initializers.constant(self.layer_scale), (x.shape[-1],))
       x = x * scale.reshape(1, 1, 1, -1)
-    return self._dropped(x, train)
+    return x if self.attention == "reused" else self._dropped(x, train)
 
   def _dropped(self, x: jax.Array, train: bool) -> jax.Array:
     if not train or self.drop_path == 0:

@@ -64,7 +64,7 @@ class PatchEmbedding(nn.Module):
       table = self._sincos(frames).reshape(-1, *vit.grid[1:], width)
       x = x + resample(table, (frames, height, columns), vit.interpolation).astype(x.dtype)[None]
     if vit.time_positions:
-      table = self.param("time_positions", embedding, (vit.grid[0], width))
+      table = self.param("time_positions", nn.initializers.zeros, (vit.grid[0], width))  # as TimeSformer and AIM
       x = x + self._in_time(table, frames).astype(x.dtype)[None, :, None, None]
     per_frame = vit.attention in ("frame", "reused")
     tokens = x.reshape(batch, frames if per_frame else 1, -1, width)
@@ -141,6 +141,7 @@ class ViT(nn.Module):
     epsilon: added to the variance of the normalisations.
     layer_scale: as in TransformerBlock.
     drop_path: share of clips in training that skip a branch of the last block; less in earlier ones, 0 in the first.
+      With "reused" attention those are what AIM adds: the attention over time, and what is "parallel" to the MLP.
     inserts: plug-ins and their sites.
     inside: modules between the parts, on the grid: after "stem", "stage2" to "stage5".
     remat: recompute activations block by block in the backward pass.

@@ -2,6 +2,9 @@
 
 `python -m vidjax.benchmark ops`: the convolutions against XLA's own and, where torch is installed, PyTorch's.
 `python -m vidjax.benchmark pytorch`: whole networks against PyTorch's, which has to be installed.
+`python -m vidjax.benchmark transformers`: vision transformers against timm's and Hugging Face's, which have to be.
+`python -m vidjax.benchmark streaming`: a MobileNetV2 frame by frame, against the released approach in PyTorch.
+`python -m vidjax.benchmark attention`: a ViT-S on 4 to 32 frames, with attention by frame, divided and joint.
 `python -m vidjax.benchmark flow`: TV-L1 flow against OpenCV's, without a config.
 `python -m vidjax.benchmark pooling`: the deep residual representation of 16 to 1,024 frames against other poolings.
 `python -m vidjax.benchmark preparation|encodings --videos=DIR`: preparing films against ffmpeg; the size of
@@ -29,14 +32,26 @@ from vidjax.benchmark.pooling import measure_pooling
 from vidjax.benchmark.preparation import measure_encodings, measure_preparation
 from vidjax.benchmark.pytorch import measure_pytorch
 from vidjax.benchmark.skipping import measure_skipping
+from vidjax.benchmark.streaming import measure_streaming
+from vidjax.benchmark.transformers import measure_attention, measure_transformers
 from vidjax.command import define_config, read_config, run_main
 from vidjax.errors import InputError
+from vidjax.files import write_text
 
 MODES = ("train", "infer", "data")
-WITHOUT_CONFIG = {"flow": measure_flow, "ops": measure_ops, "pytorch": measure_pytorch, "pooling": measure_pooling}
+WITHOUT_CONFIG = {
+  "attention": measure_attention,
+  "flow": measure_flow,
+  "ops": measure_ops,
+  "pooling": measure_pooling,
+  "pytorch": measure_pytorch,
+  "streaming": measure_streaming,
+  "transformers": measure_transformers,
+}
 OF_RUNS = ("skipping",)
 OF_FILMS = {"preparation": measure_preparation, "encodings": measure_encodings}
-AGAINST_OTHERS = ("ops", "pytorch")
+AGAINST_OTHERS = ("ops", "pytorch", "streaming", "transformers")
+IN_COLUMNS = ("attention", "pooling")
 WIDE = 140
 """Least width of a table with several columns."""
 
@@ -86,12 +101,12 @@ def main(argv: list[str]) -> None:
       results = measure_data(config, *counts)
     else:
       results = {"train": measure_train, "infer": measure_infer}[mode](config, *counts, values.classes)
-  shown = show_ratios if mode in AGAINST_OTHERS else show_columns if mode == "pooling" else show
+  shown = show_ratios if mode in AGAINST_OTHERS else show_columns if mode in IN_COLUMNS else show
   shown(mode, results, origin)
   if out:
     plain = {name: _plain(value) for name, value in results.items()}
     settings = {"mode": mode, "steps": values.steps, "warmup": values.warmup, "runs": values.runs, "config": config}
-    out.write_text(json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
+    write_text(out, json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
 
 
 def show(mode: str, results: dict[str, Any], origin: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from vidjax.command import plain_config
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.explain import explain
 from vidjax.predict.predictor import Prediction, make_predictor
+from vidjax.predict.streaming import Stream
 from vidjax.run import opened
 from vidjax.run.opened import Run
 from vidjax.types import Array, Output
@@ -32,18 +33,27 @@ class Model:
 
   run: Run
 
-  def predict(self, video: str | os.PathLike | np.ndarray, views: str = "1x1") -> Prediction:
+  def predict(self, video: str | os.PathLike | np.ndarray, views: str = "1x1", calibrated: bool = False) -> Prediction:
     """The likeliest classes of a video, through the frames, crops and precision of evaluation.
 
     Args:
       video: path of a file, or its frames, uint8 RGB `[N, H, W, 3]`. Of a run on stored features, those of a video,
         float `[N, F]`, or the path of such a .npy file.
       views: CLIPSxCROPS, such as "10x3".
+      calibrated: correct the scores by what `python -m vidjax.evaluate --calibrate` has fitted.
 
     Raises:
-      InputError: the file is broken, or the frames are none.
+      InputError: the file is broken, the frames are none, or nothing was fitted.
     """
-    return self._predictor(views)(video)
+    return self._predictor(views, calibrated)(video)
+
+  def stream(self) -> Stream:
+    """What reads frames one by one, as they come: `Stream.push(frame)` gives the scores of the frames so far.
+
+    Raises:
+      InputError: the network looks ahead, or reads something else than colour frames.
+    """
+    return Stream(self.run)
 
   def explain(self, prediction: Prediction, path: str | os.PathLike) -> None:
     """Draws the sampled frames of a prediction, with Grad-CAM of the likeliest class over them.
@@ -59,13 +69,14 @@ class Model:
     return self._forward(self.run.variables, clips)
 
   @functools.cached_property
-  def _predictors(self) -> dict[str, Callable[[Any], Prediction]]:
+  def _predictors(self) -> dict[tuple[str, bool], Callable[[Any], Prediction]]:
     return {}
 
-  def _predictor(self, views: str) -> Callable[[Any], Prediction]:
-    if views not in self._predictors:
-      self._predictors[views] = make_predictor(self.run, *parse_views(views))
-    return self._predictors[views]
+  def _predictor(self, views: str, calibrated: bool) -> Callable[[Any], Prediction]:
+    key = views, calibrated
+    if key not in self._predictors:
+      self._predictors[key] = make_predictor(self.run, *parse_views(views), calibrated=calibrated)
+    return self._predictors[key]
 
   @functools.cached_property
   def _forward(self) -> Callable[..., Output]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from vidjax.apply.forward import forward
 from vidjax.errors import InputError
+from vidjax.evaluate.calibration import read_calibration
 from vidjax.evaluate.views import by_name
 from vidjax.run.films import SHORT_SIDE, in_colour, stored_short_side
 from vidjax.run.opened import Run
@@ -47,7 +49,7 @@ class Prediction:
 
 
 def make_predictor(
-  run: Run, clips: int = 1, crops: int = 1, short_side: int | None = None
+  run: Run, clips: int = 1, crops: int = 1, short_side: int | None = None, calibrated: bool = False
 ) -> Callable[[Any], Prediction]:
   """The function that predicts one film.
 
@@ -56,6 +58,7 @@ def make_predictor(
     clips: clips of each video.
     crops: crops of each clip: 1, 3, 5 or 10.
     short_side: to which larger frames are shrunk before they are cropped (default: `stored_short_side`).
+    calibrated: correct the scores by the run's `calibration.json`, see `vidjax.evaluate.calibration`.
 
   Returns:
     path, or uint8 RGB frames `[N, H, W, 3]`, or of a run on stored features float `[N, F]` or the path of such a .npy
@@ -64,6 +67,7 @@ def make_predictor(
   check_classifies(run)
   test_crops = run.crops(crops)
   pixels = "pixels" in run.recipe.stream.gives
+  correction = read_calibration(run.workdir or pathlib.Path(), run.step) if calibrated else None
   short_side = short_side or stored_short_side(run) or SHORT_SIDE
 
   @jax.jit
@@ -101,6 +105,7 @@ def make_predictor(
     scores, features = scores.mean(axis=0), features.mean(axis=0)
     if not np.isfinite(scores).all():
       raise InputError(f"{file}: the network's scores are not finite: choose another --checkpoint")
+    scores = correction.apply(scores) if correction else scores
     clip, crop = clips // 2, {1: 0, 3: 1, 5: 4, 10: 4}[crops]
     place = clip * crops + crop
     kept = numbers[clip].reshape(chosen.shape[1], -1)[chosen[place], 0] if chosen.size else None

@@ -18,6 +18,7 @@ from vidjax.apply import processes
 from vidjax.apply.processes import tell
 from vidjax.command import plain_config
 from vidjax.errors import ConfigError, InputError
+from vidjax.files import write_text
 from vidjax.run.checkpoint import latest_step
 from vidjax.run.folder import PHASES, make_folder, read_phases
 from vidjax.sections import DEFAULTS, SECTIONS
@@ -67,9 +68,7 @@ def train_phases(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool 
         " choose another --workdir"
       )
   if jax.process_index() == 0 and not before:
-    partial = workdir / f".{PHASES}"
-    partial.write_text(json.dumps(list(phases)) + "\n", encoding="utf-8")
-    partial.rename(workdir / PHASES)
+    write_text(workdir / PHASES, json.dumps(list(phases)) + "\n")
   check_phases(config, phases, workdir)
   for number, (name, phase) in enumerate(phases.items(), start=1):
     tell(f"phase {number} of {len(phases)}: {workdir / name}")

@@ -46,7 +46,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
     workdir: the run's folder.
     extend: a longer `train.epochs` may change the learning rate from where the run stands.
   """
-  run, loader, trainer = launch(config, workdir)
+  run, loader, trainer, _ = launch(config, workdir)
   recipe = run.recipe
   with contextlib.ExitStack() as stack:
     with processes.together():
