@@ -41,7 +41,7 @@ REFUSED = {
   dan: rf"^mini,.*(backbone|start)=|{SCRATCH}",
   inputs: r"^(?!.*data=)(stored_flow|.*backbone=)",
   tdrl: r"tm=none,(enhance=\w+,)?td=before|tm=none,enhance=pem_after,td=none",
-  tsm: rf"x3d.*(frames|sampling)=|^(?!kinetics).*sampling=dense|{SCRATCH}",
+  tsm: rf"x3d.*(frames|shift|sampling)=|^(?!kinetics).*sampling=dense|{SCRATCH}",
   ttsn: r"^mini,.*(backbone|pretrain)=",
 }
 """The arguments with an option that says nothing, or something that there is no recipe for."""
@@ -131,8 +131,8 @@ def test_all_names_of_a_config_differ(stem):
   [
     ("ucf101,frames=16,frames=8", r"configs/tsm\.py:ucf101,frames=16,frames=8: frames is given twice: leave one of"),
     ("ucf101,sampling=dense", r"sampling=dense goes with kinetics400: leave it out"),
-    ("ssv1,backbone=x3d_m,frames=8", r"an X3D has frames of its own: leave frames out"),
-    ("kinetics400,sampling=dense,backbone=x3d_m", r"an X3D has frames of its own: leave sampling out"),
+    ("ssv1,backbone=x3d_m,frames=8", r"an X3D has frames of its own and no shift: leave frames out"),
+    ("kinetics400,sampling=dense,backbone=x3d_m", r"an X3D has frames of its own and no shift: leave sampling out"),
   ],
 )
 def test_options_that_say_nothing_or_two_things(arg, message):

@@ -9,6 +9,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import traverse_util
 
 from configs import _sets, attention, bqn, dan, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
@@ -29,10 +30,11 @@ VARIANTS = {
     "mbpm,backbone=mobilenet,plugins=tsm+cbam,losses=diversity",
     "pwtp,backbone=x3d,plugins=tim+cpa,losses=projection+reversal,blend=mgda",
     "rgb,backbone=tdn,plugins=ett,losses=reversal,blend=uncertainty",
+    "pwtp,backbone=vit,plugins=mem+rnl+cpa+gc+ett+st_adapter,losses=projection+reversal",
   ),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
-  "probe": ("linear", "mlp", "multilabel", "lstm", "transformer", "netvlad"),
+  "probe": ("linear", "mlp", "multilabel", "attentive", "lstm", "transformer", "netvlad"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no3", "rgb-no5", "flow", "stored_flow-64", "stored_flow-tsn", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),
@@ -48,6 +50,16 @@ VARIANTS = {
   "tdrl": ("ssv1", "ssv2,frames=16,tm=tsm,enhance=mem,td=none", "kinetics400,enhance=pem_after,td=before", "mini"),
   "tsm": ("ssv1", "kinetics400,backbone=mobilenet_v2,sampling=dense", "ucf101", "hmdb51,backbone=x3d_xs"),
   "ttsn": ("hmdb51", "ssv1,backbone=tdn,pretrain=kinetics,frames=16", "mini", "mini,tss=off", "mini,ett=off"),
+  "vit": (
+    "videomae_ssv2",
+    "videomae_k400",
+    "clip_k400",
+    "adapter",
+    "adapter,data=kinetics400",
+    "probe",
+    "probe,head=linear,model=clip",
+    "mini",
+  ),
   "x3d": ("xs", "s", "m", "l"),
 }
 """The arguments of every config file that takes some; a new file without an entry is tested without one."""
@@ -75,7 +87,8 @@ def test_builds_and_forms_an_output(name):
   stream = build({"make": DEFAULTS["stream"], **config.get("stream", {})})
   clips = jnp.zeros((1, *stream.clip_shape(build(config["sampler"]).clip_length, config["test"].get("size"))))
   output, made = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), clips, False))
-  assert {*config["init"]["new"]} <= {*made["params"]}
+  paths = list(traverse_util.flatten_dict(made["params"], sep="/"))
+  assert all(any(f"{path}/".startswith(f"{new}/") for path in paths) for new in config["init"]["new"])
   if stem != "rtsae":  # it has no classes
     assert output.logits.shape == (1, 5)
 

@@ -47,6 +47,7 @@ def test_plugins_keep_their_order_and_losses_their_weights():
     ("rgb,plugins=none+tsm", "is no option; there are .*plugins=none, or one or more of tsm.tim.pem"),
     ("rgb,losses=none,blend=mgda", "blend=mgda joins several losses: add losses="),
     ("rgb,losses=projection", "losses=projection is of tsp and pwtp"),
+    ("rgb,plugins=st_adapter", "st_adapter has its places in a ViT: choose backbone=vit"),
     ("rgb,blend=mgda", "blend=mgda joins several losses: add losses="),
     ("mbpm,backbone=tdn", "TDN makes its own input of five frames: choose rgb"),
     ("film", "choose rgb, "),

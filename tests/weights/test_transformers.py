@@ -16,8 +16,7 @@ from vidjax.errors import InputError
 from vidjax.networks.attentive import AttentivePooler
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.two_stream import TwoStream
-from vidjax.plugins.insert import Insert
-from vidjax.plugins.se import SE
+from vidjax.plugins.adapter import aim
 from vidjax.verify import made, parity, transformers
 from vidjax.weights.__main__ import show
 from vidjax.weights.export import export
@@ -313,12 +312,16 @@ def test_patches_adapt_to_other_channels_and_to_tubelets():
   assert report.adapted == {"params/stem/patch/kernel": "2D to 2 frames (centre)"}
 
 
-def test_plug_ins_start_anew():
-  network = imagenet("base", **FRAME, inserts=(Insert(SE(4), "after"),))
+def test_aims_adapters_start_anew_on_clip():
+  """AIM's pass over time has the weights of the attention; its positions in time are named as new."""
+  network = clip("base", **{**VIDEO, "hidden": 128}, attention="reused", time_positions=True, inserts=aim())
   variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes(network))
-  _, report = load_weights(variables, without("tiny_vit_timm", "head"), network=network)
-  assert len(report.new) == 5 * 4
-  assert all("/after_SE/" in path for path in report.new)
+  with pytest.raises(InputError, match="stem/time_positions"):
+    load_weights(variables, tensors("tiny_clip_openai"), network=network)
+  _, report = load_weights(variables, tensors("tiny_clip_openai"), network=network, new=("stem/time_positions",))
+  assert len(report.loaded) == 87
+  assert len(report.new) == 1 + 5 * 3 * 4
+  assert all("Adapter/" in path or path.endswith("time_positions") for path in report.new)
 
 
 def test_one_checkpoint_fills_two_streams():

@@ -51,6 +51,18 @@ class TSM(nn.Module):
     return shifted
 
 
+def tokshift(fold_div: int = 4) -> tuple[Insert, ...]:
+  """TokShift (Zhang et al., ACM MM 2021): in a ViT, a quarter of the class token's channels from each side in time.
+
+  Before the attention and before the MLP of each block, on the stream; the grid stays. Each frame needs a class token
+  of its own: `ViT(attention="frame")`.
+
+  Args:
+    fold_div: as in TSM.
+  """
+  return tuple(Insert(TSM(fold_div), place, tokens="prefix") for place in ("ahead", "between"))
+
+
 def released_shift(depth: int) -> Insert:
   """Where TSM's released code shifts a ResNet of this depth: in all blocks, from ResNet-101 on in every second one.
 

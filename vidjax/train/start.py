@@ -12,6 +12,7 @@ import numpy as np
 from flax import traverse_util
 from jax.experimental import multihost_utils
 
+from vidjax.apply.parts import picked
 from vidjax.apply.processes import tell
 from vidjax.errors import InputError
 from vidjax.models import MODELS
@@ -98,7 +99,7 @@ def begin(run: "Run", state: State, loader: Any) -> State:
   name = run.config["init"]["start"]["make"]
   variables = _changed_by(start, f"init.start={name}", run, state, loader)
   tell(f"init.start: {name}")
-  ema = None if state.ema is None else jax.tree.map(jnp.copy, variables)
+  ema = None if state.ema is None else jax.tree.map(jnp.copy, picked(variables, state.ema))
   return dataclasses.replace(state, **variables, ema=ema)
 
 
@@ -123,7 +124,8 @@ def refresh(run: "Run", state: State, loader: Any) -> State:
   variables = _changed_by(function, f"train.refresh={name}", run, state, loader)
   ema = state.ema
   if ema is not None:
-    ema = jax.tree.map(lambda mean, old, x: mean if x is old else jnp.copy(x), ema, before, variables)
+    pairs = (picked(tree, ema) for tree in (before, variables))
+    ema = jax.tree.map(lambda mean, old, x: mean if x is old else jnp.copy(x), ema, *pairs)
   return dataclasses.replace(state, **variables, ema=ema)
 
 
@@ -177,7 +179,7 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
   state = jax.device_put(dataclasses.replace(state, **variables, ema=None), sharding)
   if layout.ema is None:
     return state
-  average = {"params": state.params, "batch_stats": state.batch_stats}
+  average = picked({"params": state.params, "batch_stats": state.batch_stats}, layout.ema)
   return dataclasses.replace(state, ema=jax.tree.map(jnp.copy, average))  # the train step donates either for itself
 
 

@@ -203,6 +203,8 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
   tell(f"{run.data.name}: {records} training records{part}, {len(run.class_names)} classes")
   if run.data.balanced:
     tell("every class is drawn equally often")
+  if run.data.repeats > 1:
+    tell(f"each record of a batch gives {run.data.repeats} clips, and an epoch reads each record once")
   for note in run.notes:
     tell(note)
   tell(f"{size:,} parameters on {mesh.size} {jax.devices()[0].platform} device(s)")
