@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import pathlib
 
 import pytest
 
@@ -10,7 +11,18 @@ from tests.tiny_run import make_run, write_data, write_video
 from vidjax.analyse import film_representations, representations
 from vidjax.analyse.pictures import save_strips
 from vidjax.demo import answers, markup
-from vidjax.demo.answers import Answer, Film, Limits, Picture, answer, names_uploads, pictures_of, read_film, uploaded
+from vidjax.demo.answers import (
+  Answer,
+  Film,
+  Limits,
+  Picture,
+  answer,
+  kept,
+  names_uploads,
+  pictures_of,
+  read_film,
+  uploaded,
+)
 from vidjax.errors import InputError
 from vidjax.predict.predictor import make_predictor
 
@@ -122,6 +134,23 @@ def test_an_upload_is_deleted_whatever_happens(film):
   assert not film.parent.exists()
   with pytest.raises(InputError, match="has not arrived"), uploaded(sent, folder):
     pass
+
+
+def test_two_may_send_the_same_film(film):
+  """Gradio gives it one path, and the first answer deletes no film of the second visitor."""
+  folder, content = film.parent.parent, film.read_bytes()
+  both = []
+  for _ in range(2):
+    film.parent.mkdir(exist_ok=True)
+    film.write_bytes(content)
+    both.append(kept({"path": str(film), "orig_name": MARKUP}, folder))
+  for one in both:
+    with uploaded(one, folder) as (path, name):
+      assert pathlib.Path(path).read_bytes() == content
+      assert name == MARKUP
+  assert list(folder.iterdir()) == []
+  with pytest.raises(InputError, match="has not arrived"):
+    kept({"path": str(film)}, folder)
 
 
 OTHERS = (

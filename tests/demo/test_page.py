@@ -173,7 +173,7 @@ def test_a_request_for_another_file_is_refused(server, temporary, path):
   """As a program would send it: Gradio would copy the file, or fetch the address."""
   data = [{"path": path, "orig_name": "film.mp4", "meta": {"_type": "gradio.FileData"}}]
   body = json.dumps({"data": data, "fn_index": 0, "session_hash": "x"}).encode()
-  for place in ("gradio_api/queue/join", "gradio_api/run/see", "gradio_api/call/see"):
+  for place in ("gradio_api/queue/join", "gradio_api/run/take", "gradio_api/call/take"):
     request = urllib.request.Request(f"{server[0]}/{place}", body, {"Content-Type": "application/json"})
     with pytest.raises(urllib.error.HTTPError) as caught:
       urllib.request.urlopen(request, timeout=60)

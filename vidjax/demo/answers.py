@@ -201,6 +201,30 @@ def answer(
   yield known
 
 
+def kept(sent: Any, folder: pathlib.Path) -> dict[str, str]:
+  """An upload, moved to a folder of its own: what two visitors send alike has one path and would be deleted once.
+
+  Args:
+    sent: what a browser says of the upload: its path, and its name as "orig_name".
+    folder: below which uploads lie.
+
+  Returns:
+    The same, for `uploaded`.
+
+  Raises:
+    InputError: the path is none of an upload.
+  """
+  told = sent if isinstance(sent, Mapping) else {}
+  path = _upload(told.get("path"), folder)
+  if path is None:
+    raise InputError("the film has not arrived: upload it again")
+  own = pathlib.Path(tempfile.mkdtemp(dir=folder)) / path.name
+  path.replace(own)
+  with contextlib.suppress(OSError):
+    path.parent.rmdir()
+  return {"path": str(own), "orig_name": str(told.get("orig_name") or path.name)}
+
+
 @contextlib.contextmanager
 def uploaded(sent: Any, folder: pathlib.Path) -> Iterator[tuple[str, str]]:
   """The path of an uploaded film and its name; in the end the file is removed, and its folder if nothing else is there.

@@ -74,6 +74,11 @@ def waiting() -> str:
   return '<p class="note">The five likeliest classes stand here once a film is uploaded.</p>'
 
 
+def queued() -> str:
+  """What is shown before a film's turn."""
+  return '<p class="note" role="status">The film is here and waits for its turn …</p>'
+
+
 def reading(name: str) -> str:
   """What is shown while a film is read for the first time.
 

@@ -1,12 +1,13 @@
 """The layout of the page, in Gradio, and its server. It asks for nothing from anywhere but the server itself."""
 
+import contextlib
 import pathlib
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from vidjax.demo import markup
-from vidjax.demo.answers import Limits, Picture, answer, names_uploads, uploaded
+from vidjax.demo.answers import Limits, Picture, answer, kept, names_uploads, uploaded
 from vidjax.errors import InputError
 from vidjax.predict.predictor import Prediction
 
@@ -56,29 +57,33 @@ def make_page(
         with gr.Tab(picture.title):
           looks.append(gr.HTML(markup.look(picture, None)))
 
+    def take(sent: Any) -> list[Any]:
+      try:
+        return [None, kept(sent, folder), markup.queued()]
+      except InputError as error:
+        return [None, None, markup.wrong(str(error))]
+
     def see(sent: Any) -> Iterator[list[Any]]:
       blank = [markup.look(picture, None) for picture in pictures]
       try:
         with uploaded(sent, folder) as (path, name):
-          yield [None, markup.reading(name), *blank]
+          yield [markup.reading(name), *blank]
           for known in answer(path, name, predict, pictures, limits):
-            yield [gr.skip(), markup.classes(known), *(markup.look(picture, known) for picture in pictures)]
+            yield [markup.classes(known), *(markup.look(picture, known) for picture in pictures)]
       except InputError as error:
-        yield [None, markup.wrong(str(error)), *blank]
+        yield [markup.wrong(str(error)), *blank]
       except Exception:
-        yield [None, markup.wrong("Something is wrong with this page: its terminal says more."), *blank]
+        yield [markup.wrong("Something is wrong with this page: its terminal says more."), *blank]
         raise
 
-    film.upload(
-      see,
-      film,
-      [film, results, *looks],
-      show_progress="minimal",
-      show_progress_on=results,  # also the place in the queue
-      concurrency_limit=1,
-      api_name="see",
-      preprocess=False,  # which would leave out the film's own name
-    )
+    def forget(sent: Any) -> None:
+      with contextlib.suppress(InputError), uploaded(sent, folder):
+        pass
+
+    own = gr.State(None, time_to_live=OLD, delete_callback=forget)
+    # Without preprocess, since that would leave out the film's own name.
+    sent = film.upload(take, film, [film, own, results], queue=False, show_progress="hidden", preprocess=False)
+    sent.then(see, own, [results, *looks], show_progress="hidden", concurrency_limit=1)
   return page
 
 
