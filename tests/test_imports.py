@@ -29,6 +29,7 @@ READ_DATA |= {
   "vidjax.train.phases",
   "vidjax.run.training_split",
   "vidjax.run.films",
+  "vidjax.analyse.film_representations",
 }
 """What opens data sets, outside the rooms of data."""
 

@@ -6,7 +6,7 @@ the point's row is drawn. Pyramid attention, CBAM and GC have one weight for a p
 
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flax.linen as nn
 import flax.traverse_util
@@ -20,9 +20,11 @@ from vidjax.apply.forward import forward
 from vidjax.errors import InputError
 from vidjax.ops.attention import AttentionMap
 from vidjax.ops.heads import HeadsMap
-from vidjax.run.films import Clip
-from vidjax.run.opened import Run
 from vidjax.types import Array, Tree
+
+if TYPE_CHECKING:  # the data stack
+  from vidjax.run.films import Clip
+  from vidjax.run.opened import Run
 
 ATTENTION = "attention"
 """What modules sow under "intermediates": one of `MAPS`, or weights `[B, T, h, w]` that are those of no query."""
@@ -110,7 +112,7 @@ def rows_of_point(
   return {path: _row(maps[path], centres[path], clip.shape, point) for path in found}
 
 
-def strips_of_point(run: Run, clip: Clip, point: Point, at: str = "", name: str = "") -> list[Strip]:
+def strips_of_point(run: "Run", clip: "Clip", point: Point, at: str = "", name: str = "") -> list[Strip]:
   """The rows of a point as pictures, one for each attention map of a run's network.
 
   Args:
