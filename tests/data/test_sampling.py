@@ -77,6 +77,9 @@ def test_dense_reads_the_window_and_loops_short_videos():
   np.testing.assert_array_equal(Dense(4, 2).test(20)[0], [6, 8, 10, 12])
   np.testing.assert_array_equal(Dense(4, 2).test(3)[0], [0, 2, 1, 0])
   rng = np.random.default_rng(0)
+  spread = Dense(4, 2, rule="spread")
+  np.testing.assert_array_equal(spread.test(20, 2), [[0, 2, 4, 7], [12, 14, 16, 19]])
+  np.testing.assert_array_equal(spread.test(3)[0], [0, 2, 2, 2])
   starts = [Dense(4, 2).train(20, rng)[0] for _ in range(300)]
   assert (min(starts), max(starts)) == (0, 12)
 

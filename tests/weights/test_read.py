@@ -374,8 +374,10 @@ def test_models_on_the_hub(tmp_path, monkeypatch):
     ("who/model", "model.safetensors"),
     ("who/model", "pytorch_model.bin"),
     ("who/model", "config.json"),
+    ("who/model", "README.md"),
     ("who/model.v1", "folder/x.bin"),
     ("who/model.v1", "folder/config.json"),
+    ("who/model.v1", "README.md"),
   ]
   with pytest.raises(InputError, match=r"the hub answers: access is restricted$"):
     read_tensors("who/gated:x.bin")

@@ -88,6 +88,7 @@ def dinov2(size: str, registers: int = 0, pixels: int = 518, **settings: Any) ->
   if size not in ("small", "base", "large"):
     raise ConfigError(f"dinov2({size!r}): choose small, base or large; the giant's gated MLPs are not built")
   own = {"patch": 14, "grid": _square(1, pixels, 14), "registers": registers, "layer_scale": 1.0}
+  own |= {"interpolation": "cubic_antialias" if registers else "cubic"}
   return _vit(size, own, settings)
 
 

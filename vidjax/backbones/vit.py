@@ -128,7 +128,8 @@ class ViT(nn.Module):
     time_positions: whether there are learned ones for each frame, too.
     extend: what another number of frames than the grid's means: more time at the same rate, or by default the same
       time at another rate.
-    interpolation: how positions are interpolated: "cubic" as DINOv2 and timm, "nearest" as TimeSformer.
+    interpolation: how positions are interpolated: "cubic" as DINOv2, "cubic_antialias" as DINOv2 with registers and
+      timm, "nearest" as TimeSformer.
     class_token: whether there is one.
     registers: further tokens of the prefix (Darcet et al., ICLR 2024).
     pool: the feature map is the grid ("mean", as the head pools it), or the "class" token alone.

@@ -90,11 +90,14 @@ class Dense:
     num_frames: T.
     stride: frames from one to the next.
     by: as in `UniformSegments`.
+    rule: "stride" as said. "spread" spreads the frames evenly from the first to the last frame of a window of T *
+      stride, and a shorter video repeats its last frame, as SlowFast's (X3D's) and TimeSformer's released code does.
   """
 
   num_frames: Count = 8
   stride: Count = 8
   by: Literal["frame", "time"] = "frame"
+  rule: Literal["stride", "spread"] = "stride"
 
   def __post_init__(self):
     check_fields(self)
@@ -119,7 +122,10 @@ class Dense:
     return max(num_frames - self.num_frames * self.stride + 1, 1)
 
   def _window(self, start: np.ndarray | np.integer, num_frames: int) -> np.ndarray:
-    return (np.asarray(start)[..., None] + self.stride * np.arange(self.num_frames)) % num_frames
+    starts, last = np.asarray(start)[..., None], self.num_frames * self.stride - 1
+    if self.rule == "spread":
+      return np.minimum(starts + np.linspace(0, last, self.num_frames).astype(np.int64), num_frames - 1)
+    return (starts + self.stride * np.arange(self.num_frames)) % num_frames
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Input representation, backbone and head: the network most methods of the five papers are a choice of parts for."""
 
+from typing import Annotated, Any
+
 import flax.linen as nn
 import jax
 
-from vidjax.bounds import Count, Positive, Rate
+from vidjax.bounds import Bound, Count, Positive, Rate
 from vidjax.checks import check_clip
 from vidjax.layers import call
-from vidjax.networks.head import Classes, Consensus, backbone_map, classifier, hidden_layer, pool, pooled
+from vidjax.networks.head import Consensus, backbone_map, classifier, hidden_layer, pool, pooled
 from vidjax.types import Output
 
 
@@ -15,7 +17,7 @@ class Recognizer(nn.Module):
 
   Attributes:
     backbone: `[B,T,H,W,C] -> [B,T',h,w,D]`, called as `(x, train)`.
-    num_classes: K.
+    num_classes: K; 0 leaves the classifier out, so that there are features and no logits.
     representation: optional input module `[B,T,H,W,C] -> [B,T',H',W',C']`, called as `(x, train)`.
     dropout: share of features dropped before the classifier.
     consensus: see `head.Consensus`.
@@ -26,7 +28,7 @@ class Recognizer(nn.Module):
   """
 
   backbone: nn.Module
-  num_classes: Classes
+  num_classes: Annotated[int, Bound("an int of at least 0; leave it out for those of the data", lambda n: n >= 0)]
   representation: nn.Module | None = None
   dropout: Rate = 0.5
   consensus: Consensus = "logits"
@@ -54,6 +56,9 @@ class Recognizer(nn.Module):
       features = nn.LayerNorm(self.pooled_norm, name="pooled_norm")(features)
     if self.hidden is not None:
       features = nn.relu(hidden_layer(self.hidden, "hidden")(features))
+    if not self.num_classes:
+      no_scores: Any = None
+      return Output(no_scores, features.mean(axis=1) if self.consensus == "logits" else features)
     x = nn.Dropout(self.dropout, deterministic=not train)(features)
     logits = classifier(self.num_classes, "classifier")(x)
     if self.consensus == "logits":

@@ -1,7 +1,7 @@
 """Where a token lies: sines and cosines, rotations, and tables that were learnt for another grid.
 
 A grid of tokens is `(T, H, W)`. Tables are resampled as the references do it: PyTorch's bicubic kernel has a = -.75
-where `jax.image.resize` has -.5, which changes the scores of a released network.
+where `jax.image.resize` has -.5, which changes the scores of a released network; with antialias PyTorch has -.5, too.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 
 from vidjax.ops.resize import linear_matrix
 
-Interpolation = Literal["cubic", "linear", "nearest"]
+Interpolation = Literal["cubic", "cubic_antialias", "linear", "nearest"]
 Grid = tuple[int, int, int]
 
 
@@ -36,7 +36,8 @@ def resample(table: jax.Array, sizes: Sequence[int], how: Interpolation = "cubic
   Args:
     table: values at the positions it was learnt for.
     sizes: of the grid that is needed, one for each axis but the last.
-    how: as PyTorch's `interpolate` in the modes bicubic, linear and nearest, corners not aligned.
+    how: as PyTorch's `interpolate` in the modes bicubic (without and with antialias), linear and nearest, corners not
+      aligned.
   """
   for axis, size in enumerate(sizes):
     if table.shape[axis] != size:
@@ -74,7 +75,23 @@ def nearest_matrix(length: int, size: int) -> np.ndarray:
   return (np.arange(size)[:, None] * length // size == np.arange(length)).astype(np.float32)
 
 
-_MATRICES = {"cubic": cubic_matrix, "linear": linear_matrix, "nearest": nearest_matrix}
+def antialias_matrix(length: int, size: int) -> np.ndarray:
+  """As `cubic_matrix`, but a smaller grid takes its means from as many more elements, float32 `[size, length]`.
+
+  Args:
+    length: elements before.
+    size: elements after.
+  """
+  with jax.ensure_compile_time_eval():
+    return np.asarray(jax.image.resize(jnp.eye(length), (size, length), "cubic", antialias=True))
+
+
+_MATRICES = {
+  "cubic": cubic_matrix,
+  "cubic_antialias": antialias_matrix,
+  "linear": linear_matrix,
+  "nearest": nearest_matrix,
+}
 
 
 def rotations(grid: Grid, trained: Grid, width: int, extend: bool) -> tuple[np.ndarray, np.ndarray]:

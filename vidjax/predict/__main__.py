@@ -1,6 +1,7 @@
 """`python -m vidjax.predict --workdir=DIR FILE...`: the likeliest classes of video files, and why.
 
-Several `--workdir` stand one below the other, each with its own scores and, with `--explain`, its own maps.
+Several `--workdir` stand one below the other, each with its own scores and, with `--explain`, its own maps. In their
+place `--model=NAME` takes a released model, and `--models` lists those there are.
 
 Files go through the frames, crops and precision of evaluation. Each is decoded twice, once to count its frames and once
 to keep the sampled ones, so the memory does not grow with its length.
@@ -14,14 +15,16 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from vidjax import models
 from vidjax.analyse.pictures import ENDINGS, explain_paths
 from vidjax.command import define_crop, run_main
 from vidjax.console import say, say_json
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.explain import check_explains, explain
+from vidjax.predict.model import load_model
 from vidjax.predict.predictor import Prediction, make_predictor
-from vidjax.run.films import SHORT_SIDE, stored_short_side
+from vidjax.run.films import default_short_side, stored_short_side
 from vidjax.run.opened import Run, open_run
 
 TOP = 5
@@ -31,6 +34,9 @@ def define_flags() -> None:
   """The command's flags; they may stand after the files."""
   flags.FLAGS.set_gnu_getopt(True)
   flags.DEFINE_multi_string("workdir", None, "Folder of a training run; several to compare them.")
+  flags.DEFINE_string("model", None, "A released model, in place of --workdir; its weights are fetched.")
+  flags.DEFINE_string("weights", None, "With --model: the file of its weights, where they are here already.")
+  flags.DEFINE_bool("models", False, "List the released models, and do nothing else.")
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
@@ -58,24 +64,33 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
   """The command: broken files are named on stderr, the others still run, and the exit code is 2."""
   values, files = flags.FLAGS, argv[1:]
-  if not values.workdir:
-    raise InputError("--workdir=DIR is missing: name the folder of a training run")
+  if values.models:
+    show_models()
+    return
+  if bool(values.workdir) == bool(values.model):
+    what = "both are given" if values.model else "--workdir=DIR is missing, and so is --model=NAME"
+    raise InputError(f"{what}: name either the folder of a training run or a released model (--models lists them)")
+  if values.weights and not values.model:
+    raise InputError(f"--weights={values.weights} goes with --model: a run has weights of its own")
   if not files:
     raise InputError("no video file is named: python -m vidjax.predict --workdir=DIR FILE...")
   clips, crops = parse_views(values.views)
   features = _output("features", values.features, (".npz",))
   pictures, name = _output("explain", values.explain, ENDINGS), values["class"].value
-  if features and len(values.workdir) > 1:
+  if features and len(values.workdir or ()) > 1:
     raise InputError(
       f"--features takes one run's: leave --features out, or name one --workdir of {len(values.workdir)}"
     )
   if name is not None and not pictures:
     raise InputError(f"--class={name} is explained in a picture: add --explain=OUT.png")
   paths = explain_paths(pictures, files) if pictures else [None] * len(files)
-  runs = [
-    open_run(folder, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust)
-    for folder in values.workdir
-  ]
+  if values.model and not models.find(values.model).classes and not features:
+    raise InputError(f"--model={values.model} has no classes: store its features with --features=OUT.npz")
+  crop = {"size": values.size, "short_side": values.short_side}
+  if values.model:
+    runs = [load_model(values.model, values.weights, **crop).run]
+  else:
+    runs = [open_run(folder, values.checkpoint, **crop, trusted=values.trust) for folder in values.workdir]
   for run in runs if pictures else []:
     check_explains(run, name)
   predictors = [make_predictor(run, clips, crops, _short_side(run, values.stored_short_side)) for run in runs]
@@ -89,9 +104,9 @@ def main(argv: list[str]) -> None:
     done.append(found)
     if not values.json:
       say(file)
-    for folder, prediction in zip(values.workdir, [] if values.json else found, strict=False):
+    for run, prediction in zip(runs, [] if values.json else found, strict=False):
       if len(runs) > 1:
-        say(f" {folder}")
+        say(f" {run.called}")
       _print(prediction)
     if path:
       explain(path, runs, found, name)
@@ -107,24 +122,34 @@ def main(argv: list[str]) -> None:
       )
     say(f"wrote {features}", error=values.json)
   if values.json:
-    say_json(
-      [_row(p, folder if len(runs) > 1 else None) for f in done for folder, p in zip(values.workdir, f, strict=True)]
-    )
+    say_json([_row(p, run.called if len(runs) > 1 else None) for f in done for run, p in zip(runs, f, strict=True)])
   if len(done) < len(files):
     say(f"{len(done)} of {len(files)} files could be read", error=True)
     raise SystemExit(EXIT_BAD_INPUT)
 
 
+def show_models() -> None:
+  """Prints the table of released models."""
+  table = [models.COLUMNS, *models.rows()]
+  widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+  for row in table:
+    say("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
+  say("top-1: as the authors print it, with CLIPSxCROPS of each video")
+  say("parity: compared with released code on random weights; tiny: that of a tiny network of its family")
+
+
 def _short_side(run: Run, given: int | None) -> int:
   """To which frames are shrunk before anything else; says so where nothing tells it."""
-  short_side = given or stored_short_side(run)
-  if not short_side and "pixels" in run.recipe.stream.gives:
+  if given:
+    return given
+  short_side = default_short_side(run)
+  if run.workdir and not stored_short_side(run) and "pixels" in run.recipe.stream.gives:
     say(
-      f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {SHORT_SIDE}, "
+      f"note: {run.data.name} is not in {run.data.dir}: frames are shrunk to {short_side}, "
       "unless --stored_short_side says so",
       error=True,
     )
-  return short_side or SHORT_SIDE
+  return short_side
 
 
 def _print(prediction: Prediction) -> None:

@@ -23,12 +23,14 @@ def check_explains(run: Run, name: str | None = None) -> None:
     name: of a class, or None.
   """
   check_reads_films(run)
+  if not run.class_names:
+    raise InputError(f"{run.called} has no classes to explain: leave --explain out; --features stores its features")
   if not map_names(run.network, (1, *run.clip_shape)):
     raise InputError(f"{type(run.network).__name__} marks no feature map for Grad-CAM: leave --explain out")
   if name is not None and name not in run.class_names:
     near = difflib.get_close_matches(name, run.class_names, 1, 0) or run.class_names[:1]
     raise InputError(
-      f"--class={name}: {run.workdir} has no such class; the nearest of its {len(run.class_names)} is {near[0]}"
+      f"--class={name}: {run.called} has no such class; the nearest of its {len(run.class_names)} is {near[0]}"
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from vidjax.apply.forward import forward
 from vidjax.errors import InputError
 from vidjax.evaluate.views import by_name
-from vidjax.run.films import SHORT_SIDE, in_colour, stored_short_side
+from vidjax.run.films import default_short_side, in_colour
 from vidjax.run.opened import Run
 
 
@@ -22,7 +22,7 @@ class Prediction:
 
   Attributes:
     file: its path.
-    scores: float32 `[K]`, the task's mean answer over the views.
+    scores: float32 `[K]`, the task's mean answer over the views; `[0]` of an encoder without classes.
     features: float32 `[D]`, the mean features over the views.
     clip: uint8 `[T, H, W, C]`, the middle view, of what the run's stream reads; float32 `[T, F]` of features.
     frames: int `[T]`, 0-based numbers of its frames in the video.
@@ -55,7 +55,7 @@ def make_predictor(
     run: with its variables.
     clips: clips of each video.
     crops: crops of each clip: 1, 3, 5 or 10.
-    short_side: to which larger frames are shrunk before they are cropped (default: `stored_short_side`).
+    short_side: to which larger frames are shrunk before they are cropped (default: `default_short_side`).
 
   Returns:
     path, or uint8 RGB frames `[N, H, W, 3]`, or of a run on stored features float `[N, F]` or the path of such a .npy
@@ -64,13 +64,13 @@ def make_predictor(
   check_classifies(run)
   test_crops = run.crops(crops)
   pixels = "pixels" in run.recipe.stream.gives
-  short_side = short_side or stored_short_side(run) or SHORT_SIDE
+  short_side = short_side or default_short_side(run)
 
   @jax.jit
   def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.recipe.dtype)
     return (
-      by_name(run.recipe.task.answer(output))["scores"],
+      by_name(run.recipe.task.answer(output))["scores"] if run.class_names else jnp.zeros((len(views), 0)),
       output.features,
       output.aux.get("chosen", jnp.zeros((len(views), 0), bool)),
     )
@@ -112,11 +112,11 @@ def make_predictor(
 
 
 def check_classifies(run: Run) -> None:
-  """Raises an InputError where the network of a run gives no scores of classes, as in a phase without labels."""
+  """Raises an InputError where a run has classes and its network no scores of them, as in a phase without labels."""
   clip = jax.ShapeDtypeStruct((1, *run.clip_shape), jnp.float32)
   output, _ = jax.eval_shape(lambda v, x: forward(run.network, v, x, False), run.variables, clip)
-  if output.logits is None:
+  if output.logits is None and run.class_names:
     raise InputError(
-      f"{run.workdir or 'this run'}: {type(run.network).__name__} gives no scores of classes: name the folder of a"
+      f"{run.called}: {type(run.network).__name__} gives no scores of classes: name the folder of a"
       " classifier, such as that of the whole training; python -m vidjax.summarize draws attention"
     )

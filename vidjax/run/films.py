@@ -35,12 +35,12 @@ def read_clip(run: Run, file: str, short_side: int | None = None) -> Clip:
   Args:
     run: that reads films, see `check_reads_films`.
     file: path of the film.
-    short_side: to which larger frames are shrunk before they are cropped (default: `stored_short_side`).
+    short_side: to which larger frames are shrunk before they are cropped (default: `default_short_side`).
 
   Raises:
     InputError: broken file, named in the message.
   """
-  short_side = short_side or stored_short_side(run) or SHORT_SIDE
+  short_side = short_side or default_short_side(run)
   stream: Any = run.recipe.stream
   numbers, video = stream.read_file(file, lambda count, times: run.recipe.sampler.test(count, 1, times)[0], short_side)
   clip = run.crops(1)(video[None])[0]
@@ -72,6 +72,14 @@ def check_reads_films(run: Run) -> None:
   if "pixels" not in run.recipe.stream.gives:
     stream = type(run.recipe.stream).__name__
     raise InputError(f"this network reads {stream}, not films: python -m vidjax.predict takes .npy files of them")
+
+
+def default_short_side(run: Run) -> int:
+  """To which larger frames of films are shrunk: as the run's data set stores them, else `SHORT_SIDE`.
+
+  It is never less than what the test crops are cut from, where the data set is not there.
+  """
+  return stored_short_side(run) or max(SHORT_SIDE, run.crop_sizes.get("short_side", 0))
 
 
 def stored_short_side(run: Run) -> int | None:

@@ -46,7 +46,7 @@ class Run:
   """
 
   def __init__(self, config: Mapping[str, Any], class_names: list[str] | None = None):
-    """Builds everything but the data; `class_names` are those of the data set unless given."""
+    """Builds everything but the data; `class_names` are those of the data set unless given, [] for no classes."""
     check_sections(config)
     self.config = config
     self.data: DataSettings = data_of(config)
@@ -55,7 +55,7 @@ class Run:
     self.variables: Mapping[str, Tree] = {}
     self.step = 0
     self._dataset: Dataset | None = None
-    self.class_names = class_names or self._open().class_names
+    self.class_names = self._open().class_names if class_names is None else class_names
     self.recipe: Recipe = make_recipe(config, self.class_names)
     if self._dataset is not None:
       self._check_dataset(self._dataset)
@@ -64,6 +64,11 @@ class Run:
     transforms, test = make_views(self.recipe)
     self.transforms, self.notes = self._fit_to_classes(transforms)
     self.test_crops: Views = self._signed(test)
+
+  @property
+  def called(self) -> str:
+    """What messages call it: its folder, or the name of a released model."""
+    return str(self.workdir or self.data.name)
 
   @property
   def training_split(self) -> TrainingSplit:

@@ -18,7 +18,7 @@ from vidjax.data.flow import encode_flow, grey_levels
 from vidjax.data.schema import Record, encode_frames
 from vidjax.data.video_file import Frame
 from vidjax.errors import InputError
-from vidjax.run.films import SHORT_SIDE, check_reads_films, stored_length, stored_short_side
+from vidjax.run.films import check_reads_films, default_short_side, stored_length
 from vidjax.run.opened import Run
 from vidjax.summarize.descriptors import shows_nothing
 from vidjax.summarize.film import Candidates, Describe, Watched
@@ -65,7 +65,7 @@ def windows_of(run: Run, span: int | None = None) -> Windows:
   check_reads_films(run)
   sampler: Any = run.recipe.sampler
   by_frame = dataclasses.replace(sampler, by="frame") if hasattr(sampler, "by") else sampler
-  short_side = stored_short_side(run) or SHORT_SIDE
+  short_side = default_short_side(run)
   return Windows(span or clip_span(run), by_frame, run.recipe.stream, run.crops(1), short_side)
 
 

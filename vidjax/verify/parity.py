@@ -25,7 +25,8 @@ from vidjax.plugins.insert import Insert
 from vidjax.plugins.rnl import RNL
 from vidjax.plugins.se import SpaceTimeSE
 from vidjax.plugins.tsm import TSM
-from vidjax.verify import made
+from vidjax.types import Output
+from vidjax.verify import made, transformers
 from vidjax.weights.load import load_weights
 
 FOLDER = pathlib.Path(__file__).parent / "references"
@@ -46,6 +47,7 @@ NETWORKS: dict[str, nn.Module] = {
   "x3d_m": Recognizer(X3D(), 400, consensus="features", hidden=2048),
   "rnl_resnet50": Recognizer(ResNet(50, inserts=(SHIFT, *RNLS)), 174),
   "bqn_resnet50": BQN(ResNet(50, inserts=(SHIFT,)), 174, quiet_form="first", to_quiet="identity"),
+  **transformers.NETWORKS,
 }
 
 
@@ -82,9 +84,19 @@ def check(name: str) -> Found:
   x = made.clip(frames, size)[None].astype(np.float32) / np.float32(255)
   x = (x - np.array(reference["mean"], np.float32)) / np.array(reference["std"], np.float32)
   shapes = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), jnp.asarray(x))
-  variables, report = load_weights(shapes, made.tensors(reference["tensors"]), network=network)
+  features = reference.get("answer") == "features" and isinstance(network, Recognizer)
+  new = ("classifier",) if features else ()
+  fresh = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  variables, report = load_weights(fresh, made.tensors(reference["tensors"]), network=network, new=new)
   with jax.default_matmul_precision("highest"):
-    logits = np.asarray(jax.jit(functools.partial(network.apply, train=False))(variables, x).logits[0])
+    output = _answer(network, variables, x)
+  answer = output if not isinstance(output, Output) else output.features if features else output.logits
   theirs = np.array(reference["logits"], np.float32)
-  error = float(np.abs(logits - theirs).max() / np.abs(theirs).max())
+  error = float(np.abs(np.asarray(answer).ravel() - theirs).max() / np.abs(theirs).max())
   return Found(error, reference["noise"], reference["source"], len(report.loaded))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _answer(network: nn.Module, variables: Any, x: jax.Array) -> Any:
+  """What a network says of clips; references that share a network share its compilation."""
+  return network.apply(variables, x, False)

@@ -14,8 +14,10 @@ from flax import traverse_util
 
 from vidjax.bounds import Bound
 from vidjax.checks import checked
+from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.types import Tree
+from vidjax.weights import transformer_names
 from vidjax.weights.names import FIRST, canonical, namings
 from vidjax.weights.read import WRAPPERS, floating, read_tensors, unwrapped
 from vidjax.weights.settings import contradictions, differences, twin
@@ -46,6 +48,7 @@ HINTS = {
   r"^features\.1\.running_mean$": "VGG has no batch normalisation",
   r"^(base_model\.)?layer1_bak\.": "TDN's names have their place in TDN(ResNet(...))",
   r"\.path_f\.": "Busy-Quiet names have their place in BQN",
+  **transformer_names.HINTS,
 }
 """What to try, by the names of tensors without a place."""
 UNFOLDED = 128
@@ -68,6 +71,7 @@ class Report:
     new: paths of the variables that keep their fresh values.
     unused: why a tensor was not used, by its name.
     settings: how the network differs from the checkpoint's family where names cannot tell.
+    licence: of the checkpoint, where the model's card beside it says one, else "".
   """
 
   loaded: Mapping[str, str]
@@ -75,6 +79,7 @@ class Report:
   new: Sequence[str]
   unused: Mapping[str, str]
   settings: Sequence[str] = ()
+  licence: str = ""
 
   @property
   def warning(self) -> str:
@@ -90,12 +95,19 @@ class Report:
       f"loaded {len(self.loaded)} arrays, {len(self.adapted)} of them adapted; {len(self.new)} start anew{named}; "
       f"{len(self.unused)} of the checkpoint's tensors are unused"
     ]
+    lines += [f"  {licence_line(self.licence)}"] if self.licence else []
     lines += [f"  settings: {difference}" for difference in self.settings]
     lines += [f"  adapted {path}: {how}" for path, how in self.adapted.items()]
     lines += [f"  new {path}" for path in self.new]
     for reason in dict.fromkeys(self.unused.values()):
       lines.append(f"  unused, {reason}: {', '.join(name for name, why in self.unused.items() if why == reason)}")
     return "\n".join(lines)
+
+
+def licence_line(licence: str) -> str:
+  """A licence, and whether its name says that it forbids commercial use."""
+  forbids = re.search(r"\bnc\b|non-?commercial|research", licence.lower())
+  return f"licence {licence}{', which forbids commercial use' if forbids else ''}"
 
 
 @checked
@@ -108,7 +120,7 @@ def load_weights(
   unused: Prefixes = (),
   inflation: Inflation = "mean",
 ) -> tuple[dict[str, Tree], Report]:
-  """A network's variables with a checkpoint's values: torchvision, timm, TSM, RNL, X3D or vidjax's own export.
+  """A network's variables with a checkpoint's values, by the names of its library (docs/guide.md, Weights) or vidjax's.
 
   Layouts are converted; 2D kernels inflate where 3D ones are expected; the first convolution adapts to another number
   of input channels, all of which get the mean over the checkpoint's (TSN's rule for flow and differences). A bias
@@ -120,7 +132,7 @@ def load_weights(
 
   Args:
     variables: `{"params", "batch_stats"}`, freshly initialised (or only their shapes, where nothing stays new); other
-      kinds stay as they are.
+    kinds stay as they are.
     source: as `read_tensors` takes it, or what that returns.
     network: the module these are the variables of.
     new: path prefixes that keep their fresh values, such as "classifier".
@@ -140,7 +152,7 @@ def load_weights(
   tensors = source if isinstance(source, Mapping) else read_tensors(source, most)
   local = not isinstance(source, Mapping) and pathlib.Path(source).exists()  # its folders say nothing of the network
   told = "" if isinstance(source, Mapping) else pathlib.Path(source).name if local else str(source)
-  exported = getattr(tensors, "own", False)
+  exported, licence = getattr(tensors, "own", False), getattr(tensors, "licence", "")
   if other := twin(f"{told} {getattr(tensors, 'architecture', '')}"):
     raise InputError(f"{origin} is not supported: by its name or metadata it is timm's {other}")
   if strange := [name for name in tensors if not isinstance(name, str)]:
@@ -151,15 +163,20 @@ def load_weights(
   keys = {"/".join(key): key for key in traverse_util.flatten_dict(own)}  # a key may hold a slash itself
   ours: dict[str, Any] = traverse_util.flatten_dict(own, sep="/")
   _check_prefixes("new", new, [path.partition("/")[2] for path in ours], "parameter")
+  if transformer := any(path.endswith("stem/patch/kernel") for path in ours):
+    tensors = transformer_names.split(tensors)
   wanted, match = _match(ours, tensors)
   if 2 * len(match) < len(ours) and tensors:  # names may be wrapped
     plain = unwrapped(tensors, (*WRAPPERS, LIGHTNING))
     if plain is not tensors and len((found := _match(ours, plain))[1]) > len(match):
       tensors, (wanted, match) = plain, found
   _check_prefixes("unused", unused, tensors, "tensor")
+  if transformer:
+    tensors = transformer_names.folded(tensors, match, ours)
   known = {site[1] for path in match if (site := INSERTED.search(path))}
   arrays, loaded, adapted, fresh, misfits, used = dict(ours), {}, {}, [], {}, set()
   idle = {name: why for name in tensors for pattern, why in IDLE.items() if re.search(pattern, f".{name}")}
+  idle |= transformer_names.left_over(tensors, match) if transformer else {}
   idle |= {name: "may be left over" for name in tensors if _starts(name, unused)}
   for path in sorted(ours, key=lambda path: (path.startswith("batch_stats"), not path.endswith("kernel"))):
     name, place, site = match.get(path), path.partition("/")[2], INSERTED.search(path)
@@ -189,7 +206,7 @@ def load_weights(
       wrong = [*misfits.values(), "and its tensors have no place"][0]
       raise InputError(
         f"{origin} holds nothing named as in this network: {', '.join([*tensors][:3])}; {wrong}. Take a "
-        "checkpoint of this family of networks (docs/guide.md, Weights), or rename its tensors"
+        f"checkpoint of this family of networks (docs/guide.md, Weights), or rename its tensors{_hints(left)}"
       )
     raise InputError(f"{origin} {_misfit(misfits, left, tensors, loaded, used, new, unused, len(fresh))}")
   if not loaded:
@@ -197,7 +214,10 @@ def load_weights(
   if wrong := contradictions(network, loaded):
     raise InputError(f"{origin} is of another network: {'; '.join(wrong)}")
   settings = () if exported else differences(network, loaded)
-  report = Report(loaded, adapted, fresh, {name: why for name, why in idle.items() if name not in used}, settings)
+  unused_ones = {name: why for name, why in idle.items() if name not in used}
+  report = Report(loaded, adapted, fresh, unused_ones, settings, licence)
+  if licence and jax.process_index() == 0:
+    say(f"{origin}: {licence_line(licence)}", error=True)
   if settings:
     warnings.warn(f"{origin}: {report.warning}", ReleasedSettings, stacklevel=3)
   filled = traverse_util.unflatten_dict({keys[path]: x for path, x in arrays.items()})
@@ -216,8 +236,7 @@ def _misfit(
 ) -> str:
   """What does not fit, and how to accept that where it is little and leaves the rest whole; `fresh` arrays stay new."""
   wrong = [*misfits.values(), *(f"{name} {tensors[name].shape} has no place in the network" for name in left)]
-  hints = [hint for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left)]
-  hint = "".join(f" ({hint})" for hint in hints[:2])
+  hint = _hints(left)
   if len(wrong) > len(loaded) + fresh:
     return (
       f"is not supported by this network: {len(loaded)} arrays fit and {len(wrong)} do not, as {wrong[0]} and "
@@ -237,6 +256,12 @@ def _misfit(
     return text
   remedy = f"new={anew}, unused={over}" if left else f"new={anew}"
   return f"{text}, or accept that, in a config under init, with {remedy}"
+
+
+def _hints(left: Sequence[str]) -> str:
+  """What to try, by the names of tensors without a place: two hints at most, in brackets."""
+  hints = [hint for pattern, hint in HINTS.items() if any(re.search(pattern, name) for name in left)]
+  return "".join(f" ({hint})" for hint in hints[:2])
 
 
 def _biases(loaded: Mapping[str, str], tensors: Collection[str]) -> dict[str, str]:
@@ -276,6 +301,8 @@ def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation)
     raise InputError("holds numbers that are not finite: the checkpoint is of a training that diverged, or damaged")
   if path.startswith("batch_stats") and path.endswith("/var") and (x < 0).any():
     raise InputError("holds variances below 0: the checkpoint is damaged")
+  if name != path and transformer_names.VARIABLE.fullmatch(path):
+    x = transformer_names.fitted(x, path, shape)
   if name != path and path.endswith("/kernel") and x.ndim > 1:
     flat = x.ndim == 4
     x = np.transpose(x, (*range(2, x.ndim), 1, 0))
@@ -324,7 +351,8 @@ def _covering(bad: Iterable[str], good: Iterable[str], separator: str) -> list[s
 
 
 def _starts(name: str, prefixes: Iterable[str]) -> bool:
-  """Whether a path or a dotted name is one of the prefixes or lies below it."""
+  """Whether a path or a dotted name is one of the prefixes or lies below it, or is a part of that tensor."""
+  name = name.partition(" (")[0]
   return any(
     name == prefix or name.startswith((f"{prefix.rstrip('/.')}/", f"{prefix.rstrip('/.')}.")) for prefix in prefixes
   )

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
+from vidjax.weights import transformer_names
+
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 """Parameters and statistics of Flax's layers, as PyTorch calls them."""
 
@@ -289,6 +291,18 @@ def bqn(module: str, modules: Collection[str], pathway: Released | None) -> Rele
   return Released("fc", 0) if module == "classifier" else None
 
 
+def transformer(module: str, modules: Collection[str], way: transformer_names.Way) -> Released | None:
+  """A vision transformer's names, in one of `transformer_names.WAYS`.
+
+  Args:
+    module: path below the network, or of a variable that belongs to no layer.
+    modules: all such paths.
+    way: the table and what stands before its names.
+  """
+  name = transformer_names.released(module, modules, way)
+  return None if name is None else Released(name)
+
+
 TDN_PARTS = ("backbone/differences/", "backbone/frames/")
 
 FAMILIES: dict[str, tuple[Naming, ...]] = {
@@ -302,10 +316,14 @@ FAMILIES: dict[str, tuple[Naming, ...]] = {
   ),
   "stem/conv": (resnet, functools.partial(resnet, classifier="new_fc")),
   "stage1/block0/conv": (vgg,),
+  "stem/patch": (
+    lambda module, modules: None,  # exported under own paths
+    *(functools.partial(transformer, way=way) for way in transformer_names.WAYS),
+  ),
 }
 """A module each family has (the first that fits counts), and the ways of naming it; export takes the first."""
 
-FIRST = re.compile(r"(.*/|)(?:stem/conv|stem/conv2d_1a/conv|stage1/block0/conv)")
+FIRST = re.compile(r"(.*/|)(?:stem/conv|stem/conv2d_1a/conv|stage1/block0/conv|stem/patch)")
 """A network's first convolution, which sees the input's channels, and in group 1 the place of the network."""
 
 
@@ -320,15 +338,16 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
     with backbones of their own, names start with the part's, or are those of the released Busy-Quiet Net or TDN; then
     follow the namings without that, by which a single checkpoint fills all parts.
   """
-  split = {path: path.partition("/")[2].rpartition("/")[::2] for path in paths}
+  split = {path: transformer_names.module(path) for path in paths}
   places = {module: re.sub(r"^(classifier|hidden)_(busy|quiet)$", r"\2/\1", module) for module, _ in split.values()}
   modules = {place: module for module, place in places.items()}
   owners = sorted({match[1].removesuffix("backbone/") for module in modules if (match := FIRST.fullmatch(module))})
   released = {tuple(sorted(PATHWAYS)): "bqn", TDN_PARTS: "tdn"}.get(tuple(owners))
+  ends = {marker for marker in FAMILIES for module in modules if f"/{module}".endswith(f"/{marker}")}
   styles = ("prefixed", "plain") if released is None else (released, "prefixed", "plain")
   found = []
   for style in styles if any(owners) else ("plain",):
-    for way in range(max(map(len, FAMILIES.values()))):
+    for way in range(max((len(ways) for marker, ways in FAMILIES.items() if marker in ends), default=1)):
       names: dict[str, Released | None] = {}
       for owner in owners:
         local = {m.removeprefix(owner).removeprefix("backbone/"): m for m in modules if m.startswith(owner)}
@@ -342,19 +361,25 @@ def namings(paths: Iterable[str]) -> list[dict[str, Released]]:
         names |= named
       if style == "bqn":
         names = {m: bqn(m, modules, names.get(m)) for m in modules}
-      elif "classifier" in modules:  # of all parts together
+      elif "classifier" in modules and (way or "stem/patch" not in ends):  # of all parts together
         names["classifier"] = names.get("classifier") or Released("new_fc" if style == "tdn" and way == 0 else "fc", 0)
       ours = {modules[m]: name for m, name in names.items()}
       naming, taken = {}, set()
       for path, (module, leaf) in sorted(split.items()):
-        name = ours.get(module) if leaf in LEAVES else None
+        name = ours.get(module) if leaf in LEAVES or not leaf else None
         part = next(filter(places[module].startswith, owners), "") if style == "plain" else ""
         if name and (part, name, leaf) not in taken:  # of two plug-ins released under one the second keeps its path
           taken.add((part, name, leaf))
-          naming[path] = Released(f"{name.name}.{LEAVES[leaf]}", name.axes)
+          naming[path] = Released(_variable(name.name, leaf), name.axes)
       if naming not in found:
         found.append(naming)
   return found
+
+
+def _variable(module: str, leaf: str) -> str:
+  """A variable's released name; what stands in brackets, as a part of the tensor, comes last."""
+  name, _, part = module.partition(" ")
+  return " ".join(filter(None, (f"{name}.{LEAVES[leaf]}" if leaf else name, part)))
 
 
 def canonical(name: str) -> str:
@@ -364,5 +389,6 @@ def canonical(name: str) -> str:
   """
   name = re.sub(r"(\.conv1|\.conv\.0)\.net\.", r"\1.", name.removeprefix("base_model."))
   name = re.sub(r"(layer\d+\.\d+)\.block\.", r"\1.", name)
+  name = transformer_names.plain(name)
   name = re.sub(r"\.nl\.(g|phi)\.0\.", r".nl.\1.", name)
   return name.replace(".penta.depthwise_weight", ".penta.weight")

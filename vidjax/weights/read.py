@@ -12,6 +12,7 @@ import ml_dtypes  # its import tells NumPy of bfloat16, which safetensors asks f
 import numpy as np
 
 from vidjax.errors import InputError
+from vidjax.weights.fetch import NotFetched, fetched
 from vidjax.weights.torch_file import TorchTensor, read_torch
 
 CONTAINERS = ("state_dict", "model_state", "model_state_dict", "model")
@@ -35,10 +36,12 @@ class Tensors(dict[str, np.ndarray]):
 
   Attributes:
     architecture: the network's name, where the file or a config.json beside it holds one.
+    licence: what the model's card, the README.md beside the file, says of it, as "mit" or "cc-by-nc-4.0".
     own: whether vidjax wrote them, as those of any network, so that the names tell of no released code.
   """
 
   architecture: str = ""
+  licence: str = ""
   own: bool = False
 
 
@@ -46,8 +49,8 @@ def read_tensors(source: str | pathlib.Path, most: int = MOST) -> Tensors:
   """Reads a checkpoint's tensors, whatever its format: safetensors, npz, or PyTorch's (both formats, read safely).
 
   Args:
-    source: a path, or a model on the hub, "owner/name" or "owner/name:file". A folder is read as a model on the hub is;
-      an index, `model.safetensors.index.json`, with the files it names beside it.
+    source: a path, a model on the hub, "owner/name" or "owner/name:file", or an https address. A folder is read as a
+      model on the hub is; an index, `model.safetensors.index.json`, with the files it names beside it.
     most: bytes of numbers that a compressed file may unfold to; others cannot hold more than their size.
 
   Returns:
@@ -58,8 +61,7 @@ def read_tensors(source: str | pathlib.Path, most: int = MOST) -> Tensors:
   """
   if not str(source):
     raise InputError("the checkpoint's name is empty: name a file or a model on the hub")
-  path = pathlib.Path(source)
-  hub = None if path.exists() else _Hub(str(source))
+  path, hub = _local(source)
   if hub:
     path = hub.file()
   if path.is_dir():
@@ -80,8 +82,40 @@ def read_tensors(source: str | pathlib.Path, most: int = MOST) -> Tensors:
     raise InputError(f"{path}: {error}") from error
   found = Tensors(unwrapped(tensors))
   found.architecture = f"{getattr(tensors, 'architecture', '')} {_architecture(path, hub)}".strip()
+  found.licence = _licence(path, hub)
   found.own = getattr(tensors, "own", False)
   return found
+
+
+def _local(source: str | pathlib.Path) -> "tuple[pathlib.Path, _Hub | None]":
+  """The path of a source, and the model on the hub that it is where there is no such file."""
+  if str(source).startswith("https://"):
+    return fetched(str(source)), None
+  path = pathlib.Path(source)
+  return path, None if path.exists() else _Hub(str(source))
+
+
+def read_class_names(source: str | pathlib.Path) -> list[str] | None:
+  """The class names in the config.json beside a checkpoint, as Hugging Face writes it; None where there is none.
+
+  Names such as LABEL_0, which are no one's choice, count as none.
+
+  Args:
+    source: as `read_tensors` takes it; of an address only the checkpoint itself is fetched.
+
+  Raises:
+    NotFetched: the hub cannot be reached, or does not give the model away.
+  """
+  if str(source).startswith("https://"):
+    return None
+  path, hub = _local(source)
+  config = hub.beside("config.json") if hub else (path if path.is_dir() else path.parent) / "config.json"
+  try:
+    names = json.loads(config.read_text(encoding="utf-8"))["id2label"] if config else {}
+    found = [str(names[str(number)]) for number in range(len(names))]
+  except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no such file, or that of something else
+    return None
+  return None if not found or found[0] == "LABEL_0" else found
 
 
 def unwrapped(tensors: Mapping[str, np.ndarray], prefixes: Sequence[str] = WRAPPERS) -> Mapping[str, np.ndarray]:
@@ -112,6 +146,20 @@ def _architecture(path: pathlib.Path, hub: "_Hub | None") -> str:
     return str(json.loads(config.read_text(encoding="utf-8"))["architecture"]) if config else ""
   except (InputError, OSError, ValueError, KeyError, TypeError):  # no such file, or that of something else
     return ""
+
+
+def _licence(path: pathlib.Path, hub: "_Hub | None") -> str:
+  """The licence in the head of a model's card: what its authors say, where there is a card."""
+  try:
+    card = hub.card() if hub else path.with_name("README.md")
+    head = card.read_text(encoding="utf-8").split("---\n") if card else []
+  except (InputError, OSError, ValueError):
+    return ""
+  lines = (
+    dict(re.findall(r"""^(license(?:_name)?): *["']?([\w .+-]+)""", head[1], re.MULTILINE)) if len(head) > 2 else {}
+  )
+  licence = lines.get("license", "").strip()
+  return lines.get("license_name", licence).strip() if licence == "other" else licence
 
 
 def _read_index(path: pathlib.Path, hub: "_Hub | None", most: int) -> dict[str, np.ndarray]:
@@ -233,12 +281,16 @@ class _Hub:
     """The local copy of a file in the same folder, or None where there is no such file."""
     return self._copy(str(pathlib.PurePosixPath(self.name).with_name(name)) if self.name else name)
 
+  def card(self) -> pathlib.Path | None:
+    """The local copy of its card, README.md, or None where there is none."""
+    return self._copy("README.md")
+
   def _copy(self, name: str) -> pathlib.Path | None:
     try:
       import huggingface_hub
-      from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+      from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
     except ImportError as error:
-      raise InputError(
+      raise NotFetched(
         f"{self.source}: no such file; a model on the hub needs: pip install 'vidjax[weights]'"
       ) from error
     huggingface_hub.logging.set_verbosity_error()  # it announces every retry
@@ -246,9 +298,14 @@ class _Hub:
       return pathlib.Path(huggingface_hub.hf_hub_download(self.model, name))
     except LocalEntryNotFoundError as error:
       reason = "and the hub cannot be reached: name a local file"
-      raise InputError(f"{self.source}: no such file here, {reason}") from error
+      raise NotFetched(f"{self.source}: no such file here, {reason}") from error
     except EntryNotFoundError:
       return None
+    except GatedRepoError as error:
+      raise NotFetched(
+        f"{self.source}: the hub gives it to people who accepted its terms: do so at"
+        f" https://huggingface.co/{self.model}, then log in here with hf auth login"
+      ) from error
     except Exception as error:  # no such model, no permission: the hub's library knows dozens of reasons
       reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-      raise InputError(f"{self.source}: no such file here, and the hub answers: {reason}") from error
+      raise NotFetched(f"{self.source}: no such file here, and the hub answers: {reason}") from error

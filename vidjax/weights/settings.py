@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 
+from vidjax.backbones.released_vits import SIZES
 from vidjax.networks.bqn import BQN
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.nonlocal_ import NonLocal
@@ -45,6 +46,9 @@ class Released(NamedTuple):
   values: Mapping[str, tuple[Any, ...]]
 
 
+GELU = {"activation": ("gelu",)}
+TANH = {"activation": ("gelu_tanh",), "epsilon": (1e-6,)}
+FRAMES = {"attention": ("frame", "reused")}
 RELEASED = (
   Released(SHIFT.pattern, "TSM", "TSM", {"fold_div": (8,), "bidirectional": (True,)}),
   Released(r"\.nl\.phi\.", "TSM's non-local", "NonLocal", {"form": ("embedded_gaussian",)}),
@@ -58,6 +62,40 @@ RELEASED = (
   Released(r"\.path_[cf]\.pool\.post_conv\.", "BQN", "BQN", {"consensus": ("features",)}),
   Released(r"^\.(?:blocks\.\d+\.pool\.post_conv|head\.lin_5)\.", "X3D", "Recognizer", {"consensus": ("features",)}),
   Released(r"^\.layer\d_bak\.", "TDN", "TDN", {"share": (0.5, 0.25)}),
+  Released(
+    r"\.patch_embed\.proj\.bias$", "timm's", "ViT", {"activation": ("gelu", "gelu_tanh"), "epsilon": (1e-6, 1e-5)}
+  ),
+  Released(r"\.encoder_layer_\d+\.|^\.vit\.", "ImageNet's ViT", "ViT", {**GELU, "epsilon": (1e-6, 1e-12)}),
+  Released(
+    r"\.(?:pre_layrnorm|ln_pre|norm_pre)\.",
+    "OpenAI's CLIP",
+    "ViT",
+    {"activation": ("quick_gelu",), "epsilon": (1e-5,), **FRAMES},
+  ),
+  Released(r"\.embeddings\.patch_embedding\.bias$", "SigLIP", "ViT", TANH),
+  Released(r"\.head\.probe$", "SigLIP", "AttentivePooler", {**TANH, "residual": (False,)}),
+  Released(r"\.attn_pool\.latent$", "SigLIP", "AttentivePooler", {"residual": (False,), "epsilon": (1e-6,)}),
+  Released(r"\.(?:ls1\.gamma|layer_scale1\.lambda1)$", "DINOv2", "ViT", {**GELU, **FRAMES, "epsilon": (1e-6,)}),
+  Released(r"\.(?:reg_token|register_tokens)$", "DINOv2", "ViT", {"interpolation": ("cubic_antialias",)}),
+  Released(
+    r"^\.videomae\.|\.attn\.q_bias$",
+    "VideoMAE",
+    "ViT",
+    {**GELU, "positions": ("sincos",), "attention": ("joint",), "epsilon": (1e-6, 1e-12)},
+  ),
+  Released(
+    r"\.temporal_(?:norm1|layernorm)\.",
+    "TimeSformer",
+    "ViT",
+    {**GELU, "interpolation": ("nearest",), "epsilon": (1e-6,)},
+  ),
+  Released(
+    r"^\.vjepa2\.|\.encoder\.layer\.\d+\.attention\.proj\.",
+    "V-JEPA 2",
+    "ViT",
+    {**GELU, "positions": ("rotary",), "attention": ("joint",), "epsilon": (1e-6,)},
+  ),
+  Released(r"\.pooler\.query_tokens$", "V-JEPA 2", "AttentivePooler", {**GELU, "residual": (True,)}),
 )
 
 
@@ -134,7 +172,23 @@ def differences(network: nn.Module, loaded: Mapping[str, str]) -> list[str]:
     for sites in _sites(network, loaded).values():
       if not all(_has(inserts, "before", (TSM, TIM)) for inserts in sites.values()):
         found.append("BQN's has Insert(TSM(), 'before') in all blocks, this network not")
-  return list(dict.fromkeys(found))
+  return list(dict.fromkeys([*found, *_of_transformers(network, loaded)]))
+
+
+def _of_transformers(network: nn.Module, loaded: Mapping[str, str]) -> Iterator[str]:
+  """Heads of another number than all released ones of that width have, and a classifier of another feature map's."""
+  released = {}
+  for size in (*SIZES.values(), {"width": 1408, "heads": 22}):  # V-JEPA 2's giant
+    released.setdefault(size["width"], []).append(size["heads"])
+  for module in _parts(network):
+    if type(module).__name__ == "ViT":
+      width, heads, usual = module.width, module.heads, released.get(module.width, [])
+      if usual and heads not in usual:
+        there = " or ".join(map(str, usual))
+        yield f"released transformers of width {width} have {there} heads, this network {heads}"
+      tokens = any(path.endswith("stem/class_token") for path in loaded) and "params/pooled_norm/scale" not in loaded
+      if tokens and module.pool == "mean" and "params/classifier/kernel" in loaded:
+        yield "the checkpoint's classifier reads the class token, ViT(pool='class'), this network's the mean"
 
 
 def _parts(made: Any) -> Iterator[Any]:
