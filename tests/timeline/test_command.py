@@ -2,8 +2,6 @@
 
 import contextlib
 import csv
-import functools
-import http.server
 import json
 import os
 import shutil
@@ -23,6 +21,7 @@ from tests.bad_input_features import RAW, noise, small
 from tests.bad_input_setups import sound
 from tests.test_bad_input import command
 from tests.timeline.films import frames, write_film
+from tests.timeline.served import rtsp, served
 from tests.tiny_run import CLASSES, make_run, write_data
 from tests.xla import xla_flags
 from vidjax.predict.predictor import make_predictor
@@ -170,26 +169,6 @@ def test_a_slow_network_drops_frames_and_skips_windows(run, film, tmp_path, monk
   assert live["latency_seconds"]["median"] < 1.6  # it does not fall behind further and further
 
 
-@contextlib.contextmanager
-def served(folder, cut=None):
-  """A folder over HTTP; `cut` bytes and no more are sent of each file."""
-
-  class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-      pass
-
-    def copyfile(self, source, outputfile):
-      data = source.read()
-      with contextlib.suppress(OSError):
-        outputfile.write(data if cut is None else data[:cut])
-
-  handler = functools.partial(Handler, directory=str(folder))
-  with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
 def test_an_address_of_a_film_is_read_whole(run, film, tmp_path, capfd):
   flags = "--window=1 --every=.5 --smooth=0 --on=.3 --at_least=.5"
   with served(film.parent) as address:
@@ -220,6 +199,21 @@ def test_an_address_that_breaks_off(run, tmp_path, capfd):
   assert found["ended"] == "broke off"
   assert 2 < found["seconds"] < 15
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_an_rtsp_camera_until_it_breaks_off(run, tmp_path, capfd):
+  """Of a server of our own, over TCP: a real camera is not here."""
+  with rtsp(frames("red", 20), rate=20, count=100) as address:
+    line = f"timeline --workdir={run.workdir} {address.replace('//', '//me:secret@')} --out={tmp_path}/out --window=.5"
+    assert command(line + " --every=.25 --on=.3 --seconds=2") == 0
+  printed = capfd.readouterr()
+  assert printed.err == ""
+  assert "secret" not in printed.out
+  found = report(tmp_path / "out")
+  assert found["film"]["source"] == address
+  assert (found["ended"], found["live"]["dropped_frames"] >= 0) == ("after --seconds", True)
+  assert found["seconds"] == pytest.approx(2, abs=0.1)
+  assert len(found["scores"]["start"]) >= 4
 
 
 def process(run, out, *arguments, **options):

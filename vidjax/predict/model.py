@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -19,7 +19,7 @@ from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.explain import check_explains, explain
-from vidjax.predict.predictor import Prediction, make_predictor
+from vidjax.predict.predictor import Prediction, Predictor, make_predictor
 from vidjax.run import opened
 from vidjax.run.opened import Run
 from vidjax.types import Array, Output, Tree
@@ -66,6 +66,24 @@ class Model:
     """
     return self._predictor(views)(video)
 
+  def predict_many(
+    self, videos: Iterable[str | os.PathLike | np.ndarray], views: str = "1x1", batch: int = 8
+  ) -> Iterator[Prediction]:
+    """The predictions of videos in their order; the views of several go through the network together.
+
+    Args:
+      videos: as in `predict`; they are read as they are needed.
+      views: as in `predict`.
+      batch: views at once.
+
+    Raises:
+      InputError: a video is broken; those before it have been yielded.
+    """
+    for found in self._predictor(views).many(videos, batch):
+      if isinstance(found, InputError):
+        raise found
+      yield found
+
   def features(self, video: str | os.PathLike | np.ndarray, views: str = "1x1") -> np.ndarray:
     """The mean features of a video, float32 `[D]`: what the classifier sees, where there is one.
 
@@ -93,10 +111,10 @@ class Model:
     return self._forward(self.run.variables, clips)
 
   @functools.cached_property
-  def _predictors(self) -> dict[str, Callable[[Any], Prediction]]:
+  def _predictors(self) -> dict[str, Predictor]:
     return {}
 
-  def _predictor(self, views: str) -> Callable[[Any], Prediction]:
+  def _predictor(self, views: str) -> Predictor:
     if views not in self._predictors:
       self._predictors[views] = make_predictor(self.run, *parse_views(views))
     return self._predictors[views]

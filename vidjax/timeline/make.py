@@ -105,6 +105,8 @@ def make_timeline(source: Source, run: Run, options: Options, out: pathlib.Path,
     InputError: there is not one window; or the source broke off, which is raised once all else is written.
   """
   check_classifies(run)
+  if not run.class_names:
+    raise InputError(f"{run.called} has no classes, and a timeline is made of their scores: name a classifier")
   if not source.is_file:
     say(f"reading {source.shown}" + ", live: Ctrl-C ends it" * source.live)
   track = Track(source.fps)
@@ -241,7 +243,7 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
     "ended": ended.how,
     **({"reason": ended.reason} if ended.reason else {}),
     **({"live": live} if live else {}),
-    "run": {"workdir": str(run.workdir), "step": run.step, "data": run.trained_data, **run.crop_sizes},
+    "run": {"name": run.called, "step": run.step, "data": run.trained_data, **run.crop_sizes},
     "settings": {
       "window": cut.window,
       "every": cut.every,

@@ -108,7 +108,7 @@ def make_score(run: Run, batch: int) -> Score:
     answers, _ = scorer(variables, {"video": full, "mask": np.arange(batch) < count})
     scores = np.asarray(by_name(answers)["scores"], np.float32)[:count]
     if not np.isfinite(scores).all():
-      raise InputError(f"{run.workdir}: the network's scores are not finite: choose another --checkpoint")
+      raise InputError(f"{run.called}: the network's scores are not finite: choose another --checkpoint")
     return scores
 
   return score
