@@ -3,10 +3,11 @@
 import contextlib
 import functools
 import http.server
+import itertools
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import av
 import numpy as np
@@ -33,8 +34,8 @@ def served(folder, cut: int | None = None) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def rtsp(images: Sequence[np.ndarray], rate: int, count: int) -> Iterator[str]:
-  """The address of a camera that shows these images in turn, `count` of them, to one viewer, by H.264 over TCP."""
+def rtsp(images: Sequence[np.ndarray], rate: int, gone: Callable[[], bool] = lambda: False) -> Iterator[str]:
+  """The address of a camera that shows these images in turn to one viewer, until it is gone: H.264 over TCP."""
   stop = threading.Event()
   server = socket.create_server(("127.0.0.1", 0))
   address = f"rtsp://127.0.0.1:{server.getsockname()[1]}/live"
@@ -72,8 +73,8 @@ def rtsp(images: Sequence[np.ndarray], rate: int, count: int) -> Iterator[str]:
         film = av.open(f"rtp://127.0.0.1:{packets.getsockname()[1]}", "w", format="rtp")
         stream = film.add_stream("libx264", rate=rate, options={"tune": "zerolatency", "g": "5"})
         stream.height, stream.width, stream.pix_fmt = *images[0].shape[:2], "yuv420p"
-        for number in range(count):
-          if stop.wait(1 / rate):
+        for number in itertools.count():
+          if stop.wait(1 / rate) or gone():
             break
           film.mux(stream.encode(av.VideoFrame.from_ndarray(images[number % len(images)], format="rgb24")))
           with contextlib.suppress(TimeoutError):

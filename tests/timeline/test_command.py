@@ -14,6 +14,8 @@ import types
 
 import av
 import cv2
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,8 +24,10 @@ from tests.bad_input_setups import sound
 from tests.test_bad_input import command
 from tests.timeline.films import frames, write_film
 from tests.timeline.served import rtsp, served
+from tests.tiny_models import TINY, network
 from tests.tiny_run import CLASSES, make_run, write_data
 from tests.xla import xla_flags
+from vidjax.models import MODELS
 from vidjax.predict.predictor import make_predictor
 from vidjax.tasks.classification import Classification
 from vidjax.tasks.multilabel import MultiLabel
@@ -32,6 +36,7 @@ from vidjax.timeline.labelled import draw
 from vidjax.timeline.make import labels_at, rule_of
 from vidjax.timeline.picture import save_timeline
 from vidjax.timeline.spans import Rule, Span
+from vidjax.weights.export import export
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
 FILES = {"labelled.mp4", "scores.csv", "spans.csv", "spans.srt", "timeline.json", "timeline.png"}
@@ -201,9 +206,9 @@ def test_an_address_that_breaks_off(run, tmp_path, capfd):
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
-def test_an_rtsp_camera_until_it_breaks_off(run, tmp_path, capfd):
+def test_an_rtsp_camera(run, tmp_path, capfd, monkeypatch):
   """Of a server of our own, over TCP: a real camera is not here."""
-  with rtsp(frames("red", 20), rate=20, count=100) as address:
+  with rtsp(frames("red", 20), 20) as address:
     line = f"timeline --workdir={run.workdir} {address.replace('//', '//me:secret@')} --out={tmp_path}/out --window=.5"
     assert command(line + " --every=.25 --on=.3 --seconds=2") == 0
   printed = capfd.readouterr()
@@ -214,6 +219,21 @@ def test_an_rtsp_camera_until_it_breaks_off(run, tmp_path, capfd):
   assert (found["ended"], found["live"]["dropped_frames"] >= 0) == ("after --seconds", True)
   assert found["seconds"] == pytest.approx(2, abs=0.1)
   assert len(found["scores"]["start"]) >= 4
+
+  real, calls = make.make_score, []
+
+  def counting(*arguments):
+    score = real(*arguments)
+    return lambda clips: (calls.append(1), score(clips))[1]
+
+  monkeypatch.setattr(make, "make_score", counting)
+  with rtsp(frames("red", 20), 20, lambda: len(calls) > 4) as address:
+    line = f"timeline --workdir={run.workdir} {address} --out={tmp_path}/out --window=.25 --every=.25 --novideo"
+    assert command(line) == 2
+  error = capfd.readouterr().err
+  assert error.startswith(f"error: {address} ended after ")
+  assert "; the results up to " in error
+  assert report(tmp_path / "out")["ended"] == "broke off"
 
 
 def process(run, out, *arguments, **options):
@@ -340,6 +360,24 @@ def test_runs_that_have_no_timeline(run, film, tmp_path, capfd):
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_a_released_model(film, tmp_path, monkeypatch, capfd):
+  for name, model in TINY.items():
+    monkeypatch.setitem(MODELS, name, model)
+  export(network(3).init(jax.random.key(1), jnp.zeros((1, 4, 16, 16, 3)), False), tmp_path / "tiny.safetensors")
+  line = f"timeline {film} --weights={tmp_path}/tiny.safetensors --out={tmp_path}/out --window=.5 --novideo"
+  assert command(f"{line} --model=tiny") == 0
+  assert (
+    "note: a clip of the run spans 8 frames and the shortest window has 4: it is looped; --window=1 has as many"
+    in (capfd.readouterr().err)
+  )
+  found = report(tmp_path / "out")
+  assert (found["run"]["name"], found["class_names"]) == ("released/tiny", ["0", "1", "2"])
+  assert command(f"{line} --model=tiny_encoder") == 2
+  assert "error: released/tiny_encoder has no classes" in capfd.readouterr().err
+  assert command(f"{line} --model=tiny --workdir={tmp_path}") == 2
+  assert "both are given" in capfd.readouterr().err
 
 
 def test_the_rule_follows_the_task():
