@@ -22,9 +22,9 @@ from typing import Any
 from experiments.tables.measures import manifest, top1
 from experiments.tables.published import SETS
 from experiments.tables.row import Measure, Row, Table, Training
-from vidjax.benchmark.measure import commit
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.run.commit import commit
 from vidjax.run.folder import PHASES, read_phases, run_folder
 
 WORKDIR = "--workdir="
