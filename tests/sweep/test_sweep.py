@@ -175,7 +175,7 @@ REAL = "--space=schedule.learning_rate=log(1e-3, 1); model.dropout=choice(0, .5)
 def test_a_real_sweep_is_killed_stopped_and_resumed(tiny_data, environment, tmp_path):
   """By SIGKILL in the middle of trial 0, whose training lives on, and by SIGTERM in trial 1."""
   out = tmp_path / "sweep"
-  line = sweep(tiny_data, out, REAL, "--trials=3")
+  line = sweep(tiny_data, out, REAL, "--trials=2")
 
   def until(number, how):
     process = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -196,11 +196,12 @@ def test_a_real_sweep_is_killed_stopped_and_resumed(tiny_data, environment, tmp_
   done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=400)
   assert done.returncode == 0, done.stdout + done.stderr
   assert "trial 1 is resumed: schedule.learning_rate=" in done.stdout
-  assert "3 trials: 3 done" in done.stdout
+  assert "2 trials: 2 done" in done.stdout
   assert re.search(r"best: trial \d, top1 [\d.]+; its run is", done.stdout)
-  for number in range(3):
+  for number in range(2):
     folder = out / "trials" / f"{number:04d}"
-    assert len(re.findall('"validation/top1"', (folder / "metrics.jsonl").read_text())) == 2
+    steps = re.findall(r'"step": (\d+), "(?!validation)', (folder / "metrics.jsonl").read_text())
+    assert steps == [str(step) for step in range(1, 9)]
     assert (folder / "evaluation" / "validation.json").exists()
 
 
@@ -209,9 +210,7 @@ def test_a_real_sweep_is_killed_stopped_and_resumed(tiny_data, environment, tmp_
   ("flags", "message"),
   [
     (["--space=model.dropot=choice(0, .5)", "--trials=1"], "--config.model.dropot: config.model has no key 'dropot'"),
-    (["--space=train.dtype=log(1, 2)", "--trials=1"], "train.dtype is no number but a str: use choice(a, b, ...)"),
     ([REAL, "--trials=0"], "--trials=0: must be 1 or more"),
-    (["--space=", "--trials=1"], "--space is empty: name what is tried"),
   ],
 )
 def test_bad_input_is_one_line_and_makes_nothing(flags, message, tiny_data, environment, tmp_path):

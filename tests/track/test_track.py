@@ -16,6 +16,7 @@ import pytest
 from tests.track import fake
 from tests.train.test_resume import kill_after
 from vidjax.errors import EXIT_TERMINATED, InputError, TrainingStopped
+from vidjax.run.folder import write_folder
 from vidjax.track import beside, follow
 from vidjax.track.beside import check_trackers, followed
 from vidjax.track.writer import About
@@ -186,6 +187,21 @@ def test_a_training_that_is_killed_and_resumed_is_one_tracked_run(train, command
   assert 0 <= sent(tmp_path, "finish")[-1][1]["final/validation/top1"] <= 1
   assert sent(tmp_path, "begin")[0][1]["train.batch_size"] == 4
   assert len(sent(tmp_path, "picture")) == 1
+
+
+@pytest.mark.slow
+def test_a_run_without_a_tracker_is_sent_afterwards(tmp_path):
+  run = tmp_path / "run"
+  write_folder(run, CONFIG, ["left", "right"])
+  write(run, LINES)
+  line = [sys.executable, "-m", "vidjax.track", f"--workdir={run}", f"--track={FAKE}"]
+  done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "FAKE_FAULT": "raise"})
+  assert done.returncode == 2
+  assert f"{FAKE} did not get 4 lines and the end of the run: python -m vidjax.track --workdir={run}" in done.stderr
+  assert f"error: {run}: {FAKE} did not get everything" in done.stderr
+  done = subprocess.run(line, capture_output=True, text=True)
+  assert (done.returncode, done.stdout, done.stderr) == (0, f"{run}: sent to {FAKE}\n", "")
+  assert sent(tmp_path) == ["begin", *["numbers"] * 4, "finish"]
 
 
 def needs(name):

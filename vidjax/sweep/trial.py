@@ -155,4 +155,5 @@ def training(config: str, flags: Sequence[str], folder: pathlib.Path) -> list[st
     flags: of the config and of the training.
     folder: of the run.
   """
-  return [sys.executable, "-m", "vidjax.train", f"--config={config}", f"--workdir={folder}", *flags]
+  alone = "--num_processes=1"  # the tasks of a scheduler are sweeps that share a folder, not one training
+  return [sys.executable, "-m", "vidjax.train", f"--config={config}", f"--workdir={folder}", alone, *flags]

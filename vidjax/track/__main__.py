@@ -26,8 +26,10 @@ def main(argv: list[str]) -> None:
   configs = {folder: read_folder(folder)[0] for folder in folders if len(folders) == 1 or folder.exists()}
   check_trackers(TRACK.value)
   for folder, config in configs.items():
-    with followed(folder, TRACK.value, config):
+    with followed(folder, TRACK.value, config) as missed:
       pass
+    if missed:
+      raise InputError(f"{folder}: {', '.join(missed)} did not get everything; the same command sends the rest")
     say(f"{folder}: sent to {', '.join(TRACK.value)}")
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from vidjax.apply.processes import tell
 from vidjax.build import nearest
-from vidjax.errors import InputError, TrainingStopped
+from vidjax.errors import EXIT_TERMINATED, InputError, TrainingStopped
 from vidjax.run.commit import commit
 from vidjax.run.folder import flatten
-from vidjax.track.follow import FOLDER
+from vidjax.track.follow import EXIT_UNSENT, FOLDER
 
 WAIT = 20.0
 """Seconds that a tracker has after the end of a training to take what it lacks."""
@@ -45,27 +45,34 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def followed(workdir: pathlib.Path, names: Sequence[str], config: Mapping[str, Any]) -> Iterator[None]:
+def followed(workdir: pathlib.Path, names: Sequence[str], config: Mapping[str, Any]) -> Iterator[list[str]]:
   """A block whose run is sent to trackers, by a process for each; enter it once `metrics.jsonl` is cut to the start.
 
   Args:
     workdir: the run's folder.
     names: of the trackers; none starts nothing.
     config: of the run.
+
+  Yields:
+    The names of trackers that did not get everything, empty before the end.
   """
+  missed: list[str] = []
+  wait = True
   running = [_Tracker(name, workdir, config) for name in names]
   end = "failed"
   try:
-    yield
+    yield missed
     end = "finished"
   except TrainingStopped as error:
-    end = "stopped" if error.code == os.EX_TEMPFAIL else "failed"
+    end = "stopped" if error.code == EXIT_TERMINATED else "failed"
+    raise
+  except KeyboardInterrupt:  # at once: what is left they send by themselves
+    wait = False
     raise
   finally:
     for one in running:
       one.end(end)
-    for one in running:
-      one.join()
+    missed += [one.name for one in running if wait and not one.join()]
 
 
 class _Tracker:
@@ -74,9 +81,10 @@ class _Tracker:
   def __init__(self, name: str, workdir: pathlib.Path, config: Mapping[str, Any]):
     folder = workdir / FOLDER
     folder.mkdir(exist_ok=True)
-    about = {"workdir": str(workdir.resolve()), "name": workdir.name, "group": workdir.resolve().parent.name}
+    whole = workdir.resolve()
+    about = {"workdir": str(whole), "name": whole.name, "group": "/".join(whole.parent.parts[-2:]).strip("/")}
     about |= {"config": flatten(config), "commit": commit() or ""}
-    self._name, self._process, self._reader = name, None, None
+    self.name, self._process, self._reader = name, None, None
     try:
       with (folder / f"{name}.log").open("ab") as log:
         self._process = subprocess.Popen(
@@ -112,10 +120,10 @@ class _Tracker:
       with contextlib.suppress(OSError):
         self._process.stdin.close()
 
-  def join(self) -> None:
-    """Waits for it, but no longer than it may take."""
+  def join(self) -> bool:
+    """Waits for it, but no longer than it may take; returns whether it got everything."""
     if self._process is None or self._reader is None:
-      return
+      return False
     try:
       code = self._process.wait(WAIT + 5)
     except subprocess.TimeoutExpired:
@@ -125,8 +133,9 @@ class _Tracker:
     self._reader.join(1)
     if not self._reader.is_alive() and self._process.stdout is not None:
       self._process.stdout.close()
-    if code:
-      tell(f"{self._name} ended with code {code}: see {FOLDER}/{self._name}.log; metrics.jsonl has all", error=True)
+    if code not in (0, EXIT_UNSENT):
+      tell(f"{self.name} ended with code {code}: see {FOLDER}/{self.name}.log; metrics.jsonl has all", error=True)
+    return code == 0
 
 
 def _command(name: str, workdir: pathlib.Path, wait: float) -> list[str]:

@@ -22,6 +22,8 @@ POLL = 1.0
 """Seconds between two looks at metrics.jsonl."""
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts, at most."""
+EXIT_UNSENT = 1
+"""Exit code of a follower that was not rid of everything, and has said so."""
 FOLDER = "track"
 """In a run's folder: the place and the files of its trackers."""
 
@@ -169,7 +171,7 @@ def follow(follower: Follower, ended: threading.Event, how: list[str], tell: Any
 
 
 def main(argv: list[str]) -> int:
-  """The process: its exit code is 2 where `check` fails, and else 0."""
+  """The process: its exit code is 2 where `check` fails, 1 where not all was sent, and else 0."""
   name, workdir, wait = argv[1], pathlib.Path(argv[2]), float(argv[3])
   if not wait:  # the check at launch
     try:
@@ -193,7 +195,7 @@ def main(argv: list[str]) -> int:
 
   def give_up() -> None:
     tell(f"did not take everything within {wait:g} s after the training's end{_later(workdir)}")
-    os._exit(0)
+    os._exit(EXIT_UNSENT)
 
   def tell(text: str) -> None:
     try:
@@ -204,9 +206,10 @@ def main(argv: list[str]) -> int:
 
   threading.Thread(target=listen, daemon=True).start()
   follower = Follower(name, load(name), About(**about, folder=workdir / FOLDER))
-  if not follow(follower, ended, how, tell):
+  sent = follow(follower, ended, how, tell)
+  if not sent:
     tell(f"did not get {follower.unsent()} lines and the end of the run{_later(workdir)}")
-  os._exit(0)  # what others registered for the end of Python may wait for a server
+  os._exit(0 if sent else EXIT_UNSENT)  # what others registered for the end of Python may wait for a server
 
 
 def _later(workdir: pathlib.Path) -> str:
