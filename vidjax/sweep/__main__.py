@@ -26,44 +26,45 @@ from vidjax.sweep.work import run_all
 from vidjax.track.beside import check_trackers
 from vidjax.train.phases import expand
 
-CONFIG = define_config()
-SPACE = flags.DEFINE_string("space", "", "What is tried: KEY=log|uniform|int|choice(...), with ; between, or a file.")
-TRIALS = flags.DEFINE_integer("trials", None, "Trials in all, of all commands on the folder.")
-OUT = flags.DEFINE_string("out", None, "Folder of the sweep; one that was begun is resumed.")
-METRIC = flags.DEFINE_string(
-  "metric", "", "A number of the validations, such as top1, or -loss where less is better (default: the task's)."
-)
-PRUNE = flags.DEFINE_bool(
-  "prune", False, "Stop a trial that is worse than the median of the others at that validation."
-)
-PROCESSES = flags.DEFINE_integer("processes", 1, "Trials at once; cores and devices are divided among them.")
-SEED = flags.DEFINE_integer("seed", 0, "Of the choice of values; the trainings' own is config.seed.", 0)
-TRACK = flags.DEFINE_list("track", [], "Trackers that every trial is sent to: wandb, mlflow.")
+
+def define_flags() -> None:
+  """The flags of the command, but for `--config`."""
+  flags.DEFINE_string("space", "", "What is tried: KEY=log|uniform|int|choice(...), with ; between, or a file.")
+  flags.DEFINE_integer("trials", None, "Trials in all, of all commands on the folder.")
+  flags.DEFINE_string("out", None, "Folder of the sweep; one that was begun is resumed.")
+  flags.DEFINE_string(
+    "metric", "", "A number of the validations, such as top1, or -loss where less is better (default: the task's)."
+  )
+  flags.DEFINE_bool("prune", False, "Stop a trial that is worse than the median of the others at that validation.")
+  flags.DEFINE_integer("processes", 1, "Trials at once; cores and devices are divided among them.")
+  flags.DEFINE_integer("seed", 0, "Of the choice of values; the trainings' own is config.seed.", 0)
+  flags.DEFINE_list("track", [], "Trackers that every trial is sent to: wandb, mlflow.")
 
 
 def main(argv: list[str]) -> None:
   """The command."""
-  config = read_config(CONFIG.value)
-  out = pathlib.Path(OUT.value or "")
-  if not OUT.value:
+  values = flags.FLAGS
+  config = read_config(values.config)
+  out = pathlib.Path(values.out or "")
+  if not values.out:
     raise InputError("--out=DIR is missing: name a folder for the trials")
-  for name, count in (("trials", TRIALS.value), ("processes", PROCESSES.value)):
+  for name, count in (("trials", values.trials), ("processes", values.processes)):
     if count is None or count < 1:
       raise InputError(f"--{name}={'' if count is None else count}: must be 1 or more")
   optuna()
-  space = read_space(SPACE.value)
+  space = read_space(values.space)
   name, given = given_flags(flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False))
   check_space(space, name, given)
-  check_trackers(TRACK.value)
+  check_trackers(values.track)
   last = list(expand(config).values())[-1] if config.get("phases") else config
-  metric = METRIC.value or metric_of(last)
-  claim_folder(out, config_with(name, given), space, metric=metric, prune=PRUNE.value, seed=SEED.value)
-  study = Study(out, space, metric, PRUNE.value, SEED.value)
-  track = [f"--track={','.join(TRACK.value)}"] * bool(TRACK.value)
+  metric = values.metric or metric_of(last)
+  claim_folder(out, config_with(name, given), space, metric=metric, prune=values.prune, seed=values.seed)
+  study = Study(out, space, metric, values.prune, values.seed)
+  track = [f"--track={','.join(values.track)}"] * bool(values.track)
   stop = Stop()
   before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
   try:
-    run_all(study, TRIALS.value or 0, PROCESSES.value, name, [*given, *track], stop)
+    run_all(study, values.trials or 0, values.processes, name, [*given, *track], stop)
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
@@ -92,4 +93,6 @@ def given_flags(argv: Sequence[str]) -> tuple[str, list[str]]:
 
 
 if __name__ == "__main__":
+  define_config()
+  define_flags()
   run_main(main)

@@ -13,25 +13,30 @@ from vidjax.errors import InputError
 from vidjax.run.folder import read_folder, read_phases
 from vidjax.track.beside import check_trackers, followed
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; of one in phases, all that have begun.")
-TRACK = flags.DEFINE_list("track", [], "wandb, mlflow or both, with a comma.")
+
+def define_flags() -> None:
+  """The flags of the command."""
+  flags.DEFINE_string("workdir", None, "Folder of the run; of one in phases, all that have begun.")
+  flags.DEFINE_list("track", [], "wandb, mlflow or both, with a comma.")
 
 
 def main(argv: list[str]) -> None:
   """The command."""
-  if not WORKDIR.value or not TRACK.value:
+  given = flags.FLAGS
+  if not given.workdir or not given.track:
     raise InputError("--workdir=DIR and --track=wandb or --track=mlflow are needed")
-  workdir = pathlib.Path(WORKDIR.value)
+  workdir = pathlib.Path(given.workdir)
   folders = [workdir / name for name in read_phases(workdir)] or [workdir]
   configs = {folder: read_folder(folder)[0] for folder in folders if len(folders) == 1 or folder.exists()}
-  check_trackers(TRACK.value)
+  check_trackers(given.track)
   for folder, config in configs.items():
-    with followed(folder, TRACK.value, config) as missed:
+    with followed(folder, given.track, config) as missed:
       pass
     if missed:
       raise InputError(f"{folder}: {', '.join(missed)} did not get everything; the same command sends the rest")
-    say(f"{folder}: sent to {', '.join(TRACK.value)}")
+    say(f"{folder}: sent to {', '.join(given.track)}")
 
 
 if __name__ == "__main__":
+  define_flags()
   run_main(main)
