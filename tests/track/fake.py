@@ -30,8 +30,9 @@ class Writer:
     self._add("begin", run, dict(about.config), about.name, about.group)
     return run or "id1"
 
-  def numbers(self, step, numbers):
-    self._add("numbers", step, numbers)
+  def numbers(self, lines):
+    for step, numbers in lines:
+      self._add("numbers", step, numbers)
 
   def picture(self, step, name, path):
     self._add("picture", step, name, path.stat().st_size)

@@ -5,6 +5,7 @@ neither JAX nor the data stack.
 """
 
 import importlib
+import itertools
 import json
 import math
 import os
@@ -20,6 +21,8 @@ from vidjax.track.writer import About, Writer
 
 POLL = 1.0
 """Seconds between two looks at metrics.jsonl."""
+AT_ONCE = 50
+"""Lines that are sent together."""
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts, at most."""
 EXIT_UNSENT = 1
@@ -49,6 +52,15 @@ class Place(NamedTuple):
   pictures: tuple[str, ...] = ()
 
 
+class _Line(NamedTuple):
+  """A line of metrics.jsonl: its step, its number among the lines of that step, and where it ends in the file."""
+
+  step: int
+  count: int
+  end: int
+  numbers: dict[str, float]
+
+
 class Follower:
   """Sends the lines of a run that were not sent, as often as it is told to.
 
@@ -75,9 +87,11 @@ class Follower:
       self._begun = True
       self._keep(self.place)
     before = self.place
-    for step, lines, numbers in self._new():
-      self._writer.numbers(step, numbers)
-      self.place = self.place._replace(step=step, lines=lines)
+    while lines := list(itertools.islice(self._new(), AT_ONCE)):
+      self._writer.numbers([(line.step, line.numbers) for line in lines])
+      step, count, self._read, _ = lines[-1]
+      self._last = (step, count)
+      self.place = self.place._replace(step=step, lines=count)
     picture = self._workdir / "batch.png"
     if picture.exists() and picture.name not in self.place.pictures:
       self._writer.picture(max(self.place.step, 0), picture.stem, picture)
@@ -99,28 +113,25 @@ class Follower:
     """Lines that were not sent."""
     return sum(1 for _ in self._new())
 
-  def _new(self) -> Iterator[tuple[int, int, dict[str, float]]]:
-    """Step, number among the lines of that step, and numbers of the lines after the place.
-
-    A line counts as read once the next one is asked for.
-    """
+  def _new(self) -> Iterator["_Line"]:
+    """The lines after the place."""
+    read, (last, count) = self._read, self._last
     path = self._workdir / "metrics.jsonl"
     if not path.exists():
       return
     with path.open("rb") as file:
-      file.seek(self._read)
+      file.seek(read)
       for raw in file:
         if not raw.endswith(b"\n"):  # it is being written
           return
         text = raw.decode(errors="replace")
+        read += len(raw)
         if kept_line(text, math.inf):
           numbers = json.loads(text)
-          step, (last, count) = int(numbers.pop("step")), self._last
-          now = (step, count + 1 if step == last else 1)
-          if now > (self.place.step, self.place.lines):
-            yield *now, numbers
-          self._last = now
-        self._read += len(raw)
+          step = int(numbers.pop("step"))
+          last, count = step, count + 1 if step == last else 1
+          if (step, count) > (self.place.step, self.place.lines):
+            yield _Line(step, count, read, numbers)
 
   def _keep(self, place: Place) -> None:
     partial = self._path.with_suffix(".partial")

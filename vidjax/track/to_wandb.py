@@ -4,7 +4,7 @@ import importlib
 import os
 import pathlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidjax.errors import InputError
@@ -49,14 +49,10 @@ class Writer:
     )
     return run
 
-  def numbers(self, step: int, numbers: Mapping[str, float]) -> None:
-    """Adds a line.
-
-    Args:
-      step: optimizer updates done.
-      numbers: by name.
-    """
-    self._run.log(dict(numbers), step=step)
+  def numbers(self, lines: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    """Adds lines."""
+    for step, numbers in lines:
+      self._run.log(dict(numbers), step=step)
 
   def picture(self, step: int, name: str, path: pathlib.Path) -> None:
     """Adds a picture.

@@ -1,7 +1,7 @@
 """What a tracker is to `follow`: the one contract of the files `to_NAME.py`."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 
@@ -47,13 +47,8 @@ class Writer(Protocol):
     """
     ...
 
-  def numbers(self, step: int, numbers: Mapping[str, float]) -> None:
-    """Adds a line of `metrics.jsonl`.
-
-    Args:
-      step: optimizer updates done.
-      numbers: by name.
-    """
+  def numbers(self, lines: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    """Adds lines of `metrics.jsonl`: of each the step, and numbers by their names."""
     ...
 
   def picture(self, step: int, name: str, path: pathlib.Path) -> None:
