@@ -65,15 +65,25 @@ def recipe(data: str, backbone: str, start: str = "pretrained") -> Recipe:
     data: a key of `_sets.SETS`.
     backbone: one of BACKBONES.
     start: "scratch" for an X3D that starts from nothing; on Kinetics all X3D do.
-
-  Raises:
-    ValueError: a ResNet from nothing, of which nothing is said.
   """
-  if not is_x3d(backbone) and start == "scratch":
-    raise ValueError(f"start=scratch goes with an X3D: backbone={backbone} starts from ImageNet or Kinetics")
   if not is_x3d(backbone):
     return RESNET[data]
   return FROM_SCRATCH if start == "scratch" and not _sets.SETS[data].is_kinetics else X3D[data]
+
+
+def check_start(config: str, data: str, backbone: str, start: str) -> None:
+  """Raises ValueError where `start=scratch` says nothing, or what no recipe is given for.
+
+  Args:
+    config: with its argument, for the message.
+    data: a key of `_sets.SETS`.
+    backbone: one of BACKBONES, or another network that is no X3D.
+    start: "pretrained" or "scratch".
+  """
+  if start == "scratch" and not is_x3d(backbone):
+    raise ValueError(f"{config}: start=scratch goes with an X3D: {backbone} starts from ImageNet or Kinetics")
+  if start == "scratch" and _sets.SETS[data].is_kinetics:
+    raise ValueError(f"{config}: on Kinetics an X3D always starts from nothing: leave start out")
 
 
 def network(c: ConfigDict, name: str) -> ConfigDict | dict:

@@ -12,7 +12,8 @@ of its last two stages, on `synthetic_actions/order`. Options follow the name; t
 - `source=text|code|table`: `text` is chapter 4's. `code` is the released repository: RNL's region of 3x3x3 in res4, SE
   behind block 0 of res3 alone, with attention pooling; crops as TSN, larger rates of the classifier, and on Kinetics
   the recipe of Table 4.7. `table` is `text` with what Table 4.6's parameters require: RNL as released, and in the SE a
-  reduction of 16 and biases. The table counts RNL's mask, too (`.aggregation=grouped` below).
+  reduction of 16 and biases. The table counts RNL's mask, too (`.aggregation=grouped` below). Modules without RNL and
+  SE are the same in all three.
 
 Recipe: section 4.6. Kinetics is sampled densely, 8 or 16 frames out of 64. Networks start from ImageNet
 (--config.init.weights). Other values are plain flags, `[1]` being the block in res3 and `[2]` that in res4:
@@ -60,8 +61,10 @@ SE = {
 
 def get_config(arg: str = "ssv1") -> ConfigDict:
   """`arg`: "kinetics400", "ssv1" or "mini", then options."""
-  name, options = _options.parse("attention", arg, ("ssv1", "kinetics400", "mini"), OPTIONS)
+  name, options = _options.parse("attention", arg, ("ssv1", "kinetics400", "mini"), OPTIONS, {"mini": ("depth",)})
   kind, source, depth = options["attention"], options["source"], int(options["depth"])
+  if kind == "none" and options["blocks"] == "1":
+    raise ValueError(f"configs/attention.py:{arg}: attention=none stands behind no block: leave blocks out")
   if name == "mini":
     c, sites = quickstart.get_config(), {3: (0,), 4: (0,)}
     c.sampler.num_segments = int(options["frames"])

@@ -48,8 +48,12 @@ CLASSIFIER = {  # rate of the kernel, its decay, rate of the bias
 
 def get_config(arg: str = "ssv1") -> ConfigDict:
   """`arg`: one of NAMES, then options."""
-  name, options = _options.parse("bqn", arg, NAMES, OPTIONS)
-  return _mini(name) if name.startswith("mini") else _full(name, **options)
+  minis = [name for name in NAMES if name.startswith("mini")]
+  name, options = _options.parse("bqn", arg, NAMES, OPTIONS, dict.fromkeys(minis, OPTIONS))
+  if name in minis:
+    return _mini(name)
+  _thesis.check_start(f"configs/bqn.py:{arg}", name, options["backbone"], options["start"])
+  return _full(name, **options)
 
 
 def _mini(name: str) -> ConfigDict:

@@ -54,12 +54,13 @@ OPTIONS = {
 
 def get_config(arg: str = "ssv1") -> ConfigDict:
   """`arg`: "ssv1", "ssv2", "kinetics400", "mini_kinetics200", "ucf101", "hmdb51" or "mini", then options."""
-  name, options = _options.parse("dan", arg, ("ssv1", *_sets.SETS, "mini"), OPTIONS)
+  name, options = _options.parse("dan", arg, ("ssv1", *_sets.SETS, "mini"), OPTIONS, {"mini": ("backbone", "start")})
   if name == "mini":
     c = quickstart.get_config()
     c.sampler.frames_per_segment = 4
     pwtp = PWTP(4, rank=1, kernel=5, stride=4, features=8)
   else:
+    _thesis.check_start(f"configs/dan.py:{arg}", name, options["backbone"], options["start"])
     c = _full(name, options["backbone"], options["start"])
     pwtp = PWTP(_size(name, options["backbone"])[1], rank=1, kernel=9, stride=8, features=24)
     pwtp = pwtp.clone(frozen_bn=c.model.backbone.frozen_bn != "none")

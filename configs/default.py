@@ -87,6 +87,7 @@ def get_config() -> ConfigDict:
   c.train.log_every = 10
   c.train.steps = placeholder(int)  # the length in steps, in place of epochs
   c.train.frozen = ()  # path prefixes of what is not trained, such as ("representation",)
+  c.train.trained = ()  # or patterns of what alone is, such as ("Adapter", "classifier")
   c.train.stop = placeholder(dict)  # {"make": "vidjax.train.stop.NoGain", "patience": 3}, or any such rule
   c.train.refresh = placeholder(dict)  # {"make": ...}: as init.start, before every epoch
 

@@ -74,6 +74,8 @@ def get_config(arg: str = "mbpm") -> ConfigDict:
   name, options = _options.parse("inputs", arg, tuple(INPUTS | FULL), OPTIONS)
   if options["data"] != "synthetic":
     return _full(name, **options)
+  if ",backbone=" in arg:
+    raise ValueError(f"configs/inputs.py:{arg}: backbone goes with real data: leave it out, or add ,data=ucf101 or so")
   if name not in INPUTS:
     raise ValueError(f"configs/inputs.py:{arg}: add ,data=ucf101 or so: nothing is stored of synthetic clips")
   c = quickstart.get_config()

@@ -5,11 +5,12 @@
 The name is that of an input representation of `configs/inputs.py`, on 8 segments of `synthetic_actions/order`. Options
 follow it; the first value is the default:
 
-- `backbone=resnet|x3d|mobilenet|tdn`, each with three stages, res2 to res4, at 48 pixels.
-- `plugins=`, joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block 0 of res3 and
-  res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`.
-- `losses=`, joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD loss, at the
-  last block of each stage), `reversal` (TTSN's TSS).
+- `backbone=resnet|x3d|mobilenet|tdn|vit`, at 48 pixels, with three stages, res2 to res4. The ViT, that of
+  `configs/vit.py:mini`, has four blocks as stages 2 to 5, and is trained as it.
+- `plugins=none`, or several joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block
+  0 of res3 and res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
+- `losses=none`, or several joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD
+  loss, at the last block of each stage), `reversal` (TTSN's TSS).
 - `blend=weighted|mgda|pcgrad|cagrad|uncertainty`: how several losses are joined.
 
 `python -m experiments.mix` trains many of them and ranks them.
@@ -19,7 +20,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs import _options, inputs
+from configs import _options, _vit, inputs
 from vidjax.backbones.mobilenet import MobileNetV2
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.backbones.tdn import TDN
@@ -38,6 +39,7 @@ from vidjax.plugins.nonlocal_ import NonLocal
 from vidjax.plugins.pem import PEM
 from vidjax.plugins.rnl import RNL
 from vidjax.plugins.se import SpaceTimeSE
+from vidjax.plugins.st_adapter import st_adapters
 from vidjax.plugins.temporal_diversity import TDLoss
 from vidjax.plugins.tim import TIM
 from vidjax.plugins.tsm import TSM
@@ -58,8 +60,8 @@ WEIGHTS = {"projection": 0.5, "temporal_diversity": 7.5e-3, "reversal": 0.1}
 """As in the mini configs of `dan`, `tdrl` and `ttsn`, that of classification being 1."""
 BLENDS = "weighted", "mgda", "pcgrad", "cagrad", "uncertainty"
 OPTIONS = {
-  "backbone": ("resnet", "x3d", "mobilenet", "tdn"),
-  "plugins": _options.Several((*BEFORE, *BEHIND, "ett")),
+  "backbone": ("resnet", "x3d", "mobilenet", "tdn", "vit"),
+  "plugins": _options.Several((*BEFORE, *BEHIND, "ett", "st_adapter")),
   "losses": _options.Several(("projection", "diversity", "reversal")),
   "blend": BLENDS,
 }
@@ -73,8 +75,13 @@ def get_config(arg: str = "rgb") -> ConfigDict:
     raise ValueError(f"configs/mix.py:{arg}: losses=projection is of {' and '.join(ERRORS)}: choose one of them")
   if options["blend"] != "weighted" and not losses:
     raise ValueError(f"configs/mix.py:{arg}: blend={options['blend']} joins several losses: add losses=")
+  if "st_adapter" in plugins and options["backbone"] != "vit":
+    raise ValueError(f"configs/mix.py:{arg}: st_adapter has its places in a ViT: choose backbone=vit")
   c = inputs.get_config(name)
-  c.model.backbone = _backbone(options["backbone"], _inserts(plugins, "diversity" in losses))
+  stages = _vit.STAGES if options["backbone"] == "vit" else STAGES
+  c.model.backbone = _backbone(options["backbone"], _inserts(plugins, "diversity" in losses, stages))
+  if options["backbone"] == "vit":
+    _vit.train(c)
   if options["backbone"] == "tdn":
     _five_frames(c, name, arg)
   if "ett" in plugins or "reversal" in losses:
@@ -98,9 +105,10 @@ def _blend(name: str, losses: tuple[str, ...]) -> dict[str, Any]:
   return described({"mgda": MGDA(), "pcgrad": PCGrad(), "cagrad": CAGrad()}[name])
 
 
-def _inserts(plugins: tuple[str, ...], diversity: bool) -> tuple[Insert, ...]:
+def _inserts(plugins: tuple[str, ...], diversity: bool, stages: tuple[int, ...]) -> tuple[Insert, ...]:
   before = [Insert(BEFORE[name], "before") for name in plugins if name in BEFORE]
-  before += [Insert(TDLoss(share=0.5), "before", STAGES, "last")] if diversity else []
+  before += [Insert(TDLoss(share=0.5), "before", stages, "last")] if diversity else []
+  before += st_adapters(width=32) if "st_adapter" in plugins else ()
   return (*before, *(Insert(BEHIND[name], "after", (3, 4), (0,)) for name in plugins if name in BEHIND))
 
 
@@ -110,6 +118,7 @@ def _backbone(name: str, inserts: tuple[Insert, ...]) -> dict[str, Any]:
     "x3d": X3D(1.0, 1.0, ((1, 16), (2, 24), (2, 48)), inserts=inserts),
     "mobilenet": MobileNetV2(0.5, ((1, 32, 1, 1), (4, 48, 2, 2), (4, 96, 2, 2)), inserts),
     "tdn": TDN(MiniResNet((24, 24, 48, 48), inserts), reduction=4),
+    "vit": _vit.network(inserts),
   }[name]
   return described(made, "inserts")
 

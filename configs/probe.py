@@ -6,6 +6,12 @@
 `:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512, `:multilabel` is a linear probe for several
 labels a video; `:lstm`, `:transformer` and `:netvlad` are the classifiers of `vidjax.networks.pooling`. Numbers are
 ours: Adam at a rate of .001, with which features of any scale train, for 50 epochs.
+
+`:attentive` is the probe of V-JEPA (Bardes et al., TMLR 2024): a learnt query looks at all features, in a whole block.
+From its released config for Kinetics-400 are AdamW without warm-up at .001 down to 0, 20 epochs, batches of 256, the
+gradient's norm of at most 1, and no dropout. Its weight decay falls from .01 to 1e-6; ours stays .01. It reads all
+tokens of an encoder, this one the stored features of a video: `prepare features --per=frame` stores most of them. Its
+heads are the encoder's; --config.model.pooling.heads must divide the width. `.depth=3` is the probe of V-JEPA 2.
 """
 
 from ml_collections import ConfigDict
@@ -18,9 +24,9 @@ NETWORKS = {"lstm": LSTMClassifier, "transformer": TransformerClassifier, "netvl
 
 
 def get_config(arg: str = "linear") -> ConfigDict:
-  """`arg`: "linear", "mlp", "multilabel", "lstm", "transformer" or "netvlad"."""
-  if arg not in ("linear", "mlp", "multilabel", *NETWORKS):
-    raise ValueError(f"configs/probe.py:{arg}: choose linear, mlp, multilabel, {', '.join(NETWORKS)}")
+  """`arg`: "linear", "mlp", "multilabel", "attentive", "lstm", "transformer" or "netvlad"."""
+  if arg not in ("linear", "mlp", "multilabel", "attentive", *NETWORKS):
+    raise ValueError(f"configs/probe.py:{arg}: choose linear, mlp, multilabel, attentive, {', '.join(NETWORKS)}")
   c = multilabel.get_config() if arg == "multilabel" else default.get_config()
   c.data.name = "features/NAME"
   c.stream = {"make": "vidjax.data.streams.Features", "width": 512}  # of the features; an error names the right one
@@ -36,4 +42,9 @@ def get_config(arg: str = "linear") -> ConfigDict:
     del c.model["num_classes"]
   c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 1e-4})
   c.schedule.learning_rate = 1e-3
+  if arg == "attentive":
+    c.model.dropout = 0.0
+    c.model.pooling = {"make": "vidjax.networks.attentive.AttentivePooler", "heads": 8, "depth": 0}
+    c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 0.01, "clip_norm": 1.0})
+    c.train.epochs, c.train.batch_size = 20.0, 256
   return c

@@ -56,6 +56,10 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   """`arg`: "ssv1", "ssv2", "kinetics400" or "mini", then options, separated by commas."""
   name, options = _options.parse("tdrl", arg, (*RECIPES, "mini"), OPTIONS)
   frames = int(options["frames"])
+  if options["tm"] == "none" and options["td"] == "before":
+    raise ValueError(f"configs/tdrl.py:{arg}: tm=none leaves td=before nothing to stand before: leave td out")
+  if options["tm"] == options["td"] == "none" and options["enhance"] == "pem_after":
+    raise ValueError(f"configs/tdrl.py:{arg}: there is nothing for PEM to stand after: choose enhance=pem")
   if name == "mini":
     c = quickstart.get_config()
     c.sampler.num_segments = frames

@@ -9,6 +9,8 @@ in `configs/tsm.py:kinetics400,backbone=mobilenet_v2`; the first value is the de
 - `backbone=resnet50|resnet101|mobilenet_v2|x3d_m|x3d_xs`. X3D convolves over time and shifts nothing: the RGB rows of
   thesis Tables 3.6, 5.2 and 5.9, on 16 (M) or 4 frames (XS).
 - `frames=8|16`, but for X3D.
+- `shift=both|past`, of ResNets and MobileNetV2: from the next and the last frame, or from the last alone, for streams
+  (`vidjax.open_run(DIR).stream()`); the paper's 3.4, with 1/8 of the channels.
 - `sampling=uniform|dense`: of Kinetics, over the whole video, or 8 or 16 frames out of 64.
 - `start=pretrained|scratch`: of X3D on Something-Something and on small sets, from Kinetics or from nothing.
 
@@ -25,6 +27,8 @@ or `python -m vidjax.evaluate --views=2x3 --size=256 --short_side=256`, with `--
 For videos of one's own take `configs/folder.py`.
 """
 
+import dataclasses
+
 from ml_collections import ConfigDict
 
 from configs import _options, _sets, _thesis, default, folder, x3d
@@ -38,6 +42,7 @@ from vidjax.train.optimizer import TSN_GROUPS
 OPTIONS = {
   "backbone": ("resnet50", "resnet101", "mobilenet_v2", "x3d_m", "x3d_xs"),
   "frames": ("8", "16"),
+  "shift": ("both", "past"),
   "sampling": ("uniform", "dense"),
   "start": ("pretrained", "scratch"),
 }
@@ -52,18 +57,17 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   """`arg`: "ssv1", "ssv2", "kinetics400", "ucf101" or "hmdb51", then options."""
   name, options = _options.parse("tsm", arg, (*RECIPES, *_sets.SMALL), OPTIONS)
   backbone, start = options["backbone"], options["start"]
-  idle = [key for key in ("frames", "sampling") if f",{key}=" in arg]
+  idle = [key for key in ("frames", "shift", "sampling") if f",{key}=" in arg]
   if _thesis.is_x3d(backbone) and idle:
-    raise ValueError(f"configs/tsm.py:{arg}: an X3D has frames of its own: leave {idle[0]} out")
+    raise ValueError(f"configs/tsm.py:{arg}: an X3D has frames of its own and no shift: leave {idle[0]} out")
   if options["sampling"] == "dense" and not _sets.SETS[name].is_kinetics:
     raise ValueError(f"configs/tsm.py:{arg}: sampling=dense goes with kinetics400: leave it out")
+  _thesis.check_start(f"configs/tsm.py:{arg}", name, backbone, start)
   if _thesis.is_x3d(backbone):
     return _x3d(name, backbone, start)
-  if start == "scratch":
-    raise ValueError(f"configs/tsm.py:{arg}: start=scratch goes with an X3D")
   c = folder.get_config("finetune") if name in _sets.SMALL else _train(*RECIPES[name])
   frames, partial_bn = int(options["frames"]), c.model.backbone.frozen_bn
-  c.model.backbone = network(backbone)
+  c.model.backbone = network(backbone, past=options["shift"] == "past")
   c.model.backbone.frozen_bn = partial_bn
   dense = options["sampling"] == "dense"
   c.sampler = sampler(frames, dense)
@@ -73,13 +77,18 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   return c
 
 
-def network(backbone: str) -> ConfigDict | dict:
-  """A ResNet or MobileNetV2 with its shift, described."""
-  if backbone == "mobilenet_v2":
-    net = MobileNetV2(width_multiplier=1.0, inserts=(Insert(TSM(fold_div=8), "before", blocks=TSM_BLOCKS),))
-  else:
-    depth = int(backbone.removeprefix("resnet"))
-    net = ResNet(depth, inserts=(released_shift(depth),))
+def network(backbone: str, past: bool = False) -> ConfigDict | dict:
+  """A ResNet or MobileNetV2 with its shift, described.
+
+  Args:
+    backbone: "resnet50", "resnet101" or "mobilenet_v2".
+    past: shift channels from the past alone.
+  """
+  mobile = backbone == "mobilenet_v2"
+  depth = 0 if mobile else int(backbone.removeprefix("resnet"))
+  sites = Insert(TSM(), "before", blocks=TSM_BLOCKS) if mobile else released_shift(depth)
+  inserts = (dataclasses.replace(sites, module=TSM(fold_div=8, bidirectional=not past)),)
+  net = MobileNetV2(width_multiplier=1.0, inserts=inserts) if mobile else ResNet(depth, inserts=inserts)
   return described(net, "depth", "width_multiplier", "frozen_bn", "fold_div", "blocks")
 
 

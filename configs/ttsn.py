@@ -49,7 +49,7 @@ OPTIONS = {
 
 def get_config(arg: str = "hmdb51") -> ConfigDict:
   """`arg`: "hmdb51", "ucf101", "ssv1" or "mini", then options."""
-  name, options = _options.parse("ttsn", arg, (*RECIPES, "mini"), OPTIONS)
+  name, options = _options.parse("ttsn", arg, (*RECIPES, "mini"), OPTIONS, {"mini": ("backbone", "pretrain")})
   mini, frames = name == "mini", int(options["frames"])
   c = quickstart.get_config() if mini else _full(name, options["backbone"], frames)
   c.sampler.num_segments = frames

@@ -3,7 +3,8 @@
   python -m experiments.parity --name=tsm_resnet50 --code=DIR --python=VENV/bin/python
 
 DIR is a git checkout of the released code, at the commit to be named; PyTorchVideo is taken from VENV. VENV has
-PyTorch, torchvision and, for X3D, pytorchvideo, and needs no vidjax.
+PyTorch, torchvision and, for X3D, pytorchvideo, and needs no vidjax. For the tiny transformers DIR holds checkouts
+named CLIP, TimeSformer and VideoMAE, and VENV has timm, transformers and einops, too.
 """
 
 import json
@@ -16,7 +17,8 @@ from absl import flags
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
-from vidjax.verify import made
+from vidjax.files import write_text
+from vidjax.verify import made, transformers
 from vidjax.verify.parity import FOLDER, NETWORKS, check
 
 SOURCES = {
@@ -27,20 +29,24 @@ SOURCES = {
   "tdn_resnet50": "MCG-NJU/TDN",
 }
 SCRIPT = pathlib.Path(__file__).with_name("released.py")
+TRANSFORMERS = pathlib.Path(__file__).with_name("released_transformers.py")
 
 
 def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
+  path = FOLDER / f"{values.name}.json"
   with tempfile.TemporaryDirectory() as folder:
-    out = pathlib.Path(folder) / "found.json"
+    out = pathlib.Path(folder) / path.name
     line = [values.python, str(SCRIPT), values.name, values.code or folder, str(made.__file__), str(out)]
+    if tiny := values.name in transformers.NETWORKS:
+      line = [values.python, str(TRANSFORMERS), str(made.__file__), folder, values.code or folder, values.name]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
       raise InputError(f"the released code failed: {' '.join(done.stderr.strip().splitlines()[-1:])}")
     found = json.loads(out.read_text())
-  path = FOLDER / f"{values.name}.json"
-  path.write_text(json.dumps({"source": source(), **found}) + "\n", encoding="utf-8")
+  found = found if tiny else {"source": source(), **found}
+  write_text(path, json.dumps(found) + "\n")
   result = check(values.name)
   say(f"wrote {path}: logits differ by {result.error:.1e} of the largest, noise {result.noise:.1e}")
 

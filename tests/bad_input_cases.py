@@ -296,11 +296,12 @@ CASES = (
   Case("evaluate: wrong label", "evaluate --workdir={copy}", ("film 5 has the label 2", "2 classes", "--skip_damaged"),
     on_data("folder/wrong_label")),
   # Prediction
+  Case("network without classes", TRAIN + " --config.model.num_classes=0", ("scores of classes", "num_classes out")),
   Case("predict: no workdir", "predict {film}", ("--workdir=DIR is missing", "--models")),
   Case("predict: run and model", "predict --workdir={run} --model=x3d_m {film}", ("both are given",)),
   Case("predict: no such model", "predict --model=x3d_q {film}", ("'x3d_q'", "nearest is x3d_")),
   Case("predict: weights of a run", "predict --workdir={run} --weights=a.pth {film}", ("--weights=a.pth", "--model")),
-  Case("predict: no file of weights", "predict --model=x3d_m --weights={tmp}/no.pth {film}",
+  Case("predict: no file of weights", "predict --model=x3d_m --weights={tmp}/no.pth a.mp4",
     ("/no.pth: no such file",), remarks=1),
   Case("predict: encoder", "predict --model=dinov2_base {film}", ("no classes", "--features=OUT.npz")),
   Case("predict: no file", "predict --workdir={run}", ("no video file is named",)),

@@ -105,7 +105,8 @@ def test_training_is_measured_without_its_data(tmp_path):
   assert (results["dtype"], results["batch size"]) == ("bfloat16", 8)
 
 
-def test_loader_against_decoding(data, monkeypatch, capsys):
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_loader_against_decoding(repeats, data, monkeypatch, capsys):
   decoded = []
   decode = simplejpeg.decode_jpeg
 
@@ -114,9 +115,9 @@ def test_loader_against_decoding(data, monkeypatch, capsys):
     return decode(jpeg, *args, buffer=buffer, **named)
 
   monkeypatch.setattr(simplejpeg, "decode_jpeg", count)
-  config = small_config(data, **{"data.num_threads": 0, "sampler.num_segments": 1})  # no frame is drawn twice
+  config = small_config(data, **{"data.num_threads": 0, "sampler.num_segments": 1, "data.repeats": repeats})
   results = loading.measure_data(config, steps=3, warmup=1, runs=2)
-  assert len(decoded) == 2 * (1 + 3 + 3) * 8  # runs x batches x clips
+  assert len(decoded) == 2 * (1 + 3 + 3) * 8 // repeats  # runs x batches x clips, no frame of which is drawn twice
   assert all(options == decoded[0] for options in decoded)
   assert capsys.readouterr().err.startswith("measuring: 2 x (1 + 3 batches from the loader, then decoding ")
   loader, bare = results["loader ms per clip"], results["decoding alone ms per clip"]
@@ -217,8 +218,8 @@ def test_the_command_needs_no_data_stack_for_the_network(mode, tmp_path):
   [
     (
       [],
-      "say what to measure, one of train, infer, data, attention, flow, ops, pooling, pytorch, transformers, skipping, preparation,"
-      " encodings: got nothing",
+      "say what to measure, one of train, infer, data, attention, flow, ops, pooling, pytorch, streaming, transformers,"
+      " skipping, preparation, encodings: got nothing",
     ),
     (["speed", "--config=configs/quickstart.py"], "got speed"),
     (["train"], "--config=FILE is missing"),

@@ -1,10 +1,15 @@
 """What the benchmarks of transformers measure, at tiny sizes, against counts by hand."""
 
+import dataclasses
+
 import jax
 import pytest
 
-from vidjax.benchmark.pytorch import NUM_CLASSES
+from vidjax.backbones.mobilenet import MobileNetV2
+from vidjax.benchmark import streaming
+from vidjax.benchmark.pytorch import NUM_CLASSES, Case
 from vidjax.benchmark.transformers import CASES, measure_attention
+from vidjax.networks.recognizer import Recognizer
 
 
 def test_networks_have_the_parameters_of_the_references():
@@ -34,3 +39,14 @@ def test_attention_of_all_frames_grows_by_their_square():
   extra = attended * (tokens[4] ** 2 - 2 * tokens[2] ** 2) - linear - 8 * NUM_CLASSES
   assert macs["4 frames, joint"] - 2 * macs["2 frames, joint"] == pytest.approx(extra)
   assert all(row["MiB"] > 0 and row["ms"].median > 0 for row in found.values())
+
+
+def test_a_stream_is_timed_frame_by_frame():
+  inserts = (dataclasses.replace(streaming.ONLINE, stages=(3,), blocks=(1,)),)
+  backbone = MobileNetV2(width_multiplier=0.25, stages=((1, 8, 1, 1), (2, 16, 2, 2)), inserts=inserts)
+  case = Case(Recognizer(backbone, 3), (1, 16, 16), lambda: None)
+  parameters, runs = streaming._ours(case)
+  assert parameters > 0
+  first, second = runs["inference"](), runs["inference"]()
+  assert first.shape == (1, 3)
+  assert not (first == second).all(), "the second frame sees the first one"

@@ -1,7 +1,6 @@
 """Every shipped config: complete, buildable; and, shrunk, trained for one step through the real command."""
 
 import importlib
-import itertools
 import json
 import re
 import subprocess
@@ -10,8 +9,9 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import traverse_util
 
-from configs import _sets, attention, bqn, dan, folder, inputs, tdrl, tsm, ttsn
+from configs import _sets, attention, bqn, dan, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
 from vidjax.build import build
 from vidjax.prepare.source import names as sources
@@ -30,10 +30,11 @@ VARIANTS = {
     "mbpm,backbone=mobilenet,plugins=tsm+cbam,losses=diversity",
     "pwtp,backbone=x3d,plugins=tim+cpa,losses=projection+reversal,blend=mgda",
     "rgb,backbone=tdn,plugins=ett,losses=reversal,blend=uncertainty",
+    "pwtp,backbone=vit,plugins=mem+rnl+cpa+gc+ett+st_adapter,losses=projection+reversal",
   ),
   "folder": ("resnet50", "finetune", "mini"),
   "multilabel": ("resnet50", "finetune", "mini"),
-  "probe": ("linear", "mlp", "multilabel", "lstm", "transformer", "netvlad"),
+  "probe": ("linear", "mlp", "multilabel", "attentive", "lstm", "transformer", "netvlad"),
   "quickstart": ("tsm", "tsn"),
   "tesnet": ("rgb", "rgb-no3", "rgb-no5", "flow", "stored_flow-64", "stored_flow-tsn", "mini"),
   "two_stream": ("tsm", "mini", "both", "mini_both", "flow", "mini_flow"),
@@ -49,6 +50,16 @@ VARIANTS = {
   "tdrl": ("ssv1", "ssv2,frames=16,tm=tsm,enhance=mem,td=none", "kinetics400,enhance=pem_after,td=before", "mini"),
   "tsm": ("ssv1", "kinetics400,backbone=mobilenet_v2,sampling=dense", "ucf101", "hmdb51,backbone=x3d_xs"),
   "ttsn": ("hmdb51", "ssv1,backbone=tdn,pretrain=kinetics,frames=16", "mini", "mini,tss=off", "mini,ett=off"),
+  "vit": (
+    "videomae_ssv2",
+    "videomae_k400",
+    "clip_k400",
+    "adapter",
+    "adapter,data=kinetics400",
+    "probe",
+    "probe,head=linear,model=clip",
+    "mini",
+  ),
   "x3d": ("xs", "s", "m", "l"),
 }
 """The arguments of every config file that takes some; a new file without an entry is tested without one."""
@@ -76,61 +87,10 @@ def test_builds_and_forms_an_output(name):
   stream = build({"make": DEFAULTS["stream"], **config.get("stream", {})})
   clips = jnp.zeros((1, *stream.clip_shape(build(config["sampler"]).clip_length, config["test"].get("size"))))
   output, made = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), clips, False))
-  assert {*config["init"]["new"]} <= {*made["params"]}
+  paths = list(traverse_util.flatten_dict(made["params"], sep="/"))
+  assert all(any(f"{path}/".startswith(f"{new}/") for path in paths) for new in config["init"]["new"])
   if stem != "rtsae":  # it has no classes
     assert output.logits.shape == (1, 5)
-
-
-def every_argument(module, names):
-  for name in names:
-    for values in itertools.product(*module.OPTIONS.values()):
-      yield ",".join([name, *(f"{key}={value}" for key, value in zip(module.OPTIONS, values, strict=True))])
-
-
-RECIPES = {
-  attention: (*attention.RECIPES, "mini"),
-  bqn: bqn.NAMES,
-  dan: (*_sets.SETS, "mini"),
-  inputs: tuple(inputs.FULL),
-  tdrl: (*tdrl.RECIPES, "mini"),
-  tsm: (*tsm.RECIPES, *_sets.SMALL),
-  ttsn: (*ttsn.RECIPES, "mini"),
-}
-
-
-@pytest.mark.parametrize("module", RECIPES, ids=lambda module: module.__name__)
-def test_every_combination_of_options_is_a_whole_config(module):
-  """All there are, without a network's shapes; of those with a network of their own, each is built once."""
-  seen = set()
-  for arg in every_argument(module, RECIPES[module]):
-    from_nothing = "start=scratch" in arg and "backbone=x3d" not in arg and not re.match("mini(_busy|_quiet)?,", arg)
-    if module is tsm and "backbone=x3d" in arg:
-      arg = re.sub(r",(frames|sampling)=\w+", "", arg)
-    dense = "sampling=dense" in arg and not arg.startswith("kinetics400")
-    if from_nothing or dense or arg.startswith("stored_flow,data=synthetic"):
-      with pytest.raises(ValueError, match=r"scratch goes with an X3D|nothing is stored|dense goes with kinetics400"):
-        module.get_config(arg)
-      continue
-    config = json.loads(module.get_config(arg).to_json())
-    check_sections(config)
-    settings, data = settings_of(config), data_of(config)
-    build(config["schedule"], epochs=settings.epochs)(10)
-    published = [one for one in _sets.SETS.values() if one.name == data.name]
-    if published:
-      assert (data.validation_split, data.fold) == (published[0].validation, published[0].fold)
-      flip = build(config["transforms"][-1])
-      assert (flip.swap == _sets.LEFT_RIGHT) == (flip.probability == 0) == published[0].is_something
-    parts = ("sampler", "transforms", "test", "normalise", "losses", "blend", "optimizer")
-    for name in parts:
-      text = json.dumps(config[name])
-      if (name, text) not in seen:
-        seen.add((name, text))
-        make_optimizer(config[name], lambda step: 0.1) if name == "optimizer" else build(config[name])
-    text = json.dumps(config["model"])
-    if text not in seen:
-      seen.add(text)
-      build(config["model"], num_classes=5)
-  assert seen
 
 
 def test_a_set_is_named_as_it_is_prepared():
@@ -236,25 +196,6 @@ def test_the_documented_flags_of_tdrl_vary_what_their_tables_do():
   assert (seen["Table 5"], seen["Table 5", "module"], seen["Table 5", "PEM"]) == (0.5, "TDLoss", False)
   assert (seen["Table 7"], seen["Table 7", "PEM"]) == (2e-4, False)
   assert (seen["Section 4.2"], seen["Section 4.2", "module"]) == ("last", "PEM")
-
-
-@pytest.mark.parametrize(
-  ("arg", "message"),
-  [
-    ("ucf101,frames=16,frames=8", r"configs/tsm\.py:ucf101,frames=16,frames=8: frames is given twice: leave one of"),
-    ("ucf101,sampling=dense", r"sampling=dense goes with kinetics400: leave it out"),
-    ("ssv1,backbone=x3d_m,frames=8", r"an X3D has frames of its own: leave frames out"),
-    ("kinetics400,sampling=dense,backbone=x3d_m", r"an X3D has frames of its own: leave sampling out"),
-  ],
-)
-def test_options_that_say_nothing_or_two_things(arg, message):
-  with pytest.raises(ValueError, match=message):
-    tsm.get_config(arg)
-
-
-def test_a_wrong_option_of_tdrl_names_the_right_ones():
-  with pytest.raises(ValueError, match=r"td=off is no option; there are frames=8\|16; .*td=after\|before\|none"):
-    tdrl.get_config("ssv1,td=off")
 
 
 @pytest.mark.parametrize(

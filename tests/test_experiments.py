@@ -177,6 +177,17 @@ def test_all_tables_train_once_what_they_have_in_common(tiny_data, tmp_path, mon
   assert list(all_tables._chosen({"a.one": one, "a.two": two, "b.one": one}, ["a"])) == ["a.one", "a.two"]
 
 
+def test_a_report_needs_results(tmp_path):
+  out = tmp_path / "misspelt"
+  line = [sys.executable, "-m", "experiments.tables", "--report", f"--out={out}", "--tables=rtsae"]
+  wrong = subprocess.run(line, capture_output=True, text=True, check=False)
+  assert wrong.returncode == 2
+  assert f"--report needs results, and --out={out} is not there: name the --out of a command without" in wrong.stderr
+  assert not list(tmp_path.iterdir())
+  with pytest.raises(InputError, match="has no finished training of these tables"):
+    all_tables.check_results(tmp_path, [Sweep(TINY_TABLE, "mini", tmp_path, tmp_path)])
+
+
 def test_one_sweep_writes_to_a_folder(tmp_path, monkeypatch):
   sweep = Sweep(TINY_TABLE, "mini", tmp_path, tmp_path, [0], rows=("first",))
 

@@ -150,6 +150,12 @@ def test_a_probe_trains_on_them_by_the_ordinary_command(train, environment, tiny
   report = json.loads((tmp_path / "probe" / "evaluation" / "validation.json").read_text())
   assert report["videos"] == 5
   assert "is finished" in train(tmp_path / "probe", *probe, "--config.train.epochs=2", **options)
+  attentive = {"config": "configs/probe.py:attentive", "without": r"widths|\.size|short_side"}
+  heads = "--config.model.pooling.heads"
+  last = train(tmp_path / "three", *probe, f"{heads}=3", code=2, **attentive).splitlines()[-1]
+  assert "AttentivePooler(heads=3)" in last
+  train(tmp_path / "attentive", *probe, f"{heads}=2", "--config.train.epochs=1", **attentive)
+  assert open_run(tmp_path / "attentive").variables["params"]["pooling"]["query_token"].shape == (1, 1, 8)
   output = train(tmp_path / "narrow", *probe[:2], "--config.stream.width=9", code=2, **options)
   assert "stream.width=9: the features of features/probed have 8 numbers: set it to that" in output
   output = train(tmp_path / "frames", *probe[:2], code=2)

@@ -2,6 +2,8 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from configs import mix as config
@@ -40,8 +42,12 @@ def test_plugins_keep_their_order_and_losses_their_weights():
   ("arg", "message"),
   [
     ("rgb,plugins=tsm+nonsense", "plugins=tsm.nonsense is no option; there are .*tsm.tim.pem"),
-    ("rgb,plugins=tsm+tsm", "is no option"),
+    ("rgb,plugins=tsm+tim+tsm", "plugins=tsm.tim.tsm: plugins names tsm twice: leave one of the two out"),
+    ("rgb,losses=reversal+reversal", "losses names reversal twice"),
+    ("rgb,plugins=none+tsm", "is no option; there are .*plugins=none, or one or more of tsm.tim.pem"),
+    ("rgb,losses=none,blend=mgda", "blend=mgda joins several losses: add losses="),
     ("rgb,losses=projection", "losses=projection is of tsp and pwtp"),
+    ("rgb,plugins=st_adapter", "st_adapter has its places in a ViT: choose backbone=vit"),
     ("rgb,blend=mgda", "blend=mgda joins several losses: add losses="),
     ("mbpm,backbone=tdn", "TDN makes its own input of five frames: choose rgb"),
     ("film", "choose rgb, "),
@@ -50,6 +56,11 @@ def test_plugins_keep_their_order_and_losses_their_weights():
 def test_what_cannot_be_is_an_error(arg, message):
   with pytest.raises(ValueError, match=message):
     config.get_config(arg)
+
+
+def test_none_is_a_word_for_no_plugin_and_no_loss():
+  assert config.get_config("rgb,plugins=none,losses=none") == config.get_config("rgb,plugins=,losses=")
+  assert config.get_config("rgb,plugins=none,losses=none") == config.get_config("rgb")
 
 
 def test_a_product_leaves_out_what_cannot_be():
@@ -69,6 +80,20 @@ def test_mixes_are_ranked_with_their_cost():
   table = mix.table((mix.MIXES[12], mix.PUBLISHED[3], mix.MIXES[11]))
   numbers = {table.rows[0].name: Spread(40.0, 39, 41, 3), "rgb, x3d": Spread(50.0, 50, 50, 1)}
   measured = {name: {"top-1 %": spread} for name, spread in numbers.items()}
-  lines = mix.ranking(table, measured).splitlines()[2:]
+  lines = mix.ranking(table, measured).splitlines()[2:-2]
   assert [line.split(" | ")[1] for line in lines] == ["rgb, x3d", "rgb, x3d, cpa"]
-  assert lines[0].startswith("| 1 | rgb, x3d | yes | 50 | 48 | 13 |")
+  assert lines[0] == "| 1 | rgb, x3d | yes | 50 | 48 | 13.9 | 12.9 | 1.00 | 1.00 |"
+
+
+def test_a_plugin_that_outgrows_its_backbone_shows():
+  """The parameters of both, counted from arrays."""
+  big = mix.costs(mix.table([("rgb", "mobilenet", "ett", "", "weighted")]).rows[0])
+
+  def params(arg):
+    network = build(json.loads(config.get_config(arg).to_json())["model"], num_classes=8)
+    made = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 8, 48, 48, 3)), False))
+    return sum(x.size for x in jax.tree.leaves(made["params"]))
+
+  own, alone = params("rgb,backbone=mobilenet,plugins=ett"), params("rgb,backbone=mobilenet")
+  assert own > 8 * alone
+  assert (big[0], big[3]) == (f"{own / 1000:.0f}", f"{own / alone:.2f}")

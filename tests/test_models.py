@@ -96,7 +96,7 @@ def test_a_model_by_name_is_the_object_of_an_opened_run(tiny, tmp_path, capsys):
   frames = np.random.default_rng(0).integers(0, 255, (9, 24, 30, 3), dtype=np.uint8)
   model = vidjax.load_model("tiny", weights)
   said = capsys.readouterr().err.splitlines()
-  assert said[0] == "tiny: weights under CC-BY-NC-4.0, NOT for commercial use (https://huggingface.co/who/tiny)"
+  assert said[0] == "tiny: licence CC-BY-NC-4.0, which forbids commercial use (https://huggingface.co/who/tiny)"
   assert "numbers" in said[1]
   assert model.class_names == ["0", "1", "2"]
   assert model.run.crop_sizes == {"size": 16, "short_side": 20}
@@ -188,7 +188,7 @@ def test_the_command(tiny, tmp_path):
 
   out, err = command("--model=tiny", "--json", f"--explain={tmp_path}/why.png")
   assert err.splitlines() == [
-    "tiny: weights under CC-BY-NC-4.0, NOT for commercial use (https://huggingface.co/who/tiny)",
+    "tiny: licence CC-BY-NC-4.0, which forbids commercial use (https://huggingface.co/who/tiny)",
     f"wrote {tmp_path}/why.png",
   ]
   model = vidjax.load_model("tiny", weights)
@@ -197,7 +197,7 @@ def test_the_command(tiny, tmp_path):
     assert found == {"class": name, "score": pytest.approx(score, abs=1e-5)}
   out, err = command("--model=tiny_encoder", f"--features={tmp_path}/features.npz")
   assert out.splitlines() == [str(film), f"wrote {tmp_path}/features.npz"]
-  assert err == "tiny_encoder: weights under MIT (https://huggingface.co/who/tiny)\n"
+  assert err == "tiny_encoder: licence MIT (https://huggingface.co/who/tiny)\n"
   with np.load(tmp_path / "features.npz") as saved:
     assert saved["scores"].shape == (1, 0)
     np.testing.assert_allclose(saved["features"][0], model.features(film), atol=1e-5)

@@ -1,8 +1,8 @@
 """vidjax: video action recognition in JAX.
 
-`vidjax.open_run(DIR).predict("film.mp4")`, `vidjax.load_model(CONFIG, WEIGHTS)`, and the rooms `vidjax.networks`,
-`vidjax.backbones`, `vidjax.plugins`, `vidjax.inputs`, `vidjax.losses`, `vidjax.train`, `vidjax.evaluate`,
-`vidjax.summarize` and `vidjax.timeline`. All of them are imported when they are first used.
+`vidjax.open_run(DIR).predict("film.mp4")`, `vidjax.load_model(NAME)` of a released model, `vidjax.load_model(CONFIG,
+WEIGHTS)`, and the rooms `vidjax.networks`, `vidjax.backbones`, `vidjax.plugins`, `vidjax.inputs`, `vidjax.losses`,
+`vidjax.train`, `vidjax.evaluate`, `vidjax.summarize` and `vidjax.timeline`. All are imported when they are first used.
 """
 
 import signal

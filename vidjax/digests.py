@@ -5,6 +5,8 @@ import json
 import pathlib
 from collections.abc import Iterable
 
+from vidjax.files import write_text
+
 FILE = "digests.json"
 
 
@@ -29,9 +31,7 @@ def write(folder: pathlib.Path, digests: dict[str, str]) -> None:
     folder: where it goes.
     digests: name -> SHA-256, from `of_files`.
   """
-  partial = folder / f".{FILE}"
-  partial.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
-  partial.rename(folder / FILE)
+  write_text(folder / FILE, json.dumps(digests, indent=1) + "\n")
 
 
 def read(folder: pathlib.Path) -> dict[str, str] | None:

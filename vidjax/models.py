@@ -92,11 +92,6 @@ class Released:
   note: str = ""
 
   @property
-  def commercial(self) -> bool:
-    """Whether the licence allows commercial use."""
-    return "-NC" not in self.licence
-
-  @property
   def address(self) -> str:
     """Where a person finds the weights."""
     if self.weights.startswith("https://"):
@@ -159,6 +154,7 @@ def _videomae(size: str, data: str, accuracy: float) -> Released:
     "2x3" if uniform else "5x3",
     accuracy,
     "tiny_videomae_original",
+    note="the licence is that of OpenGVLab/VideoMAE2; OpenGVLab/VideoMAEv2-Base says CC-BY-NC-4.0" if second else "",
   )
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from vidjax.apply.device_augment import BatchTransform, OneOf
+from vidjax.apply.parts import Part
 from vidjax.bounds import Between, Count, Fraction, NonNegative, Positive, Whole
 from vidjax.build import build, locate
 from vidjax.checks import check_fields
@@ -44,6 +45,8 @@ class DataSettings:
     fraction: share of the training split that is used, the same of every class. The seed chooses it, and a smaller part
       lies in a larger one. Clips of `unlabelled` come from the whole split.
     balanced: draw every class equally often in training, however many records it has.
+    repeats: clips that a record of a training batch gives: the same frames, transformed each in its own way (repeated
+      augmentation, Hoffer et al., CVPR 2020). An epoch reads each record once, and so has that many times more clips.
     fold: of a data set that has folds, whose splits are then those of the fold.
     memory_mb: a training split of at most that many MB is held in memory once read (in each worker process).
   """
@@ -62,6 +65,7 @@ class DataSettings:
   fold: Count | None = None
   fraction: Fraction = 1.0
   balanced: bool = False
+  repeats: Count = 1
 
   def __post_init__(self):
     check_fields(self)
@@ -76,6 +80,8 @@ class Settings:
     steps: length in steps in place of epochs, or None.
     frozen: path prefixes of parameters that stay as they are, their running statistics included. BatchNorm still
       normalises by the batch there, unless the backbone's `frozen_bn` says otherwise.
+    trained: in place of `frozen`: regular expressions searched in the paths of parameters; all others stay, such as
+      ("Adapter", "classifier") for adapters in a backbone that stays.
     stop: ends the training early: called with the list of all validations so far, each a mapping of its numbers.
     refresh: a function (run, variables, loader) -> variables, called before the first step of every epoch, such as
       `train.clusters.Refresh`. It must depend on nothing else, so that a run that is resumed is the same.
@@ -104,11 +110,13 @@ class Settings:
   log_every: Count = 10
   steps: Count | None = None
   frozen: tuple[str, ...] = ()
+  trained: tuple[str, ...] = ()
   stop: Callable[[Sequence[Mapping[str, float]]], bool] | None = None
   refresh: Callable[..., Any] | None = None
 
   def __post_init__(self):
     check_fields(self)
+    Part(self.frozen, self.trained)
 
   def validates(self, step: int, batches_per_epoch: int) -> bool:
     """Whether the state after a step is validated: those of `evaluate_every` and the last.
@@ -289,6 +297,11 @@ def _optional(config: Mapping[str, Any], name: str, **extra: Any) -> Any:
   section = {"make": DEFAULTS[name], **dict(config.get(name, {}))}
   takes = inspect.signature(locate(section["make"])).parameters
   return build(section, **{key: value for key, value in extra.items() if key in takes})
+
+
+def metric_of(config: Mapping[str, Any]) -> str:
+  """The metric of a config's task, by which checkpoints are compared; "-" before one of which less is better."""
+  return _optional(config, "task", num_classes=2).metric
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:

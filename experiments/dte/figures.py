@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.dte.motions import outputs
+from vidjax.analyse.pictures import save_figure
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.data.dataset import open_dataset
@@ -87,7 +88,7 @@ def draw_embedding(
       axes.scatter(*flat[kinds == kind].T, s=4, color=colours(kind % colours.N), label=label, linewidths=0)
     axes.set(title=title, xticks=[], yticks=[])
     axes.legend(markerscale=3, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4, frameon=False)
-  figure.savefig(path)
+  save_figure(figure, path)
 
 
 def draw_assignments(
@@ -110,7 +111,7 @@ def draw_assignments(
     axes.set_title(run.class_names[records[row].label], fontsize=8, loc="left", pad=2)
     axes.tick_params(labelsize=7, length=0)
   figure.supxlabel("windows of a clip, in their order", fontsize=8)
-  figure.savefig(path)
+  save_figure(figure, path)
 
 
 def _cells(axes: Axes, height: int, kinds: np.ndarray, colours: Any, texts: Sequence[Any]) -> None:
@@ -153,7 +154,7 @@ def draw_centres(
       axes.set(xticks=[], yticks=[])
       if not step:
         axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8, labelpad=6)
-  figure.savefig(path)
+  save_figure(figure, path)
 
 
 def _stride(run: Run) -> tuple[str, int]:

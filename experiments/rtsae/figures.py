@@ -15,6 +15,7 @@ from absl import flags
 from matplotlib.figure import Figure
 
 from experiments.rtsae.choices import accuracy, at_random, uniform, with_others
+from vidjax.analyse.pictures import save_figure
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.data.schema import Record
@@ -76,7 +77,7 @@ def draw_steps(path: pathlib.Path, run: Run, records: list[Record], stored: Any,
     right = int(stored["scores"][row].argmax()) == int(stored["label"][row])
     title = f"{run.class_names[record.label]}: {'right' if right else 'wrong'}, {kept[row].sum()} of {steps} steps kept"
     axes.set_xlabel(title, fontsize=7, labelpad=1)
-  figure.savefig(path, bbox_inches="tight")
+  save_figure(figure, path, bbox_inches="tight")
 
 
 def draw_durations(path: pathlib.Path, records: list[Record], stored: Any) -> None:
@@ -99,7 +100,7 @@ def draw_durations(path: pathlib.Path, records: list[Record], stored: Any) -> No
   names = [f"{low} to {high}" if low < high else str(low) for low, high in ends]
   axes.set_xticks(range(len(found)), names, fontsize=7)
   axes.set(ylim=(0, 105), ylabel="accuracy in %", xlabel=f"frames of the {'key moment' if known else 'film'}")
-  figure.savefig(path, bbox_inches="tight")
+  save_figure(figure, path, bbox_inches="tight")
 
 
 def draw_put_back(path: pathlib.Path, run: Run) -> None:
@@ -119,7 +120,7 @@ def draw_put_back(path: pathlib.Path, run: Run) -> None:
   axes.set(xlabel="% of the other steps put back", ylabel="accuracy in %")
   axes.set_ylim(bottom=0)
   axes.legend(fontsize=7)
-  figure.savefig(path, bbox_inches="tight")
+  save_figure(figure, path, bbox_inches="tight")
 
 
 if __name__ == "__main__":

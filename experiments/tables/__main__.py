@@ -24,11 +24,12 @@ from experiments.tables.found import tables
 from experiments.tables.row import Table
 from experiments.tables.shown import HEADS, costs, gather, tau
 from experiments.tables.sweep import Sweep
-from vidjax.benchmark.measure import commit
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.evaluate.manifest import digest
+from vidjax.files import whole, write_text
+from vidjax.run.commit import commit
 from vidjax.verify.parity import NETWORKS, check
 
 
@@ -46,6 +47,8 @@ def main(argv: list[str]) -> None:
   sweeps = [given_sweep(table, folders[name], others=tuple(folders.values())) for name, table in chosen.items()]
   if not any(sweep.units() for sweep in sweeps):
     raise InputError("none of these tables trains anything at mini scale")
+  if values.report:
+    check_results(out, sweeps)
   failed = []
   for sweep in sweeps:
     begin = time.monotonic()
@@ -60,11 +63,23 @@ def main(argv: list[str]) -> None:
     write_parity(out / "parity.csv")
   parts = [*(sweep.out / "results.csv" for sweep in sweeps), *[out / "parity.csv"] * values.report]
   join(parts, out / "results.csv")
-  (out / "manifests.json").write_text(json.dumps(manifests(sweeps), indent=1) + "\n", encoding="utf-8")
-  (out / "tables.md").write_text(summary(sweeps), encoding="utf-8")
+  write_text(out / "manifests.json", json.dumps(manifests(sweeps), indent=1) + "\n")
+  write_text(out / "tables.md", summary(sweeps))
   say_text((out / "tables.md").read_text(encoding="utf-8"))
   say(f"wrote results.csv, manifests.json and tables.md to {out}")
   report_failed(failed)
+
+
+def check_results(out: pathlib.Path, sweeps: Sequence[Sweep]) -> None:
+  """Raises an InputError where no training is finished that a report could tell of.
+
+  Args:
+    out: folder of all tables.
+    sweeps: of the tables.
+  """
+  if not any(sweep.read() for sweep in sweeps):
+    there = "has no finished training of these tables" if out.is_dir() else "is not there"
+    raise InputError(f"--report needs results, and --out={out} {there}: name the --out of a command without --report")
 
 
 def _chosen(known: Mapping[str, Table], names: Sequence[str]) -> dict[str, Table]:
@@ -88,7 +103,7 @@ def _costs(chosen: Mapping[str, Table]) -> None:
     say_text(text)
     if out:
       (out / name).mkdir(parents=True, exist_ok=True)
-      (out / name / "cost.md").write_text(text, encoding="utf-8")
+      write_text(out / name / "cost.md", text)
 
 
 def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
@@ -98,7 +113,7 @@ def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
     parts: the files.
     path: of the whole.
   """
-  with path.open("w", newline="", encoding="utf-8") as file:
+  with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(HEADS)
     for part in parts:
@@ -108,7 +123,7 @@ def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:
 
 def write_parity(path: pathlib.Path) -> None:
   """Writes, in the form of results.csv, how far networks are from released code, see `vidjax.verify.parity`."""
-  with path.open("w", newline="", encoding="utf-8") as file:
+  with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(HEADS)
     for name in NETWORKS:

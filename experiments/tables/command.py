@@ -13,6 +13,7 @@ from experiments.tables.sweep import Sweep
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.files import write_text
 
 
 def run_table(table: Table) -> None:
@@ -111,7 +112,7 @@ def write(sweep: Sweep) -> None:
   """Writes what is finished of a sweep: its table, its numbers and its picture."""
   found = sweep.read()
   measured = gather(found)
-  (sweep.out / "table.md").write_text(markdown(sweep.table, measured), encoding="utf-8")
+  write_text(sweep.out / "table.md", markdown(sweep.table, measured))
   write_csv(sweep.out / "results.csv", sweep.table, sweep.scale, found)
   (sweep.table.picture or draw)(sweep.out / "table.png", sweep.table, measured)
 
@@ -131,7 +132,7 @@ def _cost(table: Table) -> None:
   if values.out:
     out = pathlib.Path(values.out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "cost.md").write_text(text, encoding="utf-8")
+    write_text(out / "cost.md", text)
     say(f"wrote {out / 'cost.md'}")
 
 

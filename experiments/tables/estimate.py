@@ -55,8 +55,8 @@ def training_cost(training: Training, column: str) -> tuple[int, int, float]:
   steps = clips = 0
   for part in config.get("phases") or [{}]:
     settings = {**config["train"], **part.get("train", {})}
-    batch = settings["batch_size"]
-    own = settings.get("steps") or round(settings["epochs"] * data.train / batch)
+    batch, repeats = settings["batch_size"], {**config["data"], **part.get("data", {})}.get("repeats", 1)
+    own = settings.get("steps") or round(settings["epochs"] * repeats * data.train / batch)
     steps, clips = steps + own, clips + own * batch
   forward = count(Cost(training.config, training.flags, data.classes))["GMAC"]
   return steps, clips, TRAINING * forward * clips

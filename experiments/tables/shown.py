@@ -12,7 +12,9 @@ from scipy.stats import kendalltau
 
 from experiments.tables.counted import compare
 from experiments.tables.row import Cost, Row, Table
+from vidjax.analyse.pictures import save_figure
 from vidjax.evaluate.manifest import digest
+from vidjax.files import whole
 
 RANKED = ("own", "rerun")
 HEADS = [
@@ -176,7 +178,7 @@ def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapp
     scale: "mini" or "full".
     found: what `Sweep.read` returns.
   """
-  with path.open("w", newline="", encoding="utf-8") as file:
+  with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(HEADS)
     for row in table.rows:
@@ -225,4 +227,4 @@ def draw(path: pathlib.Path, table: Table, measured: Measured) -> None:
       above.plot([x for _, x in printed], [y for y, _ in printed], "D", color="tab:grey", markersize=4)
       above.set_xlabel(f"{pair[0]}, printed", color="tab:grey", fontsize=8)
       above.tick_params(axis="x", labelsize=7)
-  figure.savefig(path)
+  save_figure(figure, path)

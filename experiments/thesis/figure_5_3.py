@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table, Training
 from experiments.tables.shown import Measured
+from vidjax.analyse.pictures import save_figure
 
 SIGMAS = 0.7, 1.1, 1.5
 SIZES = 5, 7, 9
@@ -66,7 +67,7 @@ def draw_heat(path: pathlib.Path, table: Table, measured: Measured) -> None:
           dark = value < (low + high) / 2
           axes.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
     figure.colorbar(image, ax=list(line), fraction=0.04, pad=0.02).ax.tick_params(labelsize=7)
-  figure.savefig(path)
+  save_figure(figure, path)
 
 
 TABLE = Table(

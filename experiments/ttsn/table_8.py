@@ -25,6 +25,7 @@ from vidjax.command import config_with, run_main
 from vidjax.console import say
 from vidjax.data.sample_film import sample_file
 from vidjax.errors import InputError
+from vidjax.files import write_text
 from vidjax.recipe import Recipe, make_recipe, make_views
 
 BATCH, SHORT_SIDE = 4, 256
@@ -113,7 +114,7 @@ def main(argv: list[str]) -> None:
   lines += ["", "Here: " + ", ".join(f"{key} {origin[key]}" for key in origin if origin[key])]
   out = pathlib.Path(values.out)
   out.mkdir(parents=True, exist_ok=True)
-  (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+  write_text(out / "table.md", "\n".join(lines) + "\n")
   say(f"wrote {out / 'table.md'}")
 
 

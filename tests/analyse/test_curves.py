@@ -5,7 +5,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from tests.test_bad_input import command
 from vidjax.analyse.curves import measured_twice, save_curves
@@ -30,7 +29,7 @@ LINES = [
 def drawn_panels(monkeypatch):
   """Calls: the axes of the last picture that was drawn."""
   figures = []
-  monkeypatch.setattr(Figure, "savefig", lambda figure, path: figures.append(figure))
+  monkeypatch.setattr("vidjax.analyse.curves.save_figure", lambda figure, path: figures.append(figure))
   return lambda: [axes for axes in figures[-1].axes if axes.get_visible()]
 
 

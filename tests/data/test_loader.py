@@ -114,6 +114,31 @@ def test_batches_depend_on_seed_and_position_alone():
   assert_same(joined, expected)
 
 
+def test_repeats_are_one_record_and_its_frames_transformed_each_in_its_own_way():
+  def noisy(clip, rng):
+    return {**clip, "video": clip["video"] + rng.integers(0, 9, clip["video"].shape, np.uint8)}
+
+  def loader(batch_size=6, repeats=3, **options):
+    given = Records(records(10, damaged=(3,)))
+    return train_loader(given, UniformSegments(4), (noisy,), batch_size, 7, repeats=repeats, max_damaged=0.1, **options)
+
+  assert loader().batches_per_epoch == 5
+  batches = take(loader(), 10)
+  index, frames = (np.concatenate([batch[key] for batch in batches]) for key in ("index", "frame_index"))
+  for epoch in index.reshape(2, 10, 3):
+    assert sorted(epoch[:, 0]) == list(range(10))
+    assert (epoch == epoch[:, :1]).all()
+  assert (frames.reshape(20, 3, -1) == frames[::3, None]).all()
+  videos = np.concatenate([batch["video"] for batch in batches])
+  assert len(np.unique(videos.reshape(60, -1), axis=0)) == 60
+  assert_same(take(loader(), 6, start=4), batches[4:])
+  shares = [take(loader(process_index=p, process_count=6), 10) for p in range(6)]  # a record in several processes
+  joined = [{key: np.concatenate([a[key] for a in one]) for key in one[0]} for one in zip(*shares, strict=True)]
+  assert_same(joined, batches)
+  once = np.concatenate([batch["index"] for batch in take(loader(2, repeats=1), 10)])
+  np.testing.assert_array_equal(once, index[::3])
+
+
 @pytest.mark.slow
 def test_worker_processes_make_the_same_batches():
   source = records(10, damaged=(3,))
@@ -164,6 +189,8 @@ def test_transforms_must_leave_one_size():
     ({"batch_size": 11}, "10 training records do not fill a batch of 11"),
     ({"batch_size": 4, "process_count": 3}, "multiple of the 3 processes"),
     ({"batch_size": 0}, "batch_size=0"),
+    ({"batch_size": 9, "repeats": 2}, "train.batch_size=9 must be a multiple of data.repeats=2: change one"),
+    ({"batch_size": 22, "repeats": 2}, "10 training records 2 times do not fill a batch of 22"),
     ({"seed": -1}, "seed=-1"),
     ({"batch_size": 4, "process_index": 2, "process_count": 2}, "process_index=2"),
   ],

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidjax.data import rand_augment
-from vidjax.data.rand_augment import OPERATIONS, RandAugment
+from vidjax.data.rand_augment import OPERATIONS, TIMM, RandAugment
 from vidjax.errors import ConfigError
 
 
@@ -12,26 +12,31 @@ def noise(length=3, height=17, width=33, seed=0):
   return np.random.default_rng(seed).integers(0, 256, (length, height, width, 3), np.uint8)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+EVER = ("equalize", "autocontrast", "invert", "posterize_more")
+"""Operations that change a clip at any strength."""
+ALL = {operation.__name__: operation for operation in (*OPERATIONS.values(), *TIMM.values())}
+
+
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (24, 24)])
 def test_operations_keep_shape_and_share_parameters(name, size):
   video = np.repeat(noise(1, *size), 3, 0)
   before = video.copy()
   for strength in (-1.0, -0.3, 0.0, 0.3, 1.0):
-    result = OPERATIONS[name](video, strength)
+    result = ALL[name](video, strength)
     assert result.shape == video.shape
     assert result.dtype == np.uint8
     assert result.flags.c_contiguous
     np.testing.assert_array_equal(result, np.repeat(result[:1], 3, 0))
-    if strength == 0 and name not in ("equalize", "autocontrast"):
+    if strength == 0 and name not in EVER:
       np.testing.assert_array_equal(result, video)
   np.testing.assert_array_equal(video, before)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ALL)
 def test_operations_change_a_clip(name):
   video = noise() // 2 + 40
-  assert (OPERATIONS[name](video, 0.7) != video).any()
+  assert (ALL[name](video, 0.7) != video).any()
 
 
 def test_photometric_operations_against_numpy():
@@ -43,6 +48,10 @@ def test_photometric_operations_against_numpy():
 
   np.testing.assert_array_equal(rand_augment.posterize(video, 1.0), video & 0xF0)
   np.testing.assert_array_equal(rand_augment.solarize(video, 0.5), np.where(video >= 128, 255 - video, video))
+  np.testing.assert_array_equal(rand_augment.invert(video, 0.5), 255 - video)
+  np.testing.assert_array_equal(rand_augment.posterize_more(video, 0.7), video & 0xC0)  # timm: int(4 - 2.8) = 2 bits
+  np.testing.assert_array_equal(rand_augment.posterize_more(video, 1.0), 0)
+  np.testing.assert_array_equal(rand_augment.solarize_add(video, 0.7), np.where(video < 128, video + 77, video))
   np.testing.assert_array_equal(rand_augment.brightness(video, -0.5), clipped(values * 0.55))
   grey = values @ [0.299, 0.587, 0.114]
   expected = clipped((values - grey.mean()) * 1.45 + grey.mean())
@@ -80,6 +89,22 @@ def test_is_drawn_from_the_generator_alone(num_ops, magnitude, seed):
   np.testing.assert_array_equal(clips[0]["video"], clips[1]["video"])
   if not num_ops:
     np.testing.assert_array_equal(clips[0]["video"], noise())
+
+
+def test_timms_settings_draw_the_strength_and_whether_to_apply(monkeypatch):
+  """rand-m7-n4-mstd0.5-inc1: 4 of 15 operations, each applied half of the time, at 7 +- .5 of 10."""
+  drawn = []
+  assert len(TIMM) == 15
+  for name in TIMM:
+    monkeypatch.setitem(TIMM, name, lambda video, strength: drawn.append(strength) or video)
+  rng = np.random.default_rng(0)
+  for _ in range(500):
+    RandAugment(4, 21, 1.5, 0.5, "timm")({"video": noise(1, 1, 1)}, rng)
+  strengths = np.array(drawn)
+  assert len(strengths) == pytest.approx(1000, abs=100)
+  assert np.abs(strengths).mean() == pytest.approx(0.7, abs=0.01)
+  assert np.abs(strengths).std() == pytest.approx(0.05, abs=0.01)
+  assert (strengths > 0).mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_refuses_a_magnitude_out_of_range():

@@ -1,8 +1,10 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from vidjax.errors import ConfigError
+from vidjax.networks.attentive import AttentivePooler
 from vidjax.networks.probe import Probe
 
 
@@ -17,3 +19,17 @@ from vidjax.networks.probe import Probe
 def test_what_no_probe_can_be_is_refused(probe, message):
   with pytest.raises(ConfigError, match=message):
     probe.init(jax.random.key(0), jnp.ones((2, 3, 4)), False)
+
+
+def test_an_attentive_probe_classifies_what_the_pooler_gathers_in_any_order():
+  features = jax.random.normal(jax.random.key(1), (2, 5, 8))
+  probe, pooler = Probe(3, pooling=AttentivePooler(2)), AttentivePooler(2)
+  params = probe.init(jax.random.key(0), features, False)["params"]
+  assert set(params) == {"pooling", "classifier"}
+  output = probe.apply({"params": params}, features, False)
+  expected = pooler.apply({"params": params["pooling"]}, features[:, :, None, None], False)
+  np.testing.assert_array_equal(output.features, expected)
+  np.testing.assert_allclose(output.logits, expected @ params["classifier"]["kernel"], atol=1e-6)
+  turned = probe.apply({"params": params}, features[:, ::-1], False).features
+  np.testing.assert_allclose(turned, expected, atol=1e-6)
+  assert np.abs(expected - features.mean(1)).max() > 0.1

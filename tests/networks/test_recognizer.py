@@ -111,8 +111,8 @@ def test_features_are_averaged_over_time_and_classified_once():
     Recognizer(MiniResNet(), 3, consensus="max").init(jax.random.key(0), clips, False)  # pyright: ignore
   none, few = (
     r"hidden=0\) at the top: must be an int of at least 1 or None",
-    r"num_classes=0\).* at least 1; leave it out",
+    r"num_classes=-1\).* at least 0; leave it out",
   )
-  for classes, width, message in ((3, 0, none), (0, None, few)):
+  for classes, width, message in ((3, 0, none), (-1, None, few)):
     with pytest.raises(ConfigError, match=message):
       Recognizer(MiniResNet(), classes, hidden=width).init(jax.random.key(0), clips, False)

@@ -1,6 +1,5 @@
 """`python -m vidjax.timeline` on one tiny run, whose colours tell the classes: films, files, bad input."""
 
-import contextlib
 import csv
 import json
 import shutil
@@ -235,13 +234,3 @@ def test_names_with_markup_and_line_breaks(tmp_path):
   save_timeline(tmp_path / "a.png", times, scores, spans, names, 9000.0, (0.5, 0.3), "<b>$x$")
   assert cv2.imread(str(tmp_path / "a.png")) is not None
   assert draw(np.zeros((40, 30, 3), np.uint8), (names[2], "x" * 300)).shape == (40, 30, 3)
-
-
-def test_a_file_is_whole_or_not_there(tmp_path):
-  path = tmp_path / "a.txt"
-  path.write_text("old")
-  with contextlib.suppress(RuntimeError), write.whole(path) as partial:
-    partial.write_text("half")
-    raise RuntimeError
-  assert path.read_text() == "old"
-  assert list(tmp_path.iterdir()) == [path]

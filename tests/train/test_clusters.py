@@ -26,10 +26,12 @@ from vidjax.errors import EXIT_TERMINATED, ConfigError, InputError, TrainingStop
 from vidjax.losses.clustering import ClusterKL
 from vidjax.networks.windows import window_places
 from vidjax.ops.clusters import student_q, target_p
+from vidjax.run.folder import write_folder
 from vidjax.run.opened import Run, open_run
 from vidjax.train import clusters
 from vidjax.train.chain import check_phases
 from vidjax.train.clusters import InputCentres, KMeans, Refresh, k_means, reseeded
+from vidjax.train.launch import launch
 from vidjax.train.loop import stops_at_sigterm
 from vidjax.train.phases import expand
 from vidjax.train.stop import Below
@@ -271,6 +273,51 @@ def test_phases_that_do_not_fit_each_other_are_named_before_the_first(features, 
   with pytest.raises(InputError, match=message) if message else contextlib.nullcontext():
     check_phases(config, expand(config), tmp_path)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # ml_collections
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    ((), ""),
+    (
+      ("--config.model.window=6",),
+      r"embedding has window=6, and is trained with window=4 in \S+/origin: set it to 4 here"
+      r" \(--config\.model\.window=4\), or start from another run by --config\.init\.workdir",
+    ),
+    (("--config.model.stride=2",), r"stride=2, and is trained with stride=4 in .*\(--config\.model\.stride=4\)"),
+    (("--config.model.dof=2.",), r"clusters has dof=2\.0, and is trained with dof=1\.0 in .*/origin: set it to 1\.0"),
+    (("--config.model.window=6", "--config.init.new=('embedding',)"), ""),
+    (("--config.model.window=6", "--config.init.unused=('embedding',)"), ""),
+  ],
+)
+def test_a_run_that_starts_from_another_one_means_the_same_by_its_arrays(features, tmp_path, flags, message):
+  def config(*flags):
+    here = [f"--config.data.dir={features}", "--config.train.batch_size=8", "--config.phases=()"]
+    small = [flag for flag in SMALL if "phases" not in flag and flag.partition("=")[0] not in ",".join(flags)]
+    return config_with("configs/deep_residual.py:mini-kmeans", [*here, *small, *flags])
+
+  origin, run = tmp_path / "origin", tmp_path / "run"
+  write_folder(origin, config(), ["a", "b"])
+  flags = (f"--config.init.workdir={origin}", *flags)
+  with pytest.raises(InputError, match=message) if message else contextlib.nullcontext():
+    launch(config(*flags), run)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr("vidjax.train.parts.latest_step", lambda workdir: 1)
+    launch(config(*flags), run)  # a resumed run takes nothing
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # ml_collections
+def test_a_run_of_foreign_code_is_not_made_to_be_compared(features, tmp_path, monkeypatch, capsys):
+  monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "nothing_remembered"))
+  small = [flag for flag in SMALL if "phases" not in flag]
+  here = [*small, f"--config.data.dir={features}", "--config.train.batch_size=8", "--config.phases=()"]
+  config = config_with("configs/deep_residual.py:mini-kmeans", [*here, f"--config.init.workdir={tmp_path / 'origin'}"])
+  monkeypatch.setattr("vidjax.trust.remember", lambda config: None)
+  write_folder(tmp_path / "origin", {**config, "model": {"make": "somebody.elses.Network"}}, ["a", "b"])
+  launch(config, tmp_path / "run")
+  said = capsys.readouterr()
+  assert "makes parts from outside vidjax: not compared with this run are embedding, clusters" in said.out + said.err
 
 
 def check_experiments(whole, report, out):

@@ -117,6 +117,20 @@ def test_random_erasing_paints_a_box_of_the_right_area():
   assert len(places) > 10  # every clip its own box
 
 
+def test_random_erasing_paints_noise_as_timm_does():
+  """Normal once it is normalised, and drawn for every value; outside the box all stays."""
+  given = {**batch(64), "video": np.full((64, 3, 40, 50, 3), 0.9, np.float32)}
+  normalise = Normalise()
+  plain, noisy = (
+    np.asarray(RandomErasing(1.0, noise=noise)(given, jax.random.key(0))["video"]) for noise in ((0.0,), normalise.std)
+  )
+  box = plain != np.float32(0.9)
+  np.testing.assert_array_equal(noisy[~box], plain[~box])
+  values = np.asarray(normalise(noisy))[box]
+  assert (values.mean(), values.std()) == pytest.approx((0, 1), abs=0.01)
+  assert len(np.unique(values)) > 0.9 * len(values)
+
+
 def test_color_jitter_against_numpy():
   given = batch(dtype=np.float32)
   video = given["video"] * 0.5 + 0.2

@@ -23,6 +23,7 @@ def get_config():
   c = dan.get_config("mini,blend=separate")
   c.model.representation.stride = 8
   c.sampler.num_segments, c.sampler.frames_per_segment, c.model.representation.frames = 2, 3, 3
+  c.phases[1]["train"]["ema_decay"] = .9
   return c
 """
 

@@ -18,6 +18,14 @@ def test_golden_cosine_with_warm_up(shared_golden):
       np.testing.assert_allclose(schedule(round(100 * epoch)), expected, rtol=1e-4, atol=1e-6 * case["lr"])
 
 
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_cosine_ends_above_zero(warmup):
+  schedule = schedules.cosine(0.2, epochs=3, warmup_epochs=warmup, warmup_from=0.0, end=0.1)(steps_per_epoch=10)
+  rates = [float(schedule(step)) for step in (10 * warmup, 5 * (3 + warmup), 30)]
+  assert rates == pytest.approx([0.2, 0.11, 0.02])
+  assert float(schedule(0)) == pytest.approx(0.0 if warmup else 0.2)
+
+
 def test_cosine_without_warm_up():
   schedule = schedules.cosine(0.2, epochs=2)(steps_per_epoch=5)
   expected = 0.1 * (1 + np.cos(np.pi * np.arange(11) / 10))

@@ -1,5 +1,8 @@
 """`init.weights` of a config through the real training command."""
 
+import hashlib
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from tests.weights.released import shapes_of
 from vidjax.backbones.resnet import MiniResNet
+from vidjax.models import MODELS
 from vidjax.networks.recognizer import Recognizer
 from vidjax.run.checkpoint import load_variables
 from vidjax.weights.export import export
@@ -14,12 +18,17 @@ from vidjax.weights.read import read_tensors
 
 
 @pytest.fixture
-def file(tmp_path):
-  """A checkpoint of the fixture command's backbone with a classifier of seven classes."""
+def file(tmp_path, monkeypatch):
+  """A checkpoint of the fixture command's backbone with a classifier of seven classes; its copy is x3d_m's file."""
   rng = np.random.default_rng(0)
   shapes = shapes_of(Recognizer(MiniResNet((8, 8, 8, 8)), 7))
   variables = jax.tree.map(lambda x: rng.uniform(0.1, 1, x.shape).astype(np.float32), shapes)
   export(variables, tmp_path / "image.safetensors")
+  monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path / "cache"))
+  address = MODELS["x3d_m"].address
+  place = tmp_path / "cache" / hashlib.sha256(address.encode()).hexdigest()[:12] / "X3D_M.pyth"
+  place.parent.mkdir(parents=True)
+  shutil.copy(tmp_path / "image.safetensors", place)
   return tmp_path / "image.safetensors", flatten_dict(variables["params"], sep="/")
 
 
@@ -61,9 +70,11 @@ def test_what_does_not_fit_is_one_line(file, train, tmp_path):
         ("tsm.npz is of another network: base_model.layer2.0.conv1.net.weight lies", "network shifts all blocks"),
       ),
       (("--config.init.weights=no.pth",), ("no.pth: no such file",)),
+      (("--config.init.weights=x3d_m",), ("X3D_M.pyth ", "classifier/kernel: fc.weight: wanted (8, 2)")),
       ((f"--config.init.weights={path}", "--config.init.workdir=runs/x"), ("init.workdir=runs/x", "one of them")),
     )
   ):
     output = train(tmp_path / f"run{number}", *flags, code=2)
     (line,) = (line for line in output.splitlines() if line.startswith("error: "))
     assert all(word in line for word in words), line
+    assert ("x3d_m: licence Apache-2.0 (https://" in output) == ("x3d_m" in flags[0])

@@ -99,15 +99,16 @@ def test_a_model_in_several_files_on_the_hub(sharded, monkeypatch):
   hub = pytest.importorskip("huggingface_hub", reason="needs pip install 'vidjax[weights]'")
 
   def download(repository: str, name: str) -> str:
-    path = sharded / name.removeprefix("folder/")
-    if not path.is_file():
+    if not (path := sharded / name.removeprefix("folder/")).is_file():
       response = types.SimpleNamespace(headers={}, request=None)
       raise hub.errors.RemoteEntryNotFoundError("404", response=response)
     return str(path)
 
   monkeypatch.setattr(hub, "hf_hub_download", download)
+  (sharded / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
   for source in ("who/model", "who/model:folder/model.safetensors.index.json"):
-    assert set(read_tensors(source)) == {"a", "b", "c"}
+    assert set(found := read_tensors(source)) == {"a", "b", "c"}
+    assert found.licence == "apache-2.0"
 
 
 def test_a_damaged_index_is_refused(sharded):

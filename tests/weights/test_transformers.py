@@ -16,9 +16,12 @@ from vidjax.errors import InputError
 from vidjax.networks.attentive import AttentivePooler
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.two_stream import TwoStream
+from vidjax.plugins.adapter import aim
 from vidjax.verify import made, parity, transformers
+from vidjax.weights.__main__ import show
 from vidjax.weights.export import export
 from vidjax.weights.load import ReleasedSettings, load_weights
+from vidjax.weights.read import read_tensors
 
 NETWORKS = transformers.NETWORKS
 
@@ -262,6 +265,11 @@ REFUSED = {
     without("tiny_vit_timm", "head"),
     r"blocks.0.attn.qkv.bias \(key\) \(32,\) has no place .*ViT\(bias='all'\)",
   ),
+  "a deeper tower": (
+    clip("base", **{**FRAME, "hidden": 128, "depth": 4}),
+    {name.removeprefix("visual."): x for name, x in tensors("tiny_clip_openai").items()},
+    r"transformer\.resblocks\.4\.attn\.in_proj_weight \(query\) \(32, 32\) has no place",
+  ),
   "a pooler": (
     vjepa2("large", **VIDEO),
     without("tiny_vjepa2_hub", "classifier"),
@@ -302,6 +310,18 @@ def test_patches_adapt_to_other_channels_and_to_tubelets():
   tubelets = imagenet("base", **FRAME, tubelet=2)
   _, report = load(tubelets, checkpoint, inflation="centre")
   assert report.adapted == {"params/stem/patch/kernel": "2D to 2 frames (centre)"}
+
+
+def test_aims_adapters_start_anew_on_clip():
+  """AIM's pass over time has the weights of the attention; its positions in time are named as new."""
+  network = clip("base", **{**VIDEO, "hidden": 128}, attention="reused", time_positions=True, inserts=aim())
+  variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes(network))
+  with pytest.raises(InputError, match="stem/time_positions"):
+    load_weights(variables, tensors("tiny_clip_openai"), network=network)
+  _, report = load_weights(variables, tensors("tiny_clip_openai"), network=network, new=("stem/time_positions",))
+  assert len(report.loaded) == 87
+  assert len(report.new) == 1 + 5 * 3 * 4
+  assert all("Adapter/" in path or path.endswith("time_positions") for path in report.new)
 
 
 def test_one_checkpoint_fills_two_streams():
@@ -361,5 +381,7 @@ def test_the_licence_of_the_models_card_is_said(tmp_path, capsys, licence, line)
   said = capsys.readouterr()
   assert said.err == f"{tmp_path}/model.npz: {line}\n"
   assert str(report).splitlines()[1] == f"  {line}"
+  show(read_tensors(tmp_path / "model.npz"))
+  assert capsys.readouterr().out.endswith(f" numbers, {line}\n")
   (tmp_path / "README.md").write_text("# license: mit\nof nothing\n")
   assert not load_whole(NETWORKS["tiny_vit_timm"], tmp_path / "model.npz")[1].licence

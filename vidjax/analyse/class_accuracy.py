@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vidjax.analyse.pictures import shorten
+from vidjax.analyse.pictures import save_figure, shorten
 
 
 def confused_classes(matrix: np.ndarray, limit: int) -> list[int]:
@@ -56,5 +56,5 @@ def save_class_accuracy(
   for text in legend.get_texts():
     text.set_parse_math(False)
   axes.spines[["top", "right"]].set_visible(False)
-  figure.savefig(path, bbox_inches="tight")
+  save_figure(figure, path, bbox_inches="tight")
   return classes

@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 
-from vidjax.analyse.pictures import legible, shorten
+from vidjax.analyse.pictures import legible, save_figure, shorten
 
 DPI = 300
 MAX_COUNTS = 25
@@ -77,4 +77,4 @@ def save_confusion(
     for row, column in np.argwhere(matrix):
       ink = "white" if share[row, column] > 0.6 else "black"
       axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=size)
-  figure.savefig(path, bbox_inches="tight", pad_inches=0.05)
+  save_figure(figure, path, bbox_inches="tight", pad_inches=0.05)

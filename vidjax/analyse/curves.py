@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vidjax.analyse.pictures import check_picture_path, legible
+from vidjax.analyse.pictures import legible, save_figure
 from vidjax.errors import InputError
 from vidjax.run.metrics import VALIDATION
 
@@ -68,7 +68,7 @@ def save_curves(path: str | os.PathLike, runs: Mapping[str, Lines], names: Seque
   for axes in grid.flat[len(names) :]:
     axes.set_visible(False)
   _legend(figure, list(runs))
-  figure.savefig(check_picture_path(path))
+  save_figure(figure, path)
 
 
 def _legend(figure, runs: Sequence[str]) -> None:

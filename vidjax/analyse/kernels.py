@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.analyse.pictures import check_picture_path, shorten
+from vidjax.analyse.pictures import save_figure, shorten
 from vidjax.inputs.mbpm import MBPM, TEMPORAL, laplacian_of_gaussian
 from vidjax.types import Tree
 
@@ -120,7 +120,7 @@ def save_band_pass(path: str | os.PathLike, found: Mapping[str, BandPass]) -> No
       bar.ax.set_xticklabels([f"{-scale:.2g}", "0", f"{scale:.2g}"], fontsize=6)
     line[0].set_ylabel(shorten(name), fontsize=8, parse_math=False)
   figure.suptitle("MBPM: spatial kernels, and the three taps over time", fontsize=10)
-  figure.savefig(check_picture_path(path))
+  save_figure(figure, path)
 
 
 def _taps(kernel: np.ndarray) -> str:
@@ -163,4 +163,4 @@ def save_filters(path: str | os.PathLike, filters: np.ndarray, title: str) -> No
   size = "x".join(map(str, filters.shape[:-2]))
   what = "in colour" if colours else f"the first of {filters.shape[-2]} channels"
   axes.set_title(f"{shorten(title, 44)}\n{count} filters of {size}, {what}", fontsize=8, parse_math=False)
-  figure.savefig(check_picture_path(path))
+  save_figure(figure, path)

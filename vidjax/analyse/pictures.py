@@ -5,11 +5,12 @@ import functools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from vidjax.errors import InputError
+from vidjax.files import whole
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 """Of the files a picture can be written to."""
@@ -45,7 +46,7 @@ def save_batch(
     _caption(grid[row, 0], title)
   for column, frame in enumerate(frames):
     grid[-1, column].set_xlabel(f"frame {frame + 1} of {clips.shape[1]}", fontsize=7, labelpad=2)
-  figure.savefig(check_picture_path(path))
+  save_figure(figure, path)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,7 +145,7 @@ def save_strips(
   bar.set_label(label, fontsize=8)
   width = int(72 * figure.get_figwidth() / (0.6 * 11))  # characters of 11 points
   figure.suptitle(shorten(title, width), fontsize=11, parse_math=False)
-  figure.savefig(check_picture_path(path))
+  save_figure(figure, path)
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -155,6 +156,25 @@ def _mark(axes: Any, y: float, x: float) -> None:
   """A red point in a white ring, and a frame of the same red around the image."""
   axes.plot(x, y, "o", color="red", markeredgecolor="white", markeredgewidth=0.8, markersize=5, clip_on=False)
   axes.spines[:].set(color="red", linewidth=1.5)
+
+
+def save_figure(figure: Any, path: str | os.PathLike | IO[bytes], **options: Any) -> None:
+  """Writes a picture, whole or not at all.
+
+  Args:
+    figure: of matplotlib.
+    path: its ending is one of ENDINGS; or an open file.
+    **options: of `Figure.savefig`.
+
+  Raises:
+    InputError: the path has another ending.
+  """
+  if not isinstance(path, (str, os.PathLike)):
+    figure.savefig(path, **options)
+    return
+  path = check_picture_path(path)
+  with whole(path) as partial:
+    figure.savefig(partial, format=path.suffix[1:].lower(), **options)
 
 
 def check_picture_path(path: str | os.PathLike) -> pathlib.Path:

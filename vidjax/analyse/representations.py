@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vidjax.analyse.pictures import check_picture_path, shorten
+from vidjax.analyse.pictures import save_figure, shorten
 from vidjax.inputs.dynamic_image import DynamicImage
 from vidjax.inputs.flow import Flow
 from vidjax.inputs.mbpm import MBPM, quiet
@@ -363,7 +363,7 @@ def save_representations(path: str | os.PathLike, rows: list[Row], starts: np.nd
   for axes, start in zip(grid[0], starts, strict=True):
     axes.set_title(f"frame {start}", fontsize=8, pad=3)
   figure.suptitle(shorten(title, int(72 * figure.get_figwidth() / 6.6)), fontsize=11, parse_math=False)
-  figure.savefig(check_picture_path(path))
+  save_figure(figure, path)
 
 
 def _draw_wheel(axes: Any) -> None:

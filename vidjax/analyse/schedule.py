@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax.analyse.pictures import check_picture_path, legible
+from vidjax.analyse.pictures import legible, save_figure
 from vidjax.recipe import Recipe
 
 POINTS = 512
@@ -71,4 +71,4 @@ def save_schedule(
       axes.legend(fontsize=7)
   grid[-1].set_xlabel(f"epoch, of {steps_per_epoch} steps", fontsize=8)
   figure.suptitle(legible(title), fontsize=10, parse_math=False)
-  figure.savefig(check_picture_path(path))
+  save_figure(figure, path)

@@ -187,19 +187,22 @@ class ColorJitter:
 
 @dataclasses.dataclass(frozen=True)
 class RandomErasing:
-  """Paints a box of each clip in one colour (Zhong et al., 2020).
+  """Paints a box of each clip in one colour, or with noise (Zhong et al., 2020).
 
   Attributes:
     probability: of erasing a clip.
     area: range of the box's share of the frame.
     aspect: range of the box's height over its width, drawn uniformly in the logarithm.
     color: value of each channel; the default is what ImageNet normalisation maps to 0.
+    noise: standard deviation of normal noise on it, drawn for each value of each frame; those of `Normalise` give the
+      "pixel" mode of timm's code.
   """
 
   probability: Share = 0.25
   area: Annotated[Range, Bound("of at most 1", lambda r: r[1] <= 1)] = (0.02, 1 / 3)
   aspect: Range = (0.3, 3.3)
   color: tuple[float, ...] = IMAGENET_MEAN
+  noise: tuple[NonNegative, ...] = (0.0,)
 
   needs: ClassVar[frozenset[str]] = frozenset({"pixels"})
 
@@ -210,6 +213,7 @@ class RandomErasing:
     """Erases a box of its own from every chosen clip, the same in all its frames."""
     video = to_unit(batch["video"])
     _check_channels(self, "color", video)
+    _check_channels(self, "noise", video)
     clips, height, width = len(video), *video.shape[-3:-1]
     chosen_key, area_key, aspect_key, place_key = jax.random.split(key, 4)
     chosen = jax.random.uniform(chosen_key, (clips,)) < self.probability
@@ -220,8 +224,11 @@ class RandomErasing:
     sides = jnp.minimum(jnp.round(jnp.sqrt(jnp.stack([area * aspect, area / aspect], -1))), frame)
     starts = jnp.floor(jax.random.uniform(place_key, (clips, 2)) * (frame - sides + 1))
     box = jax.vmap(_box, (0, 0, None, None))(starts, sides, height, width) & chosen[:, None, None]
-    color = jnp.array(self.color).reshape(1, 1, 1, 1, -1)
-    return {**batch, "video": jnp.where(box[:, None, :, :, None], color, video)}
+    paint = jnp.array(self.color).reshape(1, 1, 1, 1, -1)
+    if any(self.noise):
+      noise = jax.random.normal(jax.random.fold_in(key, 4), video.shape)
+      paint = paint + noise * jnp.array(self.noise).reshape(1, 1, 1, 1, -1)
+    return {**batch, "video": jnp.where(box[:, None, :, :, None], paint, video)}
 
 
 def to_unit(video: Array) -> jax.Array:

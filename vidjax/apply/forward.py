@@ -19,6 +19,7 @@ def forward(
   rngs: dict[str, jax.Array] | None = None,
   dtype: Any = jnp.float32,
   intermediates: bool = False,
+  stream: Tree | None = None,
 ) -> tuple[Output, Tree]:
   """Applies a network; the one place that knows its mutable collections and its precision.
 
@@ -33,6 +34,8 @@ def forward(
     rngs: keys by stream, such as `{"dropout": key}`; needed in training.
     dtype: of the computation.
     intermediates: also return what modules sowed for analysis, as `aux["intermediates"]`.
+    stream: what modules remember of the frames before these clips, {} at the start; what they then remember is
+      `aux["stream"]`, see `apply.stream`.
 
   Returns:
     The output, and the new running statistics (the old ones outside training). What plug-ins sowed under "aux" is in
@@ -40,13 +43,14 @@ def forward(
   """
   params = jax.tree.map(lambda x: x.astype(dtype), variables["params"])
   stats = variables.get("batch_stats", {})
-  mutable = ["aux"] + ["batch_stats"] * train + ["intermediates"] * intermediates
-  output, changed = network.apply(
-    {"params": params, "batch_stats": stats}, jnp.asarray(clips, dtype), train, rngs=rngs, mutable=mutable
-  )
+  mutable = ["aux"] + ["batch_stats"] * train + ["intermediates"] * intermediates + ["stream"] * (stream is not None)
+  given = {"params": params, "batch_stats": stats, **({"stream": stream} if stream else {})}
+  output, changed = network.apply(given, jnp.asarray(clips, dtype), train, rngs=rngs, mutable=mutable)
   aux = {**output.aux, **_sown(changed.get("aux", {}))}
   if intermediates:
     aux["intermediates"] = changed.get("intermediates", {})
+  if stream is not None:
+    aux["stream"] = changed.get("stream", {})
   output = jax.tree.map(_to_float32, output.replace(aux=aux))
   return output, changed.get("batch_stats", stats)
 

@@ -105,7 +105,7 @@ class TransformerBlock(nn.Module):
     activation: of the MLP.
     epsilon: added to the variance of the normalisations.
     layer_scale: start of a factor for each channel of both branches (DINOv2), or None for no factors.
-    drop_path: share of clips in training that skip a branch of the block.
+    drop_path: share of clips in training that skip a branch of the block, see ViT.
     rotary: the grid of the training where positions are rotations, else None.
     extend: as in ViT.
     marked: whether Grad-CAM reads this block's normalised tokens.
@@ -141,10 +141,11 @@ class TransformerBlock(nn.Module):
     x = x + self._branch("residual", self._attend(tokens.replace(x=y), attention), train)
     x = self._plug("between", tokens.replace(x=x), train).x
     y = norm2(self._plug("middle", tokens.replace(x=x), train).x)
-    beside = self._plug("parallel", tokens.replace(x=y), train).x - y if self._has("parallel") else 0.0
     z = ACTIVATIONS[self.activation](nn.Dense(self.hidden, name="wide")(y))
     z = nn.Dense(x.shape[-1], name="narrow")(z)
-    x = x + self._branch("mlp_residual", tokens.replace(x=z), train) + beside
+    x = x + self._branch("mlp_residual", tokens.replace(x=z), train)
+    if self._has("parallel"):
+      x = x + self._dropped(self._beside(tokens.replace(x=y), train), train)
     return self._plug("after", tokens.replace(x=x), train)
 
   def _attend(self, tokens: Sequence, attention: SelfAttention) -> Sequence:
@@ -180,13 +181,18 @@ class TransformerBlock(nn.Module):
     y = self._plug("temporal", tokens.replace(x=jnp.moveaxis(y, 2, 1)), train)
     return tokens.x + self._dropped(y.x, train)
 
+  def _beside(self, tokens: Sequence, train: bool) -> jax.Array:
+    """What plug-ins change of the tokens; in at least float32, where a small change keeps its digits."""
+    x = tokens.x.astype(jnp.promote_types(tokens.x.dtype, jnp.float32))
+    return (self._plug("parallel", tokens.replace(x=x), train).x - x).astype(tokens.x.dtype)
+
   def _branch(self, at: Place, tokens: Sequence, train: bool) -> jax.Array:
-    """What a branch adds to the stream: plugged, scaled, and in training dropped for some clips."""
+    """What a branch of the image network adds: plugged, scaled, and in training dropped for some clips."""
     x = self._plug(at, tokens, train).x
     if self.layer_scale is not None:
       scale = self.param(f"scale_{at}", nn.initializers.constant(self.layer_scale), (x.shape[-1],))
       x = x * scale.reshape(1, 1, 1, -1)
-    return self._dropped(x, train)
+    return x if self.attention == "reused" else self._dropped(x, train)
 
   def _dropped(self, x: jax.Array, train: bool) -> jax.Array:
     if not train or self.drop_path == 0:

@@ -64,7 +64,7 @@ class PatchEmbedding(nn.Module):
       table = self._sincos(frames).reshape(-1, *vit.grid[1:], width)
       x = x + resample(table, (frames, height, columns), vit.interpolation).astype(x.dtype)[None]
     if vit.time_positions:
-      table = self.param("time_positions", embedding, (vit.grid[0], width))
+      table = self.param("time_positions", nn.initializers.zeros, (vit.grid[0], width))  # as TimeSformer and AIM
       x = x + self._in_time(table, frames).astype(x.dtype)[None, :, None, None]
     per_frame = vit.attention in ("frame", "reused")
     tokens = x.reshape(batch, frames if per_frame else 1, -1, width)
@@ -141,6 +141,7 @@ class ViT(nn.Module):
     epsilon: added to the variance of the normalisations.
     layer_scale: as in TransformerBlock.
     drop_path: share of clips in training that skip a branch of the last block; less in earlier ones, 0 in the first.
+      With "reused" attention those are what AIM adds: the attention over time, and what is "parallel" to the MLP.
     inserts: plug-ins and their sites.
     inside: modules between the parts, on the grid: after "stem", "stage2" to "stage5".
     remat: recompute activations block by block in the backward pass.
@@ -194,8 +195,7 @@ class ViT(nn.Module):
       raise ConfigError("ViT(positions='rotary') has no place for a class token or registers: leave them out")
     if self.positions == "rotary" and self.attention != "joint":
       raise ConfigError(f"ViT(positions='rotary', attention={self.attention!r}): take attention='joint'")
-    counts = [self.depth // 4 + (i < self.depth % 4) for i in range(4)]
-    blocks = dict(zip(STAGES, counts, strict=True))
+    blocks = blocks_of(self.depth)
     places = PLACES if self.attention in ("frame", "joint") else (*PLACES[:2], "temporal", *PLACES[2:])
     check_inserts(self.inserts, blocks, places, self.prefix > 0)
     check_inside(self.inside, ("stem", *(f"stage{number}" for number in STAGES)))
@@ -249,6 +249,11 @@ class ViT(nn.Module):
     groups = y.shape[1] if tokens.x.shape[1] > 1 else 1
     flat = tokens.replace(x=jnp.zeros((y.shape[0], groups, 0, y.shape[-1]), y.dtype), grid=y.shape[1:4])
     return flat.joined(y, prefix)
+
+
+def blocks_of(depth: int) -> dict[int, int]:
+  """Number of a stage -> its blocks; where four does not divide the depth, the first stages have one more."""
+  return {stage: depth // 4 + (i < depth % 4) for i, stage in enumerate(STAGES)}
 
 
 def _nearest(size: int, side: int) -> int:

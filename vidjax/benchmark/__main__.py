@@ -3,6 +3,7 @@
 `python -m vidjax.benchmark ops`: the convolutions against XLA's own and, where torch is installed, PyTorch's.
 `python -m vidjax.benchmark pytorch`: whole networks against PyTorch's, which has to be installed.
 `python -m vidjax.benchmark transformers`: vision transformers against timm's and Hugging Face's, which have to be.
+`python -m vidjax.benchmark streaming`: a MobileNetV2 frame by frame, against the released approach in PyTorch.
 `python -m vidjax.benchmark attention`: a ViT-S on 4 to 32 frames, with attention by frame, divided and joint.
 `python -m vidjax.benchmark flow`: TV-L1 flow against OpenCV's, without a config.
 `python -m vidjax.benchmark pooling`: the deep residual representation of 16 to 1,024 frames against other poolings.
@@ -31,9 +32,11 @@ from vidjax.benchmark.pooling import measure_pooling
 from vidjax.benchmark.preparation import measure_encodings, measure_preparation
 from vidjax.benchmark.pytorch import measure_pytorch
 from vidjax.benchmark.skipping import measure_skipping
+from vidjax.benchmark.streaming import measure_streaming
 from vidjax.benchmark.transformers import measure_attention, measure_transformers
 from vidjax.command import define_config, read_config, run_main
 from vidjax.errors import InputError
+from vidjax.files import write_text
 
 MODES = ("train", "infer", "data")
 WITHOUT_CONFIG = {
@@ -42,11 +45,12 @@ WITHOUT_CONFIG = {
   "ops": measure_ops,
   "pooling": measure_pooling,
   "pytorch": measure_pytorch,
+  "streaming": measure_streaming,
   "transformers": measure_transformers,
 }
 OF_RUNS = ("skipping",)
 OF_FILMS = {"preparation": measure_preparation, "encodings": measure_encodings}
-AGAINST_OTHERS = ("ops", "pytorch", "transformers")
+AGAINST_OTHERS = ("ops", "pytorch", "streaming", "transformers")
 IN_COLUMNS = ("attention", "pooling")
 WIDE = 140
 """Least width of a table with several columns."""
@@ -102,7 +106,7 @@ def main(argv: list[str]) -> None:
   if out:
     plain = {name: _plain(value) for name, value in results.items()}
     settings = {"mode": mode, "steps": values.steps, "warmup": values.warmup, "runs": values.runs, "config": config}
-    out.write_text(json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
+    write_text(out, json.dumps({**origin, **settings, "results": plain}, indent=2) + "\n")
 
 
 def show(mode: str, results: dict[str, Any], origin: dict[str, Any]) -> None:

@@ -51,6 +51,7 @@ def measure_data(config: Mapping[str, Any], steps: int, warmup: int, runs: int) 
         taken = [(batch["index"], batch["frame_index"]) for batch in itertools.islice(batches, steps)]
       clips = sum(len(index) for index, _ in taken)
       loading.append(clock.times / clips)
+      taken = [(index[:: run.data.repeats], frames[:: run.data.repeats]) for index, frames in taken]  # decoded once
       tasks = [_tasks(loader.source, *batch, run.recipe.stream) for batch in taken]
       decoding.append(_decode(tasks, workers) / clips)
   (wall, cpu), (bare_wall, bare_cpu) = np.transpose(loading), np.transpose(decoding)

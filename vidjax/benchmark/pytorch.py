@@ -11,7 +11,7 @@ import importlib
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -49,6 +49,8 @@ class Case:
       a function of a module, for other processes to find.
     frames: it takes frames, whose scores are averaged.
     only_theirs: parameters that have no place here.
+    runs: makes our side: the number of parameters, and what runs once by direction; None for a forward pass and a step
+      of SGD.
   """
 
   ours: nn.Module
@@ -56,6 +58,7 @@ class Case:
   theirs: Callable[[], Any]
   frames: bool = True
   only_theirs: int = 0
+  runs: "Callable[[Case], tuple[int, dict[str, Run]]] | None" = None
 
 
 def _resnet() -> Any:
@@ -111,12 +114,15 @@ CASES: dict[str, Case] = {
 }
 
 
-def measure_pytorch(runs: int, cases: dict[str, Case] | None = None) -> dict[str, dict[str, Spread]]:
+def measure_pytorch(
+  runs: int, cases: dict[str, Case] | None = None, directions: Sequence[str] = ("inference", "training")
+) -> dict[str, dict[str, Spread]]:
   """Times every network; all candidates take their turn in every run.
 
   Args:
     runs: timings of each candidate, each after a run that is not counted.
     cases: by name; those of this module by default.
+    directions: which of both.
 
   Returns:
     For each network and direction, the milliseconds of "vidjax", "torch" and "torch, memory kept".
@@ -127,10 +133,10 @@ def measure_pytorch(runs: int, cases: dict[str, Case] | None = None) -> dict[str
   results = {}
   for name, case in (CASES if cases is None else cases).items():
     with _torch_process(case, False) as (theirs, torch), _torch_process(case, True) as (_, kept):
-      ours, vidjax = _jax(case)
+      ours, vidjax = (case.runs or _jax)(case)
       if ours != theirs - case.only_theirs:
         raise InputError(f"benchmark pytorch: {name} has {ours} parameters, PyTorch's {theirs}")
-      for direction in ("inference", "training"):
+      for direction in directions:
         say(f"{name}, {direction}")
         candidates = {"vidjax": _timed(vidjax), "torch": torch, "torch, memory kept": kept}
         results[f"{name}, {direction}"] = _race(candidates, direction, runs)

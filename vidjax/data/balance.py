@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ import numpy as np
 from vidjax.console import say
 from vidjax.data.schema import NO_LABEL, DamagedRecord, Record
 from vidjax.errors import InputError
+from vidjax.files import write_text
 
 MANY = 5000
 """Records from which on the user is told that their labels are read."""
@@ -81,9 +81,7 @@ def read_labels(source: Sequence[bytes], kept: pathlib.Path | None = None) -> La
       whole = False
   if kept is not None and whole:
     with contextlib.suppress(OSError):  # a folder that is read only
-      partial = kept.with_name(f"{kept.name}.{os.getpid()}")
-      partial.write_text(json.dumps({"labels": found, "sha256": _digest(found)}) + "\n", encoding="utf-8")
-      partial.replace(kept)
+      write_text(kept, json.dumps({"labels": found, "sha256": _digest(found)}) + "\n")
   return found
 
 

@@ -64,6 +64,7 @@ class TrainingBatches:
     share: clips of this process.
     seed: of the order of the records and of all that is drawn.
     order: of the records of an epoch.
+    repeats: clips in a row of one record, the same frames transformed each in its own way (Hoffer et al., CVPR 2020).
   """
 
   records: Records
@@ -74,43 +75,54 @@ class TrainingBatches:
   share: int
   seed: int
   order: Order
+  repeats: int = 1
 
   def __len__(self) -> int:
     return sys.maxsize // self.batch_size
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     first = index * self.batch_size + self.first
-    places = range(first, first + self.share)
-    return _stack(map(self._sample, places, self._generators(places)), self.share)
+    return _stack(self._samples(range(first, first + self.share)), self.share)
 
-  def _generators(self, places: range) -> Iterator[np.random.Generator]:
-    """For every place in turn the one generator, set to draw from a stretch of 2**192 blocks of its own."""
+  def _samples(self, places: range) -> Iterator[dict[str, Any]]:
+    """The clips at these places in training. Each place draws from a stretch of 2**192 blocks of its own."""
     rng = np.random.Generator(np.random.Philox(self.seed))
     state = rng.bit_generator.state
-    for place in places:
+
+    def draw_for(place: int) -> None:
       state["state"]["counter"][3] = place
       rng.bit_generator.state = state
-      yield rng
 
-  def _sample(self, place: int, rng: np.random.Generator) -> dict[str, Any]:
-    """The clip at a place in training; where its record is damaged, that of the next readable one."""
+    sample: dict[str, Any] = {}
+    for place in places:
+      number, repeat = divmod(place, self.repeats)
+      if not sample or not repeat:
+        draw_for(place - repeat)
+        sample = self._read(number, rng)
+      if repeat:
+        draw_for(place)
+      clip = {"video": sample["video"], "label": sample["label"]}
+      for transform in self.transforms:
+        clip = transform(clip, rng)
+      yield {**sample, **clip}
+
+  def _read(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
+    """What is read as that record of training; where it is damaged, the next readable one stands in its place."""
     length = len(self.records)
-    epoch, position = divmod(place, length)
+    epoch, position = divmod(number, length)
     wanted = int(_ordered(self.order, length, self.seed, epoch)[position])
     damage = ""
     for number in range(wanted, wanted + min(length, MAX_DAMAGED_IN_A_ROW)):
       try:
         record, film = self.records[number % length]
         frames = self.sampler.train(film.num_frames, rng, film.times)
-        clip = {"video": film.decode(frames), "label": self.records.label(record)}
+        video, label = film.decode(frames), self.records.label(record)
         break
       except DamagedRecord as error:
         damage = damage or str(error)
     else:
       raise InputError(f"no readable record in {self.records.source} from number {wanted} on: {damage}")
-    for transform in self.transforms:
-      clip = transform(clip, rng)
-    return _sample(clip["video"], clip["label"], wanted, frames, damage) | self.records.of_frames(record, frames)
+    return _sample(video, label, wanted, frames, damage) | self.records.of_frames(record, frames)
 
 
 def shuffled(length: int, seed: int, epoch: int) -> np.ndarray:

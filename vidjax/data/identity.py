@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Mapping
 
 from vidjax.errors import InputError
+from vidjax.files import write_text
 
 FILE = "trained_on.json"
 
@@ -64,6 +65,4 @@ def write(workdir: pathlib.Path, trained: Trained) -> None:
     workdir: the folder.
     trained: data set -> its files, each with its digest.
   """
-  partial = workdir / f".{FILE}"
-  partial.write_text(json.dumps(trained) + "\n", encoding="utf-8")
-  partial.rename(workdir / FILE)
+  write_text(workdir / FILE, json.dumps(trained) + "\n")

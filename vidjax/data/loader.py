@@ -1,8 +1,9 @@
 """Batches for training and evaluation: Grain makes them in threads or processes, in one order for any of them.
 
 Training batches are endless. Every epoch is a fresh permutation of the records (`order`) and batches run on across its
-border, so each record is read once per epoch whatever the batch size. Batch i depends on the seed and i alone (see
-`vidjax.data.batches`): resuming is `batches(start=i)`. Changing the batch size redefines the batches.
+border, so each record is read once per epoch whatever the batch size; with `repeats` it gives several clips. Batch i
+depends on the seed and i alone (see `vidjax.data.batches`): resuming is `batches(start=i)`. Changing the batch size or
+the repeats redefines the batches.
 """
 
 import contextlib
@@ -88,6 +89,7 @@ def train_loader(
   process_count: int = 1,
   max_damaged: float = 0.01,
   order: Order = shuffled,
+  repeats: int = 1,
 ) -> TrainLoader:
   """Makes the loader of training batches.
 
@@ -95,7 +97,7 @@ def train_loader(
     records: of the split.
     sampler: draws the frames of a clip.
     transforms: applied in turn to each clip; the last must leave clips of one size.
-    batch_size: records in a batch over all processes.
+    batch_size: clips in a batch over all processes.
     seed: of the order, the frames and the transforms; in `[0, 2**32)`.
     num_threads: threads that each make a batch (default: the CPU cores, at most 16); 0 reads in the caller's thread.
     num_processes: worker processes to use in place of threads.
@@ -104,6 +106,7 @@ def train_loader(
     process_count: number of processes that train together.
     max_damaged: share of the records that may be damaged before training stops.
     order: of the records of an epoch, such as a `vidjax.data.balance.Balanced`.
+    repeats: clips of each record in a batch, each transformed in its own way; an epoch still reads each record once.
 
   Raises:
     InputError: sizes that do not fit each other.
@@ -111,13 +114,19 @@ def train_loader(
   share = _share(batch_size, process_index, process_count)
   if not 0 <= seed < 2**32:
     raise InputError(f"seed={seed} is outside 0 to 2**32 - 1")
-  if len(records) < batch_size:
-    raise InputError(f"{len(records)} training records do not fill a batch of {batch_size}: lower train.batch_size")
+  if batch_size % repeats:
+    raise InputError(f"train.batch_size={batch_size} must be a multiple of data.repeats={repeats}: change one of them")
+  if repeats * len(records) < batch_size:
+    times = f" {repeats} times" * (repeats > 1)
+    raise InputError(
+      f"{len(records)} training records{times} do not fill a batch of {batch_size}: lower train.batch_size"
+    )
   first = process_index * share
-  batches = TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed, order)
+  batches = TrainingBatches(records, sampler, tuple(transforms), batch_size, first, share, seed, order, repeats)
   dataset = grain.MapDataset.source(batches)
   threads = _default_threads() if num_threads is None else num_threads
-  return TrainLoader(dataset, records.source, len(records) // batch_size, threads, num_processes, max_damaged)
+  per_epoch = repeats * len(records) // batch_size
+  return TrainLoader(dataset, records.source, per_epoch, threads, num_processes, max_damaged)
 
 
 class EvalLoader:

@@ -5,12 +5,12 @@ Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
 
-from vidjax.bounds import Whole, between
+from vidjax.bounds import NonNegative, Share, Whole, between
 from vidjax.checks import check_fields
 from vidjax.data.augment import Clip
 
@@ -22,13 +22,21 @@ LEVELS = np.arange(256.0)
 class RandAugment:
   """Applies `num_ops` operations drawn with replacement, at one strength and a random sign.
 
+  timm's code counts magnitudes to 10: its "rand-m7-n4-mstd0.5-inc1" is `RandAugment(4, 21, 1.5, 0.5, "timm")`.
+
   Attributes:
     num_ops: operations per clip.
     magnitude: strength of each, from 0 (most do nothing) to 30.
+    spread: standard deviation of the magnitude of each operation, which is drawn and kept within 0 to 30.
+    probability: of an operation that was drawn to be applied.
+    operations: those of the "paper", or of "timm", which also inverts, adds to dark values, and keeps fewer bits.
   """
 
   num_ops: Whole = 2
   magnitude: Annotated[float, between(0, 30)] = 9
+  spread: NonNegative = 0.0
+  probability: Share = 1.0
+  operations: Literal["paper", "timm"] = "paper"
 
   needs: ClassVar[frozenset[str]] = frozenset({"pixels", "colour"})
 
@@ -38,10 +46,14 @@ class RandAugment:
   def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
     """Applies the drawn operations to the video; the label stays."""
     video = clip["video"]
-    names = list(OPERATIONS)
-    for choice in rng.integers(len(names), size=self.num_ops):
-      strength = self.magnitude / 30 * rng.choice((-1, 1))
-      video = OPERATIONS[names[choice]](video, float(strength))
+    operations = list((OPERATIONS if self.operations == "paper" else TIMM).values())
+    for choice in rng.integers(len(operations), size=self.num_ops):
+      magnitude = self.magnitude
+      if self.spread:
+        magnitude = min(max(rng.normal(magnitude, self.spread), 0), 30)
+      strength = magnitude / 30 * rng.choice((-1, 1))
+      if self.probability == 1 or rng.random() < self.probability:
+        video = operations[choice](video, float(strength))
     return {**clip, "video": video}
 
 
@@ -206,6 +218,45 @@ OPERATIONS: dict[str, Operation] = {
     equalize,
     autocontrast,
   )
+}
+
+
+def invert(video: np.ndarray, strength: float) -> np.ndarray:
+  """Inverts all values.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: ignored.
+  """
+  return 255 - video
+
+
+def solarize_add(video: np.ndarray, strength: float) -> np.ndarray:
+  """Adds up to 110 to values below 128.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1, of which the sign is ignored; 1 adds 110.
+  """
+  return _look_up(video, np.where(LEVELS < 128, LEVELS + int(110 * abs(strength)), LEVELS))
+
+
+def posterize_more(video: np.ndarray, strength: float) -> np.ndarray:
+  """Keeps the upper 4 to 0 bits of every value.
+
+  Args:
+    video: uint8 `[T, H, W, 3]`.
+    strength: -1 to 1, of which the sign is ignored; 1 keeps none.
+  """
+  step = 2 ** (4 + int(4 * abs(strength)))
+  return _look_up(video, np.floor(LEVELS / step) * step)
+
+
+TIMM: dict[str, Operation] = {
+  **OPERATIONS,
+  "posterize": posterize_more,
+  "invert": invert,
+  "solarize_add": solarize_add,
 }
 
 

@@ -35,6 +35,9 @@ def define_flags() -> None:
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_integer("batch_size", None, "Videos in a batch; the numbers do not depend on it.", 1)
   flags.DEFINE_bool("skip_damaged", False, "Leave damaged records out; the report says how many.")
+  flags.DEFINE_bool(
+    "calibrate", False, "Fit a temperature on the validation split: calibration.json, for vidjax.predict --calibrated."
+  )
   flags.DEFINE_string(
     "submission", None, "OUT.csv or OUT.json: id and five best classes of every video; the split needs no labels."
   )
@@ -50,16 +53,22 @@ def main(argv: list[str]) -> None:
   if submission and submission.suffix.lower() not in (".csv", ".json"):
     raise InputError(f"--submission={submission} must end in .csv or .json")
   options = Options(
-    values.split, clips, crops, values.views_per_batch, values.batch_size, values.skip_damaged, submission
+    values.split,
+    clips,
+    crops,
+    values.views_per_batch,
+    values.batch_size,
+    values.skip_damaged,
+    submission,
+    values.calibrate,
   )
   twice = {workdir for workdir in values.workdir if values.workdir.count(workdir) > 1}
   if twice:
     raise InputError(f"--workdir={min(twice)} is given twice: name each run once")
   chosen = values.checkpoint, values.data_dir, values.data, values.size, values.short_side, values.trust
-  if values.folds and (values.data or values.submission):
-    raise InputError(
-      f"--folds evaluates each run on its own fold: leave --{'data' if values.data else 'submission'} out"
-    )
+  apart = [name for name in ("data", "submission", "calibrate") if values[name].value]
+  if values.folds and apart:
+    raise InputError(f"--folds evaluates each run on its own fold: leave --{apart[0]} out")
   runs = [open_run(workdir, *chosen, fold=values.fold) for workdir in values.workdir]
   command = shlex.join(["python", "-m", "vidjax.evaluate", *sys.argv[1:]])
   if values.folds:
@@ -122,6 +131,9 @@ def show(result: dict[str, Any], views: str) -> None:
   for run in result["runs"] if len(result["runs"]) > 1 else ():
     say(f"{run['workdir']} (step {run['step']}): {run['line']}")
   say(result["line"])
+  if made := result.get("calibration"):
+    errors = f"{made['error_before']:.1%} to {made['error_after']:.1%}"
+    say(f"temperature {made['temperature']:.3g}: expected calibration error {errors}")
   for pair in result.get("worst_confused", ())[:5]:
     say(f"  {pair['true']!r} taken for {pair['predicted']!r}: {pair['videos']} ({pair['share']:.0%} of the class)")
 

@@ -16,6 +16,7 @@ from vidjax.console import screen
 from vidjax.data.loader import video_id
 from vidjax.data.schema import NO_LABEL, Record
 from vidjax.errors import InputError
+from vidjax.evaluate.calibration import calibrate, save_reliability, write_calibration
 from vidjax.evaluate.manifest import manifest
 from vidjax.evaluate.report import write_report, write_submission
 from vidjax.evaluate.views import average, make_scorer, score_split
@@ -35,6 +36,7 @@ class Options:
     batch_size: videos in a batch (default: as many as make about a training batch of views).
     skip_damaged: leave damaged records out in place of an error.
     submission: a .csv or .json file for the five best classes of every video; the split may be without labels.
+    calibrate: fit a temperature on the split, for `predict --calibrated`; of one run, on its validation split.
   """
 
   split: str | None = None
@@ -44,6 +46,7 @@ class Options:
   batch_size: int | None = None
   skip_damaged: bool = False
   submission: pathlib.Path | None = None
+  calibrate: bool = False
 
 
 def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, progress: bool = True) -> dict[str, Any]:
@@ -65,6 +68,8 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
     InputError: the runs are not about the same data set, videos and classes, or a record is damaged.
   """
   first, split = runs[0], options.split or runs[0].data.validation_split
+  if options.calibrate:
+    _check_calibrates(runs, split)
   members: list[Scores] = []
   ids: list[str] = []
   damaged: dict[int, str] = {}
@@ -134,7 +139,24 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
   folder = pathlib.Path(first.workdir or ".") / "evaluation"
   files += write_report(folder, name, summary, scores, command, {"step": first.step, **extra}, ids)
   found = {**summary.numbers, **summary.details, "line": summary.line}
+  if options.calibrate:
+    made, diagrams = calibrate(scores, first.class_names, first.step, extra["views"])
+    files.append(write_calibration(folder.parent, made, {"split": split, "manifest": extra["runs"][0]["manifest"]}))
+    files.append(folder / f"{name}_reliability.png")
+    save_reliability(files[-1], diagrams, f"{folder.parent.name}, {split}: temperature {made.temperature:.3g}")
+    found["calibration"] = made._asdict()
   return {**found, **extra, "report": folder / f"{name}.json", "files": files}
+
+
+def _check_calibrates(runs: Sequence[Run], split: str) -> None:
+  run = runs[0]
+  if len(runs) > 1 or run.data.name != run.trained_data or split != run.data.validation_split:
+    raise InputError(
+      f"--calibrate fits one run on its validation split, {run.data.validation_split} of {run.trained_data}: leave"
+      " --split, --data and other runs out"
+    )
+  if "label" not in run.recipe.task.targets:
+    raise InputError(f"--calibrate: {type(run.recipe.task).__name__} has no scores of classes: leave it out")
 
 
 def _score(run: Run, split: str, options: Options, mesh: Mesh, progress: bool) -> tuple[Scores, dict[int, str]]:

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from vidjax.data.dataset import folds_of
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import Options, evaluate
+from vidjax.files import write_text
 from vidjax.run.opened import Run
 
 
@@ -83,5 +84,5 @@ def evaluate_folds(
     "missing": missing,
     "command": command,
   }
-  path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+  write_text(path, json.dumps(document, indent=2) + "\n")
   return {"folds": results, "mean": mean, "missing": missing, "report": path}

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from vidjax.files import whole, write_text
 from vidjax.types import Scores, Summary
 
-_TEXT: Any = {"encoding": "utf-8", "errors": "backslashreplace"}  # names of files may be no text
+_ERRORS: Any = {"errors": "backslashreplace"}  # names of files may be no text
 
 
 def write_report(
@@ -53,9 +54,10 @@ def write_report(
   paths.append(folder / f"{split}_scores.npz")
   arrays: dict[str, Any] = {"index": scores.index, "label": scores.label, "scores": scores.scores}
   arrays |= {"video_id": np.asarray(video_ids, np.str_), **scores.extras}
-  np.savez_compressed(paths[-1], **arrays)
+  with whole(paths[-1]) as partial, partial.open("wb") as file:
+    np.savez_compressed(file, **arrays)
   document = {"split": split, **summary.numbers, **summary.details, **extra, "command": command}
-  paths[0].write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", **_TEXT)
+  write_text(paths[0], json.dumps(document, indent=2, ensure_ascii=False) + "\n", **_ERRORS)
   return paths
 
 
@@ -87,7 +89,7 @@ def write_submission(
     }
     for name, row, own in zip(video_ids, order, scores, strict=True)
   ]
-  path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", **_TEXT)
+  write_text(path, json.dumps(entries, indent=1, ensure_ascii=False) + "\n", **_ERRORS)
 
 
 def _cell(value: Any) -> Any:
@@ -97,5 +99,5 @@ def _cell(value: Any) -> Any:
 
 
 def _write_csv(path: pathlib.Path, rows: Iterable[Iterable[Any]]) -> None:
-  with path.open("w", newline="", **_TEXT) as file:
+  with whole(path) as partial, partial.open("w", newline="", encoding="utf-8", **_ERRORS) as file:
     csv.writer(file, lineterminator="\n").writerows(rows)

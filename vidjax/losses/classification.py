@@ -1,7 +1,7 @@
 """Cross-entropy of the clip's class scores, or of those of a part of the network: of one class, or of each."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import optax
 
 from vidjax.bounds import NonNegative, Positive, Rate
 from vidjax.checks import check_fields
-from vidjax.errors import ConfigError
+from vidjax.errors import ConfigError, MissingOutput
 from vidjax.types import Array, Batch, Output
 
 
@@ -38,7 +38,7 @@ class CrossEntropy:
 
   def __call__(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
     """Reads `label` `[B]`, or `target` `[B, K]` where mixing has written one, and `mask` `[B]`."""
-    logits = (output.logits if self.of is None else output.take(self.of)).astype(jnp.float32)
+    logits = _scores(self, output)
     target = batch["target"] if "target" in batch else jax.nn.one_hot(batch["label"], logits.shape[-1])
     _check_shapes(self, logits, target)
     smooth = optax.smooth_labels(jnp.asarray(target), self.label_smoothing)
@@ -75,12 +75,23 @@ class BinaryCrossEntropy:
 
   def __call__(self, output: Output, batch: Batch) -> dict[str, jax.Array]:
     """Reads `target` `[B, K]`, from 0 to 1, and `mask` `[B]`."""
-    logits = (output.logits if self.of is None else output.take(self.of)).astype(jnp.float32)
+    logits = _scores(self, output)
     target = jnp.asarray(batch["target"])
     _check_shapes(self, logits, target)
     weights = 1 + (self.positive_weight - 1) * target
     losses = (weights * optax.sigmoid_binary_cross_entropy(logits, target)).mean(-1)
     return {self.name: jnp.mean(losses, where=jnp.asarray(batch["mask"]))}
+
+
+def _scores(loss: Any, output: Output) -> jax.Array:
+  """The scores that a loss judges, in float32; MissingOutput where a network has none."""
+  scores: Any = output.logits if loss.of is None else output.take(loss.of)
+  if scores is None:
+    raise MissingOutput(
+      f"{type(loss).__name__} judges scores of classes, and this network has none: leave config.model.num_classes out,"
+      " or take another network"
+    )
+  return scores.astype(jnp.float32)
 
 
 def _check_shapes(loss: CrossEntropy | BinaryCrossEntropy, logits: jax.Array, target: Array) -> None:

@@ -33,7 +33,7 @@ class Clusters(nn.Module):
   records: Count | None = None
   table: bool = False
 
-  same: ClassVar[tuple[str, ...]] = ("dof",)  # in all phases, see `train.chain`
+  same: ClassVar[tuple[str, ...]] = ("dof",)  # see `train.parts`
 
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:

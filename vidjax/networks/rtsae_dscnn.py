@@ -56,7 +56,7 @@ class Measured(nn.Module):
   scale: Scale = "unit"
   seed: int = 0
 
-  same: ClassVar[tuple[str, ...]] = "position", "length", "scale", "seed"  # in all phases, see `train.chain`
+  same: ClassVar[tuple[str, ...]] = "position", "length", "scale", "seed"  # see `train.parts`
 
   def setup(self):
     """Makes the streams."""

@@ -57,7 +57,12 @@ class Embedding(nn.Module):
   bias: bool = False
   remove_mean: bool = False
 
-  same: ClassVar[tuple[str, ...]] = "window", "stride", "context", "remove_mean"  # in all phases, see `train.chain`
+  same: ClassVar[tuple[str, ...]] = (
+    "window",
+    "stride",
+    "context",
+    "remove_mean",
+  )  # see `train.parts`
 
   @nn.compact
   def __call__(self, features: jax.Array, following: int = 0) -> Embedded:

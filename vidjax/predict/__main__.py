@@ -24,6 +24,7 @@ from vidjax.console import say, say_json
 from vidjax.data import address
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.evaluate.evaluation import parse_views
+from vidjax.files import whole
 from vidjax.predict.addresses import with_addresses
 from vidjax.predict.explain import check_explains, explain
 from vidjax.predict.model import load_model
@@ -56,6 +57,7 @@ def define_flags() -> None:
     "OUT.png: sampled frames with Grad-CAM. Several files: OUT-STEM.png each, OUT-STEM-2.png where a stem comes again; "
     f"each path is printed. Endings: {', '.join(ENDINGS)}. A missing folder is made.",
   )
+  flags.DEFINE_bool("calibrated", False, "Correct the scores by what vidjax.evaluate --calibrate has fitted.")
   flags.DEFINE_string("class", None, "With --explain: the class to explain (default: the likeliest).")
   flags.DEFINE_string(
     "features",
@@ -99,7 +101,9 @@ def main(argv: list[str]) -> None:
     runs = [open_run(folder, values.checkpoint, **crop, trusted=values.trust) for folder in values.workdir]
   for run in runs if pictures else []:
     check_explains(run, name)
-  predictors = [make_predictor(run, clips, crops, _short_side(run, values.stored_short_side)) for run in runs]
+  predictors = [
+    make_predictor(run, clips, crops, _short_side(run, values.stored_short_side), values.calibrated) for run in runs
+  ]
   done: list[list[Prediction]] = []
   with with_addresses(predictors, values.urls) as predictors:
     answers = [predictor.many(files, values.batch) for predictor in predictors]
@@ -120,7 +124,7 @@ def main(argv: list[str]) -> None:
         explain(path, runs, done[-1], name)
         say(f"wrote {path}", error=values.json)
   if features and done:
-    with features.open("wb") as stream:
+    with whole(features) as partial, partial.open("wb") as stream:
       np.savez_compressed(
         stream,
         features=np.stack([prediction.features for (prediction,) in done]),

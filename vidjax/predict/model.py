@@ -20,11 +20,12 @@ from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.explain import check_explains, explain
 from vidjax.predict.predictor import Prediction, Predictor, make_predictor
+from vidjax.predict.streaming import Stream
 from vidjax.run import opened
 from vidjax.run.opened import Run
 from vidjax.types import Array, Output, Tree
 from vidjax.weights.fetch import NotFetched
-from vidjax.weights.load import load_weights
+from vidjax.weights.load import licence_line, load_weights
 from vidjax.weights.read import read_class_names, read_tensors
 
 
@@ -53,21 +54,30 @@ class Model:
     """K names in the order of the scores; none of an encoder without a classifier."""
     return self.run.class_names
 
-  def predict(self, video: str | os.PathLike | np.ndarray, views: str = "1x1") -> Prediction:
+  def predict(self, video: str | os.PathLike | np.ndarray, views: str = "1x1", calibrated: bool = False) -> Prediction:
     """The likeliest classes of a video, through the frames, crops and precision of evaluation.
 
     Args:
       video: path of a file, or its frames, uint8 RGB `[N, H, W, 3]`. Of a run on stored features, those of a video,
         float `[N, F]`, or the path of such a .npy file.
       views: CLIPSxCROPS, such as "10x3".
+      calibrated: correct the scores by what `python -m vidjax.evaluate --calibrate` has fitted.
 
     Raises:
-      InputError: the file is broken, or the frames are none.
+      InputError: the file is broken, the frames are none, or nothing was fitted.
     """
-    return self._predictor(views)(video)
+    return self._predictor(views, calibrated)(video)
+
+  def stream(self) -> Stream:
+    """What reads frames one by one, as they come: `Stream.push(frame)` gives the scores of the frames so far.
+
+    Raises:
+      InputError: the network looks ahead, or reads something else than colour frames.
+    """
+    return Stream(self.run)
 
   def predict_many(
-    self, videos: Iterable[str | os.PathLike | np.ndarray], views: str = "1x1", batch: int = 8
+    self, videos: Iterable[str | os.PathLike | np.ndarray], views: str = "1x1", batch: int = 8, calibrated: bool = False
   ) -> Iterator[Prediction]:
     """The predictions of videos in their order; the views of several go through the network together.
 
@@ -75,11 +85,12 @@ class Model:
       videos: as in `predict`; they are read as they are needed.
       views: as in `predict`.
       batch: views at once.
+      calibrated: as in `predict`.
 
     Raises:
       InputError: a video is broken; those before it have been yielded.
     """
-    for found in self._predictor(views).many(videos, batch):
+    for found in self._predictor(views, calibrated).many(videos, batch):
       if isinstance(found, InputError):
         raise found
       yield found
@@ -111,13 +122,14 @@ class Model:
     return self._forward(self.run.variables, clips)
 
   @functools.cached_property
-  def _predictors(self) -> dict[str, Predictor]:
+  def _predictors(self) -> dict[tuple[str, bool], Predictor]:
     return {}
 
-  def _predictor(self, views: str) -> Predictor:
-    if views not in self._predictors:
-      self._predictors[views] = make_predictor(self.run, *parse_views(views))
-    return self._predictors[views]
+  def _predictor(self, views: str, calibrated: bool) -> Predictor:
+    key = views, calibrated
+    if key not in self._predictors:
+      self._predictors[key] = make_predictor(self.run, *parse_views(views), calibrated=calibrated)
+    return self._predictors[key]
 
   @functools.cached_property
   def _forward(self) -> Callable[..., Output]:
@@ -173,8 +185,7 @@ def load_model(
   name = config if isinstance(config, str) and ".py" not in config else ""
   released = models.find(name) if name else None
   if released is not None:
-    licence = released.licence if released.commercial else f"{released.licence}, NOT for commercial use"
-    say(f"{name}: weights under {licence} ({released.address})", error=True)
+    say(f"{name}: {licence_line(released.licence)} ({released.address})", error=True)
     if released.note:
       say(f"note: {released.note}", error=True)
     if class_names is None:
@@ -192,6 +203,8 @@ def load_model(
   source: Any = weights if weights is None else os.fspath(weights)
   if released is not None:
     source = _by_hand(released, read_tensors, source or released.weights)
+    if source.licence.lower() == released.licence.lower():
+      source.licence = ""  # said above
     unused = (*unused, *(part for part in released.unused if any(name.startswith(part) for name in source)))
   if source is not None:
     try:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from vidjax.apply.forward import forward
 from vidjax.errors import InputError
+from vidjax.evaluate.calibration import read_calibration
 from vidjax.evaluate.views import by_name
 from vidjax.run.films import default_short_side, in_colour
 from vidjax.run.opened import Run
@@ -136,7 +138,9 @@ class Predictor:
     return scores, features, chosen
 
 
-def make_predictor(run: Run, clips: int = 1, crops: int = 1, short_side: int | None = None) -> Predictor:
+def make_predictor(
+  run: Run, clips: int = 1, crops: int = 1, short_side: int | None = None, calibrated: bool = False
+) -> Predictor:
   """The function that predicts a film, and its `many`.
 
   Args:
@@ -144,10 +148,14 @@ def make_predictor(run: Run, clips: int = 1, crops: int = 1, short_side: int | N
     clips: clips of each video.
     crops: crops of each clip: 1, 3, 5 or 10.
     short_side: to which larger frames are shrunk before they are cropped (default: `default_short_side`).
+    calibrated: correct the scores by the run's `calibration.json`, see `vidjax.evaluate.calibration`.
   """
   check_classifies(run)
   test_crops = run.crops(crops)
   pixels = "pixels" in run.recipe.stream.gives
+  if calibrated and run.workdir is None:
+    raise InputError(f"{run.called} has no folder with a calibration: leave calibrated out")
+  correction = read_calibration(run.workdir or pathlib.Path(), run.step) if calibrated else None
   short_side = short_side or default_short_side(run)
 
   @jax.jit
@@ -190,6 +198,7 @@ def make_predictor(run: Run, clips: int = 1, crops: int = 1, short_side: int | N
     scores, features = scores.mean(axis=0), features.mean(axis=0)
     if not np.isfinite(scores).all():
       raise InputError(f"{read.file}: the network's scores are not finite: choose another --checkpoint")
+    scores = correction.apply(scores) if correction else scores
     clip, crop = clips // 2, {1: 0, 3: 1, 5: 4, 10: 4}[crops]
     place = clip * crops + crop
     numbers = read.numbers[clip]

@@ -29,6 +29,7 @@ from vidjax.data.schema import DamagedRecord, example
 from vidjax.data.workers import in_order
 from vidjax.errors import InputError, MissingOutput
 from vidjax.evaluate.views import Scorer, make_scorer
+from vidjax.files import whole
 from vidjax.run.opened import Run
 from vidjax.types import Film, Output, Sampler
 
@@ -233,10 +234,8 @@ def _fill_shards(
     records = Records(run.dataset.source(split), run.recipe.stream)
     places = range(number * SHARD, min((number + 1) * SHARD, len(records)))
     arrays: dict[str, Any] = _shard(run, records, places, settings, score, skip_damaged)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole(path) as partial, partial.open("wb") as file:
       np.savez(file, **arrays)
-    partial.rename(path)
   return [(split, path) for split, _, path in found]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from flax import traverse_util
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
@@ -196,16 +197,20 @@ def _load(folder: pathlib.Path) -> Mapping[str, Tree]:
   with _reading(folder), ocp.Checkpointer(handler) as reader:
     _verify(folder)
     saved = reader.metadata(folder).item_metadata["state"].tree
-    roots = ("ema",) if saved.get("ema") else ("params", "batch_stats")
-    wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), {root: saved[root] for root in roots})
+    plain = traverse_util.flatten_dict({root: saved.get(root) or {} for root in ("params", "batch_stats")})
+    averaged = traverse_util.flatten_dict(saved.get("ema") or {})
+    wanted = {path: x for path, x in plain.items() if path not in averaged}  # what is frozen has no average
+    wanted |= {("ema", *path): x for path, x in averaged.items()}
+    wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), traverse_util.unflatten_dict(wanted))
     args = ocp.args.PyTreeRestore(
       wanted,
       restore_args=jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray), wanted),
       partial_restore=True,
     )
     restored: Any = reader.restore(folder, args=ocp.args.Composite(state=args))["state"]
-  variables = restored.get("ema", restored)
-  return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+  roots = {root: restored.get(root, {}) for root in ("params", "batch_stats")}
+  flat = traverse_util.flatten_dict(roots) | traverse_util.flatten_dict(restored.get("ema", {}))
+  return {"batch_stats": {}, **traverse_util.unflatten_dict(flat)}
 
 
 def latest_step(workdir: str | pathlib.Path) -> int | None:

@@ -284,6 +284,7 @@ class Run:
       num_processes=self.data.num_processes,
       max_damaged=self.data.max_damaged,
       order=order,
+      repeats=self.data.repeats if labelled else 1,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vidjax.files import whole, write_text
 from vidjax.summarize.matching import FScore, Scores, compare, over_users
 from vidjax.summarize.sets import Video, user_descriptors
 from vidjax.summarize.summary import Summary
@@ -76,8 +77,8 @@ def write_report(rows: Sequence[Row], out: pathlib.Path, settings: dict[str, Any
   out.mkdir(parents=True, exist_ok=True)
   values = [row.values for row in rows]
   report = {**settings, "videos": len(rows), "means": means(rows)._asdict(), "rows": values}
-  (out / "summaries.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-  with (out / "summaries.csv").open("w", newline="", encoding="utf-8") as file:
+  write_text(out / "summaries.json", json.dumps(report, indent=1) + "\n")
+  with whole(out / "summaries.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.DictWriter(file, list(values[0]))
     writer.writeheader()
     writer.writerows(values)

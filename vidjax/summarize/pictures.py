@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidjax.analyse.pictures import shorten
+from vidjax.analyse.pictures import save_figure, shorten
 
 MOST = 48
 """Keyframes of a contact sheet."""
@@ -52,7 +52,7 @@ def save_sheet(path: pathlib.Path, images: Sequence[np.ndarray], captions: Seque
   room = int(size[0] * 72 / (0.62 * 10)) - len(line) - 2  # letters of 10 points
   title = f"{shorten(name, max(room, 12))}: {line}"
   figure.text(0.5, 1 - 0.5 * HEAD / size[1], title, ha="center", va="center", fontsize=10, parse_math=False)
-  figure.savefig(path)
+  save_figure(figure, path)
 
 
 def save_curve(
@@ -83,4 +83,4 @@ def save_curve(
   axes.margins(x=0.01)
   axes.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
   axes.set_title(shorten(title, 70), loc="left", fontsize=10, parse_math=False)
-  figure.savefig(path)
+  save_figure(figure, path)

@@ -13,6 +13,7 @@ import numpy as np
 from vidjax.analyse.pictures import spread
 from vidjax.console import clock
 from vidjax.data.schema import encode_frames
+from vidjax.files import whole, write_text
 from vidjax.recurrent import OPEN
 from vidjax.summarize import choosers
 from vidjax.summarize.descriptors import SIMILAR_COLOURS
@@ -111,7 +112,8 @@ def write(summary: Summary, out: str | os.PathLike, max_corrupt: int = 0) -> Non
   shown = spread(len(files), MOST).tolist()
   thumbnails: list[np.ndarray] = []
   for place, image in enumerate(fetch(film.file, summary.numbers, max_corrupt)):
-    (out / files[place]).write_bytes(encode_frames([image])[0])
+    with whole(out / files[place]) as partial:
+      partial.write_bytes(encode_frames([image])[0])
     if place in shown:
       thumbnails.append(_shrink(image))
   save_sheet(
@@ -138,7 +140,7 @@ def write(summary: Summary, out: str | os.PathLike, max_corrupt: int = 0) -> Non
   }
   if film.attention is not None:
     report["curve"]["attention"] = film.attention.tolist()
-  (out / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+  write_text(out / REPORT, json.dumps(report, indent=1) + "\n")
 
 
 def _remove_old(out: pathlib.Path) -> None:

@@ -1,23 +1,18 @@
-"""All phases of a training, checked before the first one is trained: each starts, and fits those it starts from.
-
-A part of networks may name fields, `same`, that change no shape but what its arrays mean, such as the window of an
-embedding. They must agree between a phase and those it starts from.
-"""
+"""All phases of a training, checked before the first one is trained: each starts, and fits those it starts from."""
 
 import functools
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import numpy as np
 
-from vidjax.build import defaults_of, locate
 from vidjax.errors import InputError
 from vidjax.recipe import Recipe
 from vidjax.train.launch import launch
+from vidjax.train.parts import Parts, as_flag, differences, settings_of_model
 from vidjax.train.start import Origin, sources, take
 from vidjax.types import Tree
 
@@ -31,7 +26,7 @@ class Link(NamedTuple):
     name: "phase 2 of 5 (layer2)".
     recipe: of it.
     variables: `{"params", "batch_stats"}`, zeros that take no memory.
-    parts: path -> the field values of a part that names some in `same`.
+    parts: of its network.
     flags: begins a flag of its model, as "--config.phases[1].model".
     origins: folders of the phases that it starts from.
   """
@@ -39,7 +34,7 @@ class Link(NamedTuple):
   name: str
   recipe: Recipe
   variables: Mapping[str, Tree]
-  parts: Mapping[str, Mapping[str, Any]]
+  parts: Parts
   flags: str
   origins: Sequence[str]
 
@@ -60,9 +55,7 @@ def check_phases(config: Mapping[str, Any], phases: Mapping[str, Mapping[str, An
     name = f"phase {number + 1} of {len(phases)} ({folder.partition('_')[2]})"
     place = f"--config.phases[{number}].model" if "model" in config["phases"][number] else "--config.model"
     try:
-      parts: dict[str, Mapping[str, Any]] = {}
-      with nn.intercept_methods(functools.partial(_note, parts)):
-        run, _, trainer = launch(phase, workdir / folder)
+      run, _, trainer, parts = launch(phase, workdir / folder)
       variables = {"params": trainer.layout.params, "batch_stats": trainer.layout.batch_stats}
       origins = list(dict.fromkeys(origin.name for origin in sources(phase["init"], workdir / folder)))
       origins = origins if phase["init"]["phase"] else []
@@ -99,19 +92,6 @@ def _of_phases(message: str, phases: Sequence[Any], number: int) -> str:
   return re.sub(r"--config\.([a-z]\w*\.[\w.]+)=(\"[^\"]*\"|[^\s,:;()]+)", renamed, message)
 
 
-def _note(
-  parts: dict[str, Mapping[str, Any]],
-  call: Callable[..., Any],
-  args: Any,
-  kwargs: Any,
-  context: nn.module.InterceptorContext,
-) -> Any:
-  module = context.module
-  if hasattr(module, "same"):
-    parts["/".join(module.path)] = {name: getattr(module, name) for name in module.same}
-  return call(*args, **kwargs)
-
-
 def _zeros(x: jax.ShapeDtypeStruct) -> np.ndarray:
   return np.broadcast_to(np.zeros((), x.dtype), x.shape)
 
@@ -136,18 +116,17 @@ def _check_same(link: Link, origin: Link, before: Sequence[Link]) -> None:
     origin: the one it starts from.
     before: that one and those it builds on in turn.
   """
-  for path, fields in link.parts.items():
-    for name, here in fields.items():
-      there = origin.parts.get(path, fields).get(name, here)
-      if there != here:
-        flags = [f"{one.flags}.{name}={_value(here)}" for one in before if path in one.parts and name in _settings(one)]
-        flags = [flag for flag in dict.fromkeys(reversed(flags)) if not flag.startswith(f"{link.flags}.")]
-        remedy = (
-          f": set it alike in all phases ({' '.join(flags)}), or to {there!r} here"
-          if flags
-          else ": set it alike in both"
-        )
-        raise InputError(f"{path} has {name}={here!r}, and is trained with {name}={there!r} in {origin.name}{remedy}")
+  for found in differences(link.parts, origin.parts):
+    path, name = found.path, found.name
+    alike = [one for one in before if path in one.parts and name in settings_of_model(one.recipe)]
+    flags = [f"{one.flags}.{name}={as_flag(found.here)}" for one in alike]
+    flags = [flag for flag in dict.fromkeys(reversed(flags)) if not flag.startswith(f"{link.flags}.")]
+    remedy = (
+      f": set it alike in all phases ({' '.join(flags)}), or to {found.there!r} here"
+      if flags
+      else ": set it alike in both"
+    )
+    raise InputError(f"{found.told(origin.name)}{remedy}")
 
 
 def _remedy(link: Link, origins: Sequence[Link], links: Any) -> str:
@@ -158,28 +137,14 @@ def _remedy(link: Link, origins: Sequence[Link], links: Any) -> str:
     origins: the ones it starts from.
     links: all phases before it.
   """
-  here, flags = _settings(link), []
+  here, flags = settings_of_model(link.recipe), []
   for origin in origins:
-    there = _settings(origin)
+    there = settings_of_model(origin.recipe)
     for name in [name for name in here if there.get(name, here[name]) != here[name]]:
-      alike = [one for one in links if _settings(one).get(name) == there[name] and one.flags != link.flags]
-      flags += [f"{one.flags}.{name}={_value(here[name])}" for one in alike]
+      alike = [
+        one for one in links if settings_of_model(one.recipe).get(name) == there[name] and one.flags != link.flags
+      ]
+      flags += [f"{one.flags}.{name}={as_flag(here[name])}" for one in alike]
   names = " and ".join(origin.name for origin in origins)
   shown = f" ({' '.join(dict.fromkeys(flags))})" if flags else ""
   return f": set the models of this phase and of {names} alike{shown}"
-
-
-def _settings(link: Link) -> dict[str, Any]:
-  """The settings of a phase's model that are no parts of it, with the defaults of those that it does not set."""
-  model = link.recipe.config["model"]
-  found = {**defaults_of(locate(model["make"])), **model}
-  return {
-    name: tuple(x) if isinstance(x, list) else x
-    for name, x in found.items()
-    if name != "make" and not isinstance(x, (Mapping, nn.Module))
-  }
-
-
-def _value(value: Any) -> str:
-  text = str(value)
-  return f'"{text}"' if set(text) & set(" ()[]{}'\"") else text

@@ -11,6 +11,7 @@ from vidjax.data.unlabelled import WithUnlabelled
 from vidjax.errors import InputError
 from vidjax.run.folder import flatten
 from vidjax.run.opened import Run
+from vidjax.train.parts import Parts, check_origin, noted
 from vidjax.train.start import check_features, check_init
 from vidjax.train.trainer import Trainer, make_trainer
 
@@ -22,11 +23,13 @@ class Launched(NamedTuple):
     run: what its config describes.
     loader: of its batches.
     trainer: of its network.
+    parts: of its network.
   """
 
   run: Run
   loader: TrainLoader | WithUnlabelled
   trainer: Trainer
+  parts: Parts
 
 
 def launch(config: Mapping[str, Any], workdir: pathlib.Path) -> Launched:
@@ -53,7 +56,10 @@ def launch(config: Mapping[str, Any], workdir: pathlib.Path) -> Launched:
   processes.check_agreement(flatten(config), [run.class_names, run.contents])
   check_init(config["init"])
   check_features(run, workdir)
-  return Launched(run, loader, make_trainer(recipe, loader.batches_per_epoch))
+  with noted() as parts:
+    trainer = make_trainer(recipe, loader.batches_per_epoch)
+  check_origin(recipe, parts, workdir)
+  return Launched(run, loader, trainer, parts)
 
 
 def check_validation_split(run: Run) -> None:

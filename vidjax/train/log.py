@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vidjax import console
+from vidjax.files import write_text
 from vidjax.run.metrics import kept_line
 
 
@@ -31,10 +32,8 @@ class MetricsLog:
     path = pathlib.Path(workdir) / "metrics.jsonl"
     if path.exists():
       text = path.read_text(encoding="utf-8", errors="replace")  # a damaged line is none of JSON, and goes
-      partial = path.with_name(".metrics.jsonl")
       kept = (line for line in text.splitlines(keepends=True) if kept_line(line, step))
-      partial.write_text("".join(kept), encoding="utf-8")
-      partial.rename(path)
+      write_text(path, "".join(kept))
     self._file = path.open("a", buffering=1)
     self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
 

@@ -15,9 +15,13 @@ from vidjax.errors import ConfigError
 
 @checked
 def cosine(
-  learning_rate: NonNegative, epochs: Positive, warmup_epochs: NonNegative = 0, warmup_from: NonNegative = 0.1
+  learning_rate: NonNegative,
+  epochs: Positive,
+  warmup_epochs: NonNegative = 0,
+  warmup_from: NonNegative = 0.1,
+  end: NonNegative = 0.0,
 ):
-  """Linear warm-up from `warmup_from * learning_rate`, then a half cosine down to 0.
+  """Linear warm-up from `warmup_from * learning_rate`, then a half cosine down to `end * learning_rate`.
 
   Returns a function of steps_per_epoch that returns the optax schedule, as do all functions of this module.
 
@@ -26,14 +30,16 @@ def cosine(
     epochs: of the training.
     warmup_epochs: of the rise, within these.
     warmup_from: share of the rate at the start of the rise.
+    end: share of the rate at the end of the training.
   """
   _check_warmup(epochs, warmup_epochs)
 
   def schedule(steps_per_epoch: int) -> optax.Schedule:
     total, warmup = round(epochs * steps_per_epoch), round(warmup_epochs * steps_per_epoch)
     if not warmup:
-      return optax.cosine_decay_schedule(learning_rate, total)
-    return optax.warmup_cosine_decay_schedule(warmup_from * learning_rate, learning_rate, warmup, total)
+      return optax.cosine_decay_schedule(learning_rate, total, end)
+    first, last = warmup_from * learning_rate, end * learning_rate
+    return optax.warmup_cosine_decay_schedule(first, learning_rate, warmup, total, last)
 
   return schedule
 

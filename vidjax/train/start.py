@@ -12,15 +12,17 @@ import numpy as np
 from flax import traverse_util
 from jax.experimental import multihost_utils
 
+from vidjax.apply.parts import picked
 from vidjax.apply.processes import tell
 from vidjax.errors import InputError
+from vidjax.models import MODELS
 from vidjax.recipe import Recipe
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.class_rows import class_axes, match_classes
 from vidjax.run.folder import read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes, transfer, under
 from vidjax.types import State, Tree
-from vidjax.weights.load import ReleasedSettings, load_weights
+from vidjax.weights.load import ReleasedSettings, licence_line, load_weights
 
 if TYPE_CHECKING:  # the data stack
   from vidjax.run.opened import Run
@@ -97,7 +99,7 @@ def begin(run: "Run", state: State, loader: Any) -> State:
   name = run.config["init"]["start"]["make"]
   variables = _changed_by(start, f"init.start={name}", run, state, loader)
   tell(f"init.start: {name}")
-  ema = None if state.ema is None else jax.tree.map(jnp.copy, variables)
+  ema = None if state.ema is None else jax.tree.map(jnp.copy, picked(variables, state.ema))
   return dataclasses.replace(state, **variables, ema=ema)
 
 
@@ -122,7 +124,8 @@ def refresh(run: "Run", state: State, loader: Any) -> State:
   variables = _changed_by(function, f"train.refresh={name}", run, state, loader)
   ema = state.ema
   if ema is not None:
-    ema = jax.tree.map(lambda mean, old, x: mean if x is old else jnp.copy(x), ema, before, variables)
+    pairs = (picked(tree, ema) for tree in (before, variables))
+    ema = jax.tree.map(lambda mean, old, x: mean if x is old else jnp.copy(x), ema, *pairs)
   return dataclasses.replace(state, **variables, ema=ema)
 
 
@@ -160,11 +163,13 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
     if jax.process_index() == 0:
       report_path.write_text("\n".join(report) + "\n", encoding="utf-8")
   else:
+    released, weights, unused = MODELS.get(init["weights"]), init["weights"], init["unused"]
+    if released is not None:
+      tell(f"{weights}: {licence_line(released.licence)} ({released.address})")
+      weights, unused = released.weights, (*unused, *released.unused)
     with warnings.catch_warnings():
       warnings.simplefilter("ignore", ReleasedSettings)  # said in the command's own way
-      variables, loaded = load_weights(
-        variables, init["weights"], network=recipe.network, new=init["new"], unused=init["unused"]
-      )
+      variables, loaded = load_weights(variables, weights, network=recipe.network, new=init["new"], unused=unused)
     if loaded.settings:
       tell(f"warning: {init['weights']}: {loaded.warning}")
     tell(f"{init['weights']}: {str(loaded).splitlines()[0]}; {report_path}")
@@ -174,7 +179,7 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
   state = jax.device_put(dataclasses.replace(state, **variables, ema=None), sharding)
   if layout.ema is None:
     return state
-  average = {"params": state.params, "batch_stats": state.batch_stats}
+  average = picked({"params": state.params, "batch_stats": state.batch_stats}, layout.ema)
   return dataclasses.replace(state, ema=jax.tree.map(jnp.copy, average))  # the train step donates either for itself
 
 

@@ -7,10 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from flax import traverse_util
 
 from vidjax.apply.device_augment import to_unit
 from vidjax.apply.forward import forward
+from vidjax.apply.parts import EVERYTHING, Part, laid_over
 from vidjax.errors import ConfigError
 from vidjax.types import Batch, Blend, Objective, Output, Pullback, State, Task, Tree
 
@@ -50,6 +50,7 @@ def init_state(
   key: jax.Array,
   ema: bool = False,
   blend: Blend | None = None,
+  part: Part = EVERYTHING,
 ) -> State:
   """A fresh State; call it under `jax.jit` with its shardings.
 
@@ -60,12 +61,13 @@ def init_state(
     key: draws the parameters.
     ema: keep averages of parameters and statistics.
     blend: makes the blend's memory; None for none.
+    part: what is trained: the optimizer and the averages hold nothing of the rest.
   """
   variables = network.init(key, jnp.zeros((1, *clip_shape)), False)
   params, stats = variables["params"], variables.get("batch_stats", {})
-  average = {"params": params, "batch_stats": stats} if ema else None
+  average = {"params": part.of(params), "batch_stats": part.of(stats)} if ema else None
   memory = blend.init() if blend else None
-  return State(jnp.zeros((), jnp.int32), params, stats, optimizer.init(params), average, memory)
+  return State(jnp.zeros((), jnp.int32), params, stats, optimizer.init(part.of(params)), average, memory)
 
 
 def make_train_step(
@@ -79,7 +81,7 @@ def make_train_step(
   dtype: Any = jnp.float32,
   ema_decay: float | None = None,
   accumulate: int = 1,
-  frozen: Sequence[str] = (),
+  part: Part = EVERYTHING,
 ) -> Callable[[State, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]:
   """The function `(state, batch, base key) -> (state, metrics)` of one optimizer update, to be jitted by the caller.
 
@@ -97,10 +99,10 @@ def make_train_step(
     dtype: of the computation.
     ema_decay: of the averaged parameters, or None.
     accumulate: parts of a batch.
-    frozen: path prefixes of parameters and running statistics that stay as they are.
+    part: the parameters and running statistics that are trained; gradients are of them alone.
 
   Raises:
-    ConfigError: there is no objective, or a prefix matches no parameter (when the step is traced).
+    ConfigError: there is no objective, or the part fits no parameter (when the step is traced).
   """
   if not objectives:
     raise ConfigError("config.losses is empty: name at least one, as configs/default.py does")
@@ -109,9 +111,8 @@ def make_train_step(
     prepare_key, dropout_key = jax.random.split(key)
     batch = prepare(batch, prepare_key)
 
-    def named_losses(params: Tree):
-      held = jax.tree.map(lambda x, stays: jax.lax.stop_gradient(x) if stays else x, params, below(params, frozen))
-      variables = {"params": held, "batch_stats": stats}
+    def named_losses(trained: Tree):
+      variables = {"params": laid_over(params, trained), "batch_stats": stats}
       output, new_stats = forward(network, variables, batch["video"], True, {"dropout": dropout_key}, dtype)
       losses: dict[str, jax.Array] = {}
       for objective in objectives:
@@ -120,9 +121,10 @@ def make_train_step(
           raise ConfigError(f"two of config.losses are named {', '.join(twice)}: set `name` of one to another")
         losses |= named
       numbers = {name: jnp.mean(x, where=batch["mask"]) for name, x in measure(output, batch).items()}
-      return losses, (_hold(frozen, stats, new_stats), numbers)
+      return losses, (laid_over(stats, part.of(new_stats)), numbers)
 
-    losses, tangents, (new_stats, numbers) = jax.linearize(named_losses, params, has_aux=True)
+    trained = part.of(params)
+    losses, tangents, (new_stats, numbers) = jax.linearize(named_losses, trained, has_aux=True)
 
     def pullback(cotangents: Mapping[str, jax.Array]) -> Tree:
       # As jax.vjp's, but it transposes no more of the network than the losses it is asked for depend on.
@@ -131,7 +133,7 @@ def make_train_step(
         return {name: every[name] for name in cotangents}
 
       cotangents = {name: jnp.asarray(x, losses[name].dtype) for name, x in cotangents.items()}
-      return jax.linear_transpose(chosen, params)(cotangents)[0]
+      return jax.linear_transpose(chosen, trained)(cotangents)[0]
 
     return losses, pullback, new_stats, numbers
 
@@ -173,7 +175,7 @@ def make_train_step(
     return losses, results, stats, numbers
 
   def train_step(state: State, batch: Batch, base_key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-    check_prefixes(frozen, state.params)
+    part.check(state.params)
     key = jax.random.fold_in(base_key, state.step)
     if accumulate == 1:
       losses, pullback, stats, numbers = differentiate(state.params, state.batch_stats, batch, key)
@@ -182,45 +184,16 @@ def make_train_step(
       losses, (grads, notes, memory), stats, numbers = accumulated(state, batch, key)
     metrics = {**{f"loss/{name}": value for name, value in losses.items()}, **notes, **numbers}
     metrics["gradient_norm"] = optax.tree.norm(grads)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = _hold(frozen, state.params, optax.apply_updates(state.params, updates))
+    trained = part.of(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, trained)
+    trained = optax.apply_updates(trained, updates)
     ema = state.ema
     if ema_decay is not None:
       if ema is None:
         raise ConfigError("ema_decay is set, but the state has no averages: init_state(..., ema=True)")
-      new = {"params": params, "batch_stats": stats}
+      new = {"params": trained, "batch_stats": part.of(stats)}
       averaged = optax.incremental_update(new, ema, 1 - ema_decay)
       ema = jax.tree.map(lambda x, mean: mean if jnp.issubdtype(x.dtype, jnp.inexact) else x, new, averaged)
-    return State(state.step + 1, params, stats, opt_state, ema, memory), metrics
+    return State(state.step + 1, laid_over(state.params, trained), stats, opt_state, ema, memory), metrics
 
   return train_step
-
-
-def below(tree: Tree, prefixes: Sequence[str]) -> Tree:
-  """True for every array of a tree of dicts whose path is a prefix or below one.
-
-  Args:
-    tree: nested dicts of arrays.
-    prefixes: of paths, as in "backbone/stem".
-  """
-  flat = traverse_util.flatten_dict(tree, sep="/")
-  found = {path: any(path == one or path.startswith(f"{one.rstrip('/')}/") for one in prefixes) for path in flat}
-  return traverse_util.unflatten_dict(found, sep="/")
-
-
-def _hold(prefixes: Sequence[str], old: Tree, new: Tree) -> Tree:
-  return jax.tree.map(lambda stays, a, b: a if stays else b, below(old, prefixes), old, new) if prefixes else new
-
-
-def check_prefixes(prefixes: Sequence[str], params: Tree) -> None:
-  """Raises a ConfigError that names the prefixes of `train.frozen` that match no parameter.
-
-  Args:
-    prefixes: as in `below`.
-    params: nested dicts of arrays.
-  """
-  flat = traverse_util.flatten_dict(params, sep="/")
-  idle = [one for one in prefixes if not any(path == one or path.startswith(f"{one.rstrip('/')}/") for path in flat)]
-  if idle:
-    starts = ", ".join(sorted({path.split("/")[0] for path in flat}))
-    raise ConfigError(f"train.frozen names {', '.join(idle)}, but no parameter starts so; they start with {starts}")

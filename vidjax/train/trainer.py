@@ -8,10 +8,11 @@ import jax
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidjax.apply.parts import Part
 from vidjax.apply.sharding import batch_sharding, check_batch_size, make_mesh, state_sharding
 from vidjax.recipe import Recipe
 from vidjax.train.multitask import make_blend
-from vidjax.train.step import Prepare, check_prefixes, init_state, make_prepare, make_train_step
+from vidjax.train.step import Prepare, init_state, make_prepare, make_train_step
 from vidjax.types import Batch, State
 
 
@@ -60,9 +61,10 @@ def make_trainer(recipe: Recipe, batches_per_epoch: int, mesh: Mesh | None = Non
   prepare = make_prepare(recipe.device_transforms, recipe.normalise, recipe.task)
   init_key, key = jax.random.split(jax.random.key(recipe.config["seed"]))
   ema = settings.ema_decay is not None
-  make = functools.partial(init_state, recipe.network, recipe.clip_shape, optimizer, ema=ema, blend=blend)
+  part = Part(settings.frozen, settings.trained)
+  make = functools.partial(init_state, recipe.network, recipe.clip_shape, optimizer, ema=ema, blend=blend, part=part)
   abstract = jax.eval_shape(make, key=init_key)
-  check_prefixes(settings.frozen, abstract.params)
+  part.check(abstract.params)
   sharding, whole = state_sharding(abstract, mesh, settings.fsdp), NamedSharding(mesh, PartitionSpec())
   step = make_train_step(
     recipe.network,
@@ -74,7 +76,7 @@ def make_trainer(recipe: Recipe, batches_per_epoch: int, mesh: Mesh | None = Non
     dtype=recipe.dtype,
     ema_decay=settings.ema_decay,
     accumulate=settings.accumulate,
-    frozen=settings.frozen,
+    part=part,
   )
   return Trainer(
     init=lambda: jax.jit(make, out_shardings=sharding)(key=init_key),

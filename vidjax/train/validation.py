@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from vidjax.analyse.pictures import save_batch
 from vidjax.apply.device_augment import Normalise
+from vidjax.apply.parts import laid_over
 from vidjax.apply.processes import tell
 from vidjax.data.loader import video_id
 from vidjax.evaluate.views import make_scorer, measurable, score_split
@@ -39,7 +40,7 @@ def make_validation(run: Run, mesh: Mesh) -> Callable[[State], Validation]:
   source = run.dataset.source(run.data.validation_split)
 
   def validate(state: State) -> Validation:
-    variables = state.ema or {"params": state.params, "batch_stats": state.batch_stats}
+    variables = laid_over({"params": state.params, "batch_stats": state.batch_stats}, state.ema or {})
     loader = run.eval_loader(batch_size=run.recipe.settings.batch_size, skip_damaged=run.data.skip_damaged)
     name = functools.partial(video_id, source)
     scores = score_split(scorer, variables, loader.batches(), targets=task.targets, name=name)

@@ -18,6 +18,7 @@ from vidjax.run.checkpoint import load_variables
 from vidjax.run.folder import run_folder
 from vidjax.types import Tree
 from vidjax.weights.export import export
+from vidjax.weights.load import licence_line
 from vidjax.weights.read import read_tensors
 
 
@@ -72,7 +73,9 @@ def show(tensors: Mapping[str, np.ndarray]) -> None:
   width = max(map(len, tensors))
   for name, x in tensors.items():
     say(f"{name:{width}}  {x.dtype!s:8}  {list(x.shape)}")
-  say(f"{len(tensors)} tensors, {sum(x.size for x in tensors.values()):,} numbers")
+  licence = getattr(tensors, "licence", "")
+  more = f", {licence_line(licence)}" if licence else ""
+  say(f"{len(tensors)} tensors, {sum(x.size for x in tensors.values()):,} numbers{more}")
 
 
 if __name__ == "__main__":

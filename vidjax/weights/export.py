@@ -7,6 +7,7 @@ import numpy as np
 from flax import traverse_util
 
 from vidjax.errors import InputError
+from vidjax.files import whole
 from vidjax.types import Tree
 from vidjax.weights.names import namings
 from vidjax.weights.read import OWN
@@ -47,13 +48,10 @@ def export(variables: Mapping[str, Tree], path: str | pathlib.Path) -> dict[str,
   except ImportError as error:
     raise InputError("writing safetensors needs a package: pip install 'vidjax[weights]'") from error
   path, tensors = pathlib.Path(path), torch_tensors(variables)
-  partial = path.with_name(f".{path.name}")
   path.parent.mkdir(parents=True, exist_ok=True)
   try:
-    save_file(tensors, partial, metadata={"format": "pt", OWN: "export"})
-    partial.rename(path)
+    with whole(path) as partial:
+      save_file(tensors, partial, metadata={"format": "pt", OWN: "export"})
   except SafetensorError as error:  # its way to say that the disk is full
     raise InputError(f"{path} cannot be written ({error}): free some space or choose another folder") from error
-  finally:
-    partial.unlink(missing_ok=True)
   return tensors

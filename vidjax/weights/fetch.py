@@ -1,15 +1,14 @@
 """Files of https addresses, fetched once: into `VIDJAX_CACHE`, or ~/.cache/vidjax."""
 
-import contextlib
 import hashlib
 import os
 import pathlib
 import shutil
-import tempfile
 import urllib.request
 
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.files import whole
 
 
 class NotFetched(InputError):
@@ -28,18 +27,13 @@ def fetched(address: str) -> pathlib.Path:
     return path
   say(f"fetching {address} into {path.parent}", error=True)
   path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+  with whole(path) as partial:
     try:
-      with urllib.request.urlopen(address, timeout=60) as answer:
+      with urllib.request.urlopen(address, timeout=60) as answer, partial.open("wb") as file:
         shutil.copyfileobj(answer, file)
-        wanted = answer.headers.get("Content-Length")
-      if wanted is not None and int(wanted) != file.tell():
-        raise OSError(f"{file.tell()} of {wanted} bytes came")
-      file.close()
-      os.replace(file.name, path)
+        came, wanted = file.tell(), answer.headers.get("Content-Length")
     except OSError as error:  # urllib's are of this kind
       raise NotFetched(f"{address} cannot be fetched ({error})") from error
-    finally:
-      with contextlib.suppress(FileNotFoundError):
-        os.unlink(file.name)
+    if wanted is not None and int(wanted) != came:
+      raise NotFetched(f"{address} cannot be fetched ({came} of {wanted} bytes came)")
   return path

@@ -209,14 +209,15 @@ SAME = {
   r"(.*encoder_layer_\d+\.mlp)\.linear_2\.(.*)": r"\1.3.\2",
 }
 """Other names of the same: as files of older versions have them, and VideoMAE's two biases."""
+TEXT = "of the text tower"
 IDLE = {
   r"(.*\.)?mask_tokens?": "stands for hidden patches in pre-training",
   r"(decoder|encoder_to_decoder)\..*": "the decoder of pre-training",
   r"(vjepa2\.)?predictor\..*": "the predictor of pre-training",
   r"(vit\.|deit\.)?pooler\.dense\..*": "a layer behind the class token that its classifiers leave out",
   r"(visual_projection\.weight|(visual\.)?proj)": "the projection to the space of texts",
-  r"(text_model|transformer|token_embedding|ln_final|text_projection|text)\b.*": "of the text tower",
-  r"(positional_embedding|logit_scale|logit_bias)": "of the text tower",
+  r"(text_model|token_embedding|ln_final|text_projection|logit_scale|logit_bias|text)\b.*": TEXT,
+  r"(transformer|positional_embedding)\b.*": TEXT,
   r"(.*\.)?position_ids": "the numbers of the positions",
 }
 """Tensors of an image tower's checkpoint that nothing here corresponds to, and why."""
@@ -333,7 +334,13 @@ def left_over(tensors: Collection[str], match: Mapping[str, str]) -> dict[str, s
   """
   if not any(path.endswith("stem/patch/kernel") for path in match):
     return {}
-  return {name: why for name in tensors for pattern, why in IDLE.items() if re.fullmatch(pattern, name)}
+  starts = {name.partition(".")[0] for name in match.values()}  # CLIP's image tower alone has names of the text tower's
+  return {
+    name: why
+    for name in tensors
+    for pattern, why in IDLE.items()
+    if re.fullmatch(pattern, name) and (why != TEXT or name.partition(".")[0] not in starts)
+  }
 
 
 def fitted(x: np.ndarray, path: str, shape: tuple[int, ...]) -> np.ndarray:

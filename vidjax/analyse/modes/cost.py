@@ -10,6 +10,7 @@ from vidjax.analyse.modes import no_files
 from vidjax.analyse.module_costs import ModuleCost, module_costs
 from vidjax.command import read_config
 from vidjax.errors import InputError
+from vidjax.files import whole
 
 
 def run(files: Sequence[str]) -> None:
@@ -58,7 +59,7 @@ def _show(rows: list[ModuleCost], shape: tuple[int, ...], depth: int, counted: s
 
 
 def _write(rows: list[ModuleCost], out: pathlib.Path) -> None:
-  with out.open("w", newline="") as file:
+  with whole(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(["module", "class", "parameters", "macs", "output_elements"])
     writer.writerows((row.path, row.kind, row.params, row.macs, row.activations) for row in rows)

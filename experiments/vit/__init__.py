@@ -1,0 +1,1 @@
+"""A small vision transformer with the parts of the five papers."""
