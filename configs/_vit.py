@@ -17,9 +17,9 @@ def network(inserts: tuple[Insert, ...]) -> ViT:
     width=64,
     depth=4,
     heads=4,
-    patch=8,
+    patch=12,
     tubelet=2,
-    grid=(4, 6, 6),
+    grid=(4, 4, 4),
     attention="joint",
     positions="sincos",
     class_token=False,
@@ -31,8 +31,8 @@ def network(inserts: tuple[Insert, ...]) -> ViT:
 def train(c: ConfigDict) -> None:
   """AdamW with a warm-up.
 
-  Alone, the network reaches 47.0% on `synthetic_actions/order` with seed 0, in 182 s of one core. For 6 epochs it is at
-  chance, 12.5%; at a rate of .002 it stays there.
+  Alone, the network reaches 61.2% on `synthetic_actions/order` with seed 0. For 8 epochs it is at chance, 12.5%; at a
+  rate of .002, with patches of 8 pixels, it stays there.
 
   Args:
     c: the config, changed in place.
@@ -45,5 +45,5 @@ def train(c: ConfigDict) -> None:
   c.schedule.warmup_epochs = 1.0
   c.schedule.warmup_from = 0.0
   c.train.batch_size = 16
-  c.train.epochs = 12.0
-  c.train.evaluate_every = 3.0
+  c.train.epochs = 20.0
+  c.train.evaluate_every = 4.0

@@ -16,11 +16,18 @@ from vidjax.data.video_file import decode
 from vidjax.errors import InputError
 
 
-def write_video(path: pathlib.Path, frames: np.ndarray, fps: int = 10) -> None:
-  """Writes uint8 frames `[T, H, W, 3]` of even size as H.264."""
+def write_video(path: pathlib.Path, frames: np.ndarray, fps: int = 10, x264: str = "") -> None:
+  """Writes uint8 frames `[T, H, W, 3]` of even size as H.264.
+
+  Args:
+    path: of the file.
+    frames: of the video.
+    fps: frames a second.
+    x264: further parameters, such as "cpu-independent=1".
+  """
   path.parent.mkdir(parents=True, exist_ok=True)
   with av.open(str(path), "w") as container:
-    stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
+    stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "x264-params": x264})
     stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
     for frame in frames:
       container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

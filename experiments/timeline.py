@@ -78,7 +78,7 @@ def make_films(out: pathlib.Path, films: int, actions: int, seed: int, pauses: b
   for number in range(films):
     frames, spans = draw_film(actions, np.random.default_rng([seed, number]), pauses)
     path = out / f"seed{seed}_{'pauses' if pauses else 'dense'}_{number}.mp4"
-    write_video(path, frames, fps=int(FPS))
+    write_video(path, frames, int(FPS), "cpu-independent=1:threads=1")  # the same bytes each time
     truth[str(path)] = spans
   return truth
 

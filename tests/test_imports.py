@@ -60,8 +60,11 @@ def modules() -> list[str]:
 
 def model_and_training(name: str) -> bool:
   room = name.split(".")[1]
-  reads = room in ("data", "demo", "prepare", "predict", "summarize", "timeline")
-  in_a_room = name.count(".") > 1 and not reads and not name.endswith(".__main__")
+  in_a_room = (
+    name.count(".") > 1
+    and room not in ("data", "demo", "prepare", "predict", "summarize", "timeline")
+    and not name.endswith(".__main__")
+  )
   return (in_a_room and name not in READ_DATA) or name in CONTRACTS
 
 

@@ -2,7 +2,7 @@
 
 `vidjax.open_run(DIR).predict("film.mp4")`, `vidjax.load_model(NAME)` of a released model, `vidjax.load_model(CONFIG,
 WEIGHTS)`, and the rooms `vidjax.networks`, `vidjax.backbones`, `vidjax.plugins`, `vidjax.inputs`, `vidjax.losses`,
-`vidjax.train`, `vidjax.evaluate` and `vidjax.summarize`. All of them are imported when they are first used.
+`vidjax.train`, `vidjax.evaluate`, `vidjax.summarize` and `vidjax.timeline`. All are imported when they are first used.
 """
 
 import signal
@@ -19,7 +19,7 @@ if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 keep_freed_memory()
 
-_ROOMS = ("backbones", "evaluate", "inputs", "losses", "networks", "plugins", "summarize", "train")
+_ROOMS = ("backbones", "evaluate", "inputs", "losses", "networks", "plugins", "summarize", "timeline", "train")
 _FUNCTIONS = dict.fromkeys(("open_run", "load_model"), "vidjax.predict.model")
 __getattr__ = lazily(__name__, _FUNCTIONS | {name: f"vidjax.{name}" for name in _ROOMS})
 

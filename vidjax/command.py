@@ -116,6 +116,33 @@ def _close_unread() -> bool:
   return bool(unread)
 
 
+@contextlib.contextmanager
+def flag_errors() -> Iterator[None]:
+  """Turns what flags and the code of config files raise into an InputError."""
+  try:
+    yield
+  except flags.Error as error:
+    first, *rest = str(error).strip().splitlines()  # the rest: a traceback, where a config file raised
+    text = " ".join([first.strip(), *rest[-1:]])
+    for python, words in WORDS.items():
+      text = re.sub(python, words, text)
+    raise InputError(f"{text} (--help lists the flags)") from error
+  except (AttributeError, KeyError, TypeError, IndexError) as error:  # ml_collections: no such key in the config
+    message = re.sub(r"\\+n|\n", ": ", str(error))
+    message = re.sub(r"\\|'", "", message).strip('"')  # the text of a KeyError comes quoted, of a nested one twice
+    remedy = "" if " " in message else ": the config has no such key"
+    raise ConfigError(f"--config does not fit: {message}{remedy}") from error
+  except SyntaxError as error:
+    raise ConfigError(f"--config: {error}") from error
+  except BrokenPipeError:  # nobody reads --help
+    raise
+  except Exception as error:  # whatever else the code of a config file raises
+    if isinstance(error, OSError) and "Failed loading config file" in str(error):
+      raise no_config(error) from error
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    raise ConfigError(f"--config: {type(error).__name__}: {error} ({place.filename}, line {place.lineno})") from error
+
+
 def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> None:
   """`absl.app.run` for a command: wrong flags, configs and inputs end in one line and exit code 2.
 
@@ -125,7 +152,7 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
     main: the command.
     arguments: whether it takes arguments other than flags.
   """
-  from absl import app, flags, logging
+  from absl import app, logging
 
   logging.set_verbosity(logging.FATAL)  # Orbax and TFDS tell much on this channel, and raise what they log as errors
   standard_logging.getLogger("vidjax").setLevel(standard_logging.WARNING)
@@ -133,31 +160,8 @@ def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> No
   def parse(argv: list[str]) -> list[str]:
     if {"--help", "-h", "-help", "--helpshort"} & set(argv[1:]):
       show_help()
-    with one_line():
-      try:
-        return flags.FLAGS(argv)
-      except flags.Error as error:
-        first, *rest = str(error).strip().splitlines()  # the rest: a traceback, where a config file raised
-        text = " ".join([first.strip(), *rest[-1:]])
-        for python, words in WORDS.items():
-          text = re.sub(python, words, text)
-        raise InputError(f"{text} (--help lists the flags)") from error
-      except (AttributeError, KeyError, TypeError, IndexError) as error:  # ml_collections: no such key in the config
-        message = re.sub(r"\\+n|\n", ": ", str(error))
-        message = re.sub(r"\\|'", "", message).strip('"')  # the text of a KeyError comes quoted, of a nested one twice
-        remedy = "" if " " in message else ": the config has no such key"
-        raise ConfigError(f"--config does not fit: {message}{remedy}") from error
-      except SyntaxError as error:
-        raise ConfigError(f"--config: {error}") from error
-      except BrokenPipeError:  # nobody reads --help
-        raise
-      except Exception as error:  # whatever else the code of a config file raises
-        if isinstance(error, OSError) and "Failed loading config file" in str(error):
-          raise no_config(error) from error
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise ConfigError(
-          f"--config: {type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
-        ) from error
+    with one_line(), flag_errors():
+      return flags.FLAGS(argv)
 
   def guarded(argv: list[str]) -> object:
     with one_line():
@@ -268,10 +272,9 @@ def config_with(config: str, given: Sequence[str]) -> dict[str, Any]:
   before, sys.argv = sys.argv, ["config", f"--config={config}", *given]  # ml_collections reads its flags there
   try:
     holder = define_config(values)
-    values(sys.argv)
+    with flag_errors():
+      values(sys.argv)
     return read_config(holder.value)
-  except OSError as error:
-    raise no_config(error) from error
   finally:
     sys.argv = before
 

@@ -299,6 +299,11 @@ def _optional(config: Mapping[str, Any], name: str, **extra: Any) -> Any:
   return build(section, **{key: value for key, value in extra.items() if key in takes})
 
 
+def metric_of(config: Mapping[str, Any]) -> str:
+  """The metric of a config's task, by which checkpoints are compared; "-" before one of which less is better."""
+  return _optional(config, "task", num_classes=2).metric
+
+
 def settings_of(config: Mapping[str, Any]) -> Settings:
   """The `train` section of a config."""
   return _settings("train", Settings, config)

@@ -24,12 +24,12 @@ from experiments.tables.found import tables
 from experiments.tables.row import Table
 from experiments.tables.shown import HEADS, costs, gather, tau
 from experiments.tables.sweep import Sweep
-from vidjax.benchmark.measure import commit
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.evaluate.manifest import digest
 from vidjax.files import whole, write_text
+from vidjax.run.commit import commit
 from vidjax.verify.parity import NETWORKS, check
 
 

@@ -14,7 +14,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,11 +21,12 @@ from typing import Any
 from experiments.tables.measures import manifest, top1
 from experiments.tables.published import SETS
 from experiments.tables.row import Measure, Row, Table, Training
-from vidjax.benchmark.measure import commit
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.files import write_text
+from vidjax.run.commit import commit
 from vidjax.run.folder import PHASES, read_phases, run_folder
+from vidjax.run.slots import Slots, make_slots
 
 WORKDIR = "--workdir="
 TAIL = 3
@@ -122,7 +122,7 @@ class Sweep:
     """Trains what is not finished, and returns what failed, each as a line."""
     (self.out / "numbers").mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
-    slots = _slots(self.processes)
+    slots = make_slots(self.processes)
     with _alone(self.out, self.shard), concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
       depths = itertools.groupby(self.units(), lambda unit: len(self._before(unit.training, unit.column)))
       for _, units in depths:  # what others copy from is finished first
@@ -198,7 +198,7 @@ class Sweep:
       commands.append(["vidjax.evaluate", *runs, *["--folds"] * bool(training.folds), *training.evaluation])
     return commands
 
-  def _try(self, unit: Unit, slots: "_Slots") -> tuple[str, str]:
+  def _try(self, unit: Unit, slots: Slots) -> tuple[str, str]:
     """A unit's name, and why it failed or ""."""
     try:
       if self.numbers(unit) is None:
@@ -208,7 +208,7 @@ class Sweep:
       return unit.name, str(error)
     return unit.name, ""
 
-  def _finish(self, unit: Unit, slots: "_Slots") -> None:
+  def _finish(self, unit: Unit, slots: Slots) -> None:
     start = time.monotonic()
     folders = self._folders(unit)
     if unit.training and unit.training.shares:
@@ -308,41 +308,6 @@ def _measured(measure: Measure, folder: pathlib.Path, environment: dict[str, str
   if done.returncode:
     raise InputError(f"{folder} cannot be measured: {' '.join(done.stderr.splitlines()[-TAIL:])}")
   return json.loads(done.stdout.splitlines()[-1])
-
-
-class _Slots:
-  """Shares of the cores and of the devices, one for each training at once."""
-
-  def __init__(self, shares: Sequence[tuple[set[int], str | None]]):
-    self._free = list(shares)
-    self._lock = threading.Lock()
-
-  @contextlib.contextmanager
-  def one(self) -> Iterator[tuple[dict[str, str], int]]:
-    """Takes a share for the commands that this thread starts; yields their environment and the number of cores."""
-    with self._lock:
-      cores, device = self._free.pop()
-    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    try:
-      if before is not None:
-        os.sched_setaffinity(0, cores)  # of this thread, and so of the processes it starts
-      yield {**os.environ, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}, len(cores)
-    finally:
-      if before is not None:
-        os.sched_setaffinity(0, before)
-      with self._lock:
-        self._free.append((cores, device))
-
-
-def _slots(processes: int) -> _Slots:
-  cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-  devices = list(filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")))
-  shares = []
-  for i in range(processes):
-    own = set(cores[i::processes]) or {cores[i % len(cores)]}
-    some = devices[i::processes] or devices[i % len(devices) : i % len(devices) + 1] if devices else []
-    shares.append((own, ",".join(some) or None))
-  return _Slots(shares)
 
 
 @contextlib.contextmanager

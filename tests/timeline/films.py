@@ -1,12 +1,16 @@
 """Films whose colour tells the class that the tiny run finds, with any times."""
 
+import json
 import pathlib
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
 
+FILES = {"labelled.mp4", "scores.csv", "spans.csv", "spans.srt", "timeline.json", "timeline.png"}
+"""What a timeline's folder holds."""
 COLOURS = {"red": (220, 30, 20), "green": (20, 200, 40), "blue": (20, 40, 220)}
 
 
@@ -32,3 +36,8 @@ def write_film(
       container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
   return path
+
+
+def report(out: pathlib.Path) -> dict[str, Any]:
+  """The JSON of a timeline's folder."""
+  return json.loads((out / "timeline.json").read_text())

@@ -1,58 +1,35 @@
-"""`python -m vidjax.timeline` on one tiny run, whose colours tell the classes: films, streams, every kind of end."""
+"""`python -m vidjax.timeline` on one tiny run, whose colours tell the classes: films, files, bad input."""
 
-import contextlib
 import csv
-import functools
-import http.server
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
 import types
 
 import av
 import cv2
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.bad_input_features import RAW, noise, small
 from tests.bad_input_setups import sound
 from tests.test_bad_input import command
-from tests.timeline.films import frames, write_film
-from tests.tiny_run import CLASSES, make_run, write_data
-from tests.xla import xla_flags
+from tests.timeline.films import FILES, frames, report, write_film
+from tests.tiny_models import TINY, network
+from tests.tiny_run import CLASSES
+from vidjax.models import MODELS
 from vidjax.predict.predictor import make_predictor
 from vidjax.tasks.classification import Classification
 from vidjax.tasks.multilabel import MultiLabel
-from vidjax.timeline import make, write
+from vidjax.timeline import write
 from vidjax.timeline.labelled import draw
 from vidjax.timeline.make import labels_at, rule_of
 from vidjax.timeline.picture import save_timeline
 from vidjax.timeline.spans import Rule, Span
+from vidjax.weights.export import export
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
-FILES = {"labelled.mp4", "scores.csv", "spans.csv", "spans.srt", "timeline.json", "timeline.png"}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-  root = tmp_path_factory.mktemp("timeline")
-  return make_run(root / "run", write_data(root / "data"))
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory):
-  """3 s of red, 3 of green, 2 of red again, at 8 frames a second."""
-  images = [*frames("red", 24), *frames("green", 24), *frames("red", 16)]
-  return write_film(tmp_path_factory.mktemp("films") / "film.mp4", images)
-
-
-def report(out) -> dict:
-  return json.loads((out / "timeline.json").read_text())
 
 
 def test_a_film(run, film, tmp_path, capfd):
@@ -137,152 +114,13 @@ def test_a_film_that_breaks_off_leaves_its_results(run, film, tmp_path, capfd):
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
-def test_a_paced_film_is_a_camera(run, film, tmp_path, capfd):
-  begin = time.monotonic()
-  flags = "--live --seconds=2 --window=.5 --every=.25 --on=.3"
-  assert command(f"timeline --workdir={run.workdir} {film} --out={tmp_path}/out {flags}") == 0
-  assert time.monotonic() - begin > 1.9
+def test_a_film_without_sound_and_rate(run, tmp_path):
+  """A bare H.264 stream states neither times nor a rate: FFmpeg takes 25 frames a second."""
+  film = write_film(tmp_path / "bare.h264", frames("red", 50))
+  assert command(f"timeline --workdir={run.workdir} {film} --out={tmp_path}/out --window=1 --on=.3 --novideo") == 0
   found = report(tmp_path / "out")
-  assert found["ended"] == "after --seconds"
-  live = found["live"]
-  assert 0 < live["latency_seconds"]["median"] <= live["latency_seconds"]["largest"] < 5
-  assert found["frames"] + live["dropped_frames"] <= 18
-  printed = capfd.readouterr().out
-  assert "latency" in printed
-  assert "dropped" in printed
-  assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
-
-
-def test_a_slow_network_drops_frames_and_skips_windows(run, film, tmp_path, monkeypatch):
-  real = make.make_score
-
-  def slow(*arguments):
-    score = real(*arguments)
-    return lambda clips: (time.sleep(0.6), score(clips))[1]
-
-  monkeypatch.setattr(make, "make_score", slow)
-  flags = "--live --seconds=4 --window=.5 --every=.25 --on=.3 --novideo"
-  assert command(f"timeline --workdir={run.workdir} {film} --out={tmp_path}/out {flags}") == 0
-  live = report(tmp_path / "out")["live"]
-  assert live["dropped_frames"] > 0
-  assert live["skipped_windows"] > 0
-  assert live["latency_seconds"]["largest"] >= 0.6
-  assert live["latency_seconds"]["median"] < 1.6  # it does not fall behind further and further
-
-
-@contextlib.contextmanager
-def served(folder, cut=None):
-  """A folder over HTTP; `cut` bytes and no more are sent of each file."""
-
-  class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-      pass
-
-    def copyfile(self, source, outputfile):
-      data = source.read()
-      with contextlib.suppress(OSError):
-        outputfile.write(data if cut is None else data[:cut])
-
-  handler = functools.partial(Handler, directory=str(folder))
-  with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-def test_an_address_of_a_film_is_read_whole(run, film, tmp_path, capfd):
-  flags = "--window=1 --every=.5 --smooth=0 --on=.3 --at_least=.5"
-  with served(film.parent) as address:
-    line = f"timeline --workdir={run.workdir} {address}/film.mp4?key=secret --out={tmp_path}/out {flags}"
-    assert command(line) == 0
-  printed = capfd.readouterr()
-  assert printed.err == ""
-  assert printed.out.splitlines()[0] == f"reading {address}/film.mp4"
-  text = (tmp_path / "out" / "timeline.json").read_text()
-  assert "secret" not in printed.out + text
-  found = json.loads(text)
-  assert (found["frames"], found["seconds"], len(found["spans"])) == (64, 8.0, 3)
-  assert found["film"]["source"] == f"{address}/film.mp4"
-  assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
-
-
-def test_an_address_that_breaks_off(run, tmp_path, capfd):
-  images = [*frames("red", 64), *frames("green", 64)]
-  (tmp_path / "web").mkdir()
-  film = write_film(tmp_path / "web" / "a.mp4", images, movflags="faststart")
-  with served(film.parent, film.stat().st_size * 2 // 3) as address:
-    line = f"timeline --workdir={run.workdir} {address}/a.mp4 --out={tmp_path}/out --window=1 --timeout=3"
-    assert command(line) == 2
-  error = capfd.readouterr().err
-  assert "error: http://127.0.0.1" in error
-  assert "; the results up to " in error
-  found = report(tmp_path / "out")
-  assert found["ended"] == "broke off"
-  assert 2 < found["seconds"] < 15
-  assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
-
-
-def process(run, out, *arguments, **options):
-  line = [sys.executable, "-m", "vidjax.timeline", f"--workdir={run.workdir}", f"--out={out}", *arguments]
-  env = {**os.environ, "XLA_FLAGS": xla_flags()}
-  pipe = subprocess.PIPE
-  return subprocess.Popen(line, env=env, stdout=pipe, stderr=pipe, text=False, **options)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_pipe_until_a_signal(run, tmp_path, number):
-  """Frames are written at their pace until the command is told to end."""
-  out, stop, images = tmp_path / "out", threading.Event(), frames("red", 20)
-  end, begin = os.pipe()
-  with process(run, out, "-", "--window=.5", "--every=.25", "--on=.3", stdin=end) as one:
-    os.close(end)
-
-    def write():
-      with contextlib.suppress(OSError), os.fdopen(begin, "wb") as pipe, av.open(pipe, "w", "mpegts") as container:
-        stream = container.add_stream("libx264", rate=20, options={"tune": "zerolatency", "g": "5"})
-        stream.width, stream.height, stream.pix_fmt = 40, 32, "yuv420p"
-        for i in range(4000):
-          if stop.wait(0.05):
-            break
-          container.mux(stream.encode(av.VideoFrame.from_ndarray(images[i % 20], format="rgb24")))
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    lines = []
-    for line in one.stdout:
-      lines.append(line.decode())
-      if sum("latency" in x for x in lines) == 3:
-        one.send_signal(number)
-        break
-    rest = one.stdout.read().decode()
-    stop.set()
-    errors = one.stderr.read().decode()
-    assert one.wait(60) == 0, errors
-    writer.join()
-  assert errors == ""
-  assert lines[0] == "reading stdin, live: Ctrl-C ends it\n"
-  assert rest.endswith(f"wrote {out}\n")
-  found = report(out)
-  assert found["ended"] == "stopped"
-  assert len(found["scores"]["start"]) >= 3
-  assert found["live"]["dropped_frames"] >= 0
-  assert {path.name for path in out.iterdir()} == FILES
-
-
-@pytest.mark.slow
-def test_a_pipe_of_which_every_frame_is_used(run, film, tmp_path):
-  stream = tmp_path / "a.mkv"
-  images = [image.to_ndarray(format="rgb24") for image in av.open(str(film)).decode(video=0)]
-  write_film(stream, images)
-  with stream.open("rb") as stdin:
-    one = process(run, tmp_path / "out", "-", "--nolive", "--window=1", "--every=.5", "--on=.3", stdin=stdin)
-    out, errors = one.communicate(timeout=200)
-  assert (one.returncode, errors.decode()) == (0, "")
-  found = report(tmp_path / "out")
-  assert (found["frames"], found["seconds"]) == (64, 8.0)
-  assert "live" not in found
-  assert out.decode().splitlines()[0] == "reading stdin"
+  assert (found["frames"], len(found["scores"]["start"])) == (50, 3)
+  assert found["seconds"] == pytest.approx(2, abs=0.05)
 
 
 BAD = {
@@ -348,6 +186,24 @@ def test_runs_that_have_no_timeline(run, film, tmp_path, capfd):
     assert error.count("\n") == 1
 
 
+def test_a_released_model(film, tmp_path, monkeypatch, capfd):
+  for name, model in TINY.items():
+    monkeypatch.setitem(MODELS, name, model)
+  export(network(3).init(jax.random.key(1), jnp.zeros((1, 4, 16, 16, 3)), False), tmp_path / "tiny.safetensors")
+  line = f"timeline {film} --weights={tmp_path}/tiny.safetensors --out={tmp_path}/out --window=.5 --novideo"
+  assert command(f"{line} --model=tiny") == 0
+  assert (
+    "note: a clip of the run spans 8 frames and the shortest window has 4: it is looped; --window=1 has as many"
+    in (capfd.readouterr().err)
+  )
+  found = report(tmp_path / "out")
+  assert (found["run"]["name"], found["class_names"]) == ("released/tiny", ["0", "1", "2"])
+  assert command(f"{line} --model=tiny_encoder") == 2
+  assert "error: released/tiny_encoder has no classes" in capfd.readouterr().err
+  assert command(f"{line} --model=tiny --workdir={tmp_path}") == 2
+  assert "both are given" in capfd.readouterr().err
+
+
 def test_the_rule_follows_the_task():
   def of(task, *arguments):
     run = types.SimpleNamespace(recipe=types.SimpleNamespace(task=task), class_names=CLASSES)
@@ -378,13 +234,3 @@ def test_names_with_markup_and_line_breaks(tmp_path):
   save_timeline(tmp_path / "a.png", times, scores, spans, names, 9000.0, (0.5, 0.3), "<b>$x$")
   assert cv2.imread(str(tmp_path / "a.png")) is not None
   assert draw(np.zeros((40, 30, 3), np.uint8), (names[2], "x" * 300)).shape == (40, 30, 3)
-
-
-def test_a_file_is_whole_or_not_there(tmp_path):
-  path = tmp_path / "a.txt"
-  path.write_text("old")
-  with contextlib.suppress(RuntimeError), write.whole(path) as partial:
-    partial.write_text("half")
-    raise RuntimeError
-  assert path.read_text() == "old"
-  assert list(tmp_path.iterdir()) == [path]

@@ -10,9 +10,13 @@ import pytest
 
 from tests.timeline.films import frames, write_film
 from vidjax.data import address
+from vidjax.data.augment import TestCrops
+from vidjax.data.sampling import UniformSegments
 from vidjax.data.video_file import Frame
 from vidjax.errors import InputError
-from vidjax.timeline.live import Reader, stopped_by_signals
+from vidjax.timeline.live import Arrived, Reader, stopped_by_signals
+from vidjax.timeline.track import Track, follow_live
+from vidjax.timeline.windows import Cut
 
 IMAGE = Frame(np.zeros((2, 2, 3), np.uint8), None)
 
@@ -131,3 +135,24 @@ def test_a_pipe_is_read_as_it_is_written(tmp_path):
 def test_the_form_of_a_name_says_what_it_is(name, kind, shown):
   assert address.kind(name) == kind
   assert address.shown(name) == shown
+
+
+def test_windows_of_a_live_film():
+  """After a gap only the newest window is scored; the last one needs no frame behind it."""
+  times = [*np.arange(7) / 10, *(2.6 + np.arange(4) / 10)]
+  frame = Frame(np.zeros((4, 4, 3), np.uint8), None)
+  track, scored = Track(), []
+
+  def score(clips):
+    scored.append(len(clips))
+    return np.full((1, 3), len(scored), np.float32)
+
+  cut = Cut(0.5, 0.5, UniformSegments(2), TestCrops(4))
+  live = list(follow_live([Arrived(frame, time, 0.0) for time in times], track, cut, score))
+  assert track.starts == [0.0, 2.0, 2.5]
+  assert track.skipped == 3
+  assert [now.fresh for now in live] == [number in (5, 7) for number in range(11)]
+  assert [None if now.scores is None else now.scores[0] for now in live] == [None] * 5 + [1] * 2 + [2] * 4
+  assert scored == [1, 1, 1]
+  assert len(track.latencies) == 3
+  assert track.seconds == pytest.approx(3.0)

@@ -4,11 +4,9 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import os
-import pathlib
 import platform
 import shlex
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +17,7 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from vidjax import console
+from vidjax.run.commit import commit
 
 PEAK = {
   "A100": {"bfloat16": 312e12, "float32": 156e12},
@@ -116,14 +115,4 @@ def _version(package: str) -> tuple[str, str] | None:
   try:
     return package, importlib.metadata.version(package)
   except importlib.metadata.PackageNotFoundError:
-    return None
-
-
-def commit() -> str | None:
-  """The commit that runs, as git describes it; None outside a git checkout."""
-  line = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-  try:
-    folder = pathlib.Path(__file__).parent
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-  except (OSError, subprocess.SubprocessError):
     return None

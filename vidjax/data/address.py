@@ -107,6 +107,6 @@ def _camera(name: str) -> str:
 def _remedy(what: str, reason: Any, timeout: float) -> str:
   if "Immediate exit" in str(reason):
     return f"nothing came for {timeout:g} s"
-  if what == "address" and "Invalid data" in str(reason):
+  if what == "address" and "Invalid" in str(reason):
     return f"{reason}; lists of other addresses, such as HLS, are not followed: pipe them into `-` by ffmpeg"
   return str(reason)

@@ -4,9 +4,11 @@ Several `--workdir` stand one below the other, each with its own scores and, wit
 place `--model=NAME` takes a released model, and `--models` lists those there are.
 
 Files go through the frames, crops and precision of evaluation. Each is decoded twice, once to count its frames and once
-to keep the sampled ones, so the memory does not grow with its length.
+to keep the sampled ones, so the memory does not grow with its length. Several files go through the network in batches.
+With --urls, addresses among them are fetched.
 """
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
@@ -19,9 +21,11 @@ from vidjax import models
 from vidjax.analyse.pictures import ENDINGS, explain_paths
 from vidjax.command import define_crop, run_main
 from vidjax.console import say, say_json
+from vidjax.data import address
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.files import whole
+from vidjax.predict.addresses import with_addresses
 from vidjax.predict.explain import check_explains, explain
 from vidjax.predict.model import load_model
 from vidjax.predict.predictor import Prediction, make_predictor
@@ -39,6 +43,8 @@ def define_flags() -> None:
   flags.DEFINE_string("weights", None, "With --model: the file of its weights, where they are here already.")
   flags.DEFINE_bool("models", False, "List the released models, and do nothing else.")
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
+  flags.DEFINE_bool("urls", False, "Let http and https addresses among the files be fetched.")
+  flags.DEFINE_integer("batch", 8, "Views of several files that go through the network at once.", 1)
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   flags.DEFINE_string("views", "1x1", "CLIPSxCROPS of each video, such as 10x3; crops are 1, 3, 5 or 10.")
   define_crop()
@@ -85,7 +91,7 @@ def main(argv: list[str]) -> None:
     )
   if name is not None and not pictures:
     raise InputError(f"--class={name} is explained in a picture: add --explain=OUT.png")
-  paths = explain_paths(pictures, files) if pictures else [None] * len(files)
+  paths = explain_paths(pictures, [address.shown(file) for file in files]) if pictures else [None] * len(files)
   if values.model and not models.find(values.model).classes and not features:
     raise InputError(f"--model={values.model} has no classes: store its features with --features=OUT.npz")
   crop = {"size": values.size, "short_side": values.short_side}
@@ -99,22 +105,24 @@ def main(argv: list[str]) -> None:
     make_predictor(run, clips, crops, _short_side(run, values.stored_short_side), values.calibrated) for run in runs
   ]
   done: list[list[Prediction]] = []
-  for file, path in zip(files, paths, strict=True):
-    try:
-      found = [predict(file) for predict in predictors]
-    except InputError as error:
-      say(f"error: {error}", error=True)
-      continue
-    done.append(found)
-    if not values.json:
-      say(file)
-    for run, prediction in zip(runs, [] if values.json else found, strict=False):
-      if len(runs) > 1:
-        say(f" {run.called}")
-      _print(prediction)
-    if path:
-      explain(path, runs, found, name)
-      say(f"wrote {path}", error=values.json)
+  with with_addresses(predictors, values.urls) as predictors:
+    answers = [predictor.many(files, values.batch) for predictor in predictors]
+    for file, path, *found in zip(files, paths, *answers, strict=True):
+      errors = [one for one in found if isinstance(one, InputError)]
+      if errors:
+        say(f"error: {errors[0]}", error=True)
+        continue
+      shown = address.shown(file)
+      done.append([dataclasses.replace(one, file=shown) for one in found if isinstance(one, Prediction)])
+      if not values.json:
+        say(shown)
+      for run, prediction in zip(runs, [] if values.json else done[-1], strict=False):
+        if len(runs) > 1:
+          say(f" {run.called}")
+        _print(prediction)
+      if path:
+        explain(path, runs, done[-1], name)
+        say(f"wrote {path}", error=values.json)
   if features and done:
     with whole(features) as partial, partial.open("wb") as stream:
       np.savez_compressed(

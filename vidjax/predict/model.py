@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -19,7 +19,7 @@ from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.predict.explain import check_explains, explain
-from vidjax.predict.predictor import Prediction, make_predictor
+from vidjax.predict.predictor import Prediction, Predictor, make_predictor
 from vidjax.predict.streaming import Stream
 from vidjax.run import opened
 from vidjax.run.opened import Run
@@ -76,6 +76,25 @@ class Model:
     """
     return Stream(self.run)
 
+  def predict_many(
+    self, videos: Iterable[str | os.PathLike | np.ndarray], views: str = "1x1", batch: int = 8, calibrated: bool = False
+  ) -> Iterator[Prediction]:
+    """The predictions of videos in their order; the views of several go through the network together.
+
+    Args:
+      videos: as in `predict`; they are read as they are needed.
+      views: as in `predict`.
+      batch: views at once.
+      calibrated: as in `predict`.
+
+    Raises:
+      InputError: a video is broken; those before it have been yielded.
+    """
+    for found in self._predictor(views, calibrated).many(videos, batch):
+      if isinstance(found, InputError):
+        raise found
+      yield found
+
   def features(self, video: str | os.PathLike | np.ndarray, views: str = "1x1") -> np.ndarray:
     """The mean features of a video, float32 `[D]`: what the classifier sees, where there is one.
 
@@ -103,10 +122,10 @@ class Model:
     return self._forward(self.run.variables, clips)
 
   @functools.cached_property
-  def _predictors(self) -> dict[tuple[str, bool], Callable[[Any], Prediction]]:
+  def _predictors(self) -> dict[tuple[str, bool], Predictor]:
     return {}
 
-  def _predictor(self, views: str, calibrated: bool) -> Callable[[Any], Prediction]:
+  def _predictor(self, views: str, calibrated: bool) -> Predictor:
     key = views, calibrated
     if key not in self._predictors:
       self._predictors[key] = make_predictor(self.run, *parse_views(views), calibrated=calibrated)

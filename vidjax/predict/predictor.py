@@ -3,8 +3,8 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,10 +48,100 @@ class Prediction:
     return [(self.class_names[label], float(self.scores[label])) for label in order]
 
 
+class Read(NamedTuple):
+  """A video that was read, before the network.
+
+  Attributes:
+    file: its path.
+    numbers: int `[clips, T]`, of its frames.
+    views: `[V, T, ...]`.
+  """
+
+  file: str
+  numbers: np.ndarray
+  views: np.ndarray
+
+
+Scored = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of views: scores `[V, K]`, features `[V, D]`, and which steps were chosen `[V, S]`."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictor:
+  """Predicts one video, or many of them in batches.
+
+  Attributes:
+    read: path, or uint8 RGB frames `[N, H, W, 3]`, or of a run on stored features float `[N, F]` or the path of such a
+      .npy file -> its views; it raises InputError naming the file where that is broken.
+    score: the network on views.
+    finish: makes the prediction of both.
+    crops: views that go through the network at once, where a video stands alone.
+  """
+
+  read: Callable[[Any], Read]
+  score: Callable[[np.ndarray], Scored]
+  finish: Callable[[Read, Scored], Prediction]
+  crops: int
+
+  def __call__(self, video: Any) -> Prediction:
+    """The prediction of a video; errors as of `read`."""
+    read = self.read(video)
+    return self.finish(read, self._scored(read.views, self.crops))
+
+  def many(self, videos: Iterable[Any], batch: int = 8) -> Iterator[Prediction | InputError]:
+    """The predictions of videos in their order; the error in place of one that is broken.
+
+    The views of neighbouring videos go through the network together. No more videos are held than fill a batch.
+
+    Args:
+      videos: as `read` takes them.
+      batch: views at once.
+    """
+    held: list[Read | InputError] = []
+    full = False
+    for video in videos:
+      try:
+        held.append(self.read(video))
+      except InputError as error:
+        held.append(error)
+      if sum(len(one.views) for one in held if isinstance(one, Read)) >= batch:
+        yield from self._finished(held, batch)
+        held, full = [], True
+    views = sum(len(one.views) for one in held if isinstance(one, Read))
+    yield from self._finished(held, batch if full else max(views, 1))
+
+  def _finished(self, held: Sequence[Read | InputError], batch: int) -> Iterator[Prediction | InputError]:
+    reads = [one for one in held if isinstance(one, Read)]
+    if not reads:
+      yield from (one for one in held if isinstance(one, InputError))
+      return
+    scored = self._scored(np.concatenate([one.views for one in reads]), batch)
+    ends = np.cumsum([len(one.views) for one in reads])
+    parts = iter(zip(*(np.split(x, ends[:-1]) for x in scored), strict=True))
+    for one in held:
+      if isinstance(one, InputError):
+        yield one
+        continue
+      try:
+        yield self.finish(one, next(parts))
+      except InputError as error:
+        yield error
+
+  def _scored(self, views: np.ndarray, batch: int) -> Scored:
+    """In parts of `batch` views, the last one filled up: each other number would be compiled again."""
+    parts = []
+    for start in range(0, len(views), batch):
+      part = views[start : start + batch]
+      full = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
+      parts.append([x[: len(part)] for x in self.score(full)])
+    scores, features, chosen = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return scores, features, chosen
+
+
 def make_predictor(
   run: Run, clips: int = 1, crops: int = 1, short_side: int | None = None, calibrated: bool = False
-) -> Callable[[Any], Prediction]:
-  """The function that predicts one film.
+) -> Predictor:
+  """The function that predicts a film, and its `many`.
 
   Args:
     run: with its variables.
@@ -59,10 +149,6 @@ def make_predictor(
     crops: crops of each clip: 1, 3, 5 or 10.
     short_side: to which larger frames are shrunk before they are cropped (default: `default_short_side`).
     calibrated: correct the scores by the run's `calibration.json`, see `vidjax.evaluate.calibration`.
-
-  Returns:
-    path, or uint8 RGB frames `[N, H, W, 3]`, or of a run on stored features float `[N, F]` or the path of such a .npy
-    file -> Prediction; it raises InputError naming the file where that is broken.
   """
   check_classifies(run)
   test_crops = run.crops(crops)
@@ -73,7 +159,7 @@ def make_predictor(
   short_side = short_side or default_short_side(run)
 
   @jax.jit
-  def score(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+  def apply(variables: Any, views: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     output, _ = forward(run.network, variables, run.normalise(views), False, dtype=run.recipe.dtype)
     return (
       by_name(run.recipe.task.answer(output))["scores"] if run.class_names else jnp.zeros((len(views), 0)),
@@ -86,7 +172,7 @@ def make_predictor(
   def choose(count: int, times: np.ndarray | None) -> np.ndarray:
     return run.recipe.sampler.test(count, clips, times)
 
-  def predict(video: Any) -> Prediction:
+  def read(video: Any) -> Read:
     if isinstance(video, np.ndarray) and not pixels:
       file = "features"
       numbers, video = stream.read(video, choose, file)
@@ -101,21 +187,27 @@ def make_predictor(
     else:
       file = os.fspath(video)
       numbers, video = stream.read_file(file, choose, short_side)
-    views = test_crops(video)
-    batches = [score(run.variables, views[i : i + crops]) for i in range(0, len(views), crops)]
-    scores, features, chosen = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return Read(file, numbers, test_crops(video))
+
+  def score(views: np.ndarray) -> Scored:
+    scores, features, chosen = map(np.asarray, apply(run.variables, jnp.asarray(views)))
+    return scores, features, chosen
+
+  def finish(read: Read, scored: Scored) -> Prediction:
+    scores, features, chosen = scored
     scores, features = scores.mean(axis=0), features.mean(axis=0)
     if not np.isfinite(scores).all():
-      raise InputError(f"{file}: the network's scores are not finite: choose another --checkpoint")
+      raise InputError(f"{read.file}: the network's scores are not finite: choose another --checkpoint")
     scores = correction.apply(scores) if correction else scores
     clip, crop = clips // 2, {1: 0, 3: 1, 5: 4, 10: 4}[crops]
     place = clip * crops + crop
-    kept = numbers[clip].reshape(chosen.shape[1], -1)[chosen[place], 0] if chosen.size else None
-    view = views[place]
-    shown = in_colour(run, file, numbers[clip], view, short_side, crops, crop) if pixels else view
-    return Prediction(file, scores, features, view, numbers[clip], shown, tuple(run.class_names), kept)
+    numbers = read.numbers[clip]
+    kept = numbers.reshape(chosen.shape[1], -1)[chosen[place], 0] if chosen.size else None
+    view = read.views[place]
+    shown = in_colour(run, read.file, numbers, view, short_side, crops, crop) if pixels else view
+    return Prediction(read.file, scores, features, view, numbers, shown, tuple(run.class_names), kept)
 
-  return predict
+  return Predictor(read, score, finish, crops)
 
 
 def check_classifies(run: Run) -> None:

@@ -170,9 +170,7 @@ def check_same(
     old, new = old | {"class names": ", ".join(names_before)}, new | {"class names": ", ".join(class_names)}
     changed.append("class names")
   if changed:
-    more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
-    shown = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} here" for key in changed[:5])
-    raise InputError(f"{workdir} was trained with another config ({shown}{more}): choose another --workdir")
+    raise InputError(f"{workdir} was trained with another config ({told(old, new, changed)}): choose another --workdir")
   path, then = workdir / "data.json", read_contents(workdir)
   if contents and then is not None and then.get("/backbone") != contents.get("/backbone"):
     raise InputError(
@@ -186,8 +184,17 @@ def check_same(
     )
 
 
-def _told(flat: Mapping[str, Any], key: str) -> str:
-  return str(flat[key]) if key in flat else "not set"
+def told(old: Mapping[str, Any], new: Mapping[str, Any], changed: Sequence[str]) -> str:
+  """The first five changed keys with both their values, for a message.
+
+  Args:
+    old: key -> value, of what lies in a folder.
+    new: key -> value, of the command.
+    changed: the keys.
+  """
+  values = [(key, *(str(flat[key]) if key in flat else "not set" for flat in (old, new))) for key in changed[:5]]
+  more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+  return "; ".join(f"{key}: {there} there, {here} here" for key, there, here in values) + more
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:

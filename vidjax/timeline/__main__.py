@@ -1,6 +1,6 @@
 """What happens when in a long film, or before a camera.
 
-`python -m vidjax.timeline --workdir=DIR FILE --out=DIR` scores a window of --window seconds every --every seconds.
+`python -m vidjax.timeline --workdir=DIR|--model=NAME FILE --out=DIR` scores --window seconds every --every seconds.
 It writes timeline.json, scores.csv, spans.csv, spans.srt, timeline.png and labelled.mp4. In place of FILE stands an
 address (http://..., https://..., rtsp://..., tcp://..., udp://...), `0` for the first camera, or `-` for stdin.
 
@@ -17,7 +17,8 @@ from absl import flags
 
 from vidjax.command import define_crop, run_main
 from vidjax.errors import InputError, tidy_at_sigterm
-from vidjax.run.films import SHORT_SIDE, stored_short_side
+from vidjax.predict.model import load_model
+from vidjax.run.films import default_short_side
 from vidjax.run.opened import open_run
 from vidjax.timeline.make import Options, make_timeline, rule_of
 from vidjax.timeline.source import open_source
@@ -29,6 +30,8 @@ def define_flags() -> None:
   """The command's flags; they may stand after the film."""
   flags.FLAGS.set_gnu_getopt(True)
   flags.DEFINE_string("workdir", None, "Folder of a training run.")
+  flags.DEFINE_string("model", None, "A released model, in place of --workdir; its weights are fetched.")
+  flags.DEFINE_string("weights", None, "With --model: the file of its weights, where they are here already.")
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")
   define_crop()
@@ -66,16 +69,21 @@ def main(argv: list[str]) -> None:
       f"one film, camera, address or - is required, not {len(names)}: python -m vidjax.timeline --workdir=DIR FILE"
       " --out=DIR"
     )
-  if not values.workdir:
-    raise InputError("--workdir=DIR is missing: name the folder of a training run")
+  if bool(values.workdir) == bool(values.model):
+    what = "both are given" if values.model else "--workdir=DIR is missing, and so is --model=NAME"
+    raise InputError(f"{what}: name either the folder of a training run or a released model")
+  if values.weights and not values.model:
+    raise InputError(f"--weights={values.weights} goes with --model: a run has weights of its own")
   out = _out_folder(values.out)
   Rule(values.on or 0.5, values.off or 0.6 * (values.on or 0.5), values.smooth, values.at_least)  # checked first
   with contextlib.ExitStack() as stack, tidy_at_sigterm():
     source = open_source(names[0], values.live, values.max_corrupt, values.timeout, stack)
-    run = open_run(
-      values.workdir, values.checkpoint, size=values.size, short_side=values.short_side, trusted=values.trust
-    )
-    side = values.stored_short_side or stored_short_side(run) or SHORT_SIDE
+    crop = {"size": values.size, "short_side": values.short_side}
+    if values.model:
+      run = load_model(values.model, values.weights, **crop).run
+    else:
+      run = open_run(values.workdir, values.checkpoint, **crop, trusted=values.trust)
+    side = values.stored_short_side or default_short_side(run)
     options = Options(
       cut_of(run, values.window, values.every),
       rule_of(run, values.smooth, values.at_least, values.on, values.off, values.no_action),

@@ -11,6 +11,7 @@ import numpy as np
 
 from vidjax.console import clock, say
 from vidjax.errors import InputError
+from vidjax.files import whole
 from vidjax.predict.predictor import check_classifies
 from vidjax.run.opened import Run
 from vidjax.timeline import write
@@ -105,6 +106,8 @@ def make_timeline(source: Source, run: Run, options: Options, out: pathlib.Path,
     InputError: there is not one window; or the source broke off, which is raised once all else is written.
   """
   check_classifies(run)
+  if not run.class_names:
+    raise InputError(f"{run.called} has no classes, and a timeline is made of their scores: name a classifier")
   if not source.is_file:
     say(f"reading {source.shown}" + ", live: Ctrl-C ends it" * source.live)
   track = Track(source.fps)
@@ -151,7 +154,7 @@ def _read(
   with contextlib.ExitStack() as own:
     film = None
     if options.video:
-      film = own.enter_context(LabelledFilm(own.enter_context(write.whole(out / write.FILM))))
+      film = own.enter_context(LabelledFilm(own.enter_context(whole(out / write.FILM))))
     if source.live:
       own.enter_context(stopped_by_signals(reader.stop))
     try:
@@ -241,7 +244,7 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
     "ended": ended.how,
     **({"reason": ended.reason} if ended.reason else {}),
     **({"live": live} if live else {}),
-    "run": {"workdir": str(run.workdir), "step": run.step, "data": run.trained_data, **run.crop_sizes},
+    "run": {"name": run.called, "step": run.step, "data": run.trained_data, **run.crop_sizes},
     "settings": {
       "window": cut.window,
       "every": cut.every,
@@ -262,7 +265,7 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
   write.write_scores(out / write.SCORES, track.starts, track.ends, scores, names)
   write.write_spans(out / write.SPANS, spans, names)
   write.write_subtitles(out / write.SUBTITLES, spans, names)
-  with write.whole(out / write.PICTURE) as partial:
+  with whole(out / write.PICTURE) as partial:
     title = f"{pathlib.Path(source.shown).name}: {_count(len(spans), 'span')} in {clock(seconds)}"
     save_timeline(
       partial, times, smoothed(times, scores, rule.smooth), spans, names, seconds, (rule.on, rule.off), title
@@ -279,7 +282,7 @@ def _write_film(
   source: Source, track: Track, spans: Sequence[Span], names: Sequence[str], seconds: float, out: pathlib.Path
 ) -> None:
   """Reads a file again and draws the spans; one that breaks off does so again."""
-  with write.whole(out / write.FILM) as partial, LabelledFilm(partial) as film, contextlib.suppress(InputError):
+  with whole(out / write.FILM) as partial, LabelledFilm(partial) as film, contextlib.suppress(InputError):
     for _, (frame, own) in zip(range(track.frames), source.frames(480), strict=False):
       since = own - track.first
       if since >= seconds:

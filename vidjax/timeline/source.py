@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import hashlib
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -94,6 +95,8 @@ class Source:
     length = (last or 0.0) - (first or 0.0)
     if self.seconds and length < self.seconds - max(1.0, SHORT * self.seconds):
       raise InputError(f"{self.shown} states {self.seconds:.1f} s and ended after {length:.1f} s")
+    if (self.seconds is None and re.match("rtsp:", self.name, re.IGNORECASE)) or address.kind(self.name) == "camera":
+      raise InputError(f"{self.shown} ended after {length:.1f} s, as no camera does by itself")
 
   def _count(self) -> None:
     self.damaged += 1

@@ -1,5 +1,6 @@
 """The scores of a film over time, in memory that does not grow with its frames: a row of scores is kept of a window."""
 
+import collections
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -108,7 +109,7 @@ def make_score(run: Run, batch: int) -> Score:
     answers, _ = scorer(variables, {"video": full, "mask": np.arange(batch) < count})
     scores = np.asarray(by_name(answers)["scores"], np.float32)[:count]
     if not np.isfinite(scores).all():
-      raise InputError(f"{run.workdir}: the network's scores are not finite: choose another --checkpoint")
+      raise InputError(f"{run.called}: the network's scores are not finite: choose another --checkpoint")
     return scores
 
   return score
@@ -185,16 +186,26 @@ def follow_live(
   """
   windows = Windows(cut)
   scores: Any = None
-  for one in arrived:
-    since = track.see(one.frame, one.time)
-    newest = None
-    for window in windows.push(since, one.frame.image):
-      track.skipped += newest is not None
-      newest = window
-    if newest is not None:
-      scores = score(newest.clip[None])[0]
-      track.add([newest], scores[None])
-      track.latencies.append(time.monotonic() - one.at)
-    yield Now(one.frame, since, scores, newest is not None)
+  last: Arrived | None = None
+
+  def newest(found: Iterable[Window], at: float) -> bool:
+    """Scores the last of the windows that have ended; whether there was one."""
+    nonlocal scores
+    ended = collections.deque(enumerate(found), maxlen=1)
+    if not ended:
+      return False
+    before, window = ended.pop()
+    track.skipped += before
+    scores = score(window.clip[None])[0]
+    track.add([window], scores[None])
+    track.latencies.append(time.monotonic() - at)
+    return True
+
+  for last in arrived:
+    since = track.see(last.frame, last.time)
+    fresh = newest(windows.push(since, last.frame.image), last.at)
+    yield Now(last.frame, since, scores, fresh)
     if since >= most:
       return
+  if last is not None:
+    newest(windows.ended(track.seconds), last.at)

@@ -73,7 +73,7 @@ def cut_of(run: Run, window: float, every: float) -> Cut:
   check_reads_films(run)
   if "colour" not in run.recipe.stream.gives:
     name = type(run.recipe.stream).__name__
-    raise InputError(f"{run.workdir} reads {name}, and a timeline is made of frames: name a run that reads Frames")
+    raise InputError(f"{run.called} reads {name}, and a timeline is made of frames: name a run that reads Frames")
   sampler: Any = run.recipe.sampler
   by_frame = dataclasses.replace(sampler, by="frame") if hasattr(sampler, "by") else sampler
   return Cut(window, every, by_frame, run.crops(1))

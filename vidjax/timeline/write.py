@@ -1,15 +1,15 @@
 """The files of a timeline: JSON, CSV, subtitles. Each is written whole or not at all."""
 
-import contextlib
 import csv
 import json
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from vidjax.console import legible
+from vidjax.files import whole
 from vidjax.timeline.spans import Span
 
 REPORT, SCORES, SPANS, SUBTITLES, PICTURE, FILM = (
@@ -22,17 +22,6 @@ REPORT, SCORES, SPANS, SUBTITLES, PICTURE, FILM = (
 )
 DIGITS = 5
 """Of a score."""
-
-
-@contextlib.contextmanager
-def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """A path beside `path` to write to, which takes its place at the end of the block, or is removed by an error."""
-  partial = path.with_name(f".partial-{path.name}")
-  try:
-    yield partial
-    partial.replace(path)
-  finally:
-    partial.unlink(missing_ok=True)
 
 
 def write_report(path: pathlib.Path, report: Mapping[str, Any]) -> None:

@@ -25,6 +25,9 @@ NUM_PROCESSES = flags.DEFINE_integer(
 EXTEND = flags.DEFINE_bool(
   "extend", False, "Train longer than before, by a larger train.epochs, though the learning rate depends on it."
 )
+TRACK = flags.DEFINE_list(
+  "track", [], "Trackers that the run is sent to as well: wandb, mlflow, or both with a comma; docs/runs.md."
+)
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, from 0.")
 
 
@@ -38,7 +41,7 @@ def main(argv: list[str]) -> None:
     with processes.together():
       config = read_config(CONFIG.value)
     workdir = pathlib.Path(WORKDIR.value)
-    train_run(config, workdir, EXTEND.value)
+    train_run(config, workdir, EXTEND.value, TRACK.value)
   tell(f"done in {time.monotonic() - started:.0f} s: {workdir}")
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,23 +22,30 @@ from vidjax.files import write_text
 from vidjax.run.checkpoint import latest_step
 from vidjax.run.folder import PHASES, make_folder, read_phases
 from vidjax.sections import DEFAULTS, SECTIONS
+from vidjax.track.beside import check_trackers
 from vidjax.train.chain import check_phases
 from vidjax.train.training import train
 
 
-def train_run(config: Any, workdir: str | os.PathLike, extend: bool = False) -> None:
+def train_run(config: Any, workdir: str | os.PathLike, extend: bool = False, track: Sequence[str] = ()) -> None:
   """Trains what a config describes, all its phases: what `python -m vidjax.train` does, in Python.
 
   Args:
     config: a ConfigDict, nested dicts, or "configs/FILE.py[:argument]".
     workdir: the run's folder; training is resumed where it has a checkpoint.
     extend: see `train`.
+    track: names of trackers that the run is sent to: "wandb", "mlflow".
   """
+  with processes.together():
+    if jax.process_index() == 0:
+      check_trackers(track)
   plain = config if isinstance(config, Mapping) else plain_config(config)
-  (train_phases if plain.get("phases") else train)(plain, pathlib.Path(workdir), extend)
+  (train_phases if plain.get("phases") else train)(plain, pathlib.Path(workdir), extend, track)
 
 
-def train_phases(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False) -> None:
+def train_phases(
+  config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False, track: Sequence[str] = ()
+) -> None:
   """Trains the phases of a config one after the other, each in `workdir/<number>_<name>`.
 
   Phases that are finished are passed over as a finished run is, so that the same command resumes where it stopped.
@@ -47,6 +54,7 @@ def train_phases(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool 
     config: plain nested dicts, with `phases`.
     workdir: the folder of all phases.
     extend: see `train`.
+    track: see `train`.
 
   Raises:
     InputError: other phases were trained in this folder, or one is missing that a later one started from.
@@ -72,7 +80,7 @@ def train_phases(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool 
   check_phases(config, phases, workdir)
   for number, (name, phase) in enumerate(phases.items(), start=1):
     tell(f"phase {number} of {len(phases)}: {workdir / name}")
-    train(phase, workdir / name, extend)
+    train(phase, workdir / name, extend, track)
 
 
 def expand(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ import json
 import pathlib
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,6 +27,7 @@ from vidjax.run.checkpoint import Checkpoints, has_checkpoint, latest_step, load
 from vidjax.run.folder import check_same, make_folder, read_folder, write_config, write_folder
 from vidjax.run.metrics import read_history
 from vidjax.run.opened import Run
+from vidjax.track.beside import followed
 from vidjax.train.launch import launch
 from vidjax.train.log import MetricsLog
 from vidjax.train.loop import fit, stops_at_sigterm
@@ -36,7 +37,7 @@ from vidjax.train.start import begin, refresh, sources, start_from, starts_anew
 from vidjax.train.validation import make_validation, show_batch
 
 
-def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False) -> None:
+def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False, track: Sequence[str] = ()) -> None:
   """Builds everything a config describes, trains it, and evaluates the best checkpoint.
 
   Training begins at the last checkpoint in `workdir` where there is one.
@@ -45,6 +46,7 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
     config: plain nested dicts.
     workdir: the run's folder.
     extend: a longer `train.epochs` may change the learning rate from where the run stands.
+    track: names of the trackers that the run is sent to, by the first process.
   """
   run, loader, trainer, _ = launch(config, workdir)
   recipe = run.recipe
@@ -75,8 +77,10 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
           if not starts_anew(config["init"]):
             state = start_from(state, recipe, trainer.layout, workdir)
           state = begin(run, state, loader)
+      trackers = track if jax.process_index() == 0 else ()
       if not finished or not checkpoints.judged(done):
         with MetricsLog(workdir, done, jax.process_index() == 0) as log:
+          stack.enter_context(followed(workdir, trackers, config))
           fit(
             trainer,
             state,
