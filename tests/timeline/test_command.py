@@ -18,6 +18,7 @@ from tests.test_bad_input import command
 from tests.timeline.films import FILES, frames, report, write_film
 from tests.tiny_models import TINY, network
 from tests.tiny_run import CLASSES
+from vidjax.evaluate.calibration import Calibration, corrected
 from vidjax.models import MODELS
 from vidjax.predict.predictor import make_predictor
 from vidjax.tasks.classification import Classification
@@ -141,6 +142,7 @@ BAD = {
   "a path as an address": ("file:///etc/passwd --out={tmp}/out", "are read, not file"),
   "thresholds the wrong way": ("{film} --out={tmp}/out --on=.2 --off=.4", "0 < off <= on <= 1"),
   "no such class": ("{film} --out={tmp}/out --no_action=clas2", "the nearest of its 6 is class 2"),
+  "calibration that is not there": ("{film} --out={tmp}/out --calibrated", "has no calibration.json"),
   "a window of nothing": ("{film} --out={tmp}/out --window=0", "--help"),
 }
 
@@ -202,6 +204,18 @@ def test_a_released_model(film, tmp_path, monkeypatch, capfd):
   assert "error: released/tiny_encoder has no classes" in capfd.readouterr().err
   assert command(f"{line} --model=tiny --workdir={tmp_path}") == 2
   assert "both are given" in capfd.readouterr().err
+
+
+def test_calibrated_scores(run, film, tmp_path):
+  copy = tmp_path / "run"
+  shutil.copytree(run.workdir, copy)
+  (copy / "calibration.json").write_text(json.dumps(Calibration(4.0, False, run.step, 0, 0, 1, "1x1", {})._asdict()))
+  line = f"timeline --workdir={copy} {film} --window=1 --every=2 --novideo"
+  assert command(f"{line} --out={tmp_path}/raw") == 0
+  assert command(f"{line} --out={tmp_path}/corrected --calibrated") == 0
+  raw, found = (np.array(report(tmp_path / name)["scores"]["scores"]) for name in ("raw", "corrected"))
+  np.testing.assert_allclose(found, corrected(np.maximum(raw, 1e-7), 4.0, False), atol=0.02)
+  assert found.max() < raw.max()
 
 
 def test_the_rule_follows_the_task():

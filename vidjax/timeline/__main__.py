@@ -49,6 +49,7 @@ def define_flags() -> None:
   flags.DEFINE_float("at_least", 1.0, "Seconds of the shortest span that is kept.", 0)
   flags.DEFINE_multi_string("no_action", [], "A class that means no action: it has no spans. May be given again.")
   flags.DEFINE_integer("batch", 8, "Windows that go through the network at once; live, one does.", 1)
+  flags.DEFINE_bool("calibrated", False, "Correct the scores by what vidjax.evaluate --calibrate has fitted.")
   flags.DEFINE_float("seconds", None, "Stop after that many seconds of film.", 1e-3)
   flags.DEFINE_bool("video", True, "Write labelled.mp4; of a film that is a file it takes a second reading.")
   flags.DEFINE_integer("max_corrupt", 0, "Let through that many damaged frames and packets; live, all are.", 0)
@@ -91,6 +92,7 @@ def main(argv: list[str]) -> None:
       values.batch,
       values.seconds or np.inf,
       values.video,
+      values.calibrated,
     )
     make_timeline(source, run, options, out, stack)
 

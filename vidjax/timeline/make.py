@@ -38,6 +38,7 @@ class Options:
     batch: windows that go through the network at once; live, one does.
     seconds: of the film that are read.
     video: write the film with its labels.
+    calibrated: correct the scores by what `python -m vidjax.evaluate --calibrate` has fitted.
   """
 
   cut: Cut
@@ -46,6 +47,7 @@ class Options:
   batch: int = 8
   seconds: float = np.inf
   video: bool = True
+  calibrated: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +113,7 @@ def make_timeline(source: Source, run: Run, options: Options, out: pathlib.Path,
   if not source.is_file:
     say(f"reading {source.shown}" + ", live: Ctrl-C ends it" * source.live)
   track = Track(source.fps)
-  score = make_score(run, 1 if source.live else options.batch)
+  score = make_score(run, 1 if source.live else options.batch, options.calibrated)
   ended = _read(source, run, track, score, options, out, stack)
   _write(source, run, track, options, out, ended)
   if ended.reason:
@@ -253,6 +255,7 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
       "no_action": [names[label] for label in rule.idle],
       "sampler": f"{cut.sampler}, over each window's time",
       "stored_short_side": options.short_side,
+      "calibrated": options.calibrated,
     },
     "class_names": names,
     "spans": write.described(spans, names),

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from vidjax.apply.sharding import make_mesh
 from vidjax.data.video_file import Frame
 from vidjax.errors import InputError
+from vidjax.evaluate.calibration import read_calibration
 from vidjax.evaluate.views import by_name, make_scorer
 from vidjax.run.opened import Run
 from vidjax.timeline.live import Arrived
@@ -92,13 +94,18 @@ class Track:
     return np.stack(self.rows)
 
 
-def make_score(run: Run, batch: int) -> Score:
+def make_score(run: Run, batch: int, calibrated: bool = False) -> Score:
   """The network on batches of one size, over the local devices; smaller ones are filled up.
 
   Args:
     run: with its variables.
     batch: clips of a batch.
+    calibrated: correct the scores by the run's `calibration.json`, see `vidjax.evaluate.calibration`.
+
+  Raises:
+    InputError: nothing was fitted.
   """
+  correction = read_calibration(run.workdir or pathlib.Path(), run.step) if calibrated else None
   mesh = make_mesh(min(batch, jax.local_device_count()))
   scorer = make_scorer(run.recipe, mesh)
   variables = jax.device_put(run.variables, NamedSharding(mesh, PartitionSpec()))
@@ -110,7 +117,7 @@ def make_score(run: Run, batch: int) -> Score:
     scores = np.asarray(by_name(answers)["scores"], np.float32)[:count]
     if not np.isfinite(scores).all():
       raise InputError(f"{run.called}: the network's scores are not finite: choose another --checkpoint")
-    return scores
+    return correction.apply(scores) if correction else scores
 
   return score
 
