@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vidjax.analyse.pictures import save_figure
 from vidjax.sweep.space import Dimension, text
 from vidjax.sweep.study import Study, optuna
 
@@ -189,4 +190,4 @@ def draw(
     axis.set_ylabel(metric.removeprefix("-") + " (less is better)" * metric.startswith("-"))
   if dots is not None:
     figure.colorbar(dots, ax=list(axes[: len(space)]), label="trial")
-  figure.savefig(path, dpi=120)
+  save_figure(figure, path, dpi=120)

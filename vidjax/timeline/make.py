@@ -268,11 +268,10 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
   write.write_scores(out / write.SCORES, track.starts, track.ends, scores, names)
   write.write_spans(out / write.SPANS, spans, names)
   write.write_subtitles(out / write.SUBTITLES, spans, names)
-  with whole(out / write.PICTURE) as partial:
-    title = f"{pathlib.Path(source.shown).name}: {_count(len(spans), 'span')} in {clock(seconds)}"
-    save_timeline(
-      partial, times, smoothed(times, scores, rule.smooth), spans, names, seconds, (rule.on, rule.off), title
-    )
+  title = f"{pathlib.Path(source.shown).name}: {_count(len(spans), 'span')} in {clock(seconds)}"
+  save_timeline(
+    out / write.PICTURE, times, smoothed(times, scores, rule.smooth), spans, names, seconds, (rule.on, rule.off), title
+  )
   if options.video and source.is_file and not source.live:
     _write_film(source, track, spans, names, seconds, out)
   elif not options.video:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidjax.analyse.pictures import shorten
+from vidjax.analyse.pictures import save_figure, shorten
 from vidjax.timeline.spans import Span
 
 CLASSES = 8
@@ -79,7 +79,7 @@ def save_timeline(
   others = len({span.label for span in spans} - set(labels))
   if others:
     below.set_xlabel(f"{name} ({others} more classes have spans)")
-  figure.savefig(path, format="png")
+  save_figure(figure, path)
 
 
 def _thinned(times: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
