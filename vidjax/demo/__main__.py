@@ -12,6 +12,7 @@ import os
 import pathlib
 import socket
 import tempfile
+from typing import Any
 
 import jax
 from absl import flags
@@ -70,7 +71,9 @@ def main(argv: list[str]) -> None:
       weights = f"checkpoint of step {run.step}"
     predict = make_predictor(run, *views, calibrated=values.calibrated)
     pictures = pictures_of(run, values.pictures)
-    jax.config.update("jax_compilation_cache_dir", f"{t}/compiled")  # drawings of a film compile again what others did
+    settings: Any = jax.config
+    if not settings.jax_compilation_cache_dir:  # each drawing of a film compiles what others of its size did
+      settings.update("jax_compilation_cache_dir", f"{t}/compiled")
     films = pathlib.Path(t) / "films"
     os.environ |= {"GRADIO_TEMP_DIR": str(films), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     from vidjax.demo.page import make_page, serve  # reads the above when it is imported
