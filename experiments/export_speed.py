@@ -61,7 +61,8 @@ def main(argv: list[str]) -> None:
       start = time.perf_counter()
       call(clips)
       times[name].append(time.perf_counter() - start)
-  say("| runtime | top-1 | clips/s, best | clips/s, median | bytes |\n| --- | --- | --- | --- | --- |")
+  say("| runtime | top-1 | clips/s, best | clips/s, median | bytes |")
+  say("| --- | --- | --- | --- | --- |")
   for name in calls:
     best, median = (values.batch / x for x in (min(times[name]), float(np.median(times[name]))))
     say(f"| {name} | {right[name] / total:.1%} of {total} | {best:.0f} | {median:.0f} | {sizes.get(name, 0):,} |")

@@ -82,9 +82,16 @@ def test_no_choice_by_the_devices_here(monkeypatch):
 
 def test_a_network_that_skips_computes_all_steps_in_a_file():
   call, _, clip = function(RTSAEDSCNN)
+
+  def sizes() -> int:
+    """How many sizes of what is kept the prediction chooses from."""
+    equations = jax.make_jaxpr(lambda x: call(x))(clip).jaxpr.eqns
+    branches = [e.params["branches"] for e in equations if "branches" in e.params]
+    return max((len(found) for found in branches), default=1)
+
+  assert sizes() > 1
   with portable():
-    dense = jax.jit(lambda x: call(x))(clip)["y"]
-  assert difference(dense, jax.jit(call)(clip)["y"]) < 1e-5
+    assert sizes() == 1
 
 
 @needs_onnx

@@ -54,6 +54,11 @@ def converted(call: Callable[..., Any], spec: jax.ShapeDtypeStruct, names: tuple
     reason, version = re.sub(r"\s+", " ", str(error))[:200], importlib.metadata.version("jax2onnx")
     raise InputError(f"jax2onnx {version} cannot write {_where(error)} ({reason}): take --format=stablehlo") from error
   del model.graph.value_info[:]  # a multiple of the batch, as in 2 batch, is noted as 0 or 1; runtimes infer it
+  single = {x.name: x for x in model.graph.initializer if not x.dims}
+  for node in model.graph.node:  # jax2onnx writes every product with a bias of one zero; the quantiser takes none such
+    if node.op_type == "Gemm" and len(node.input) == 3 and node.input[2] in single:
+      model.graph.initializer.remove(single[node.input[2]])
+      del node.input[2]
   return model
 
 
