@@ -30,10 +30,6 @@ class Exported(NamedTuple):
   spec: jax.ShapeDtypeStruct
   names: tuple[str, ...]
 
-  def clips(self, count: int) -> jax.ShapeDtypeStruct:
-    """The spec of a number of clips."""
-    return jax.ShapeDtypeStruct((count, *self.spec.shape[1:]), self.spec.dtype)
-
   def made(self, count: int) -> np.ndarray:
     """Noise to try the function on."""
     rng, shape = np.random.default_rng(0), (count, *self.spec.shape[1:])
@@ -66,7 +62,12 @@ def exported(run: Run, preprocessing: bool = True, dtype: Any = None) -> Exporte
 
 
 def difference(found: Array, wanted: Array) -> float:
-  """The largest difference of two arrays, as a share of the largest magnitude wanted."""
+  """The largest difference of two arrays, as a share of the largest magnitude wanted.
+
+  Args:
+    found: an array.
+    wanted: what it should be.
+  """
   found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
   largest = np.abs(wanted).max(initial=0)
   return float(np.abs(found - wanted).max(initial=0) / (largest if largest > 0 else 1))
