@@ -96,7 +96,11 @@ def load(model: str | os.PathLike | bytes, threads: int = 0) -> Callable[[np.nda
   names = [x.name for x in session.get_outputs()]
 
   def run(clips: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(zip(names, session.run(None, {INPUT: clips}), strict=True))
+    try:
+      return dict(zip(names, session.run(None, {INPUT: clips}), strict=True))
+    except Exception as error:  # it derives its errors from Exception alone
+      reason = re.sub(r"\s+", " ", str(error))[:200]
+      raise InputError(f"ONNX Runtime cannot run the model ({reason}): take --format=stablehlo") from error
 
   return run
 
