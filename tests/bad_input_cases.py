@@ -344,6 +344,12 @@ CASES = (
     file("a.pth", "<html>")),
   Case("weights: pickle that runs code", "weights show {tmp}/a.pth", ("asks for posix.system", "save the state_dict"),
     file("a.pth", b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R.")),
+  # Export
+  Case("export: ending", "export --workdir={run} --format=onnx --out={tmp}/a.pb", ("a.pb must end in .onnx",)),
+  Case("export: there already", "export --workdir={run} --format=stablehlo --out={tmp}/a.stablehlo",
+    ("a.stablehlo exists", "choose another --out"), file("a.stablehlo", "old")),
+  Case("export: no run", "export --workdir={tmp} --format=safetensors --out={tmp}/a.safetensors",
+    ("is not a run's folder",)),
   # Benchmark
   Case("benchmark: what", "benchmark --config={quickstart}", ("train, infer, data",)),
   Case("benchmark: no config", "benchmark infer", ("--config=FILE is missing",)),

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import types
 
 import jax
 import numpy as np
@@ -10,10 +9,9 @@ from flax.traverse_util import flatten_dict
 from tests.weights.released import fresh
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.errors import InputError
+from vidjax.export.__main__ import without
 from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.ttsn import TTSN
-from vidjax.run.checkpoint import Checkpoints
-from vidjax.types import State
 from vidjax.weights import __main__ as weights
 from vidjax.weights.export import export
 from vidjax.weights.load import load_weights
@@ -22,63 +20,22 @@ from vidjax.weights.read import read_tensors
 NETWORK = Recognizer(MiniResNet((4, 4, 4, 4)), 3)
 
 
-@pytest.fixture
-def run(monkeypatch):
-  """`run("export", workdir=..., out=...)`: the command in this process."""
-
-  def run(*words: str, **given: str | None) -> None:
-    values = types.SimpleNamespace(**{"workdir": None, "out": None, "checkpoint": "best", "without": [], **given})
-    monkeypatch.setattr(weights.flags, "FLAGS", values)
-    weights.main(["weights", *words])
-
-  return run
-
-
-def test_export_of_a_run(run, tmp_path, capsys):
-  trained = fresh(NETWORK)
-  checkpoints = Checkpoints(tmp_path / "run")
-  state = State(np.int32(3), trained["params"], trained["batch_stats"], {"count": np.int32(3)})
-  checkpoints.save(state, 3, {}, {"top1": 0.5})
-  checkpoints.close()
-  out = tmp_path / "new/out.safetensors"
-  run("export", workdir=str(tmp_path / "run"), out=str(out))
-  count = len(flatten_dict(trained))
-  assert f"{count} tensors of step 3, 0 of them under vidjax's own paths" in capsys.readouterr().out
-  variables, _ = load_weights(trained, out, network=NETWORK)
-  jax.tree.map(np.testing.assert_array_equal, variables, trained)
-  assert [path.name for path in out.parent.iterdir()] == ["out.safetensors"]
-  with pytest.raises(InputError, match=r"out.safetensors exists: choose another"):
-    run("export", workdir=str(tmp_path / "run"), out=str(out))
-
-
-def test_export_without_what_only_training_needs(run, tmp_path):
+def test_an_export_without_what_only_training_needs(tmp_path):
   network = TTSN(MiniResNet((4, 4, 4, 4)), 3, tss_width=4)
   trained = fresh(network)
-  checkpoints = Checkpoints(tmp_path / "run")
-  checkpoints.save(State(np.int32(3), trained["params"], trained["batch_stats"], {}), 3, {}, {"top1": 0.5})
-  checkpoints.close()
-  kept = {name: tree for name, tree in trained["params"].items() if name != "reversal_head"}
+  kept = {**trained, "params": {name: tree for name, tree in trained["params"].items() if name != "reversal_head"}}
   out = tmp_path / "out.safetensors"
-  run("export", workdir=str(tmp_path / "run"), out=str(out), without=["reversal_head"])
-  assert len(read_tensors(str(out))) == len(flatten_dict({"params": kept, "batch_stats": trained["batch_stats"]}))
-  variables, _ = load_weights({**trained, "params": kept}, out, network=network)
+  export(without(trained, ["reversal_head"]), out)
+  assert len(read_tensors(str(out))) == len(flatten_dict(kept))
+  variables, _ = load_weights(kept, out, network=network)
   clips = np.zeros((1, 2, 32, 32, 3), np.float32)
   jax.eval_shape(lambda: network.apply(variables, clips, False))  # runs without
-  with pytest.raises(InputError, match=r"--without=tss: no parameter starts so; they start with backbone, classifier"):
-    run("export", workdir=str(tmp_path / "run"), out=str(tmp_path / "b.safetensors"), without=["tss"])
 
 
-def test_bad_input(run, tmp_path):
-  with pytest.raises(InputError, match=r"say 'show FILE' or 'export .*: got nothing"):
-    run()
-  with pytest.raises(InputError, match="got show"):
-    run("show")
-  with pytest.raises(InputError, match="needs --workdir=RUN and --out"):
-    run("export", workdir=str(tmp_path))
-  with pytest.raises(InputError, match=r"must end in .safetensors"):
-    run("export", workdir=str(tmp_path), out="a.pth")
-  with pytest.raises(InputError, match="no complete checkpoint"):
-    run("export", workdir=str(tmp_path), out="a.safetensors")
+def test_bad_input():
+  for words, message in (([], "say 'show FILE': got nothing"), (["show"], "got show"), (["export"], "vidjax.export")):
+    with pytest.raises(InputError, match=message):
+      weights.main(["weights", *words])
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ class Clusters(nn.Module):
       shape = (self.records, z.shape[1])
       self.variable("batch_stats", "assigned", jnp.full, shape, -1, jnp.int32)
       changed = self.variable("batch_stats", "changed", jnp.ones, (), jnp.float32).value
-      found["changed"] = jnp.full(len(z), changed.astype(z.dtype))
+      found["changed"] = jnp.full(z.shape[0], changed.astype(z.dtype))
       if self.table:
         table = self.variable("batch_stats", "table", jnp.zeros, (*shape, self.number), jnp.float32).value
         found |= {"table": table} if train else {}

@@ -91,5 +91,5 @@ class DeepResidual(nn.Module):
     if self.hidden is not None:
       y = nn.relu(hidden_layer(self.hidden, "hidden")(y))
     logits = classifier(self.num_classes, "classifier")(nn.Dropout(self.dropout, deterministic=not train)(y))
-    places = jnp.broadcast_to(embedded.places, (len(x), *embedded.places.shape))
+    places = jnp.broadcast_to(embedded.places, (x.shape[0], *embedded.places.shape))
     return Output(logits, y, {"embedding": embedded.z, "residual": left, "places": places, **found})

@@ -102,7 +102,7 @@ class DeepEmbedding(nn.Module):
     z = embedded.z
     aux: dict[str, Any] = {
       "embedding": z,
-      "places": jnp.broadcast_to(embedded.places, (len(z), *embedded.places.shape)),
+      "places": jnp.broadcast_to(embedded.places, (z.shape[0], *embedded.places.shape)),
     }
     if self.steps:
       aux |= self._predicted(embedded, features.shape[1])

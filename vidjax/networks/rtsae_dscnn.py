@@ -24,6 +24,7 @@ from vidjax.layers import call
 from vidjax.networks.head import classifier
 from vidjax.networks.rtsae import RTSAE, Decode
 from vidjax.ops.compaction import compact, expand
+from vidjax.ops.lowering import for_others
 from vidjax.ops.measurement import Scale, fused, measure, signs
 from vidjax.recurrent import ALSTM, LSTM, OPEN
 from vidjax.types import Output
@@ -176,7 +177,7 @@ class RTSAEDSCNN(nn.Module):
     check_fields(self)
     maps, attention, gates = self.attend(clips, train)
     chosen = choose(attention)
-    if self.skip and not train and not self.is_initializing():
+    if self.skip and not train and not self.is_initializing() and not for_others():
       return self.decide(self.represent_chosen(maps, chosen), chosen, attention)
     steps = self.represent((maps[0] * _as_maps(gates), maps[1] * _as_maps(gates)), train)
     moves = (gates if self.mix else jnp.ones_like(chosen)) if train else chosen
@@ -241,7 +242,7 @@ class RTSAEDSCNN(nn.Module):
       attention: `[B, T]`, for `aux`.
     """
     carry, _ = self.lstm(steps, mask=chosen)
-    w_f = jnp.broadcast_to(self.fusion.share(), len(steps)).astype(steps.dtype)
+    w_f = jnp.broadcast_to(self.fusion.share(), steps.shape[:1]).astype(steps.dtype)
     aux: dict[str, Any] = {"attention": attention, "chosen": choose(attention), "w_f": w_f}
     return Output(self.classifier(carry.h), carry.h, aux)
 

@@ -38,7 +38,7 @@ class _Reversal(nn.Module):
       for i in range(4):
         x = nn.Dense(self.width, name=f"layer{i}")(x)
     else:
-      frames, x = x.shape[1], x.reshape(len(x), -1)
+      frames, x = x.shape[1], x.reshape(x.shape[0], -1)
       try:
         x = nn.relu(nn.Dense(self.width, name="layer0")(x))
       except ScopeParamShapeError as error:
@@ -56,7 +56,7 @@ class TTSN(nn.Module):
   TSS reverses the order of clips' feature maps and asks for which ones it did (Algorithm 1): `aux` then holds
   `reversal_logits`, `[B, 2]` or by frame `[B, N, 2]`, and `reversed`, `[B]`, 1 for the reversed clips, for
   `losses.Reversal`. Elsewhere it does not run, and its parameters, under "reversal_head", may be missing
-  (`python -m vidjax.weights export --without=reversal_head`). `reversal` judges held-out clips.
+  (`python -m vidjax.export --format=safetensors --without=reversal_head`). `reversal` judges held-out clips.
 
   Attributes:
     backbone: `[B,T,H,W,C] -> [B,N,h,w,D]`, called as `(x, train)`.
@@ -132,7 +132,7 @@ class TTSN(nn.Module):
     return x
 
   def _self_supervise(self, x: jax.Array) -> dict[str, jax.Array]:
-    count, channels = len(x), x.shape[-1]
+    count, channels = x.shape[0], x.shape[-1]
     order_key, channel_key = jax.random.split(self.make_rng("dropout"))
     if self.tss in ("RA", "RR"):
       if count < 2:

@@ -49,7 +49,7 @@ class TwoStream(nn.Module):
     outputs, aux = [], {}
     for name, stream in zip(STREAMS, self.streams, strict=True):
       output = stream.copy(name=name)(clips, train)
-      if not isinstance(output, Output) or output.logits.shape != (len(clips), self.num_classes):
+      if not isinstance(output, Output) or output.logits.shape != (clips.shape[0], self.num_classes):
         found = f"an output {output.logits.shape}" if isinstance(output, Output) else "no Output"
         raise ConfigError(
           f"TwoStream: the {name} stream {type(stream).__name__} gives {found} for {len(clips)} clips and "

@@ -75,7 +75,7 @@ def vlad(x: jax.Array, centres: jax.Array, weights: jax.Array) -> jax.Array:
     weights: `[B, N, K]`, as in `residual`.
   """
   sums = residual_sums(x, centres, weights)
-  return _unit(_unit(sums).reshape(len(sums), -1))
+  return _unit(_unit(sums).reshape(sums.shape[0], -1))
 
 
 def residual_sums(x: jax.Array, centres: jax.Array, weights: jax.Array) -> jax.Array:

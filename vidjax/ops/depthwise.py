@@ -176,7 +176,7 @@ def _sum_in_groups(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...],
   fill = [(0, steps * count - len(weights), 0), *[(0, 0, 0)] * padded.ndim]
   weights = lax.pad(weights, jnp.zeros((), jnp.float32), fill)
   starts = np.resize(np.array(list(np.ndindex(*taps)), np.int32), (steps, count, len(taps)))
-  result = tuple(math.ceil(n / s) for n, s in zip(sizes, (1, *strides, 1), strict=True))
+  result = (padded.shape[0], *(math.ceil(n / s) for n, s in zip(spatial, strides, strict=True)), padded.shape[-1])
   total = lax.full_like(padded, 0, jnp.float32, result)
   return lax.scan(add, total, (starts, weights.reshape(steps, count, *weights.shape[1:])))[0]
 

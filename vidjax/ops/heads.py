@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from vidjax.ops.lowering import runs_on
 from vidjax.ops.positions import Grid
 
 
@@ -23,7 +24,7 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
 def _cudnn(query: jax.Array) -> bool:
   """Whether cuDNN has this attention: 16-bit numbers, and heads of a multiple of 8 channels up to 128."""
   small = query.dtype in (jnp.bfloat16, jnp.float16) and query.shape[-1] % 8 == 0 and query.shape[-1] <= 128
-  return small and jax.default_backend() == "gpu"
+  return small and runs_on("gpu")
 
 
 @struct.dataclass

@@ -125,7 +125,8 @@ def tvl1_flow(
     return jnp.stack([u, v], -1)
 
   def in_turn(*pairs: jax.Array) -> jax.Array:
-    some = CPU_PAIRS if len(pairs[0]) % CPU_PAIRS == 0 else 1
+    count = pairs[0].shape[0]  # of a file for any number of clips, no int
+    some = CPU_PAIRS if isinstance(count, int) and count % CPU_PAIRS == 0 else 1
     return lax.map(lambda x: together(*x), [x.reshape(-1, some, *x.shape[1:]) for x in pairs]).reshape(flow.shape)
 
   return lax.platform_dependent(*frames, flow, cpu=in_turn, default=together).reshape(*batch, height, width, 2)
@@ -193,7 +194,7 @@ def _level(first, second, u, v, kernels: Kernels, warps: int, iterations: int, s
 
 
 def _resize(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
-  return x if x.shape[1:] == tuple(size) else jax.image.resize(x, (len(x), *size), "linear", antialias=False)
+  return x if x.shape[1:] == tuple(size) else jax.image.resize(x, (x.shape[0], *size), "linear", antialias=False)
 
 
 def _resize_flow(u: jax.Array, v: jax.Array, size: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
