@@ -94,7 +94,7 @@ CLIP = jax.ShapeDtypeStruct((1, 3, 8, 8, 8), jnp.float32)
     (Chain((Nothing(),)), r"Nothing: returns NoneType, not an array"),
     (
       Recognizer(MiniResNet(), "3"),
-      r"Recognizer\(num_classes='3'\) at the top: must be an int of at least 1; leave it out for",
+      r"Recognizer\(num_classes='3'\) at the top: must be an int of at least 0; leave it out for",
     ),
     (
       Recognizer(MiniResNet(inserts=(Insert(RNL(5), "after"),)), 3),

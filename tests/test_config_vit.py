@@ -102,7 +102,11 @@ FINE = ("--config.sampler.num_frames=4", "--config.model.backbone.depth=4", "--c
       (*FINE, "--config.transforms[1].size=16", "--config.optimizer.groups.depth=4", "--config.train.epochs=0.25"),
       r"widths|num_segments|transforms\[0",
     ),
-    ("mini,plugins=pem,losses=diversity", ("--config.train.epochs=0.5",), "widths|num_segments"),
+    (
+      "mini,plugins=pem,losses=diversity",
+      ("--config.train.epochs=0.5", "--config.model.backbone.patch=8"),
+      "widths|num_segments",
+    ),
   ],
 )
 def test_trains_one_step_through_the_real_command(config, flags, without, train, tmp_path):

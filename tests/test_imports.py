@@ -62,7 +62,7 @@ def model_and_training(name: str) -> bool:
   room = name.split(".")[1]
   in_a_room = (
     name.count(".") > 1
-    and room not in ("data", "demo", "prepare", "predict", "summarize", "timeline")
+    and room not in ("data", "demo", "export", "prepare", "predict", "summarize", "timeline")
     and not name.endswith(".__main__")
   )
   return (in_a_room and name not in READ_DATA) or name in CONTRACTS

@@ -72,16 +72,25 @@ def _cond(equation: Any, index: Any, *args: Any) -> Sequence[Any]:
 def _scan(equation: Any, *args: Any) -> Sequence[Any]:
   """Step after step, so that no loop is left: ONNX's own takes no result of two types, and int8 quantises no loop."""
   p = equation.params
-  fixed, first = p["num_consts"], p["num_consts"] + p["num_carry"]
+  fixed, first = _parts_of_scan(equation)
   body, carry, ys = _inner(p["jaxpr"]), list(args[fixed:first]), []
   for step in range(p["length"]):
     at = p["length"] - 1 - step if p["reverse"] else step
     found = body(*args[:fixed], *carry, *(lax.index_in_dim(x, at, keepdims=False) for x in args[first:]))
-    carry = found[: p["num_carry"]]
-    ys.append(found[p["num_carry"] :])
+    carry = found[: first - fixed]
+    ys.append(found[first - fixed :])
   if p["reverse"]:
     ys.reverse()
   return [*carry, *(jnp.stack(parts) for parts in zip(*ys, strict=True))]
+
+
+def _parts_of_scan(equation: Any) -> tuple[int, int]:
+  """Numbers of its first carry and its first sequence: those have one axis more outside (JAX 0.12 names neither)."""
+  body = getattr(equation.params["jaxpr"], "jaxpr", equation.params["jaxpr"])
+  pairs = zip(equation.invars, body.invars, strict=True)
+  first = sum(outer.aval.ndim == inner.aval.ndim for outer, inner in pairs)
+  carries = sum(outer.aval.ndim == inner.aval.ndim for outer, inner in zip(equation.outvars, body.outvars, strict=True))
+  return first - carries, first
 
 
 def _while(equation: Any, *args: Any) -> Sequence[Any]:
