@@ -3,10 +3,12 @@
 import dataclasses
 
 import jax
+import numpy as np
 import pytest
 
 from vidjax.backbones.mobilenet import MobileNetV2
-from vidjax.benchmark import streaming
+from vidjax.backbones.vit import ViT
+from vidjax.benchmark import pytorch, streaming
 from vidjax.benchmark.pytorch import NUM_CLASSES, Case
 from vidjax.benchmark.transformers import CASES, measure_attention
 from vidjax.networks.recognizer import Recognizer
@@ -25,6 +27,15 @@ def test_networks_have_the_parameters_of_the_references():
     "TimeSformer-B": 121_258_752 + head,
     "VideoMAE-B": 86_227_200 + head,
   }
+
+
+def test_a_network_without_running_statistics_is_timed():
+  tiny = ViT(width=8, depth=4, heads=2, patch=8, grid=(1, 2, 2))
+  case = Case(Recognizer(tiny, NUM_CLASSES), (2, 16, 16), lambda: None)
+  _, runs = pytorch._jax(case)
+  assert runs["inference"]().shape == (1, NUM_CLASSES)
+  first, second = (jax.tree.map(np.array, runs["training"]()) for _ in range(2))
+  assert (first["classifier"]["bias"] != second["classifier"]["bias"]).all()
 
 
 def test_attention_of_all_frames_grows_by_their_square():

@@ -217,7 +217,7 @@ def _jax(case: Case) -> tuple[int, dict[str, Run]]:
   network, optimizer = case.ours, optax.sgd(1e-3, momentum=0.9)
   clip = jnp.asarray(np.random.default_rng(0).standard_normal((1, *case.clip, 3), np.float32))
   variables = jax.jit(lambda key: network.init(key, clip, train=False))(jax.random.key(0))
-  variables = {name: variables[name] for name in ("params", "batch_stats")}
+  variables = {name: variables.get(name, {}) for name in ("params", "batch_stats")}
 
   @jax.jit
   def infer(variables: Any) -> jax.Array:
@@ -232,7 +232,7 @@ def _jax(case: Case) -> tuple[int, dict[str, Run]]:
   def step(variables: Any, momentum: Any) -> tuple[Any, Any]:
     gradient, changed = jax.grad(loss, has_aux=True)(variables["params"], variables["batch_stats"])
     updates, momentum = optimizer.update(gradient, momentum, variables["params"])
-    return {"params": optax.apply_updates(variables["params"], updates), **changed}, momentum
+    return {"params": optax.apply_updates(variables["params"], updates), "batch_stats": {}, **changed}, momentum
 
   jitted = jax.jit(step, donate_argnums=(0, 1))
   state = jax.tree.map(jnp.copy, variables), optimizer.init(variables["params"])
