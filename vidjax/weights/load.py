@@ -132,7 +132,7 @@ def load_weights(
 
   Args:
     variables: `{"params", "batch_stats"}`, freshly initialised (or only their shapes, where nothing stays new); other
-    kinds stay as they are.
+      kinds stay as they are.
     source: as `read_tensors` takes it, or what that returns.
     network: the module these are the variables of.
     new: path prefixes that keep their fresh values, such as "classifier".
