@@ -90,7 +90,9 @@ def test_memory_is_that_of_a_window(monkeypatch):
 
 
 def test_short_windows_of_dense_samplers_are_told():
-  make = lambda sampler: Cut(1.0, 1.0, sampler, TestCrops(4))  # noqa: E731
+  def make(sampler):
+    return Cut(1.0, 1.0, sampler, TestCrops(4))
+
   assert looped(make(Dense(8, 8)), 20) == 64
   assert looped(make(Dense(8, 2)), 20) == 0
   assert looped(make(DenseSegments(8, 2, 32)), 20) == 32

@@ -82,7 +82,8 @@ def open_source(name: str, timeout: float = 10.0) -> Iterator[tuple[InputContain
     if scheme == "rtsp":
       options["options"] |= {"format_whitelist": f"rtsp,{common['format_whitelist']}", "rtsp_transport": "tcp"}
   try:
-    container: InputContainer = av.open(mode="r", **options, **video_file.LENIENT)  # type: ignore[assignment]
+    opened: Any = av.open(mode="r", **options, **video_file.LENIENT)
+    container: InputContainer = opened
   except (FFmpegError, UnicodeDecodeError, ValueError) as error:
     reason = error.strerror if isinstance(error, FFmpegError) else error
     raise InputError(f"{where} cannot be read as a film: {_remedy(what, reason, timeout)}") from error

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vidjax.data.video_file import Frame
 from vidjax.errors import InputError
@@ -109,7 +109,8 @@ class Reader:
   def _read(self) -> None:
     begin = first = 0.0
     try:
-      with contextlib.closing(iter(self._source())) as frames:  # type: ignore[type-var]
+      source: Any = iter(self._source())
+      with contextlib.closing(source) as frames:
         for number, (frame, own) in enumerate(frames):
           if not number:
             begin, first = time.monotonic(), own
@@ -141,11 +142,11 @@ class Reader:
 @contextlib.contextmanager
 def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
   """A block in which Ctrl-C and SIGTERM set `stop`; a second one acts as it did before."""
-  before: dict[int, object] = {}
+  before: dict[int, Any] = {}
 
   def restore() -> None:
     for number, handler in before.items():
-      signal.signal(number, handler)  # type: ignore[arg-type]
+      signal.signal(number, handler)
 
   def handle(number: int, frame: FrameType | None) -> None:
     stop.set()
