@@ -214,15 +214,21 @@ def kept(sent: Any, folder: pathlib.Path) -> dict[str, str]:
   Raises:
     InputError: the path is none of an upload.
   """
-  told = sent if isinstance(sent, Mapping) else {}
-  path = _upload(told.get("path"), folder)
-  if path is None:
-    raise InputError("the film has not arrived: upload it again")
+  path, name = _told(sent, folder)
   own = pathlib.Path(tempfile.mkdtemp(dir=folder)) / path.name
   path.replace(own)
   with contextlib.suppress(OSError):
     path.parent.rmdir()
-  return {"path": str(own), "orig_name": str(told.get("orig_name") or path.name)}
+  return {"path": str(own), "orig_name": name}
+
+
+def _told(sent: Any, folder: pathlib.Path) -> tuple[pathlib.Path, str]:
+  """Path and name of an upload; raises an InputError where the path is none of an upload."""
+  told = sent if isinstance(sent, Mapping) else {}
+  path = _upload(told.get("path"), folder)
+  if path is None:
+    raise InputError("the film has not arrived: upload it again")
+  return path, str(told.get("orig_name") or path.name)
 
 
 @contextlib.contextmanager
@@ -236,12 +242,9 @@ def uploaded(sent: Any, folder: pathlib.Path) -> Iterator[tuple[str, str]]:
   Raises:
     InputError: the path is none of an upload.
   """
-  told = sent if isinstance(sent, Mapping) else {}
-  path = _upload(told.get("path"), folder)
-  if path is None:
-    raise InputError("the film has not arrived: upload it again")
+  path, name = _told(sent, folder)
   try:
-    yield str(path), str(told.get("orig_name") or path.name)
+    yield str(path), name
   finally:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
