@@ -3,9 +3,6 @@
 import contextlib
 import itertools
 import json
-import os
-import signal
-import time
 import types
 
 import cv2
@@ -13,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import sklearn.cluster
 
 from configs import deep_residual
 from experiments.dte import figures, motions
@@ -22,17 +18,15 @@ from tests.train.test_processes import together
 from tests.train.test_resume import assert_bit_equal, kill_after, last_state
 from vidjax.command import config_with
 from vidjax.data import schema, write
-from vidjax.errors import EXIT_TERMINATED, ConfigError, InputError, TrainingStopped
+from vidjax.errors import ConfigError, InputError
 from vidjax.losses.clustering import ClusterKL
 from vidjax.networks.windows import window_places
 from vidjax.ops.clusters import student_q, target_p
 from vidjax.run.folder import write_folder
 from vidjax.run.opened import Run, open_run
-from vidjax.train import clusters
 from vidjax.train.chain import check_phases
 from vidjax.train.clusters import InputCentres, KMeans, Refresh, k_means, reseeded
 from vidjax.train.launch import launch
-from vidjax.train.loop import stops_at_sigterm
 from vidjax.train.phases import expand
 from vidjax.train.stop import Below
 from vidjax.train.windows import InOrder, Scaling, check_same_clips, windows
@@ -383,25 +377,3 @@ def test_two_processes_find_the_clusters_of_one(features, train, command, enviro
   np.testing.assert_array_equal(two["batch_stats"]["clusters"]["assigned"], own["assigned"])
   for name in ("params", "batch_stats", "opt_state"):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), two[name], one[name])
-
-
-def test_k_means_says_how_far_it_is(monkeypatch, capsys):
-  z = np.random.default_rng(0).normal(size=(200, 3))
-  expected = sklearn.cluster.KMeans(4, n_init=5, random_state=3).fit(z).cluster_centers_
-  monkeypatch.setattr(clusters, "EVERY", -1)
-  np.testing.assert_array_equal(k_means(z, 4, 5, 3), expected)
-  assert capsys.readouterr().out.splitlines() == [f"k-means: {n} of 5 starts are done" for n in range(1, 5)]
-
-
-def test_sigterm_before_the_first_step_ends_with_a_line_and_the_code_to_resume():
-  before = signal.getsignal(signal.SIGTERM)
-
-  @stops_at_sigterm("before the first step")
-  def start():
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(60)
-
-  with pytest.raises(TrainingStopped, match="stopped by SIGTERM before the first step: the same command") as stopped:
-    start()
-  assert stopped.value.code == EXIT_TERMINATED
-  assert signal.getsignal(signal.SIGTERM) == before
