@@ -146,7 +146,7 @@ def _videomae(size: str, data: str, accuracy: float) -> Released:
   return Released(
     lambda: Recognizer(vits.videomae(size), CLASSES[data], dropout=0.0, consensus="features", pooled_norm=1e-6),
     f"OpenGVLab/VideoMAE2:distill/vit_{size[0]}_k710_dl_from_giant.pth" if second else hub,
-    "Apache-2.0" if second else "CC-BY-NC-4.0",
+    "CC-BY-NC-4.0",
     "github.com/OpenGVLab/VideoMAEv2 docs/MODEL_ZOO.md" if second else "github.com/MCG-NJU/VideoMAE MODEL_ZOO.md",
     data,
     CLASSES[data],
@@ -154,7 +154,9 @@ def _videomae(size: str, data: str, accuracy: float) -> Released:
     "2x3" if uniform else "5x3",
     accuracy,
     "tiny_videomae_original",
-    note="the licence is that of OpenGVLab/VideoMAE2; OpenGVLab/VideoMAEv2-Base says CC-BY-NC-4.0" if second else "",
+    note="the licence is that of OpenGVLab/VideoMAEv2-Base; OpenGVLab/VideoMAE2 says Apache-2.0: ask its authors"
+    if second
+    else "",
   )
 
 

@@ -1,9 +1,11 @@
 """Adapters and TokShift: equal to the released code on made weights, and at the start to the backbone bit by bit.
 
 `adapters.npz` holds tokens `[B, T, 1 + N, D]`, class token first, that the released code computes in float64 on the
-weights of `vidjax.verify.made` by its own names and shapes (those of ST-Adapter's convolutions times .2):
+weights of `vidjax.verify.made` by its own names and shapes (those of ST-Adapter's convolutions times .2);
+`experiments/released_adapters.py` wrote it:
 
-- `aim`: taoyang1122/adapt-image-models at b3580d2d, ViT_CLIP of 4 blocks, behind the last normalisation;
+- `aim`, `aim_two`: taoyang1122/adapt-image-models at b3580d2d, ViT_CLIP of 4 blocks, behind the last normalisation,
+  with one and two adapters of attention over time;
 - `st_adapter`: linziyi96/st-adapter at b914b388, VisionTransformer of 4 blocks, before it, and the logits;
 - `tokshift`: VideoNetworks/TokShift-Transformer at a7abb7e0, one Block.
 """
@@ -18,7 +20,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vidjax.backbones.transformer import Sequence, TransformerBlock
-from vidjax.backbones.vit import PLACES, ViT
+from vidjax.backbones.vit import OVER_TIME, PLACES, ViT
 from vidjax.errors import ConfigError
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.adapter import Adapter, aim
@@ -82,15 +84,18 @@ def clip_params(**plugins):
   return params
 
 
-def test_aim_equals_the_released_network():
+@pytest.mark.parametrize("temporal", [1, 2])
+def test_aim_equals_the_released_network(temporal):
+  ahead = {"temporal_before_Adapter": lambda name: adapter(f"{name}.T_Adapter_in")}
   params = clip_params(
+    **(ahead if temporal == 2 else {}),
     temporal_Adapter=lambda name: adapter(f"{name}.T_Adapter"),
     residual_Adapter=lambda name: adapter(f"{name}.S_Adapter"),
     parallel_Adapter=lambda name: adapter(f"{name}.MLP_Adapter"),
   )
   params["stem"]["time_positions"] = tensor("temporal_embedding", (1, 3, 16))[0]
-  vit = LIKE_CLIP(attention="reused", time_positions=True, inserts=aim())
-  expected = GOLDEN["aim"]
+  vit = LIKE_CLIP(attention="reused", time_positions=True, inserts=aim(temporal=temporal))
+  expected = GOLDEN["aim_two" if temporal == 2 else "aim"]
   for pool, tokens in (("class", expected[:, :, :1, None]), ("mean", expected[:, :, 1:].reshape(2, 3, 2, 2, 16))):
     y = vit.clone(pool=pool).apply({"params": params}, CLIP, False)
     np.testing.assert_allclose(y, tokens, rtol=0, atol=2e-6 * np.abs(expected).max())
@@ -159,7 +164,7 @@ def test_a_block_with_adapters_in_all_places_starts_as_it_was(attention):
   tokens = Sequence(
     jnp.asarray(np.random.RandomState(1).randn(2, frames, 2 + 12 // frames, 16), "float32"), (3, 2, 2), 2
   )
-  places = PLACES if attention in ("frame", "joint") else (*PLACES, "temporal")
+  places = PLACES if attention in ("frame", "joint") else (*PLACES, *OVER_TIME)
   modules = (Adapter(), STAdapter(4, (3, 3, 3)))
   inserts = tuple(Insert(module, place, tokens="all") for place in places for module in modules)
   plain = TransformerBlock(2, 64, attention)
@@ -168,7 +173,7 @@ def test_a_block_with_adapters_in_all_places_starts_as_it_was(attention):
 
 def test_aim_starts_as_the_image_network():
   """Attention over time adds nothing until its adapter learns, nor do the positions in time."""
-  image, video = TINY(), TINY(attention="reused", time_positions=True, inserts=aim())
+  image, video = TINY(), TINY(attention="reused", time_positions=True, inserts=aim(temporal=2))
   np.testing.assert_array_equal(*started(image, video, CLIP))
 
 

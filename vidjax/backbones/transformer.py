@@ -169,15 +169,17 @@ class TransformerBlock(nn.Module):
   def _over_time(self, tokens: Sequence, train: bool) -> jax.Array:
     """Adds what every place sees of its other frames, by weights of its own; the prefix stays."""
     grid, prefix = tokens.split()
-    y = jnp.moveaxis(nn.LayerNorm(self.epsilon, name="time_norm")(grid), 1, 3)
-    y = SelfAttention(self.heads, self.bias, name="time_attention")(y)
+    y = nn.LayerNorm(self.epsilon, name="time_norm")(grid)
+    y, _ = apply_to_tokens(self.inserts, "temporal_before", y, None, train)
+    y = SelfAttention(self.heads, self.bias, name="time_attention")(jnp.moveaxis(y, 1, 3))
     y = nn.Dense(grid.shape[-1], name="time_out")(self._dropped(jnp.moveaxis(y, 3, 1), train))
     y, _ = apply_to_tokens(self.inserts, "temporal", y, None, train)
     return tokens.joined(grid + y, prefix).x
 
   def _reused(self, tokens: Sequence, norm: nn.LayerNorm, attention: SelfAttention, train: bool) -> jax.Array:
     """Adds what every token sees of the other frames' at its place, by the weights of `attention`."""
-    y = attention(jnp.moveaxis(norm(tokens.x), 1, 2))
+    y = self._plug("temporal_before", tokens.replace(x=norm(tokens.x)), train).x
+    y = attention(jnp.moveaxis(y, 1, 2))
     y = self._plug("temporal", tokens.replace(x=jnp.moveaxis(y, 2, 1)), train)
     return tokens.x + self._dropped(y.x, train)
 

@@ -27,6 +27,8 @@ from vidjax.ops.positions import Grid, Interpolation, resample, sinusoids
 from vidjax.plugins.insert import Insert, Inside, Place, apply_inside, check_inserts, check_inside
 
 PLACES: tuple[Place, ...] = ("ahead", "before", "residual", "between", "middle", "parallel", "mlp_residual", "after")
+OVER_TIME: tuple[Place, ...] = ("temporal_before", "temporal")
+"""The places of attention over time, which "divided" and "reused" have."""
 STAGES: tuple[int, ...] = (2, 3, 4, 5)
 TrainedGrid = Annotated[Grid, Bound("(T, H, W), each at least 1", lambda grid: min(grid) >= 1)]
 embedding = nn.initializers.normal(0.02)
@@ -196,7 +198,7 @@ class ViT(nn.Module):
     if self.positions == "rotary" and self.attention != "joint":
       raise ConfigError(f"ViT(positions='rotary', attention={self.attention!r}): take attention='joint'")
     blocks = blocks_of(self.depth)
-    places = PLACES if self.attention in ("frame", "joint") else (*PLACES[:2], "temporal", *PLACES[2:])
+    places = PLACES if self.attention in ("frame", "joint") else (PLACES[0], *OVER_TIME, *PLACES[1:])
     check_inserts(self.inserts, blocks, places, self.prefix > 0)
     check_inside(self.inside, ("stem", *(f"stage{number}" for number in STAGES)))
     self.stem = PatchEmbedding(self.copy())

@@ -1,5 +1,7 @@
 """Adapters of AIM (Yang et al., ICLR 2023): a frozen image transformer learns time by small layers beside its own."""
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 
@@ -41,17 +43,20 @@ class Adapter(nn.Module):
 
 
 @checked
-def aim(ratio: Positive = 0.25, scale: Positive = 0.5) -> tuple[Insert, ...]:
-  """The three adapters of each block of `ViT(attention="reused")`: temporal, spatial, and joint beside the MLP.
+def aim(ratio: Positive = 0.25, scale: Positive = 0.5, temporal: Literal[1, 2] = 1) -> tuple[Insert, ...]:
+  """The adapters of each block of `ViT(attention="reused")`: temporal, spatial, and joint beside the MLP.
 
   At the start the network equals the one with `attention="frame"`. The paper trains these, the embedding of time, the
   last normalisation and the classifier: `train.trained=("Adapter", "time_positions", "last/norm", "classifier")`.
 
   Args:
     ratio: as in Adapter.
-    scale: of the joint adapter.
+    scale: of the joint adapter; the released config of Something-Something has 1.
+    temporal: 2 has an adapter on what attention over time reads, too, as that config does.
   """
+  ahead = (Insert(Adapter(ratio), "temporal_before", tokens="all"),)
   return (
+    *ahead[: temporal - 1],
     Insert(Adapter(ratio, skip=False), "temporal", tokens="all"),
     Insert(Adapter(ratio), "residual", tokens="all"),
     Insert(Adapter(ratio, scale=scale), "parallel", tokens="all"),

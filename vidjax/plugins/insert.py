@@ -5,8 +5,9 @@ The places of a block, in their order. Every backbone has those in bold; a ViT h
 | place | where |
 |---|---|
 | ahead | on the stream of features, at the start of the block: the shortcut sees it, too |
+| temporal_before | on what attention over time reads, where there is one: behind its normalisation |
+| temporal | at the end of the branch of that attention |
 | **before** | in the branch, ahead of the first convolution, or of the attention's normalisation |
-| temporal | at the end of the branch of attention over time, where there is one |
 | **residual** | at the end of the branch that is added to the shortcut; in a ViT, of the attention's branch |
 | between | on the stream, between the attention and the MLP |
 | **middle** | in the branch, right after the first convolution; in a ViT ahead of the MLP's normalisation |
@@ -25,7 +26,18 @@ from vidjax.checks import check_fields
 from vidjax.errors import ConfigError
 from vidjax.layers import apply_in_order, call, copies
 
-Place = Literal["ahead", "before", "temporal", "residual", "between", "middle", "parallel", "mlp_residual", "after"]
+Place = Literal[
+  "ahead",
+  "temporal_before",
+  "temporal",
+  "before",
+  "residual",
+  "between",
+  "middle",
+  "parallel",
+  "mlp_residual",
+  "after",
+]
 CONVOLUTIONAL: tuple[Place, ...] = ("before", "middle", "residual", "after")
 """The places of a block of convolutions."""
 Tokens = Literal["grid", "all", "prefix"]

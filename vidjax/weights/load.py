@@ -5,7 +5,7 @@ import pathlib
 import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -16,6 +16,7 @@ from vidjax.bounds import Bound
 from vidjax.checks import checked
 from vidjax.console import say
 from vidjax.errors import InputError
+from vidjax.plugins.insert import Place
 from vidjax.types import Tree
 from vidjax.weights import transformer_names
 from vidjax.weights.names import FIRST, canonical, namings
@@ -26,7 +27,7 @@ Inflation = Literal["mean", "centre"]
 Prefixes = Annotated[Sequence[str], Bound("a tuple of prefixes, such as ('classifier',)")]
 
 INSERTED = re.compile(
-  r"(?:^|/)((?:ahead|before|temporal|residual|between|middle|parallel|mlp_residual|after)_[^/]+|representation|mbpm|(?<=/)res\d+_block\d+_to_\w+|ett|reversal_head)/"
+  rf"(?:^|/)((?:{'|'.join(get_args(Place))})_[^/]+|representation|mbpm|(?<=/)res\d+_block\d+_to_\w+|ett|reversal_head)/"
 )
 """The place of a plug-in in a path (vidjax.plugins.insert), of an input, a connection of pathways or a part of TTSN."""
 LIGHTNING = "model."
