@@ -9,13 +9,14 @@ import dataclasses
 import difflib
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 
 from vidjax.backbones import released_vits as vits
 from vidjax.backbones.mobilenet import TSM_BLOCKS, MobileNetV2
 from vidjax.backbones.resnet import ResNet
+from vidjax.backbones.videoprism import videoprism
 from vidjax.backbones.x3d import X3D
 from vidjax.build import described
 from vidjax.errors import InputError
@@ -29,6 +30,7 @@ Colours = tuple[tuple[float, float, float], tuple[float, float, float]]
 IMAGENET: Colours = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP: Colours = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALF: Colours = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+PLAIN: Colours = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 SLOWFAST: Colours = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
 
 NAMES = {"Kinetics-400": pathlib.Path(__file__).parent / "kinetics400.txt"}
@@ -239,6 +241,23 @@ def _dinov2(size: str, registers: int, accuracy: float, parameters: float) -> Re
   )
 
 
+def _videoprism(size: Literal["base", "large"], frames: int, accuracy: float, parameters: float) -> Released:
+  name = f"{size}_f{frames}r288"
+  return Released(
+    lambda: Recognizer(videoprism(size), 0, dropout=0.0, consensus="features"),
+    f"google/videoprism-{name.replace('_', '-')}:flax_{name}_repeated.npz",
+    "CC-BY-4.0",
+    "github.com/google-deepmind/videoprism README.md",
+    "WebLI, films",
+    0,
+    Clip(frames, 0, 288, 288, PLAIN),
+    "Kinetics-400, attentive probe",
+    accuracy,
+    parameters=parameters,
+    note="the network is its authors' own code",
+  )
+
+
 MODELS: Mapping[str, Released] = {
   "x3d_xs": _x3d("xs", Clip(4, 12, 182, 182, SLOWFAST, "spread"), 69.12, 3.79, parity="x3d_m"),
   "x3d_s": _x3d("s", Clip(13, 6, 182, 182, SLOWFAST, "spread"), 73.33, 3.79, parity="x3d_m"),
@@ -320,6 +339,8 @@ MODELS: Mapping[str, Released] = {
     parity="tiny_vjepa2_hub",
     parameters=300,
   ),
+  "videoprism_base": _videoprism("base", 16, 82.9, 114),
+  "videoprism_large": _videoprism("large", 8, 85.0, 354),
 }
 """Released models by name."""
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from vidjax.backbones import videoprism
 from vidjax.bounds import Bound
 from vidjax.checks import checked
 from vidjax.console import say
@@ -164,6 +165,7 @@ def load_weights(
   keys = {"/".join(key): key for key in traverse_util.flatten_dict(own)}  # a key may hold a slash itself
   ours: dict[str, Any] = traverse_util.flatten_dict(own, sep="/")
   _check_prefixes("new", new, [path.partition("/")[2] for path in ours], "parameter")
+  tensors = videoprism.renamed(tensors, ours)
   if transformer := any(path.endswith("stem/patch/kernel") for path in ours):
     tensors = transformer_names.split(tensors)
   wanted, match = _match(ours, tensors)
