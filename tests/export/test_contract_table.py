@@ -1,6 +1,7 @@
 """Every class of the contract table as a file for several platforms; and in the words that ONNX takes."""
 
 import importlib.util
+import re
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ def test_other_words_say_the_same(cls):
   assert difference(jax.jit(again)(clip)[0], jax.jit(call)(clip)["y"]) < 1e-5
 
 
-def test_gaps_negative_borders_and_pooling_over_three_axes():
+def test_gaps_negative_borders_pooling_over_three_axes_and_choices_of_truths():
   x = jax.random.normal(jax.random.key(0), (2, 5, 6, 7, 3))
 
   def padded(x):
@@ -67,7 +68,14 @@ def test_gaps_negative_borders_and_pooling_over_three_axes():
   def looped(x):
     return jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * 1.5), (0, x))[1]
 
-  for fn in (padded, pooled, convolved, looped):
+  def chosen(x):  # truths and signs, which ONNX Runtime does not choose among
+    signs = jnp.where(x > 0.5, jnp.int8(1), jnp.int8(-1))
+    return jnp.where(x < 0, jnp.isfinite(x), x > 1) * signs.astype(jnp.float32)
+
+  words = str(jax.make_jaxpr(plain(chosen, x))(x))
+  assert re.search(r"i32\[[\d,]+\] = select_n", words)
+  assert not re.search(r"(bool|i8)\[[\d,]+\] = select_n", words)
+  for fn in (padded, pooled, convolved, looped, chosen):
     np.testing.assert_allclose(plain(fn, x)(x)[0], fn(x), rtol=1e-4, atol=1e-5)
 
 

@@ -17,6 +17,7 @@ from jax import lax
 from jax.extend.core import Jaxpr, Literal
 
 Rule = Callable[..., Sequence[Any]]
+NARROW = (np.dtype("bool"), np.dtype("int8"), np.dtype("int16"))
 
 
 def plain(fn: Callable[..., Any], *specs: jax.ShapeDtypeStruct) -> Callable[..., tuple[Any, ...]]:
@@ -174,6 +175,15 @@ def _pad(equation: Any, x: Any, value: Any) -> Sequence[Any]:
   return [x]
 
 
+def _select(equation: Any, which: Any, *cases: Any) -> Sequence[Any]:
+  """ONNX Runtime chooses among truths and small whole numbers only as int32."""
+  dtype = cases[0].dtype
+  if dtype not in NARROW:
+    return _bind(equation, which, *cases)
+  chosen = lax.select_n(which, *(lax.convert_element_type(x, jnp.int32) for x in cases))
+  return [lax.convert_element_type(chosen, dtype)]
+
+
 def _filled(x: Any, axis: int, size: int, value: Any) -> Any:
   """A value in the shape of `x`, but of another size along an axis."""
   return lax.broadcast(jnp.asarray(value, x.dtype), (*x.shape[:axis], size, *x.shape[axis + 1 :]))
@@ -189,6 +199,7 @@ RULES: dict[str, Rule] = {
   "conv_general_dilated": _convolution,
   "pad": _pad,
   "reduce_window_max": _largest,
+  "select_n": _select,
   "optimization_barrier": lambda equation, *args: args,
   "stop_gradient": lambda equation, x: [x],
 }
