@@ -10,6 +10,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = pathlib.Path(__file__).parents[1]
 COPIED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+COPIED["experiments/results/tables.md"] = "mini.md"
 
 
 def modules() -> dict[str, str]:

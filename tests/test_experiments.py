@@ -172,6 +172,11 @@ def test_all_tables_train_once_what_they_have_in_common(tiny_data, tmp_path, mon
   assert stated.number == pytest.approx(number, abs=0.01)
   assert published.differences(tmp_path / "manifests.json", stated.manifest, manifest) == []
   assert "| one | `experiments.a.one` | 1 | 0." in all_tables.summary(sweeps)
+  untrained = Sweep(two, "mini", tmp_path / "c.two", tiny_data, [0])
+  text = all_tables.page([sweeps[0], untrained])
+  assert "| first | rerun |" in text
+  assert "Not run yet: `c.two`." in text
+  assert "## two" not in text
   with pytest.raises(InputError, match=r"--tables=a\.three: there is no such table; there are a\.one, a\.two"):
     all_tables._chosen({"a.one": one, "a.two": two}, ["a.three"])
   assert list(all_tables._chosen({"a.one": one, "a.two": two, "b.one": one}, ["a"])) == ["a.one", "a.two"]

@@ -2,9 +2,9 @@
 
 Each table has a folder in DIR; a training that several tables have in common is done once. `--tables=` takes a part of
 them, as in `--tables=tdrl,thesis.table_3_9`. DIR then holds `results.csv` with every number of every table,
-`manifests.json` with what each was measured on, and `tables.md` with how well the order of the rows agrees with the
-print. A command that is stopped resumes. `--report` trains nothing and writes what is finished, the rest as "not run",
-with a comparison of networks with released code.
+`manifests.json` with what each was measured on, and `tables.md` with every table that was trained, and how well the
+order of its rows agrees with the print. A command that is stopped resumes. `--report` trains nothing and writes what is
+finished, the rest as "not run", with a comparison of networks with released code.
 """
 
 import csv
@@ -22,7 +22,7 @@ from absl import flags
 from experiments.tables.command import define_flags, given_sweep, out_folder, report_failed, say_text, write
 from experiments.tables.found import tables
 from experiments.tables.row import Table
-from experiments.tables.shown import HEADS, costs, gather, tau
+from experiments.tables.shown import HEADS, costs, gather, markdown, tau
 from experiments.tables.sweep import Sweep
 from vidjax.command import run_main
 from vidjax.console import say
@@ -64,8 +64,8 @@ def main(argv: list[str]) -> None:
   parts = [*(sweep.out / "results.csv" for sweep in sweeps), *[out / "parity.csv"] * values.report]
   join(parts, out / "results.csv")
   write_text(out / "manifests.json", json.dumps(manifests(sweeps), indent=1) + "\n")
-  write_text(out / "tables.md", summary(sweeps))
-  say_text((out / "tables.md").read_text(encoding="utf-8"))
+  write_text(out / "tables.md", page(sweeps))
+  say_text(summary(sweeps))
   say(f"wrote results.csv, manifests.json and tables.md to {out}")
   report_failed(failed)
 
@@ -164,6 +164,23 @@ def summary(sweeps: Sequence[Sweep]) -> str:
     if not pairs:
       lines.append(f"{start} | | |")
   return "\n".join(lines) + "\n"
+
+
+def page(sweeps: Sequence[Sweep]) -> str:
+  """The summary and each table of which something is trained, in Markdown."""
+  trained = [sweep for sweep in sweeps if sweep.read()]
+  missing = [f"`{sweep.out.name}`" for sweep in sweeps if sweep.units() and sweep not in trained]
+  parts = [
+    "# Tables as trained at mini scale",
+    "Small networks on synthetic clips: the numbers are not those of the papers. What can be compared is the order of"
+    " the rows. `python -m experiments.tables --scale=mini` trains them, and wrote this page.",
+    summary(trained),
+    *([f"Not run yet: {', '.join(missing)}."] if missing else []),
+  ]
+  for sweep in trained:
+    text = markdown(sweep.table, gather(sweep.read()))
+    parts.append(f"## {sweep.table.title}\n\n`python -m experiments.{sweep.out.name} --out=DIR`\n\n{text}")
+  return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
 if __name__ == "__main__":
