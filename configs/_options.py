@@ -44,7 +44,7 @@ def parse(
     found = parts(value) if isinstance(values, Several) else (value,)
     if not set(found) <= set(values):
       choices = "; ".join(f"{key}={_shown(values)}" for key, values in options.items())
-      raise ValueError(f"configs/{file}.py:{arg}: {option} is no option; there are {choices}")
+      raise ValueError(f"configs/{file}.py:{arg}: {option} is no option; there are {choices or 'none'}")
     if key in told:
       raise ValueError(f"configs/{file}.py:{arg}: {key} is given twice: leave one of the two out")
     again = [one for one in dict.fromkeys(found) if found.count(one) > 1]

@@ -27,9 +27,8 @@ names of classes by CLIP's text tower; here a linear classifier takes its place 
 in five; colours are changed in every clip, not in four of five. Tests there: `--views=4x3`.
 
 ST-Adapter's are those of the released scripts, for 4 and for 3 GPUs with 64 videos each, whose rate of 1e-3 is for 256.
-Not taken over: the mean of the frames' class tokens, which there comes before the last normalisation; a classifier that
-starts as N(0, .02). Tests: `--views=1x3` on Something-Something and `--views=3x1` on Kinetics, with `--size=224
---short_side=224`.
+The mean of the frames' class tokens is normalised, as there. Not taken over: a classifier that starts as N(0, .02).
+Tests: `--views=1x3` on Something-Something and `--views=3x1` on Kinetics, with `--size=224 --short_side=224`.
 
 The probe's are those of configs/eval/vitl/ssv2.yaml of V-JEPA 2, which trains 20 heads at once and prints the best;
 here the middle rate and the least weight decay of these [ours], and one segment of 16 frames where it has two.
@@ -55,7 +54,7 @@ CLIP = {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130
 MODELS = {  # backbone, heads, frames, pixels
   "vjepa2": (vjepa2("large"), 16, 16, 256),
   "videomae": (videomae("base", pretrained=True), 12, 16, 224),
-  "dinov2": (dinov2("base", pixels=224), 12, 8, 224),
+  "dinov2": (dinov2("base"), 12, 8, 224),
   "clip": (clip("base"), 12, 8, 224),
 }
 OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -133,7 +132,8 @@ def _adapter(data: str) -> ConfigDict:
     _crops(c, 224, data)
   c.normalise = {"make": "vidjax.apply.device_augment.Normalise", **CLIP}
   places = ("between",) if kinetics else ("ahead", "between")
-  _network(c, clip("base", inserts=st_adapters(384, places)), "width")
+  _network(c, clip("base", last_norm=False, inserts=st_adapters(384, places)), "width")
+  c.model.pooled_norm = 1e-5
   c.model.dropout = 0.5
   rate, epochs = (7.5e-4, 12.0) if kinetics else (1e-3, 50.0)
   _adamw(c, rate, decay=0.01, warmup=2.0, end=0.0, groups=described((Group("/bias$", decay=0.0),)))

@@ -3,7 +3,7 @@
   python experiments/released_transformers.py MADE OUT CODE [NAME ...]
 
 MADE is the file vidjax/verify/made.py, OUT the folder of the JSON files, CODE a folder with git checkouts CLIP,
-TimeSformer and VideoMAE. It needs PyTorch, torchvision, timm, transformers and einops, and not vidjax.
+TimeSformer, VideoMAE and dinov2. It needs PyTorch, torchvision, timm, transformers and einops, and not vidjax.
 """
 
 import importlib.util
@@ -143,6 +143,15 @@ def tiny_dinov2_registers_hub():
   return transformers.Dinov2WithRegistersModel(config), hub_features, 2, 56
 
 
+def tiny_dinov2_resized_original():
+  """DINOv2's own code without registers, on frames of 112 pixels, trained on 70."""
+  sys.path.insert(0, str(CODE / "dinov2"))
+  from dinov2.models.vision_transformer import DinoVisionTransformer
+
+  own = {"img_size": 70, "patch_size": 14, "init_values": 1.0, "block_chunks": 0, "interpolate_offset": 0.1}
+  return DinoVisionTransformer(**TIMM, **own), lambda model, x: model(images(x)), 2, 112
+
+
 def tiny_dinov2_original():
   """DINOv2's own names, which timm translates."""
   own = {
@@ -243,6 +252,7 @@ def tiny_vjepa2_longer_hub():
 
 CODES = {
   "tiny_clip_openai": "CLIP of openai",
+  "tiny_dinov2_resized_original": "dinov2 of facebookresearch",
   "tiny_videomae_original": "VideoMAE of MCG-NJU",
   "tiny_timesformer_original": "TimeSformer of facebookresearch",
   "tiny_timesformer_resized_original": "TimeSformer of facebookresearch",

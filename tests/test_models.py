@@ -19,14 +19,17 @@ import pytest
 import vidjax
 from tests.conftest import ROOT
 from tests.tiny_models import TINY, network
-from tests.tiny_run import write_video
+from tests.tiny_run import write_data, write_video
 from tests.xla import xla_flags
 from vidjax import models
 from vidjax.build import described
+from vidjax.data.dataset import open_dataset
+from vidjax.data.schema import Record
 from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import parse_views
 from vidjax.models import MODELS
 from vidjax.predict.__main__ import show_models
+from vidjax.prepare import __main__ as prepare_command
 from vidjax.run.opened import Run
 from vidjax.verify.parity import NETWORKS
 from vidjax.weights.export import export
@@ -117,6 +120,11 @@ def test_a_model_by_name_is_the_object_of_an_opened_run(tiny, tmp_path, capsys):
   kernel = other.variables["params"]["backbone"]["stem"]["conv"]["kernel"]
   np.testing.assert_array_equal(kernel, variables["params"]["backbone"]["stem"]["conv"]["kernel"])
 
+  with pytest.raises(InputError, match=r"class_names='abc': give a list of names"):
+    vidjax.load_model("tiny", weights, "abc")
+  with pytest.raises(InputError, match="clips of int32: give uint8 colours"):
+    model(prediction.clip[None].astype(np.int32))
+
   encoder = vidjax.load_model("tiny_encoder", weights)
   assert encoder.class_names == []
   np.testing.assert_allclose(encoder.features(frames, "2x3"), prediction.features, atol=1e-6)
@@ -148,6 +156,8 @@ def test_weights_that_cannot_be_had(tiny, tmp_path, monkeypatch):
     vidjax.load_model("tiny")
   with pytest.raises(InputError, match=r"'videomae_base_k40'; the nearest is videomae_base_k400, .*--models"):
     vidjax.load_model("videomae_base_k40")
+  with pytest.raises(InputError, match=r"called 'film/x3d\.pth': give its name, as x3d_m, and a file as weights=FILE"):
+    vidjax.load_model("film/x3d.pth")
 
 
 def test_an_address_is_fetched_once_and_whole(tiny, tmp_path, monkeypatch):
@@ -203,6 +213,22 @@ def test_the_command(tiny, tmp_path):
   with np.load(tmp_path / "features.npz") as saved:
     assert saved["scores"].shape == (1, 0)
     np.testing.assert_allclose(saved["features"][0], model.features(film), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_encoder"])
+def test_features_of_a_model_over_a_data_set(tiny, tmp_path, name):
+  """Its classes are others than those of the data set."""
+  _, weights = tiny
+  data = write_data(tmp_path / "data")
+  values = types.SimpleNamespace(model=name, weights=str(weights), data="folder/tiny", name="new", data_dir=str(data))
+  rest = ("workdir", "config", "fold", "stride", "batch_size", "skip_damaged", "overwrite")
+  vars(values).update({"per": "segment", "new": [], "unused": [], **dict.fromkeys(rest)})
+  prepare_command.features(values)
+  record = Record.parse(open_dataset("features/new", str(data)).source("validation")[0])
+  assert record.features.shape == (4, 8)
+  values.config = "configs/vit.py"
+  with pytest.raises(InputError, match="give --workdir=RUN, --model=NAME, or --config=FILE and --weights=FILE"):
+    prepare_command.features(values)
 
 
 def test_the_list_fits_a_terminal(capsys):

@@ -236,7 +236,7 @@ def _dinov2(size: str, registers: int, accuracy: float, parameters: float) -> Re
     source="github.com/facebookresearch/dinov2 README.md",
     views="ImageNet, linear",
     accuracy=accuracy,
-    parity="tiny_dinov2_registers_hub" if registers else "tiny_dinov2_hub",
+    parity="tiny_dinov2_registers_hub" if registers else "tiny_dinov2_resized_original",
     parameters=parameters,
   )
 
@@ -348,6 +348,11 @@ MODELS: Mapping[str, Released] = {
 def find(name: str) -> Released:
   """The model of a name; InputError that tells the nearest where there is none."""
   if name not in MODELS:
+    if "/" in name or pathlib.Path(name).suffix:
+      raise InputError(
+        f"no released model is called {name!r}: give its name, as x3d_m, and a file as weights=FILE, of a command as"
+        " --weights=FILE"
+      )
     near = difflib.get_close_matches(name, MODELS, 1, 0)[0]
     raise InputError(
       f"no released model is called {name!r}; the nearest is {near}, and python -m vidjax.predict --models lists all (a"

@@ -17,7 +17,7 @@ from vidjax.errors import ConfigError, InputError
 from vidjax.networks.attentive import AttentivePooler
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert, Inside
-from vidjax.plugins.tsm import TSM
+from vidjax.plugins.tsm import TSM, tokshift
 
 TINY = functools.partial(ViT, width=8, depth=4, heads=2, patch=4, grid=(3, 2, 2))
 CLIP = np.random.default_rng(0).normal(size=(2, 3, 8, 8, 3)).astype("float32")
@@ -229,6 +229,13 @@ def test_grad_cam_and_attention_have_a_map_of_the_grid(kind):
     (lambda: TINY(class_token=False), CLIP, "take pool='mean', or a class token"),
     (lambda: TINY(positions="rotary"), CLIP, "no place for a class token"),
     (lambda: TINY(positions="rotary", class_token=False, pool="mean"), CLIP, "take attention='joint'"),
+    (lambda: TINY(time_positions=True, grid=(1, 2, 2)), CLIP, r"give grid=\(T, 2, 2\) with T frames"),
+    (lambda: TINY(attention="joint", inserts=tokshift()), CLIP, "the whole clip has one class token"),
+    (
+      lambda: TINY(attention="divided", inserts=(Insert(TSM(), "after", tokens="all"),)),
+      CLIP,
+      "Take attention='frame', or",
+    ),
     (lambda: TINY(depth=3), CLIP, "a stage has a block"),
     (lambda: TINY(inserts=(Insert(TSM(), "temporal"),)), CLIP, "no such place; they have ahead, before, residual"),
     (lambda: TINY(**WHOLE, inserts=(Insert(TSM(), "after", tokens="all"),)), CLIP, "has no class token or register"),

@@ -15,7 +15,7 @@ from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tim import TIM
 from vidjax.train.layer_decay import TRANSFORMER_GROUPS, layer_decay
-from vidjax.train.optimizer import multipliers
+from vidjax.train.optimizer import check_groups, multipliers
 
 
 def shapes(backbone, **settings):
@@ -63,6 +63,17 @@ def test_a_config_makes_the_groups_and_the_steps_are_in_proportion():
   updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
   steps = {path: -float(x) for path, x in flatten_dict(updates, sep="/").items()}
   assert steps == {"backbone/stem/w": 0.5**5, "backbone/stage5/block0/w": 0.5, "backbone/last/w": 1.0, "head/w": 1.0}
+
+
+def test_a_vit_of_another_depth_is_refused():
+  params = shapes(clip("base", width=24, heads=4, depth=6))
+  check_groups(params, layer_decay(6))
+  check_groups({"encoder": params}, layer_decay(6))
+  for depth, found in ((12, "no parameter"), (5, "a parameter")):
+    with pytest.raises(
+      ConfigError, match=rf"rules {found}: layer_decay\(depth={depth}\) is for a ViT of {depth} blocks"
+    ):
+      check_groups(params, layer_decay(depth))
 
 
 def test_a_decay_above_one_is_refused():

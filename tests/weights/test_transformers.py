@@ -18,6 +18,7 @@ from vidjax.networks.recognizer import Recognizer
 from vidjax.networks.two_stream import TwoStream
 from vidjax.plugins.adapter import aim
 from vidjax.verify import made, parity, transformers
+from vidjax.verify.transformers import CLASSES
 from vidjax.weights.__main__ import show
 from vidjax.weights.export import export
 from vidjax.weights.load import ReleasedSettings, load_weights
@@ -243,7 +244,17 @@ REFUSED = {
   "a text tower": (
     clip("base", **FRAME),
     without("tiny_clip_hub", "^vis"),
-    r"holds nothing named .*names of a text tower",
+    "is that of a text tower",
+  ),
+  "a text tower that is named as one alone": (
+    clip("base", **FRAME),
+    {name.removeprefix("text_model."): x for name, x in without("tiny_clip_hub", "^vis").items()},
+    r"is that of a text tower: take the image tower's checkpoint$",
+  ),
+  "a norm ahead of the blocks, which no remedy leaves out": (
+    clip("base", **FRAME, patch_bias=True),
+    without("tiny_vit_timm", "head"),
+    r"stem/norm/bias .*Take the network it was made for[^,]*$",
   ),
   "larger patches": (
     imagenet("base", **{**FRAME, "patch": 16}),
@@ -310,6 +321,14 @@ def test_patches_adapt_to_other_channels_and_to_tubelets():
   tubelets = imagenet("base", **FRAME, tubelet=2)
   _, report = load(tubelets, checkpoint, inflation="centre")
   assert report.adapted == {"params/stem/patch/kernel": "2D to 2 frames (centre)"}
+
+
+def test_the_last_norm_of_clip_is_that_of_pooled_features_where_they_have_one():
+  """ST-Adapter normalises the mean of the class tokens."""
+  network = Recognizer(clip("base", **FRAME, last_norm=False), CLASSES, consensus="features", pooled_norm=1e-5)
+  _, report = load_whole(network, tensors("tiny_clip_hub"), new=("classifier",))
+  assert report.loaded["params/pooled_norm/scale"].endswith("post_layernorm.weight")
+  assert {path.split("/")[1] for path in report.new} == {"classifier"}
 
 
 def test_aims_adapters_start_anew_on_clip():

@@ -80,7 +80,10 @@ def check_streams(network: nn.Module, variables: Mapping[str, Tree], shape: tupl
   clip = jnp.asarray(np.random.default_rng(0).normal(size=(1, 3, *shape)), jnp.float32)
   whole = jax.jit(lambda v, x: forward(network, v, x, False, dtype=dtype)[0].logits)(variables, clip)
   one = jax.jit(lambda v, m, x: step(network, v, m, x, dtype))
-  memory, scores = start(network, variables, clip[:, 0], dtype), whole
+  try:
+    memory, scores = start(network, variables, clip[:, 0], dtype), whole
+  except InputError as error:
+    raise InputError(f"a stream gives one frame at a time, and the network does not take it: {error}") from error
   for number in range(3):
     scores, memory = one(variables, memory, clip[:, number])
   error = float(jnp.abs(scores - whole).max() / jnp.maximum(jnp.abs(whole).max(), 1e-12))

@@ -77,7 +77,8 @@ def siglip(size: str, patch: int = 16, pixels: int = 224, **settings: Any) -> Vi
 def dinov2(size: str, registers: int = 0, pixels: int = 518, **settings: Any) -> ViT:
   """DINOv2 with patches of 14 pixels, with 4 registers or none; as `imagenet`.
 
-  Its giant has gated MLPs, which are not built.
+  Its giant has gated MLPs, which are not built. Positions are interpolated as by its authors' code; Hugging Face and
+  timm do it otherwise (`interpolation="cubic"` and "cubic_antialias").
 
   Args:
     size: "small", "base" or "large".
@@ -88,7 +89,7 @@ def dinov2(size: str, registers: int = 0, pixels: int = 518, **settings: Any) ->
   if size not in ("small", "base", "large"):
     raise ConfigError(f"dinov2({size!r}): choose small, base or large; the giant's gated MLPs are not built")
   own = {"patch": 14, "grid": _square(1, pixels, 14), "registers": registers, "layer_scale": 1.0}
-  own |= {"interpolation": "cubic_antialias" if registers else "cubic"}
+  own |= {"interpolation": "cubic_antialias" if registers else "cubic_offset"}
   return _vit(size, own, settings)
 
 
@@ -129,6 +130,8 @@ def timesformer(size: str, frames: int = 8, pixels: int = 224, **settings: Any) 
 def vjepa2(size: str, frames: int = 64, pixels: int = 256, **settings: Any) -> ViT:
   """V-JEPA 2's encoder: `[B, T, H, W, 3]` to `[B, T/2, H/16, W/16, D]`.
 
+  Other numbers of frames last longer or shorter, as in its authors' code; with `extend=False` they span the same time.
+
   Args:
     size: "large", "huge" or "giant".
     frames: of the clips trained on.
@@ -136,7 +139,7 @@ def vjepa2(size: str, frames: int = 64, pixels: int = 256, **settings: Any) -> V
     settings: of ViT, in place of the family's.
   """
   own = {"tubelet": 2, "grid": _square(frames // 2, pixels, 16), "attention": "joint", "positions": "rotary"}
-  own |= {"class_token": False, "pool": "mean", **({"heads": 22} if size == "giant" else {})}
+  own |= {"extend": True, "class_token": False, "pool": "mean", **({"heads": 22} if size == "giant" else {})}
   return _vit(size, own, settings)
 
 

@@ -130,8 +130,8 @@ class ViT(nn.Module):
     time_positions: whether there are learned ones for each frame, too.
     extend: what another number of frames than the grid's means: more time at the same rate, or by default the same
       time at another rate.
-    interpolation: how positions are interpolated: "cubic" as DINOv2, "cubic_antialias" as DINOv2 with registers and
-      timm, "nearest" as TimeSformer.
+    interpolation: how positions are interpolated: "cubic", as Hugging Face does; "cubic_offset" as DINOv2's own code,
+      "cubic_antialias" as that with registers and timm, "nearest" as TimeSformer.
     class_token: whether there is one.
     registers: further tokens of the prefix (Darcet et al., ICLR 2024).
     pool: the feature map is the grid ("mean", as the head pools it), or the "class" token alone.
@@ -197,9 +197,14 @@ class ViT(nn.Module):
       raise ConfigError("ViT(positions='rotary') has no place for a class token or registers: leave them out")
     if self.positions == "rotary" and self.attention != "joint":
       raise ConfigError(f"ViT(positions='rotary', attention={self.attention!r}): take attention='joint'")
+    if self.time_positions and self.grid[0] == 1:
+      raise ConfigError(
+        f"ViT(time_positions=True, grid={tuple(self.grid)}) has positions for one step, so that all frames have the"
+        f" same: give grid=(T, {self.grid[1]}, {self.grid[2]}) with T frames"
+      )
     blocks = blocks_of(self.depth)
     places = PLACES if self.attention in ("frame", "joint") else (PLACES[0], *OVER_TIME, *PLACES[1:])
-    check_inserts(self.inserts, blocks, places, self.prefix > 0)
+    check_inserts(self.inserts, blocks, places, self.prefix > 0, self.attention in ("frame", "reused"))
     check_inside(self.inside, ("stem", *(f"stage{number}" for number in STAGES)))
     self.stem = PatchEmbedding(self.copy())
     number = 0

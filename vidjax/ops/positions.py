@@ -4,6 +4,7 @@ A grid of tokens is `(T, H, W)`. Tables are resampled as the references do it: P
 where `jax.image.resize` has -.5, which changes the scores of a released network; with antialias PyTorch has -.5, too.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from vidjax.ops.resize import linear_matrix
 
-Interpolation = Literal["cubic", "cubic_antialias", "linear", "nearest"]
+Interpolation = Literal["cubic", "cubic_offset", "cubic_antialias", "linear", "nearest"]
 Grid = tuple[int, int, int]
 
 
@@ -37,24 +38,26 @@ def resample(table: jax.Array, sizes: Sequence[int], how: Interpolation = "cubic
     table: values at the positions it was learnt for.
     sizes: of the grid that is needed, one for each axis but the last.
     how: as PyTorch's `interpolate` in the modes bicubic (without and with antialias), linear and nearest, corners not
-      aligned.
+      aligned. "cubic_offset" is bicubic by the factor (size + .1) / length, as DINO's and DINOv2's code has it.
   """
+  whole = how == "cubic_offset" and tuple(sizes) != table.shape[: len(sizes)]
   for axis, size in enumerate(sizes):
-    if table.shape[axis] != size:
+    if table.shape[axis] != size or whole:
       matrix = _MATRICES[how](table.shape[axis], size)
       table = jnp.moveaxis(jnp.tensordot(jnp.asarray(matrix, table.dtype), table, (1, axis)), 0, axis)
   return table
 
 
-def cubic_matrix(length: int, size: int) -> np.ndarray:
+def cubic_matrix(length: int, size: int, offset: float = 0.0) -> np.ndarray:
   """What every one of `size` elements takes from `length` ones: PyTorch's bicubic kernel, float32 `[size, length]`.
 
   Args:
     length: elements before.
     size: elements after.
+    offset: added to the size where the factor is computed.
   """
   a = -0.75
-  centres = (np.arange(size) + 0.5) * length / size - 0.5
+  centres = (np.arange(size) + 0.5) * length / (size + offset) - 0.5
   first = np.floor(centres).astype(int) - 1
   matrix = np.zeros((size, length))
   for tap in range(4):
@@ -88,6 +91,7 @@ def antialias_matrix(length: int, size: int) -> np.ndarray:
 
 _MATRICES = {
   "cubic": cubic_matrix,
+  "cubic_offset": functools.partial(cubic_matrix, offset=0.1),
   "cubic_antialias": antialias_matrix,
   "linear": linear_matrix,
   "nearest": nearest_matrix,

@@ -1,6 +1,6 @@
 """Adapters of AIM (Yang et al., ICLR 2023): a frozen image transformer learns time by small layers beside its own."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -22,6 +22,8 @@ class Adapter(nn.Module):
     skip: whether the input is added.
     scale: of what is added; the paper's s.
   """
+
+  each_token: ClassVar[bool] = True
 
   ratio: Positive = 0.25
   skip: bool = True

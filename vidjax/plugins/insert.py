@@ -53,7 +53,8 @@ class Insert:
     stages: "all", or which, in the papers' numbering: 2 is res2, the first after the stem.
     blocks: "all", "last", "even" (0, 2, 4, ...: see `released_shift` of TSM), or numbers from 0 within each stage.
     tokens: what a transformer gives the module: the "grid" `[B, T, H, W, C]`; "all", the grid and, by a second call of
-      the same copy, what is no grid (class token, registers) as `[B, T, P, 1, C]`; or that "prefix" alone.
+      the same copy, what is no grid (class token, registers) as `[B, T, P, 1, C]`; or that "prefix" alone. Where the
+      clip has one class token for all frames, only modules that treat each token by itself may have it.
   """
 
   module: nn.Module
@@ -177,6 +178,7 @@ def check_inserts(
   blocks: dict[int, int],
   places: tuple[Place, ...] = CONVOLUTIONAL,
   prefix: bool = False,
+  per_frame: bool = True,
 ) -> None:
   """Raises ConfigError for an insert naming a stage, block, place or kind of token that a backbone lacks.
 
@@ -185,6 +187,8 @@ def check_inserts(
     blocks: number of a stage -> its number of blocks.
     places: of its blocks.
     prefix: whether there are tokens that are no grid.
+    per_frame: whether each frame has them; where the clip has them once, nothing but a module that treats each token by
+      itself may see them, whose class says so by `each_token = True`.
   """
   for insert in inserts:
     name = f"Insert({type(insert.module).__name__}, {insert.at!r})"
@@ -192,6 +196,11 @@ def check_inserts(
       raise ConfigError(f"{name}: the backbone's blocks have no such place; they have {', '.join(places)}")
     if insert.tokens != "grid" and not prefix:
       raise ConfigError(f"{name} reads tokens={insert.tokens!r}: the backbone has no class token or register")
+    if insert.tokens != "grid" and not per_frame and not getattr(insert.module, "each_token", False):
+      raise ConfigError(
+        f"{name} reads tokens={insert.tokens!r}, and the whole clip has one class token: the module would see a clip of"
+        " one frame. Take attention='frame', or tokens='grid'"
+      )
   for insert in inserts:
     stages = set(blocks if isinstance(insert.stages, str) else insert.stages)
     numbers = set() if isinstance(insert.blocks, str) else set(insert.blocks)

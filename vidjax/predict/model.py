@@ -118,7 +118,13 @@ class Model:
     explain(pathlib.Path(path), [self.run], [prediction])
 
   def __call__(self, clips: Array) -> Output:
-    """Normalised float clips `[B, T, H, W, 3]`, or uint8 ones, to `Output`: logits `[B, K]`, features `[B, D]`."""
+    """Normalised float clips `[B, T, H, W, 3]`, or uint8 ones, to `Output`: logits `[B, K]`, features `[B, D]`.
+
+    Raises:
+      InputError: clips of another type.
+    """
+    if clips.dtype != jnp.uint8 and not jnp.issubdtype(clips.dtype, jnp.floating):
+      raise InputError(f"clips of {clips.dtype}: give uint8 colours, or floats that are normalised already")
     return self._forward(self.run.variables, clips)
 
   @functools.cached_property
@@ -191,6 +197,8 @@ def load_model(
     if class_names is None:
       class_names = _by_hand(released, _class_names, released, weights or released.weights)
     config = models.config_of(name)
+  if isinstance(class_names, str):
+    raise InputError(f"class_names={class_names!r}: give a list of names, as [{class_names!r}]")
   names = 400 if class_names is None else class_names
   names = [str(number) for number in range(names)] if isinstance(names, int) else list(names)
   config = plain_config(config)

@@ -3,7 +3,7 @@
   python -m vidjax.prepare folder --videos=DIR --name=NAME
   python -m vidjax.prepare ucf101 --source=DIR
   python -m vidjax.prepare features --workdir=RUN --name=NAME [--data=OTHER] [--per=segment|frame|window]
-  python -m vidjax.prepare features --config=FILE --weights=FILE --data=NAME --name=NEW
+  python -m vidjax.prepare features --model=NAME|--config=FILE [--weights=FILE] --data=NAME --name=NEW
   python -m vidjax.prepare keyframes --workdir=SCOUT --name=NAME [--data=OTHER] [--clips=4]
   python -m vidjax.prepare statistics --data=NAME [--data=OTHER]
 
@@ -141,13 +141,15 @@ def _show(report: Report | None, name: str, data_dir: str, **advice: str) -> Non
 
 def features(values: flags.FlagValues) -> None:
   """Features of a trained network over a data set."""
+  from vidjax import models
   from vidjax.apply.sharding import make_mesh
   from vidjax.predict.model import load_model
   from vidjax.prepare.features import Settings, prepare_features
   from vidjax.run.opened import Run, open_run
 
-  if bool(values.workdir) == bool(values.config and values.weights):
-    raise InputError(f"give --workdir=RUN, or --config=FILE and --weights=FILE: {USAGE['features']}")
+  ways = (values.workdir, values.model, values.config)
+  if sum(map(bool, ways)) != 1 or bool(values.config) > bool(values.weights):
+    raise InputError(f"give --workdir=RUN, --model=NAME, or --config=FILE and --weights=FILE: {USAGE['features']}")
   if values.workdir:
     run = open_run(
       values.workdir, values.checkpoint, values.data_dir, values.data, trusted=values.trust, fold=values.fold
@@ -155,10 +157,14 @@ def features(values: flags.FlagValues) -> None:
   else:
     if not values.data:
       raise InputError("--data=NAME is missing: name the data set")
-    config = plain_config(values.config)
-    config["data"] |= {"name": values.data, "dir": values.data_dir or config["data"]["dir"], "fold": values.fold}
-    names = Run(config).class_names
-    run = load_model(config, values.weights, names, new=values.new, unused=values.unused).run
+    config = models.config_of(values.model) if values.model else plain_config(values.config)
+    folder = values.data_dir or config["data"].get("dir", "data")
+    config["data"] |= {"name": values.data, "dir": folder, "fold": values.fold}
+    run = Run(config)
+    new = (*values.new, *["classifier"] * bool(values.model))  # of the data set's classes; no feature depends on it
+    run.variables = load_model(
+      values.model or config, values.weights, run.class_names, new=new, unused=values.unused
+    ).variables
   report = prepare_features(
     run,
     values.name,

@@ -26,7 +26,8 @@ def define_keyframe_flags() -> None:
 def define_feature_flags() -> None:
   """Defines the flags of `features`."""
   flags.DEFINE_string("config", None, "In place of a run: a config, FILE[:argument], whose network takes --weights.")
-  flags.DEFINE_string("weights", None, "A checkpoint for --config, as vidjax.weights reads them.")
+  flags.DEFINE_string("model", None, "In place of a run: a released model, see python -m vidjax.predict --models.")
+  flags.DEFINE_string("weights", None, "A checkpoint for --config or --model, as vidjax.weights reads them.")
   flags.DEFINE_multi_string("new", [], "Path prefixes that are not in --weights, such as classifier.")
   flags.DEFINE_multi_string("unused", [], "Names of tensors in --weights that may be left over.")
   flags.DEFINE_enum(

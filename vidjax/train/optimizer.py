@@ -23,11 +23,15 @@ class Group:
     match: searched in the path, as in "backbone/res2/block0/conv1/kernel".
     rate: multiplies the learning rate; 0 freezes the group (it then counts for nothing, also in gradient clipping).
     decay: multiplies the weight decay.
+    rules: whether it must rule a parameter (True), or must not (False); None does not ask. See `check_groups`.
+    remedy: what to do where that is not so.
   """
 
   match: str
   rate: NonNegative = 1.0
   decay: NonNegative = 1.0
+  rules: bool | None = None
+  remedy: str = ""
 
   def __post_init__(self):
     check_fields(self)
@@ -65,6 +69,21 @@ def multipliers(params: Tree, groups: Sequence[Group]) -> Tree:
     for path in hits:
       chosen.setdefault(path, group)
   return traverse_util.unflatten_dict({path: chosen.get(path, Group("")) for path in paths}, sep="/")
+
+
+def check_groups(params: Tree, groups: Sequence[Group]) -> None:
+  """Raises a ConfigError for a group that rules no parameter and must, or one and must not.
+
+  Args:
+    params: all parameters of a network.
+    groups: as in `multipliers`.
+  """
+  ruling = set(jax.tree.leaves(multipliers(params, groups)))
+  for group in groups:
+    if group.rules is not None and group.rules != (group in ruling):
+      raise ConfigError(
+        f"optimizer group {group.match!r} rules {'a' if group in ruling else 'no'} parameter{group.remedy}"
+      )
 
 
 @checked

@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vidjax.apply import processes
+from vidjax.apply.parts import Part
 from vidjax.apply.processes import tell
 from vidjax.console import copied_to
 from vidjax.data import identity
@@ -32,7 +33,7 @@ from vidjax.train.launch import launch
 from vidjax.train.log import MetricsLog
 from vidjax.train.loop import fit, stops_at_sigterm
 from vidjax.train.multitask import over
-from vidjax.train.optimizer import multipliers
+from vidjax.train.optimizer import check_groups, multipliers
 from vidjax.train.start import begin, refresh, sources, start_from, starts_anew
 from vidjax.train.validation import make_validation, show_batch
 
@@ -215,8 +216,12 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
   for line in _scale(run, mesh.size):
     tell(line)
   groups = run.recipe.groups()
+  check_groups(params, groups)
+  changing = Part(run.recipe.settings.frozen, run.recipe.settings.trained).of(params)
+  if (trained := sum(x.size for x in jax.tree.leaves(changing))) < size:
+    tell(f"{trained:,} of them are trained, {size - trained:,} stay as they are")
   counts: dict[str, int] = {}
-  for group, x in zip(jax.tree.leaves(multipliers(params, groups)), jax.tree.leaves(params), strict=True):
+  for group, x in zip(jax.tree.leaves(multipliers(changing, groups)), jax.tree.leaves(changing), strict=True):
     name = f"{group.match or 'all others'}: learning rate x{group.rate:g}, weight decay x{group.decay:g}"
     counts[name] = counts.get(name, 0) + x.size
   for name, count in counts.items():

@@ -36,7 +36,8 @@ NETWORKS: dict[str, nn.Module] = {
   "tiny_clip_timm": clip("base", **{**FRAME, "hidden": 128}),
   "tiny_siglip_hub": _classifier(siglip("base", **FRAME), pooling=AttentivePooler(**PROBE)),
   "tiny_siglip_timm": _classifier(siglip("base", **FRAME), pooling=AttentivePooler(**PROBE)),
-  "tiny_dinov2_hub": dinov2("base", **_dinov2_trained_on_70),
+  "tiny_dinov2_hub": dinov2("base", **_dinov2_trained_on_70, interpolation="cubic"),
+  "tiny_dinov2_resized_original": dinov2("base", **_dinov2_trained_on_70),
   "tiny_dinov2_registers_hub": dinov2("base", registers=4, **_dinov2_trained_on_70),
   "tiny_dinov2_original": dinov2("base", registers=4, **DINOV2, grid=(1, 4, 4)),
   "tiny_videomae_hub": _classifier(videomae("base", **VIDEO, epsilon=1e-12), consensus="features", pooled_norm=1e-5),
@@ -46,8 +47,6 @@ NETWORKS: dict[str, nn.Module] = {
   "tiny_timesformer_resized_original": _timesformer,
   "tiny_timesformer_original": _timesformer,
   "tiny_vjepa2_hub": _classifier(vjepa2("large", **VIDEO), consensus="features", pooling=AttentivePooler(2, 2)),
-  "tiny_vjepa2_longer_hub": _classifier(
-    vjepa2("large", **VIDEO, extend=True), consensus="features", pooling=AttentivePooler(2, 2)
-  ),
+  "tiny_vjepa2_longer_hub": _classifier(vjepa2("large", **VIDEO), consensus="features", pooling=AttentivePooler(2, 2)),
 }
 """By name of the reference; those without a classifier are compared by their features."""

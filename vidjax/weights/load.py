@@ -63,6 +63,10 @@ class ReleasedSettings(UserWarning):
   """The network differs from what the released code of the checkpoint's family is known to have."""
 
 
+class _Damaged(InputError):
+  """A tensor holds what no training leaves."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
   """What became of every variable and every tensor.
@@ -148,7 +152,7 @@ def load_weights(
     InputError: a variable has no tensor, a tensor no variable, or shapes differ; names paths, names and both shapes.
       Or the checkpoint is of another network, or nothing is left to load.
   """
-  origin = "the checkpoint" if isinstance(source, Mapping) else str(source)
+  origin = getattr(source, "origin", "the checkpoint") if isinstance(source, Mapping) else str(source)
   numbers = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(dict(variables)))
   most = 2**26 + UNFOLDED * numbers
   tensors = source if isinstance(source, Mapping) else read_tensors(source, most)
@@ -175,6 +179,8 @@ def load_weights(
       tensors, (wanted, match) = plain, found
   _check_prefixes("unused", unused, tensors, "tensor")
   if transformer:
+    if transformer_names.of_texts(tensors) and not any(path.endswith("stem/patch/kernel") for path in match):
+      raise InputError(f"{origin} is that of a text tower: take the image tower's checkpoint")
     tensors = transformer_names.folded(tensors, match, ours)
   known = {site[1] for path in match if (site := INSERTED.search(path))}
   arrays, loaded, adapted, fresh, misfits, used = dict(ours), {}, {}, [], {}, set()
@@ -196,6 +202,8 @@ def load_weights(
         arrays[path], how = _fit(tensors[name], name, path, ours[path], inflation)
         adapted |= {path: how} if how else {}
         loaded[path] = name
+      except _Damaged as error:
+        raise InputError(f"{origin}: {name}: {error}") from None
       except InputError as error:
         misfits[place] = f"{place}: {name}: {error}"
   for path, name in _biases(loaded, tensors).items():
@@ -254,11 +262,12 @@ def _misfit(
   if not new and not any(np.ndim(tensors[name]) > 1 for name in loaded.values()):
     return f"{text}: no kernel of it fits"
   torn = [name for name in left if INSERTED.search(name)]
+  torn += [path for path in anew if re.search(r"(^|/)(stem|last)(/|$)", path)]  # without which no feature is right
   torn += [name for name in over if re.search(r"\.\d+\.[a-z]", name)]  # a part of a block whose other parts are used
   if torn or max(len(anew) - len(new), len(over) - len(unused)) > FEW:
     return text
   remedy = f"new={anew}, unused={over}" if left else f"new={anew}"
-  return f"{text}, or accept that, in a config under init, with {remedy}"
+  return f"{text}, or accept that with {remedy}: in a config under init, of vidjax.load_model as arguments"
 
 
 def _hints(left: Sequence[str]) -> str:
@@ -301,9 +310,9 @@ def _fit(x: np.ndarray, name: str, path: str, target: Any, inflation: Inflation)
     raise InputError(f"holds {x.dtype}, wanted {target.dtype}: convert it to floats first")
   x = np.asarray(x, target.dtype)
   if not np.isfinite(x).all():
-    raise InputError("holds numbers that are not finite: the checkpoint is of a training that diverged, or damaged")
+    raise _Damaged("holds numbers that are not finite: the checkpoint is of a training that diverged, or damaged")
   if path.startswith("batch_stats") and path.endswith("/var") and (x < 0).any():
-    raise InputError("holds variances below 0: the checkpoint is damaged")
+    raise _Damaged("holds variances below 0: the checkpoint is damaged")
   if name != path and transformer_names.VARIABLE.fullmatch(path):
     x = transformer_names.fitted(x, path, shape)
   if name != path and path.endswith("/kernel") and x.ndim > 1:

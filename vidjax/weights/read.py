@@ -35,11 +35,13 @@ class Tensors(dict[str, np.ndarray]):
   """Tensors by name.
 
   Attributes:
+    origin: the file's name, or the model's.
     architecture: the network's name, where the file or a config.json beside it holds one.
     licence: what the model's card, the README.md beside the file, says of it, as "mit" or "cc-by-nc-4.0".
     own: whether vidjax wrote them, as those of any network, so that the names tell of no released code.
   """
 
+  origin: str = "the checkpoint"
   architecture: str = ""
   licence: str = ""
   own: bool = False
@@ -81,6 +83,7 @@ def read_tensors(source: str | pathlib.Path, most: int = MOST) -> Tensors:
   except InputError as error:
     raise InputError(f"{path}: {error}") from error
   found = Tensors(unwrapped(tensors))
+  found.origin = str(source)
   found.architecture = f"{getattr(tensors, 'architecture', '')} {_architecture(path, hub)}".strip()
   found.licence = _licence(path, hub)
   found.own = getattr(tensors, "own", False)

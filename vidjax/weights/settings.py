@@ -93,7 +93,7 @@ RELEASED = (
     r"^\.vjepa2\.|\.encoder\.layer\.\d+\.attention\.proj\.",
     "V-JEPA 2",
     "ViT",
-    {**GELU, "positions": ("rotary",), "attention": ("joint",), "epsilon": (1e-6,)},
+    {**GELU, "positions": ("rotary",), "extend": (True,), "attention": ("joint",), "epsilon": (1e-6,)},
   ),
   Released(r"\.pooler\.query_tokens$", "V-JEPA 2", "AttentivePooler", {**GELU, "residual": (True,)}),
 )

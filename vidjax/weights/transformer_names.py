@@ -256,6 +256,8 @@ def released(place: str, modules: Collection[str], way: Way) -> str | None:
   else:
     key = place
   table, prefix = way
+  if key == "pooled_norm" and "stem/norm" in modules and "last/norm" not in modules:
+    key = "last/norm"  # CLIP's, which normalises pooled features where ST-Adapter follows
   name = table.get(key)
   return None if name is None else name.format(p=prefix, n=number)
 
@@ -323,6 +325,11 @@ def folded(tensors: Mapping[str, Any], match: Mapping[str, str], shapes: Mapping
         row += count
     found[name] = table[extra:]
   return found
+
+
+def of_texts(tensors: Collection[str]) -> bool:
+  """Whether tensors are those of a tower that reads texts: they embed words."""
+  return any(re.fullmatch(r"(?:.*\.)?token_embedding\.weight", name) for name in tensors)
 
 
 def left_over(tensors: Collection[str], match: Mapping[str, str]) -> dict[str, str]:
