@@ -79,7 +79,7 @@ def test_the_remedy_in_the_message_is_one():
     tensors[name] = np.concatenate([tensors[name]] * 2)
   with pytest.raises(InputError) as error:
     load_weights(fresh(network), tensors, network=network)
-  remedy = str(error.value).partition("under init, with ")[2]
+  remedy = str(error.value).partition("of load_model, with ")[2]
   options = ast.literal_eval("{" + re.sub(r"(\w+)=", r"'\1':", remedy) + "}")
   assert options == {
     "new": ("backbone/res4/block0/conv1", "classifier", "backbone/res4/block0/bn1/mean"),

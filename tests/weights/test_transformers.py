@@ -69,7 +69,8 @@ WRONG = {
   "SigLIP's activation": ("tiny_siglip_hub", {"activation": "gelu"}, "gelu_tanh"),
   "positions with registers": ("tiny_dinov2_registers_hub", {"interpolation": "cubic"}, "cubic_antialias"),
   "TimeSformer's positions": ("tiny_timesformer_resized_original", {"interpolation": "cubic"}, "nearest"),
-  "V-JEPA 2's longer clips": ("tiny_vjepa2_longer_hub", {"extend": False}, None),
+  "V-JEPA 2's longer clips": ("tiny_vjepa2_longer_hub", {"extend": False}, "extend=True"),
+  "DINOv2's positions": ("tiny_dinov2_resized_original", {"interpolation": "cubic"}, None),
   "V-JEPA 2's rotations": ("tiny_vjepa2_hub", {}, None),
 }
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidjax.apply.forward import forward
-from vidjax.errors import InputError
+from vidjax.errors import ConfigError, InputError
 from vidjax.types import Array, Tree
 
 TOLERANCE = 1e-3
@@ -82,6 +82,8 @@ def check_streams(network: nn.Module, variables: Mapping[str, Tree], shape: tupl
   one = jax.jit(lambda v, m, x: step(network, v, m, x, dtype))
   try:
     memory, scores = start(network, variables, clip[:, 0], dtype), whole
+  except ConfigError:
+    raise
   except InputError as error:
     raise InputError(f"a stream gives one frame at a time, and the network does not take it: {error}") from error
   for number in range(3):

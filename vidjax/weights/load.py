@@ -267,7 +267,7 @@ def _misfit(
   if torn or max(len(anew) - len(new), len(over) - len(unused)) > FEW:
     return text
   remedy = f"new={anew}, unused={over}" if left else f"new={anew}"
-  return f"{text}, or accept that with {remedy}: in a config under init, of vidjax.load_model as arguments"
+  return f"{text}, or accept that, in a config under init or as arguments of load_model, with {remedy}"
 
 
 def _hints(left: Sequence[str]) -> str:
