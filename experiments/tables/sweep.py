@@ -122,7 +122,7 @@ class Sweep:
     """Trains what is not finished, and returns what failed, each as a line."""
     (self.out / "numbers").mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
-    slots = make_slots(self.processes)
+    slots = make_slots(self.processes, self.out / ".compiled")
     with _alone(self.out, self.shard), concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
       depths = itertools.groupby(self.units(), lambda unit: len(self._before(unit.training, unit.column)))
       for _, units in depths:  # what others copy from is finished first

@@ -1,7 +1,11 @@
-"""Several trainings on one machine at once: each has a share of the cores and of the devices."""
+"""Several trainings on one machine, also at once: each has a share of the cores and of the devices.
+
+What they compile is kept in a folder, so that the same network is compiled once, as for another seed.
+"""
 
 import contextlib
 import os
+import pathlib
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -9,8 +13,14 @@ from collections.abc import Iterator, Sequence
 class Slots:
   """Shares of the cores and of the devices, one for each training at once."""
 
-  def __init__(self, shares: Sequence[tuple[set[int], str | None]]):
-    self._free = list(shares)
+  def __init__(self, shares: Sequence[tuple[set[int], str | None]], compiled: pathlib.Path):
+    """Divides.
+
+    Args:
+      shares: cores, and the value of CUDA_VISIBLE_DEVICES.
+      compiled: folder for what is compiled, unless JAX_COMPILATION_CACHE_DIR names one.
+    """
+    self._free, self._compiled = list(shares), str(compiled.resolve())
     self._lock = threading.Lock()
 
   @contextlib.contextmanager
@@ -22,7 +32,8 @@ class Slots:
     try:
       if before is not None:
         os.sched_setaffinity(0, cores)  # of this thread, and so of the processes it starts
-      yield {**os.environ, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}, len(cores)
+      kept = {"JAX_COMPILATION_CACHE_DIR": self._compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+      yield {**kept, **os.environ, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}, len(cores)
     finally:
       if before is not None:
         os.sched_setaffinity(0, before)
@@ -30,8 +41,13 @@ class Slots:
         self._free.append((cores, device))
 
 
-def make_slots(processes: int) -> Slots:
-  """The shares of that many trainings at once: of the cores, and of the devices of CUDA_VISIBLE_DEVICES."""
+def make_slots(processes: int, compiled: pathlib.Path) -> Slots:
+  """The shares of that many trainings at once: of the cores, and of the devices of CUDA_VISIBLE_DEVICES.
+
+  Args:
+    processes: trainings at once.
+    compiled: see `Slots`.
+  """
   cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
   devices = list(filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")))
   shares = []
@@ -39,4 +55,4 @@ def make_slots(processes: int) -> Slots:
     own = set(cores[i::processes]) or {cores[i % len(cores)]}
     some = devices[i::processes] or devices[i % len(devices) : i % len(devices) + 1] if devices else []
     shares.append((own, ",".join(some) or None))
-  return Slots(shares)
+  return Slots(shares, compiled)

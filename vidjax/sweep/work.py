@@ -24,7 +24,7 @@ def run_all(study: Study, total: int, processes: int, config: str, given: Sequen
   Raises:
     InputError: a training does not report the metric; all others are stopped.
   """
-  slots = make_slots(processes)
+  slots = make_slots(processes, study.out / ".compiled")
   with concurrent.futures.ThreadPoolExecutor(processes) as pool:
     work = [pool.submit(_work, study, total, config, given, stop, slots) for _ in range(processes)]
     while concurrent.futures.wait(work, 0.5).not_done:
