@@ -1,16 +1,20 @@
 """docs/tasks: every page runs as it is written, on a tiny run and small films."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
 import shutil
 
+import av
 import numpy as np
 import pytest
 
 from tests.test_bad_input import command
+from tests.timeline.films import frames, write_film
 from tests.tiny_run import CLASSES, make_run, write_data, write_video
+from vidjax.data import read_film
 
 PAGES = sorted((pathlib.Path(__file__).parents[1] / "docs" / "tasks").glob("*.md"))
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
@@ -65,12 +69,23 @@ def test_find(place):
 
 
 def test_cut(place):
+  """Of a film that begins at 100 s and is shown turned; its frame 20 stays for 2 s."""
+  times = 100 + np.arange(40) / 8 + 2 * (np.arange(40) > 20)
+  write_film(place / "film.mp4", frames("red", 40), times.tolist(), turn=90, form="matroska")
   run_page("cut")
-  clips = list((place / "clips").rglob("*.mp4"))
-  assert clips
-  from vidjax.data import video_file
-
-  assert sum(len(list(video_file.decode(clip, 24))) for clip in clips) == 40, "every frame in one clip"
+  clips = [list(read_film.timed(str(path))) for path in sorted((place / "clips").rglob("*.mp4"))]
+  assert sum(map(len, clips)) == 40, "every frame in one clip"
+  assert {frame.image.shape for clip in clips for frame, _ in clip} == {(40, 32, 3)}, "as it is shown"
+  assert all(clip[0][1] == 0 for clip in clips)
+  starts = sorted(span["start"] for span in json.loads((place / "spans" / "timeline.json").read_text())["spans"])
+  own = sorted(tuple(round(time, 3) for _, time in clip) for clip in clips)
+  groups = np.split(times, np.searchsorted(times - 100, starts[1:]))
+  assert own == sorted(tuple(np.round(group - group[0], 3).tolist()) for group in groups)
+  for path in (place / "clips").rglob("*.mp4"):
+    with av.open(str(path)) as container:
+      length = container.duration / 1e6
+      last = list(container.decode(video=0))[-1].time
+    assert 0.1 < length - last < 0.2, "its last frame is shown as long as a frame of the film on average"
   assert os.path.isdir("data/folder/cut")
 
 

@@ -24,8 +24,15 @@ _LETTERS = 48
 class LabelledFilm:
   """Writes frames one by one; used in a `with`."""
 
-  def __init__(self, path: pathlib.Path):
-    """Makes the file; its size is that of the first frame."""
+  def __init__(self, path: pathlib.Path, rate: float = 0.0, fit: bool = True):
+    """Makes the file; its size is that of the first frame.
+
+    Args:
+      path: of the file.
+      rate: frames a second, for how long the last frame is shown; 0 for 25.
+      fit: bring the short side between SMALL and LARGE.
+    """
+    self._rate, self._resize = fractions.Fraction(rate or 25).limit_denominator(1001), fit
     self._container: Any = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
     self._stream: Any = None
     self._last = -1
@@ -38,7 +45,7 @@ class LabelledFilm:
       self._container.mux(self._stream.encode(None))
     self._container.close()
 
-  def add(self, image: np.ndarray, time: float, lines: Sequence[str]) -> None:
+  def add(self, image: np.ndarray, time: float, lines: Sequence[str] = ()) -> None:
     """Draws the lines into the lower left corner and encodes the frame.
 
     Args:
@@ -47,8 +54,9 @@ class LabelledFilm:
       lines: of text.
     """
     if self._stream is None:
-      image = even(_fit(image))
-      self._stream = self._container.add_stream("libx264", rate=25, options={"crf": "23", "preset": "veryfast"})
+      image = even(_fit(image) if self._resize else image)
+      options = {"crf": "23", "preset": "veryfast", "bf": "0"}  # with B-frames, times that vary give a wrong length
+      self._stream = self._container.add_stream("libx264", rate=self._rate, options=options)
       self._stream.height, self._stream.width, self._stream.pix_fmt = *image.shape[:2], "yuv420p"
       self._stream.codec_context.time_base = fractions.Fraction(1, _BASE)
     size = self._stream.width, self._stream.height

@@ -156,7 +156,7 @@ def _read(
   with contextlib.ExitStack() as own:
     film = None
     if options.video:
-      film = own.enter_context(LabelledFilm(own.enter_context(whole(out / write.FILM))))
+      film = own.enter_context(LabelledFilm(own.enter_context(whole(out / write.FILM)), source.fps))
     if source.live:
       own.enter_context(stopped_by_signals(reader.stop))
     try:
@@ -284,7 +284,8 @@ def _write_film(
   source: Source, track: Track, spans: Sequence[Span], names: Sequence[str], seconds: float, out: pathlib.Path
 ) -> None:
   """Reads a file again and draws the spans; one that breaks off does so again."""
-  with whole(out / write.FILM) as partial, LabelledFilm(partial) as film, contextlib.suppress(InputError):
+  rate = track.frames / track.seconds
+  with whole(out / write.FILM) as partial, LabelledFilm(partial, rate) as film, contextlib.suppress(InputError):
     for _, (frame, own) in zip(range(track.frames), source.frames(480), strict=False):
       since = own - track.first
       if since >= seconds:
