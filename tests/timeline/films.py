@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
-FILES = {"labelled.mp4", "scores.csv", "spans.csv", "spans.srt", "timeline.json", "timeline.png"}
+FILES = {".lock", "labelled.mp4", "scores.csv", "spans.csv", "spans.srt", "timeline.json", "timeline.png"}
 """What a timeline's folder holds."""
 COLOURS = {"red": (220, 30, 20), "green": (20, 200, 40), "blue": (20, 40, 220)}
 

@@ -18,6 +18,7 @@ from tests.test_bad_input import command
 from tests.timeline.films import FILES, frames, report, write_film
 from tests.tiny_models import TINY, network
 from tests.tiny_run import CLASSES
+from vidjax.command import sole_writer
 from vidjax.evaluate.calibration import Calibration, corrected
 from vidjax.models import MODELS
 from vidjax.predict.predictor import make_predictor
@@ -115,6 +116,33 @@ def test_a_film_that_breaks_off_leaves_its_results(run, film, tmp_path, capfd):
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
+def test_damage_is_counted_once(run, tmp_path, capfd):
+  whole = write_film(tmp_path / "whole.mkv", [*frames("red", 24), *frames("green", 40)]).read_bytes()
+  broken, middle = tmp_path / "broken.mkv", len(whole) * 3 // 4
+  broken.write_bytes(whole[:middle] + bytes(100) + whole[middle + 100 :])
+  flags = "--window=1 --every=.5 --on=.3 --max_corrupt=99"
+  for name in ("novideo", "video"):
+    assert command(f"timeline --workdir={run.workdir} {broken} --out={tmp_path}/{name} {flags} --{name}") == 0
+  without, with_film = (line for line in capfd.readouterr().err.splitlines() if "damaged" in line)
+  assert without == with_film
+  assert report(tmp_path / "video")["damaged"] == report(tmp_path / "novideo")["damaged"] > 0
+
+
+def test_a_folder_holds_one_timeline(run, film, tmp_path, capfd, monkeypatch):
+  out = tmp_path / "out"
+  out.mkdir()
+  (out / write.REPORT).write_text("of an older film")
+  line = f"timeline --workdir={run.workdir} {film} --out={out} --window=1 --novideo"
+  with sole_writer(out, "--out"):
+    assert command(line) == 2
+  assert f"error: --out={out}: another command writes there" in capfd.readouterr().err
+  assert (out / write.REPORT).exists()
+  monkeypatch.setattr(write, "write_spans", lambda *_: 1 / 0)  # is stopped after its first file
+  with pytest.raises(ZeroDivisionError):
+    command(line)
+  assert {path.name for path in out.iterdir()} == {".lock", write.SCORES}
+
+
 def test_a_film_without_sound_and_rate(run, tmp_path):
   """A bare H.264 stream states neither times nor a rate: FFmpeg takes 25 frames a second."""
   film = write_film(tmp_path / "bare.h264", frames("red", 50))
@@ -159,7 +187,7 @@ def test_mistakes_cost_one_line(case, run, film, tmp_path, capfd):
   assert words in error
   assert "secret" not in error
   assert error.count("\n") == 1
-  assert not list(tmp_path.glob("out/*"))
+  assert not list(tmp_path.glob("out/[!.]*"))
 
 
 def test_runs_that_have_no_timeline(run, film, tmp_path, capfd):

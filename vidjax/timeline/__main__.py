@@ -15,7 +15,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from vidjax.command import define_crop, run_main
+from vidjax.command import define_crop, run_main, sole_writer
 from vidjax.errors import InputError, tidy_at_sigterm
 from vidjax.predict.model import load_model
 from vidjax.run.films import default_short_side
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
     raise InputError(f"--weights={values.weights} goes with --model: a run has weights of its own")
   out = _out_folder(values.out)
   Rule(values.on or 0.5, values.off or 0.6 * (values.on or 0.5), values.smooth, values.at_least)  # checked first
-  with contextlib.ExitStack() as stack, tidy_at_sigterm():
+  with contextlib.ExitStack() as stack, tidy_at_sigterm(), sole_writer(out, "--out"):
     source = open_source(names[0], values.live, values.max_corrupt, values.timeout, stack)
     crop = {"size": values.size, "short_side": values.short_side}
     if values.model:

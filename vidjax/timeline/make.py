@@ -145,7 +145,7 @@ def _read(
       ended = Ended("after --seconds" if track.seconds >= options.seconds else "at its end")
     except InputError as error:
       ended = _broken(error, track)
-    _check_windows(source, track, options, ended)
+    _begin_writing(source, track, options, ended, out)
     return ended
   reader = Reader(
     lambda: source.frames(options.short_side),
@@ -173,17 +173,18 @@ def _read(
     finally:
       if not reader.close():
         stack.pop_all()  # the thread still reads: what it reads closes with the process
-    _check_windows(source, track, options, ended)
+    _begin_writing(source, track, options, ended, out)
   return ended
 
 
-def _check_windows(source: Source, track: Track, options: Options, ended: Ended) -> None:
-  """Raises an InputError where not one window has ended."""
+def _begin_writing(source: Source, track: Track, options: Options, ended: Ended, out: pathlib.Path) -> None:
+  """Removes the report of an older timeline; raises an InputError where not one window has ended."""
   if not track.rows:
     when = "was stopped after" if ended.how in ("stopped", "after --seconds") else "lasts"
     raise InputError(
       f"{source.shown} {when} {track.seconds:.2f} s, less than --window={options.cut.window:g}: choose a shorter window"
     )
+  (out / write.REPORT).unlink(missing_ok=True)
 
 
 def _broken(error: InputError, track: Track) -> Ended:
@@ -286,7 +287,8 @@ def _write_film(
   """Reads a file again and draws the spans; one that breaks off does so again."""
   rate = track.frames / track.seconds
   with whole(out / write.FILM) as partial, LabelledFilm(partial, rate) as film, contextlib.suppress(InputError):
-    for _, (frame, own) in zip(range(track.frames), source.frames(480), strict=False):
+    again = dataclasses.replace(source)  # so that damage is not counted twice
+    for _, (frame, own) in zip(range(track.frames), again.frames(480), strict=False):
       since = own - track.first
       if since >= seconds:
         break
