@@ -17,7 +17,7 @@ from tests.bad_input_setups import sound
 from tests.test_bad_input import command
 from tests.timeline.films import FILES, frames, report, write_film
 from tests.tiny_models import TINY, network
-from tests.tiny_run import CLASSES
+from tests.tiny_run import CLASSES, write_video
 from vidjax.command import sole_writer
 from vidjax.evaluate.calibration import Calibration, corrected
 from vidjax.models import MODELS
@@ -143,13 +143,14 @@ def test_a_folder_holds_one_timeline(run, film, tmp_path, capfd, monkeypatch):
   assert {path.name for path in out.iterdir()} == {".lock", write.SCORES}
 
 
-def test_a_film_without_sound_and_rate(run, tmp_path):
-  """A bare H.264 stream states neither times nor a rate: FFmpeg takes 25 frames a second."""
-  film = write_film(tmp_path / "bare.h264", frames("red", 50))
+def test_a_film_without_sound_and_times(run, tmp_path, capfd):
+  """A bare H.264 stream states its rate and no times."""
+  film = write_video(tmp_path / "bare.h264", 0, frames=40)
   assert command(f"timeline --workdir={run.workdir} {film} --out={tmp_path}/out --window=1 --on=.3 --novideo") == 0
   found = report(tmp_path / "out")
-  assert (found["frames"], len(found["scores"]["start"])) == (50, 3)
-  assert found["seconds"] == pytest.approx(2, abs=0.05)
+  assert (found["frames"], found["seconds"], len(found["scores"]["start"])) == (40, 5, 9)
+  assert found["times_from_rate"] == {"frames": 40, "rate": 8}
+  assert "bare.h264 states no times: they follow from its 8 frames a second" in capfd.readouterr().err
 
 
 BAD = {

@@ -232,7 +232,7 @@ class _Seen:
     self._before = 0
     self._times: list[float] = []
     self._corrupt = 0
-    self._interlaced = 0
+    self._interlaced = self._untimed = 0
 
   def watch(
     self, frames: Iterable[Frame], progress: Callable[[], None] = lambda: None
@@ -265,6 +265,7 @@ class _Seen:
         continue
       self._corrupt += frame.corrupt
       self._interlaced += frame.interlaced
+      self._untimed += frame.time is None
       progress()
       yield frame, self._times[-1]
     if self._span and not over:
@@ -295,6 +296,8 @@ class _Seen:
       remarks.append(f"{self._corrupt} damaged frames")
     if self._interlaced:
       remarks.append(f"{self._interlaced} frames deinterlaced")
+    if self._untimed:
+      remarks.append(f"it states no times, and has those of {info.fps:.5g} frames a second")
     if abs(info.pixel_aspect - 1) > 0.001:
       remarks.append(f"pixels of {info.pixel_aspect:.3g}:1 made square")
     varies = rate_varies(intervals)

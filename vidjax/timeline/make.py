@@ -243,6 +243,7 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
     "seconds": round(seconds, 3),
     "first_frame_seconds": round(track.first, 6),
     "frames": track.frames,
+    **({"times_from_rate": {"frames": track.untimed, "rate": round(source.fps, 4)}} if track.untimed else {}),
     "damaged": source.damaged,
     "ended": ended.how,
     **({"reason": ended.reason} if ended.reason else {}),
@@ -313,6 +314,8 @@ def _tell(
       f"note: {source.shown}: {_count(source.damaged, 'damaged frame or packet', 'damaged frames or packets')}",
       error=True,
     )
+  if track.untimed:
+    say(f"note: {source.shown} states no times: they follow from its {source.fps:g} frames a second", error=True)
   if track.reshaped:
     say(f"note: {track.reshaped} frames have another size than the first: they are shown in its size", error=True)
   say(f"{source.shown}: {_count(len(spans), 'span')} in {clock(track.seconds)}, {_count(len(track.rows), 'window')}")

@@ -89,7 +89,8 @@ class Source:
         container, stream, self.shown, short_side, max_corrupt=most, threads=threads, on_damage=self._count
       )
       first = last = None
-      for frame, time in read_film.times_of(frames, _rate(stream), self.shown):
+      self.fps = self.fps or video_file.stated_rate(stream)
+      for frame, time in read_film.times_of(frames, self.fps, self.shown):
         first, last = (time if first is None else first), time
         yield frame, time
     length = (last or 0.0) - (first or 0.0)
@@ -125,14 +126,10 @@ def open_source(name: str, live: bool | None, max_corrupt: int, timeout: float, 
   opened = stack.enter_context(address.open_source(name, timeout))
   seconds = _stated_seconds(*opened)
   live = seconds is None if live is None else live
-  return Source(name, live, max_corrupt, timeout, opened, seconds, _rate(opened[1]))
+  return Source(name, live, max_corrupt, timeout, opened, seconds, video_file.stated_rate(opened[1]))
 
 
 def _stated_seconds(container: Any, stream: Any) -> float | None:
   if stream.duration and stream.time_base:
     return float(stream.duration * stream.time_base)
   return container.duration / 1e6 if container.duration and container.duration > 0 else None
-
-
-def _rate(stream: Any) -> float:
-  return float(stream.average_rate or stream.guessed_rate or 0)
