@@ -15,6 +15,8 @@ from tests.test_bad_input import command
 from tests.timeline.films import frames, write_film
 from tests.tiny_run import CLASSES, make_run, write_data, write_video
 from vidjax.data import read_film
+from vidjax.predict.predictor import make_predictor
+from vidjax.run.opened import open_run
 
 PAGES = sorted((pathlib.Path(__file__).parents[1] / "docs" / "tasks").glob("*.md"))
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
@@ -46,6 +48,7 @@ def run_page(name):
       continue
     for line in block.splitlines():
       extra = " --on=.01 --off=.005 --at_least=0" if "vidjax.timeline" in line else ""  # the run is not trained,
+      extra += " --size=16 --short_side=20" if "vidjax.export" in line else ""
       extra += " --split=train:1" if "vidjax.prepare" in line else ""  # and finds one span
       assert command(line.removeprefix("python -m vidjax.") + extra) == 0, line
   return found
@@ -92,10 +95,26 @@ def test_cut(place):
 @pytest.mark.skipif(
   not all(map(importlib.util.find_spec, ("jax2onnx", "onnxruntime"))), reason="jax2onnx and onnxruntime are missing"
 )
-def test_pi(place):
+def test_pi(place, capsys, monkeypatch):
+  """Of a film that is shown turned, and a crop that leaves an edge out."""
+  write_film(place / "film.mp4", frames("red", 40), turn=90)
   found = run_page("pi")
   assert found["scores"].sum() == pytest.approx(1, abs=1e-4)
-  example = found["about"]["sampling"]["example"]
-  count = found["count"]
-  own = ((np.arange(count) + 0.5) * example["frames_of_video"] / count).astype(int)
-  np.testing.assert_array_equal(own, example["numbers"])
+  run = open_run("runs/quickstart", size=16, short_side=20)
+  prediction = make_predictor(run)("film.mp4")
+  np.testing.assert_array_equal(found["numbers"], prediction.frames)
+  assert np.abs(found["clip"][0].astype(float) - prediction.clip).mean() < 4
+  np.testing.assert_allclose(found["scores"], prediction.scores, atol=0.05)
+
+  monkeypatch.setattr(found["onnxruntime"], "InferenceSession", lambda path: found["session"])
+  path = place / "pi" / "network.onnx.json"
+  about = json.loads(path.read_text())
+  (code,) = (block for language, block in BLOCK.findall(PAGES[-1].read_text()) if language == "python")
+  best = int(found["scores"].argmax())
+  path.write_text(json.dumps(about | {"output": {"scores": "sigmoid"}, "threshold": float(found["scores"][best])}))
+  capsys.readouterr()
+  exec(code, {})
+  assert capsys.readouterr().out.split("%  ")[1:] == [CLASSES[best] + "\n"]
+  path.write_text(json.dumps(about | {"sampling": about["sampling"] | {"rate": "even in time"}}))
+  with pytest.raises(SystemExit, match="clips of another kind"):
+    exec(code, {})
