@@ -22,6 +22,7 @@ from vidjax.command import sole_writer
 from vidjax.evaluate.calibration import Calibration, corrected
 from vidjax.models import MODELS
 from vidjax.predict.predictor import make_predictor
+from vidjax.run.opened import open_run
 from vidjax.tasks.classification import Classification
 from vidjax.tasks.multilabel import MultiLabel
 from vidjax.timeline import write
@@ -259,6 +260,45 @@ def test_the_rule_follows_the_task():
   assert labels_at(scores, Rule()) == [2]
   assert labels_at(scores, Rule(idle=(2,))) == []
   assert labels_at(scores, Rule(one=False)) == [2, 0, 3]
+  assert labels_at(scores, Rule(one=False, own=((0.95, 0.5),) + ((0.3, 0.2),) * 5)) == [2, 3, 5]
+
+
+def test_thresholds_of_classes(run, film, tmp_path, capfd):
+  """Of several labels a video: each class is found from its own threshold on, in a film and over time."""
+  copy = tmp_path / "run"
+  shutil.copytree(run.workdir, copy)
+  (copy / "digests.json").unlink(missing_ok=True)
+  config = json.loads((copy / "config.json").read_text())
+  config["task"] = {"make": "vidjax.tasks.multilabel.MultiLabel"}
+  config["losses"] = [{"make": "vidjax.losses.classification.BinaryCrossEntropy"}]
+  (copy / "config.json").write_text(json.dumps(config))
+  line = f"timeline --workdir={copy} {film} --window=1 --every=1 --smooth=0 --at_least=0 --calibrated"
+
+  def fit(thresholds):
+    fitted = Calibration(1.0, True, run.step, 0, 0, 20, "1x1", thresholds)
+    (copy / "calibration.json").write_text(json.dumps(fitted._asdict()))
+
+  fit({})
+  assert command(f"{line} --out={tmp_path}/out --novideo") == 0
+  scores = np.array(report(tmp_path / "out")["scores"]["scores"])
+  middle = (scores.min(axis=0) + scores.max(axis=0)) / 2
+  fit(dict(zip(CLASSES[:5], [*middle[:4].tolist(), 1.0], strict=True)))
+  assert command(f"{line} --out={tmp_path}/out") == 0
+  found = report(tmp_path / "out")
+  assert found["settings"]["on_of_classes"] == pytest.approx(dict(zip(CLASSES, [*middle[:4], 1.0, 0.5], strict=True)))
+  assert {0, 1, 2, 3} <= {span["label"] for span in found["spans"]} <= {0, 1, 2, 3, 5}
+  assert command(f"{line} --out={tmp_path}/given --on=1 --novideo") == 0
+  assert "on_of_classes" not in report(tmp_path / "given")["settings"]
+
+  capfd.readouterr()
+  assert command(f"predict --workdir={copy} {film} --calibrated --json") == 0
+  row = json.loads(capfd.readouterr().out)[0]
+  prediction = make_predictor(open_run(copy), calibrated=True)(str(film))
+  wanted = [k for k in np.argsort(-prediction.scores) if prediction.scores[k] >= prediction.thresholds[k]]
+  assert [one["class"] for one in row["found"]] == [CLASSES[k] for k in wanted]
+  fit({name: 1e-6 for name in CLASSES})
+  assert command(f"predict --workdir={copy} {film} --calibrated") == 0
+  assert capfd.readouterr().out.count("(found: from 0.0% on)") == (prediction.scores >= 1e-6).sum() > 0
 
 
 def test_names_with_markup_and_line_breaks(tmp_path):
@@ -274,6 +314,6 @@ def test_names_with_markup_and_line_breaks(tmp_path):
     assert [row["class"] for row in csv.DictReader(file)] == names
   scores = np.random.default_rng(0).random((9000, 3))
   times = np.arange(9000.0)
-  save_timeline(tmp_path / "a.png", times, scores, spans, names, 9000.0, (0.5, 0.3), "<b>$x$")
+  save_timeline(tmp_path / "a.png", times, scores, spans, names, 9000.0, Rule(), "<b>$x$")
   assert cv2.imread(str(tmp_path / "a.png")) is not None
   assert draw(np.zeros((40, 30, 3), np.uint8), (names[2], "x" * 300)).shape == (40, 30, 3)

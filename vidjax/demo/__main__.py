@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
       name, data = pathlib.Path(values.workdir).resolve().name, run.trained_data
       weights = f"checkpoint of step {run.step}"
     predict = make_predictor(run, *views, calibrated=values.calibrated)
-    pictures = pictures_of(run, values.pictures)
+    pictures = pictures_of(run, values.pictures, values.calibrated)
     settings: Any = jax.config
     if not settings.jax_compilation_cache_dir:  # each drawing of a film compiles what others of its size did
       settings.update("jax_compilation_cache_dir", f"{t}/compiled")

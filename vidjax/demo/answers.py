@@ -104,17 +104,18 @@ class Answer:
   next: str = ""
 
 
-def pictures_of(run: Run, wanted: Sequence[str] | None = None) -> list[Picture]:
+def pictures_of(run: Run, wanted: Sequence[str] | None = None, calibrated: bool = False) -> list[Picture]:
   """The pictures that can be drawn of a run's films.
 
   Args:
     run: with its variables.
     wanted: those to draw, by their titles in lower case (default: all).
+    calibrated: correct the scores over time, too.
 
   Raises:
     InputError: the run reads no films, or has no such picture.
   """
-  found = _all_pictures(run)
+  found = _all_pictures(run, calibrated)
   names = [picture.title.lower() for picture in found]
   for name in wanted or ():
     if name not in names:
@@ -122,7 +123,7 @@ def pictures_of(run: Run, wanted: Sequence[str] | None = None) -> list[Picture]:
   return [picture for picture, name in zip(found, names, strict=True) if wanted is None or name in wanted]
 
 
-def _all_pictures(run: Run) -> list[Picture]:
+def _all_pictures(run: Run, calibrated: bool) -> list[Picture]:
   check_reads_films(run)
   found: list[Picture] = []
   with contextlib.suppress(InputError):
@@ -130,7 +131,8 @@ def _all_pictures(run: Run) -> list[Picture]:
     says = "Grad-CAM: where the frames that the network has seen speak for the likeliest class."
     found.append(Picture("Evidence", says, lambda film, prediction, path: explain(path, [run], [prediction])))
   with contextlib.suppress(InputError):
-    found.append(Picture("Timeline", "The scores over time, and below them what happens when.", _timeline(run)))
+    says = "The scores over time, and below them what happens when."
+    found.append(Picture("Timeline", says, _timeline(run, calibrated)))
   with contextlib.suppress(InputError):
     sites(run.network, run.clip_shape)
     says = "What the marked point, the middle of the middle frame, attends to."
@@ -286,10 +288,11 @@ def _attention(run: Run, film: Film, prediction: Prediction, path: pathlib.Path)
   save_strips(path, strips, f"attention of the marked point: {film.name}", label="weight")
 
 
-def _timeline(run: Run) -> Draw:
+def _timeline(run: Run, calibrated: bool) -> Draw:
   """Draws the scores of a film's windows over time; raises an InputError where the run reads no frames."""
   cut_of(run, WINDOW, EVERY)
-  rule, side, score = rule_of(run, 1.0, 1.0, None, None), default_short_side(run), make_score(run, BATCH)
+  rule, side = rule_of(run, 1.0, 1.0, None, None, calibrated=calibrated), default_short_side(run)
+  score = make_score(run, BATCH, calibrated)
 
   def draw(film: Film, prediction: Prediction, path: pathlib.Path) -> None:
     cut = cut_of(run, WINDOW, max(EVERY, film.seconds / WINDOWS))
@@ -301,7 +304,7 @@ def _timeline(run: Run) -> Draw:
     times, scores, length = track.times, track.scores, track.seconds
     spans = find_spans(times, scores, rule, 0.0, length, max(cut.window, cut.every))
     level = smoothed(times, scores, rule.smooth)
-    save_timeline(path, times, level, spans, run.class_names, length, (rule.on, rule.off), film.name)
+    save_timeline(path, times, level, spans, run.class_names, length, rule, film.name)
 
   return draw
 

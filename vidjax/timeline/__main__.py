@@ -42,7 +42,14 @@ def define_flags() -> None:
   flags.DEFINE_float("window", 2.0, "Seconds of a window.", 1e-3)
   flags.DEFINE_float("every", 0.5, "Seconds from the start of a window to the next.", 1e-3)
   flags.DEFINE_float("smooth", 1.0, "Scores are averaged over that many seconds before spans are found.", 0)
-  flags.DEFINE_float("on", None, "A span holds a score of at least this (default: .5, or the task's threshold).", 0, 1)
+  flags.DEFINE_float(
+    "on",
+    None,
+    "A span holds a score of at least this (default: .5; of several labels the task's threshold, and with --calibrated"
+    " that of each class).",
+    0,
+    1,
+  )
   flags.DEFINE_float(
     "off", None, "A span ends where the score is below this, and no action begins (default: .6 of --on).", 0, 1
   )
@@ -87,7 +94,7 @@ def main(argv: list[str]) -> None:
     side = values.stored_short_side or default_short_side(run)
     options = Options(
       cut_of(run, values.window, values.every),
-      rule_of(run, values.smooth, values.at_least, values.on, values.off, values.no_action),
+      rule_of(run, values.smooth, values.at_least, values.on, values.off, values.no_action, values.calibrated),
       side,
       values.batch,
       values.seconds or np.inf,

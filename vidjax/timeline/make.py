@@ -12,7 +12,7 @@ import numpy as np
 from vidjax.console import clock, say
 from vidjax.errors import InputError
 from vidjax.files import whole
-from vidjax.predict.predictor import check_classifies
+from vidjax.predict.predictor import check_classifies, thresholds_of
 from vidjax.run.opened import Run
 from vidjax.timeline import write
 from vidjax.timeline.labelled import LabelledFilm
@@ -66,7 +66,13 @@ class Ended:
 
 
 def rule_of(
-  run: Run, smooth: float, at_least: float, on: float | None, off: float | None, idle: Sequence[str] = ()
+  run: Run,
+  smooth: float,
+  at_least: float,
+  on: float | None,
+  off: float | None,
+  idle: Sequence[str] = (),
+  calibrated: bool = False,
 ) -> Rule:
   """The rule for a run's task: one class at a time, or each by itself where a video may have several.
 
@@ -77,13 +83,16 @@ def rule_of(
     on: the same (default: .5, or the task's threshold).
     off: the same (default: .6 of `on`).
     idle: names of classes that mean no action.
+    calibrated: without `on`, each class begins at its own threshold, where `vidjax.evaluate --calibrate` found some.
 
   Raises:
-    InputError: there is no such class, or the thresholds cannot be.
+    InputError: there is no such class, the thresholds cannot be, or nothing was fitted.
   """
   task: Any = run.recipe.task
   several = bool(getattr(task, "several", False))
+  fitted = thresholds_of(run) if calibrated and on is None else ()
   on = on if on is not None else float(getattr(task, "threshold", 0.5))
+  own = tuple((each, 0.6 * each if off is None else min(off, each)) for each in fitted)
   for name in idle:
     if name not in run.class_names:
       near = difflib.get_close_matches(name, run.class_names, 1, 0) or run.class_names[:1]
@@ -91,7 +100,7 @@ def rule_of(
         f"--no_action={name}: the run has no such class; the nearest of its {len(run.class_names)} is {near[0]}"
       )
   numbers = tuple(run.class_names.index(name) for name in idle)
-  return Rule(on, 0.6 * on if off is None else off, smooth, at_least, not several, numbers)
+  return Rule(on, 0.6 * on if off is None else off, smooth, at_least, not several, numbers, own)
 
 
 def make_timeline(source: Source, run: Run, options: Options, out: pathlib.Path, stack: contextlib.ExitStack) -> None:
@@ -128,7 +137,7 @@ def labels_at(scores: np.ndarray, rule: Rule) -> list[int]:
     rule: how.
   """
   order = np.argsort(-scores, kind="stable").tolist()
-  found = [label for label in (order[:1] if rule.one else order) if scores[label] >= rule.on]
+  found = [label for label in (order[:1] if rule.one else order) if scores[label] >= rule.of(label)[0]]
   return [label for label in found if label not in rule.idle]
 
 
@@ -252,7 +261,8 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
     "settings": {
       "window": cut.window,
       "every": cut.every,
-      **{name: value for name, value in dataclasses.asdict(rule).items() if name not in ("one", "idle")},
+      **{name: value for name, value in dataclasses.asdict(rule).items() if name not in ("one", "idle", "own")},
+      **({"on_of_classes": {name: on for name, (on, _) in zip(names, rule.own, strict=True)}} if rule.own else {}),
       "one_class_at_a_time": rule.one,
       "no_action": [names[label] for label in rule.idle],
       "sampler": f"{cut.sampler}, over each window's time",
@@ -271,9 +281,7 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
   write.write_spans(out / write.SPANS, spans, names)
   write.write_subtitles(out / write.SUBTITLES, spans, names)
   title = f"{pathlib.Path(source.shown).name}: {_count(len(spans), 'span')} in {clock(seconds)}"
-  save_timeline(
-    out / write.PICTURE, times, smoothed(times, scores, rule.smooth), spans, names, seconds, (rule.on, rule.off), title
-  )
+  save_timeline(out / write.PICTURE, times, smoothed(times, scores, rule.smooth), spans, names, seconds, rule, title)
   if options.video and source.is_file and not source.live:
     _write_film(source, track, spans, names, seconds, out)
   elif not options.video:
