@@ -311,7 +311,10 @@ def test_names_with_markup_and_line_breaks(tmp_path):
   ]  # fmt: skip
   write.write_spans(tmp_path / "a.csv", spans, names)
   with (tmp_path / "a.csv").open(newline="") as file:
-    assert [row["class"] for row in csv.DictReader(file)] == names
+    assert [row["class"] for row in csv.DictReader(file)] == [names[0], "'" + names[1], names[2]], "no formula"
+  write.write_scores(tmp_path / "b.csv", [0.0], [1.0], np.ones((1, 3)), names)
+  with (tmp_path / "b.csv").open(newline="") as file:
+    assert next(csv.reader(file))[3] == "'" + names[1]
   scores = np.random.default_rng(0).random((9000, 3))
   times = np.arange(9000.0)
   save_timeline(tmp_path / "a.png", times, scores, spans, names, 9000.0, Rule(), "<b>$x$")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vidjax.analyse.pictures import save_figure
+from vidjax.files import cell
 from vidjax.sweep.space import Dimension, text
 from vidjax.sweep.study import Study, optuna
 
@@ -66,7 +67,7 @@ def write_report(study: Study, config: str, flags: Sequence[str]) -> list[str]:
   with (study.out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
     writer = csv.DictWriter(file, list(rows[0]) if rows else ["trial"])
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
   lines = table(ordered)
   (study.out / "trials.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
   counts = {word: sum(row["state"] == word for row in rows) for word in WORDS.values()}
