@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,24 @@ def test_an_rtsp_camera(run, tmp_path, capfd, monkeypatch):
   assert error.startswith(f"error: {address} ended after ")
   assert "; the results up to " in error
   assert report(tmp_path / "out")["ended"] == "broke off"
+
+
+def test_a_pipe_faster_than_real_time(run, film, tmp_path, capfd):
+  stream = write_film(tmp_path / "a.mkv", frames("red", 40)).read_bytes()
+  line = f"timeline --workdir={run.workdir} --out={tmp_path}/out --window=2 --novideo"
+  for flag in ("", " --nolive"):
+    end, begin = os.pipe()
+    with os.fdopen(begin, "wb") as pipe:
+      assert pipe.write(stream) < 2**16, "it fits"
+    code = command(f"{line} pipe:{end}{flag}")
+    os.close(end)
+    if flag:
+      assert code == 0
+    else:
+      assert code == 2
+      words = capfd.readouterr().err
+      assert re.search(r"pipe:\d+ came faster than in real time: \d\d frames were dropped", words)
+      assert words.endswith("--nolive reads all\n")
 
 
 def process(run, out, *arguments, **options):

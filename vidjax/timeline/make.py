@@ -58,11 +58,13 @@ class Ended:
     how: "at its end", "stopped", "after --seconds" or "broke off".
     reason: what broke it off.
     dropped: frames.
+    missed: those dropped before time counted.
   """
 
   how: str
   reason: str = ""
   dropped: int = 0
+  missed: int = 0
 
 
 def rule_of(
@@ -176,7 +178,7 @@ def _read(
         if film is not None:
           film.add(image, since, lines)
       how = "stopped" if reader.stop.is_set() else "at its end"
-      ended = Ended("after --seconds" if track.seconds >= options.seconds else how, "", reader.dropped)
+      ended = Ended("after --seconds" if track.seconds >= options.seconds else how, "", reader.dropped, reader.missed)
     except InputError as error:
       ended = dataclasses.replace(_broken(error, track), dropped=reader.dropped)
     finally:
@@ -189,6 +191,12 @@ def _read(
 def _begin_writing(source: Source, track: Track, options: Options, ended: Ended, out: pathlib.Path) -> None:
   """Removes the report of an older timeline; raises an InputError where not one window has ended."""
   if not track.rows:
+    lost = ended.dropped + ended.missed
+    if lost and ended.how == "at its end" and not source.paced:
+      raise InputError(
+        f"{source.shown} came faster than in real time: {_count(lost, 'frame was', 'frames were')} dropped, and what is"
+        f" left is less than --window={options.cut.window:g}; --nolive reads all"
+      )
     when = "was stopped after" if ended.how in ("stopped", "after --seconds") else "lasts"
     raise InputError(
       f"{source.shown} {when} {track.seconds:.2f} s, less than --window={options.cut.window:g}: choose a shorter window"
