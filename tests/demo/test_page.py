@@ -233,7 +233,7 @@ def test_wrong_flags_are_one_line(run, tmp_path):
   fake.mkdir(parents=True)
   (fake / "__init__.py").write_text("")
   for path, flags, words in (
-    (without, (f"--workdir={run}",), "not installed: pip install 'vidjax[demo]'"),
+    (without, (f"--workdir={run}",), "not installed: pip install -e '.[demo]'"),
     (fake.parent, (f"--workdir={unfinished}", "--port=0"), f"{unfinished}"),
   ):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])}

@@ -224,6 +224,6 @@ def test_bad_input_is_one_line_and_makes_nothing(flags, message, tiny_data, envi
 
 def test_a_missing_optuna_is_one_line(monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, "optuna", None)
-  with pytest.raises(InputError, match=r"sweeps need optuna: pip install 'vidjax\[sweep\]'"):
+  with pytest.raises(InputError, match=r"sweeps need optuna: pip install -e '\.\[sweep\]'"):
     make(tmp_path / "out")
   assert not (tmp_path / "out").exists()

@@ -131,7 +131,7 @@ def test_bad_trackers_are_named_at_launch(name, message, monkeypatch):
 def test_a_tracker_that_is_not_installed_is_named_at_launch(name, monkeypatch, tmp_path):
   (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{name}'\")")
   monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-  with pytest.raises(InputError, match=rf"--track={name}: {name} is not installed: pip install 'vidjax\[{name}\]'"):
+  with pytest.raises(InputError, match=rf"--track={name}: {name} is not installed: pip install -e '\.\[{name}\]'"):
     check_trackers([name])
 
 
@@ -207,9 +207,7 @@ def test_a_run_without_a_tracker_is_sent_afterwards(tmp_path):
 
 
 def needs(name):
-  return pytest.mark.skipif(
-    importlib.util.find_spec(name) is None, reason=f"needs {name}: pip install 'vidjax[{name}]'"
-  )
+  return pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"needs {name}: pip install -e '.[{name}]'")
 
 
 @needs("wandb")

@@ -2,7 +2,7 @@
 
 The page is for this machine alone, at http://127.0.0.1:7860, unless --host says otherwise. It loads nothing from
 elsewhere, and an uploaded film is deleted once it is answered. One film at a time goes through the network; further
-visitors wait in a queue. Ctrl-C ends it. It takes Gradio: pip install 'vidjax[demo]'.
+visitors wait in a queue. Ctrl-C ends it. It takes Gradio: pip install -e '.[demo]'.
 """
 
 import errno
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
   if importlib.util.find_spec("gradio") is None:
-    raise InputError("the page is made with Gradio, which is not installed: pip install 'vidjax[demo]'")
+    raise InputError("the page is made with Gradio, which is not installed: pip install -e '.[demo]'")
   check_subject(values.workdir, values.model, values.weights)
   limits, views = Limits(values.max_mb, values.max_seconds), parse_views(values.views)
   with (

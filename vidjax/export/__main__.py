@@ -1,7 +1,7 @@
 """`python -m vidjax.export --workdir=DIR --format=stablehlo|onnx|safetensors --out=FILE [FILM...]`: a run for others.
 
 `stablehlo` is one file for CPUs, GPUs and TPUs that any program with JAX runs: a deployment, not an archive. `onnx` is
-for other runtimes and requires `pip install 'vidjax[onnx]'`. `safetensors` are the parameters alone. Both programs take
+for other runtimes and requires `pip install -e '.[onnx]'`. `safetensors` are the parameters alone. Both programs take
 any number of clips. They are run once more and compared with the network, on the films that are named, else on noise;
 a file that differs is not written. FILE.json beside the file says how clips are made of a film and what the numbers
 mean.

@@ -5,7 +5,7 @@ It writes timeline.json, scores.csv, spans.csv, spans.srt, timeline.png and labe
 address (http://..., https://..., rtsp://..., tcp://..., udp://...), `0` for the first camera, or `-` for stdin.
 
 Cameras, pipes and addresses of what states no length are live: a thread reads, the newest frames are kept, and Ctrl-C
-ends it with everything written. Addresses are read since they are named; nothing else is ever fetched.
+ends it with everything written. An address is opened because you name it; nothing else is ever fetched.
 """
 
 import contextlib
