@@ -168,6 +168,17 @@ def test_what_cannot_be_answered_is_said_on_the_page(server, chromium, temporary
 
 
 @browser
+def test_a_film_that_is_too_large_is_not_sent(chromium, tmp_path):
+  """The message is Gradio's own, in the megabytes that the page states."""
+  (tmp_path / "large.mp4").write_bytes(bytes(2**20 + 1))
+  message = send(chromium, tmp_path / "large.mp4", ".toast-message-text")
+  assert (
+    message.get_attribute("textContent").strip() == 'File(s) exceed the maximum allowed size of 1.0 Mb: "large.mp4"'
+  )
+  assert "at most 1 MB" in chromium.find_element("css selector", "body").text
+
+
+@browser
 @pytest.mark.parametrize("path", ["/etc/hostname", "https://example.com/film.mp4"])
 def test_a_request_for_another_file_is_refused(server, temporary, path):
   """As a program would send it: Gradio would copy the file, or fetch the address."""

@@ -44,7 +44,7 @@ def define_flags() -> None:
   )
   flags.DEFINE_string("host", "127.0.0.1", "Address to serve at; 0.0.0.0 serves everyone who reaches this machine.")
   flags.DEFINE_integer("port", 7860, "Port to serve at; 0 takes a free one.", 0, 65535)
-  flags.DEFINE_float("max_mb", Limits.mb, "Megabytes of a film at most.", 1e-3)
+  flags.DEFINE_float("max_mb", Limits.mb, "Megabytes (2**20 bytes) of a film at most.", 1e-3)
   flags.DEFINE_float("max_seconds", Limits.seconds, "Seconds of a film at most.", 1e-3)
 
 

@@ -47,7 +47,7 @@ class Film(NamedTuple):
     path: of the file.
     name: what it is called.
     frames: how many it has.
-    seconds: from its first frame to its last.
+    seconds: from its first frame to the end of its last.
   """
 
   path: str
@@ -58,6 +58,10 @@ class Film(NamedTuple):
 
 Draw = Callable[[Film, Prediction, pathlib.Path], None]
 """(film, its prediction, path of the picture) draws it."""
+
+
+MEGABYTE = 2**20
+"""Bytes, as Gradio counts them in its own message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,16 +161,15 @@ def read_film(path: str, name: str, limits: Limits) -> Film:
   Raises:
     InputError: it is no film, is damaged, or too large or too long.
   """
-  size = pathlib.Path(path).stat().st_size / 1e6
+  size = pathlib.Path(path).stat().st_size / MEGABYTE
   if size > limits.mb:
     raise InputError(f"{name} has {size:.1f} MB, and this page takes {limits.mb:g}: cut it, or make it smaller")
-  count, first, since = 0, 0.0, 0.0
-  for _, time in timed(path, 16, name=name):
-    first = first if count else time
-    since, count = time - first, count + 1
-    if since > limits.seconds or count > MOST_RATE * limits.seconds:
+  track = Track(probe(path, name).fps)
+  for frame, time in timed(path, 16, name=name):
+    since = track.see(frame, time)
+    if since > limits.seconds or track.frames > MOST_RATE * limits.seconds:
       raise InputError(f"{name} is longer than {limits.seconds:g} seconds, which this page takes: cut it")
-  return Film(path, name, count, since)
+  return Film(path, name, track.frames, track.seconds)
 
 
 def answer(
