@@ -204,6 +204,25 @@ def test_the_end_leaves_nothing(server, temporary):
   assert list(temporary.iterdir()) == []
 
 
+def test_a_cache_that_is_gone_is_not_told(tmp_path):
+  """As at the end, while a picture is drawn."""
+  code = (
+    "import jax, pathlib\n"
+    "from vidjax.demo.__main__ import keep_compiled\n"
+    f"folder = pathlib.Path({str(tmp_path / 'compiled')!r})\n"
+    "keep_compiled(str(folder))\n"
+    "jax.jit(lambda x: x + 1)(1)\n"
+    "assert list(folder.iterdir())\n"
+    "folder.rename(f'{folder}-gone')\n"
+    "folder.write_text('no folder')\n"
+    "jax.jit(lambda x: x + 2)(1)\n"
+  )
+  environment = {**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+  environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+  done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+  assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_port_in_use_is_named():
   with bound("127.0.0.1", 0) as place:
     port = place.getsockname()[1]

@@ -12,6 +12,7 @@ import os
 import pathlib
 import socket
 import tempfile
+import warnings
 from typing import Any
 
 import jax
@@ -71,9 +72,7 @@ def main(argv: list[str]) -> None:
       weights = f"checkpoint of step {run.step}"
     predict = make_predictor(run, *views, calibrated=values.calibrated)
     pictures = pictures_of(run, values.pictures, values.calibrated)
-    settings: Any = jax.config
-    if not settings.jax_compilation_cache_dir:  # each drawing of a film compiles what others of its size did
-      settings.update("jax_compilation_cache_dir", f"{t}/compiled")
+    keep_compiled(f"{t}/compiled")
     films = pathlib.Path(t) / "films"
     os.environ |= {"GRADIO_TEMP_DIR": str(films), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     from vidjax.demo.page import make_page, serve  # reads the above when it is imported
@@ -85,6 +84,17 @@ def main(argv: list[str]) -> None:
       say("note: everyone who reaches this machine can use the page; there is no password", error=True)
     say(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)")
     serve(page, place, limits, films)
+
+
+def keep_compiled(folder: str) -> None:
+  """Keeps what is compiled in a folder, where nothing else is set: drawings compile what others of their size did.
+
+  The folder goes at the end, perhaps while a picture is drawn, and that is no warning.
+  """
+  settings: Any = jax.config
+  if not settings.jax_compilation_cache_dir:
+    settings.update("jax_compilation_cache_dir", folder)
+    warnings.filterwarnings("ignore", "Error .* persistent compilation cache entry")
 
 
 def check_subject(workdir: str | None, model: str | None, weights: str | None) -> None:
