@@ -11,6 +11,7 @@ import threading
 import time
 
 import av
+import numpy as np
 import pytest
 
 from tests.test_bad_input import command
@@ -85,6 +86,20 @@ def test_an_address_that_breaks_off(run, tmp_path, capfd):
   assert found["ended"] == "broke off"
   assert 2 < found["seconds"] < 15
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_an_index_at_the_end_and_a_server_without_ranges(run, tmp_path, capfd):
+  (tmp_path / "web").mkdir()
+  images = np.random.default_rng(0).integers(0, 256, (24, 128, 160, 3), dtype=np.uint8)
+  for name, options in (("end", {}), ("front", {"movflags": "faststart"})):
+    film = write_film(tmp_path / "web" / f"{name}.mp4", list(images), **options)
+    assert film.stat().st_size > 2**18, "more than is read ahead"
+    with served(film.parent) as address:
+      line = f"timeline --workdir={run.workdir} {address}/{name}.mp4 --out={tmp_path}/out --window=1 --novideo"
+      assert command(line) == (0 if options else 2)
+    error = capfd.readouterr().err
+    assert options or "0 frames could be decoded, then: Input/output error; if the server sends no parts" in error
+    assert options or error.endswith("download it first, or copy it by ffmpeg -movflags faststart\n")
 
 
 def test_an_address_leads_nowhere_else(run, film, tmp_path, capfd):

@@ -17,6 +17,12 @@ from vidjax.errors import InputError
 SHORT = 0.05
 """A film at an address that is shorter than it states by more than this share, and a second, broke off."""
 
+UNSOUGHT = (
+  "if the server sends no parts of files, an MP4 must have its index in front: download it first, or copy it by ffmpeg"
+  " -movflags faststart"
+)
+"""The remedy where not one frame comes from an http address."""
+
 
 @dataclasses.dataclass(eq=False)
 class Source:
@@ -90,9 +96,14 @@ class Source:
       )
       first = last = None
       self.fps = self.fps or video_file.stated_rate(stream)
-      for frame, time in read_film.times_of(frames, self.fps, self.shown):
-        first, last = (time if first is None else first), time
-        yield frame, time
+      try:
+        for frame, time in read_film.times_of(frames, self.fps, self.shown):
+          first, last = (time if first is None else first), time
+          yield frame, time
+      except InputError as error:
+        if first is None and self.name.lower().startswith("http"):
+          raise InputError(f"{error}; {UNSOUGHT}") from error
+        raise
     length = (last or 0.0) - (first or 0.0)
     if self.seconds and length < self.seconds - max(1.0, SHORT * self.seconds):
       raise InputError(f"{self.shown} states {self.seconds:.1f} s and ended after {length:.1f} s")
