@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import itertools
 import pathlib
 import re
 import signal
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from vidjax.errors import InputError
-from vidjax.sweep import trial, work
+from vidjax.sweep import report, trial, work
 from vidjax.sweep.report import draw, trials, write_report
 from vidjax.sweep.space import read_space
 from vidjax.sweep.study import Study, claim_folder
@@ -158,6 +159,25 @@ def test_the_picture_shows_every_kind_of_key(tmp_path):
     rows.append(row | {"top1": 0.6 - 0.1 * abs(np.log10(row["lr"]) + 1) - 0.2 * (row["state"] == "pruned")})
   draw(rows, space, "top1", {"lr": 0.8, "drop": 0.2}, tmp_path / "trials.png")
   assert (tmp_path / "trials.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.1, -0.9), (-1.5, -0.8), (-2.5, -1.0), (-4.5, 0)])
+def test_numbers_along_a_logarithmic_axis_stand_apart(low, high, tmp_path, monkeypatch):
+  figures = []
+  monkeypatch.setattr(report, "save_figure", lambda figure, path, dpi: figures.append(figure))
+  rows = [{"trial": i, "state": "done", "lr": 10**x, "top1": x} for i, x in enumerate(np.linspace(low, high, 3))]
+  draw(rows, read_space("lr=log(1e-5, 1); a=log(1e-5, 1); b=log(1e-5, 1)")[:1] * 3, "top1", {}, tmp_path / "a.png")
+  (figure,) = figures
+  figure.canvas.draw()
+  axis = figure.axes[0].xaxis
+  labels = [label for label in [*axis.get_majorticklabels(), *axis.get_minorticklabels()] if label.get_text()]
+  low, high = figure.axes[0].get_xlim()
+  boxes = sorted(
+    (label.get_window_extent() for label in labels if low <= label.get_position()[0] <= high), key=lambda box: box.x0
+  )
+  assert len(boxes) >= 2
+  assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+  assert [label.get_text() for label in figure.axes[-1].yaxis.get_majorticklabels() if "." in label.get_text()] == []
 
 
 def sweep(tiny_data, out, *flags):

@@ -140,6 +140,7 @@ def draw(
   """
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
+  from matplotlib.ticker import MaxNLocator
 
   shown = [row for row in rows if row[metric] is not None]
   done, pruned = ([row for row in shown if row["state"] == state] for state in ("done", "pruned"))
@@ -179,6 +180,7 @@ def draw(
     )
     if dimension.kind == "log":
       axis.set_xscale("log")
+      _label_log(axis.xaxis, [place(row) for row in shown])
     if dimension.kind == "choice":
       axis.set_xticks(range(len(names)), [name[-16:] for name in names])
       axis.set_xlim(-0.5, len(names) - 0.5)
@@ -190,5 +192,16 @@ def draw(
   for axis in axes[::columns]:
     axis.set_ylabel(metric.removeprefix("-") + " (less is better)" * metric.startswith("-"))
   if dots is not None:
-    figure.colorbar(dots, ax=list(axes[: len(space)]), label="trial")
+    figure.colorbar(dots, ax=list(axes[: len(space)]), label="trial", ticks=MaxNLocator(6, integer=True))
   save_figure(figure, path, dpi=120)
+
+
+def _label_log(axis: Any, values: Sequence[float]) -> None:
+  """A few numbers along a logarithmic axis. Below two decades Matplotlib writes so many that they overlap."""
+  from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+  decades = math.log10(max(values) / min(values))
+  if decades < 2:
+    axis.set_major_locator(LogLocator(subs=(1, 3)) if decades >= 1 else MaxNLocator(4))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+  axis.set_minor_formatter(NullFormatter())
