@@ -117,6 +117,15 @@ def test_a_film_that_breaks_off_leaves_its_results(run, film, tmp_path, capfd):
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
+def test_segments_without_frames_of_their_own_are_noted(run, film, tmp_path, capfd):
+  line = f"timeline --workdir={run.workdir} {film} --out={tmp_path}/out --novideo"
+  assert command(f"{line} --window=.2") == 0
+  words = "a clip of the run spans 4 frames and the shortest window has 2: some are repeated; --window=0.5 has as many"
+  assert words in capfd.readouterr().err
+  assert command(f"{line} --window=.5") == 0
+  assert capfd.readouterr().err == ""
+
+
 def test_damage_is_counted_once(run, tmp_path, capfd):
   whole = write_film(tmp_path / "whole.mkv", [*frames("red", 24), *frames("green", 40)]).read_bytes()
   broken, middle = tmp_path / "broken.mkv", len(whole) * 3 // 4
@@ -225,7 +234,7 @@ def test_a_released_model(film, tmp_path, monkeypatch, capfd):
   line = f"timeline {film} --weights={tmp_path}/tiny.safetensors --out={tmp_path}/out --window=.5 --novideo"
   assert command(f"{line} --model=tiny") == 0
   assert (
-    "note: a clip of the run spans 8 frames and the shortest window has 4: it is looped; --window=1 has as many"
+    "note: a clip of the run spans 8 frames and the shortest window has 4: some are repeated; --window=1 has as many"
     in (capfd.readouterr().err)
   )
   found = report(tmp_path / "out")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from vidjax.console import counted
 from vidjax.data import flow, frame_folder, h264, schema, video_file
 from vidjax.data.films import Film
 from vidjax.data.shots import Shot, cut, packed
@@ -293,9 +294,9 @@ class _Seen:
     if info.num_streams > 1:
       remarks.append(f"the best of {info.num_streams} video streams")
     if self._corrupt:
-      remarks.append(f"{self._corrupt} damaged frames")
+      remarks.append(counted(self._corrupt, "damaged frame"))
     if self._interlaced:
-      remarks.append(f"{self._interlaced} frames deinterlaced")
+      remarks.append(counted(self._interlaced, "frame") + " deinterlaced")
     if self._untimed:
       remarks.append(f"it states no times, and has those of {info.fps:.5g} frames a second")
     if abs(info.pixel_aspect - 1) > 0.001:

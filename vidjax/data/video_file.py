@@ -27,6 +27,7 @@ from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from vidjax.console import counted
 from vidjax.errors import InputError
 
 MAX_PIXELS = 2**26
@@ -190,7 +191,7 @@ def read_stream(
       if packet.is_corrupt:
         damaged += 1
         if damaged > max_corrupt:
-          raise InputError(f"{name} is truncated or damaged: {count} frames could be decoded")
+          raise InputError(f"{name} is truncated or damaged: {counted(count, 'frame')} could be decoded")
         on_damage()
       try:
         yield from packet.decode()
@@ -220,7 +221,7 @@ def read_stream(
     raise
   except (FFmpegError, MemoryError, ValueError) as error:
     reason = error.strerror if isinstance(error, FFmpegError) else error
-    raise InputError(f"{name} is damaged: {count} frames could be decoded, then: {reason}") from error
+    raise InputError(f"{name} is damaged: {counted(count, 'frame')} could be decoded, then: {reason}") from error
   if not count:
     raise InputError(f"{name} holds no frame that can be decoded")
 

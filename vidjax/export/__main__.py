@@ -17,7 +17,7 @@ from absl import flags
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vidjax.command import define_crop, run_main
-from vidjax.console import say
+from vidjax.console import counted, say
 from vidjax.errors import InputError
 from vidjax.export import contract, int8, onnx_file, stablehlo
 from vidjax.export.network import Exported, difference, exported
@@ -106,7 +106,7 @@ def _graph(
         f"{name} of the {values.format} file differ from the network's by {error:.1e} of the largest, more than"
         f" {TOLERANCE:.0e}: nothing is written; take another --format"
       )
-    on = f"{len(films)} films" if films else f"{MADE} clips of noise"
+    on = counted(len(films), "film") if films else f"{MADE} clips of noise"
     found = {"compared": name, "largest_difference": error, "share_of": "largest", "clips": list(films) or on}
     line = f"{name} differ by {error:.1e} of the largest on {on}"
     if values.int8:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vidjax.analyse.pictures import save_figure
+from vidjax.console import counted
 from vidjax.files import cell
 from vidjax.sweep.space import Dimension, text
 from vidjax.sweep.study import Study, optuna
@@ -75,7 +76,9 @@ def write_report(study: Study, config: str, flags: Sequence[str]) -> list[str]:
     *lines[: SHOWN + 1],
     *[f"... and {len(rows) - SHOWN} more in {study.out / 'trials.txt'}"] * (len(rows) > SHOWN),
   ]
-  said.append(f"{len(rows)} trials: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count))
+  said.append(
+    f"{counted(len(rows), 'trial')}: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+  )
   if not counts["done"]:
     return said
   shares = importances(study)

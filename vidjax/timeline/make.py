@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vidjax.console import clock, say
+from vidjax.console import clock, counted, say
 from vidjax.errors import InputError
 from vidjax.files import whole
 from vidjax.predict.predictor import check_classifies, thresholds_of
@@ -194,8 +194,8 @@ def _begin_writing(source: Source, track: Track, options: Options, ended: Ended,
     lost = ended.dropped + ended.missed
     if lost and ended.how == "at its end" and not source.paced:
       raise InputError(
-        f"{source.shown} came faster than in real time: {_count(lost, 'frame was', 'frames were')} dropped, and what is"
-        f" left is less than --window={options.cut.window:g}; --nolive reads all"
+        f"{source.shown} came faster than in real time: {counted(lost, 'frame was', 'frames were')} dropped, and what"
+        f" is left is less than --window={options.cut.window:g}; --nolive reads all"
       )
     when = "was stopped after" if ended.how in ("stopped", "after --seconds") else "lasts"
     raise InputError(
@@ -252,8 +252,8 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
     }
     came = track.frames + ended.dropped
     say(
-      f"latency {low * 1000:.0f} ms (95%: {high * 1000:.0f} ms), {ended.dropped} of {came} frames dropped,"
-      f" {track.skipped} windows skipped"
+      f"latency {low * 1000:.0f} ms (95%: {high * 1000:.0f} ms), {ended.dropped} of {counted(came, 'frame')} dropped,"
+      f" {counted(track.skipped, 'window')} skipped"
     )
   report = {
     "film": source.identity(),
@@ -288,7 +288,7 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
   write.write_scores(out / write.SCORES, track.starts, track.ends, scores, names)
   write.write_spans(out / write.SPANS, spans, names)
   write.write_subtitles(out / write.SUBTITLES, spans, names)
-  title = f"{pathlib.Path(source.shown).name}: {_count(len(spans), 'span')} in {clock(seconds)}"
+  title = f"{pathlib.Path(source.shown).name}: {counted(len(spans), 'span')} in {clock(seconds)}"
   save_timeline(out / write.PICTURE, times, smoothed(times, scores, rule.smooth), spans, names, seconds, rule, title)
   if options.video and source.is_file and not source.live:
     _write_film(source, track, spans, names, seconds, out)
@@ -321,24 +321,21 @@ def _tell(
   span = looped(cut, track.sampled)
   if span:
     say(
-      f"note: a clip of the run spans {span} frames and the shortest window has {track.sampled}: it is looped;"
-      f" --window={cut.window * span / track.sampled:.2g} has as many",
+      f"note: a clip of the run spans {counted(span, 'frame')} and the shortest window has {track.sampled}: some are"
+      f" repeated; --window={span * track.seconds / track.frames:.2g} has as many",
       error=True,
     )
   if source.damaged:
     say(
-      f"note: {source.shown}: {_count(source.damaged, 'damaged frame or packet', 'damaged frames or packets')}",
+      f"note: {source.shown}: {counted(source.damaged, 'damaged frame or packet', 'damaged frames or packets')}",
       error=True,
     )
   if track.untimed:
     say(f"note: {source.shown} states no times: they follow from its {source.fps:g} frames a second", error=True)
   if track.reshaped:
-    say(f"note: {track.reshaped} frames have another size than the first: they are shown in its size", error=True)
-  say(f"{source.shown}: {_count(len(spans), 'span')} in {clock(track.seconds)}, {_count(len(track.rows), 'window')}")
+    have = counted(track.reshaped, "frame has", "frames have")
+    say(f"note: {have} another size than the first: all are shown in its size", error=True)
+  say(f"{source.shown}: {counted(len(spans), 'span')} in {clock(track.seconds)}, {counted(len(track.rows), 'window')}")
   for one in spans:
     say(f"  {clock(one.start):>10} - {clock(one.end):>10}  {one.score:6.1%}  {names[one.label]}")
   say(f"wrote {out}")
-
-
-def _count(number: int, one: str, several: str = "") -> str:
-  return f"{number} {one if number == 1 else several or one + 's'}"
