@@ -27,7 +27,7 @@ from vidjax.tasks.classification import Classification
 from vidjax.tasks.multilabel import MultiLabel
 from vidjax.timeline import write
 from vidjax.timeline.labelled import draw
-from vidjax.timeline.make import labels_at, rule_of
+from vidjax.timeline.make import first_lines, labels_at, rule_of
 from vidjax.timeline.picture import save_timeline
 from vidjax.timeline.spans import Rule, Span
 from vidjax.weights.export import export
@@ -329,3 +329,9 @@ def test_names_with_markup_and_line_breaks(tmp_path):
   save_timeline(tmp_path / "a.png", times, scores, spans, names, 9000.0, Rule(), "<b>$x$")
   assert cv2.imread(str(tmp_path / "a.png")) is not None
   assert draw(np.zeros((40, 30, 3), np.uint8), (names[2], "x" * 300)).shape == (40, 30, 3)
+  assert first_lines([*"abcd"]) == [*"abcd"]
+  assert first_lines([*"abcdef"]) == [*"abcd", "and 2 more"]
+  for width in (120, 240, 900):
+    letters = draw(np.zeros((240, width, 3), np.uint8), ("W" * 40,)).any(axis=(0, 2))
+    assert letters.any()
+    assert not letters[-5:].any(), "a long name ends before the edge, in an ellipsis"

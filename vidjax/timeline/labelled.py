@@ -18,7 +18,7 @@ SMALL, LARGE = 240, 480
 _BASE = 90_000
 """Ticks of a second."""
 _LETTERS = 48
-"""Of a line at most."""
+"""Of a line at most, fewer where the frame is narrow."""
 
 
 class LabelledFilm:
@@ -78,7 +78,7 @@ def draw(image: np.ndarray, lines: tuple[str, ...]) -> np.ndarray:
   if not lines:
     return np.ascontiguousarray(image)
   height, width = image.shape[:2]
-  box = _text(lines, max(height // 18, 11))[:height, :width]
+  box = _text(lines, max(height // 18, 11), width)[:height, :width]
   drawn = image.copy()
   under = drawn[height - box.shape[0] :, : box.shape[1]]
   under[:] = np.maximum(under // 3, box[..., None])
@@ -86,13 +86,18 @@ def draw(image: np.ndarray, lines: tuple[str, ...]) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def _text(lines: tuple[str, ...], size: int) -> np.ndarray:
-  """White text, uint8 `[h, w]`, in a font that comes with matplotlib."""
+def _text(lines: tuple[str, ...], size: int, most: int) -> np.ndarray:
+  """White text, uint8 `[h, w]`, in a font that comes with matplotlib; w is `most` at most, where a letter fits."""
   from matplotlib import get_data_path
   from PIL import Image, ImageDraw, ImageFont
 
   font = ImageFont.truetype(str(pathlib.Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
-  shown = [shorten(line, _LETTERS) for line in lines]
+
+  def fitting(line: str) -> str:
+    tried = (shorten(line, letters) for letters in range(_LETTERS, 0, -1))
+    return next((one for one in tried if font.getlength(one) + size <= most), "…")
+
+  shown = [fitting(line) for line in lines]
   width = round(max(font.getlength(line) for line in shown)) + size
   row = round(1.35 * size)
   picture = Image.new("L", (width, row * len(shown) + size // 2))

@@ -24,7 +24,7 @@ from vidjax.timeline.track import Score, Track, follow_film, follow_live, make_s
 from vidjax.timeline.windows import Cut, looped
 
 LINES = 4
-"""Labels drawn at once."""
+"""Labels drawn at once; a further line says how many more there are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,7 +229,13 @@ def _drawn(
 
 
 def _lines(run: Run, scores: np.ndarray, rule: Rule) -> list[str]:
-  return [f"{run.class_names[label]} {scores[label]:.0%}" for label in labels_at(scores, rule)[:LINES]]
+  return first_lines([f"{run.class_names[label]} {scores[label]:.0%}" for label in labels_at(scores, rule)])
+
+
+def first_lines(lines: list[str]) -> list[str]:
+  """At most LINES of them, and how many more there are."""
+  more = len(lines) - LINES
+  return lines if more <= 0 else [*lines[:LINES], f"and {more} more"]
 
 
 def _write(source: Source, run: Run, track: Track, options: Options, out: pathlib.Path, ended: Ended) -> None:
@@ -310,8 +316,8 @@ def _write_film(
       if since >= seconds:
         break
       shown = [span for span in spans if span.start <= since < span.end]
-      shown = sorted(shown, key=lambda span: -span.score)[:LINES]
-      film.add(frame.image, since, [f"{names[span.label]} {span.score:.0%}" for span in shown])
+      shown = sorted(shown, key=lambda span: -span.score)
+      film.add(frame.image, since, first_lines([f"{names[span.label]} {span.score:.0%}" for span in shown]))
 
 
 def _tell(
