@@ -117,6 +117,13 @@ def test_a_film_that_breaks_off_leaves_its_results(run, film, tmp_path, capfd):
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
+def test_flags_of_a_config_are_told_what_to_do(run, film, capfd):
+  assert command(f"evaluate --workdir={run.workdir} --config.data.dir=elsewhere") == 2
+  assert "'config.data.dir' (--data_dir=DIR says where the data sets lie; --help" in capfd.readouterr().err
+  assert command(f"timeline --workdir={run.workdir} {film} --config.test.size=8") == 2
+  assert "'config.test.size' (a run has its own config, which no flag changes here; --help" in capfd.readouterr().err
+
+
 def test_segments_without_frames_of_their_own_are_noted(run, film, tmp_path, capfd):
   line = f"timeline --workdir={run.workdir} {film} --out={tmp_path}/out --novideo"
   assert command(f"{line} --window=.2") == 0
