@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidjax.console import copied_to, legible, note, say, say_json, screen
+from vidjax.console import copied_to, counted, legible, note, say, say_json, screen
 
 
 @given(st.text())
@@ -63,3 +63,8 @@ def test_ctrl_c_during_imports_is_no_traceback(command):
   output, _ = process.communicate(timeout=60)
   assert process.returncode in (-signal.SIGINT, 130, 2), output
   assert "Traceback" not in output
+
+
+def test_one_of_a_thing():
+  assert [counted(number, "film") for number in (0, 1, 2)] == ["0 films", "1 film", "2 films"]
+  assert counted(1, "class", "classes") + counted(3, "class", "classes") == "1 class3 classes"

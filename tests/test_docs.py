@@ -31,5 +31,10 @@ def test_every_config_and_every_name_exists(page):
       pkgutil.resolve_name(name)
 
 
+@pages
+def test_extras_are_installed_in_one_form(page):
+  assert "pip install 'vidjax[" not in page.read_text(), "vidjax is on no index: -e '.[EXTRA]'"
+
+
 def test_the_readme_is_short():
   assert len((ROOT / "README.md").read_text().splitlines()) <= 150

@@ -137,7 +137,7 @@ def test_a_model_by_name_is_the_object_of_an_opened_run(tiny, tmp_path, capsys):
 
 
 def test_weights_that_cannot_be_had(tiny, tmp_path, monkeypatch):
-  hub = pytest.importorskip("huggingface_hub", reason="needs pip install 'vidjax[weights]'")
+  hub = pytest.importorskip("huggingface_hub", reason="needs pip install -e '.[weights]'")
   by_hand = (
     r"By hand: fetch the weights from https://huggingface.co/who/tiny, .*weights=FILE, of a command as --weights"
   )

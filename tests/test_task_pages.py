@@ -1,16 +1,22 @@
 """docs/tasks: every page runs as it is written, on a tiny run and small films."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
 import shutil
 
+import av
 import numpy as np
 import pytest
 
 from tests.test_bad_input import command
+from tests.timeline.films import frames, write_film
 from tests.tiny_run import CLASSES, make_run, write_data, write_video
+from vidjax.data import read_film
+from vidjax.predict.predictor import make_predictor
+from vidjax.run.opened import open_run
 
 PAGES = sorted((pathlib.Path(__file__).parents[1] / "docs" / "tasks").glob("*.md"))
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
@@ -42,6 +48,7 @@ def run_page(name):
       continue
     for line in block.splitlines():
       extra = " --on=.01 --off=.005 --at_least=0" if "vidjax.timeline" in line else ""  # the run is not trained,
+      extra += " --size=16 --short_side=20" if "vidjax.export" in line else ""
       extra += " --split=train:1" if "vidjax.prepare" in line else ""  # and finds one span
       assert command(line.removeprefix("python -m vidjax.") + extra) == 0, line
   return found
@@ -65,22 +72,49 @@ def test_find(place):
 
 
 def test_cut(place):
+  """Of a film that begins at 100 s and is shown turned; its frame 20 stays for 2 s."""
+  times = 100 + np.arange(40) / 8 + 2 * (np.arange(40) > 20)
+  write_film(place / "film.mp4", frames("red", 40), times.tolist(), turn=90, form="matroska")
   run_page("cut")
-  clips = list((place / "clips").rglob("*.mp4"))
-  assert clips
-  from vidjax.data import video_file
-
-  assert sum(len(list(video_file.decode(clip, 24))) for clip in clips) == 40, "every frame in one clip"
+  clips = [list(read_film.timed(str(path))) for path in sorted((place / "clips").rglob("*.mp4"))]
+  assert sum(map(len, clips)) == 40, "every frame in one clip"
+  assert {frame.image.shape for clip in clips for frame, _ in clip} == {(40, 32, 3)}, "as it is shown"
+  assert all(clip[0][1] == 0 for clip in clips)
+  starts = sorted(span["start"] for span in json.loads((place / "spans" / "timeline.json").read_text())["spans"])
+  own = sorted(tuple(round(time, 3) for _, time in clip) for clip in clips)
+  groups = np.split(times, np.searchsorted(times - 100, starts[1:]))
+  assert own == sorted(tuple(np.round(group - group[0], 3).tolist()) for group in groups)
+  for path in (place / "clips").rglob("*.mp4"):
+    with av.open(str(path)) as container:
+      length = container.duration / 1e6
+      last = list(container.decode(video=0))[-1].time
+    assert 0.1 < length - last < 0.2, "its last frame is shown as long as a frame of the film on average"
   assert os.path.isdir("data/folder/cut")
 
 
 @pytest.mark.skipif(
   not all(map(importlib.util.find_spec, ("jax2onnx", "onnxruntime"))), reason="jax2onnx and onnxruntime are missing"
 )
-def test_pi(place):
+def test_pi(place, capsys, monkeypatch):
+  """Of a film that is shown turned, and a crop that leaves an edge out."""
+  write_film(place / "film.mp4", frames("red", 40), turn=90)
   found = run_page("pi")
   assert found["scores"].sum() == pytest.approx(1, abs=1e-4)
-  example = found["about"]["sampling"]["example"]
-  count = found["count"]
-  own = ((np.arange(count) + 0.5) * example["frames_of_video"] / count).astype(int)
-  np.testing.assert_array_equal(own, example["numbers"])
+  run = open_run("runs/quickstart", size=16, short_side=20)
+  prediction = make_predictor(run)("film.mp4")
+  np.testing.assert_array_equal(found["numbers"], prediction.frames)
+  assert np.abs(found["clip"][0].astype(float) - prediction.clip).mean() < 4
+  np.testing.assert_allclose(found["scores"], prediction.scores, atol=0.05)
+
+  monkeypatch.setattr(found["onnxruntime"], "InferenceSession", lambda path: found["session"])
+  path = place / "pi" / "network.onnx.json"
+  about = json.loads(path.read_text())
+  (code,) = (block for language, block in BLOCK.findall(PAGES[-1].read_text()) if language == "python")
+  best = int(found["scores"].argmax())
+  path.write_text(json.dumps(about | {"output": {"scores": "sigmoid"}, "threshold": float(found["scores"][best])}))
+  capsys.readouterr()
+  exec(code, {})
+  assert capsys.readouterr().out.split("%  ")[1:] == [CLASSES[best] + "\n"]
+  path.write_text(json.dumps(about | {"sampling": about["sampling"] | {"rate": "even in time"}}))
+  with pytest.raises(SystemExit, match="clips of another kind"):
+    exec(code, {})

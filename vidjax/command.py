@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import importlib.util
 import io
 import json
@@ -126,7 +127,7 @@ def flag_errors() -> Iterator[None]:
     text = " ".join([first.strip(), *rest[-1:]])
     for python, words in WORDS.items():
       text = re.sub(python, words, text)
-    raise InputError(f"{text} (--help lists the flags)") from error
+    raise InputError(f"{text} ({_config_hint(error)}--help lists the flags)") from error
   except (AttributeError, KeyError, TypeError, IndexError) as error:  # ml_collections: no such key in the config
     message = re.sub(r"\\+n|\n", ": ", str(error))
     message = re.sub(r"\\|'", "", message).strip('"')  # the text of a KeyError comes quoted, of a nested one twice
@@ -141,6 +142,16 @@ def flag_errors() -> Iterator[None]:
       raise no_config(error) from error
     place = traceback.extract_tb(error.__traceback__)[-1]
     raise ConfigError(f"--config: {type(error).__name__}: {error} ({place.filename}, line {place.lineno})") from error
+
+
+def _config_hint(error: flags.Error) -> str:
+  """Words for a flag of a config where a command has none."""
+  name = str(getattr(error, "flagname", ""))
+  if not name.startswith("config.") or "config" in flags.FLAGS:
+    return ""
+  if name == "config.data.dir" and "data_dir" in flags.FLAGS:
+    return "--data_dir=DIR says where the data sets lie; "
+  return "a run has its own config, which no flag changes here; "
 
 
 def run_main(main: Callable[[list[str]], object], arguments: bool = False) -> None:
@@ -247,6 +258,22 @@ def define_config(values: flags.FlagValues = flags.FLAGS) -> Any:
   parser.parse = parse
   flags.register_validator("config", tidied, flag_values=values)  # these run once all flags are parsed
   return holder
+
+
+@contextlib.contextmanager
+def sole_writer(folder: pathlib.Path, flag: str) -> Iterator[None]:
+  """Holds a folder; InputError while another command writes there. The lock ends with its process in any case.
+
+  Args:
+    folder: that is there.
+    flag: that names it.
+  """
+  with (folder / ".lock").open("w") as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise InputError(f"{flag}={folder}: another command writes there: wait for it, or choose another one") from None
+    yield
 
 
 def read_config(config: Any) -> dict[str, Any]:

@@ -34,6 +34,17 @@ def clock(seconds: float) -> str:
   return f"{sign}{front}:{rest // 10:02d}.{rest % 10}"
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+  """A number and what it counts: "1 film", "2 films".
+
+  Args:
+    number: how many.
+    one: the word for one.
+    several: that for any other number (default: with an s).
+  """
+  return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def say(text: str, error: bool = False) -> None:
   """Prints a line on stdout, or on stderr.
 

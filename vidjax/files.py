@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -28,6 +29,12 @@ def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   finally:
     with contextlib.suppress(OSError):
       partial.unlink(missing_ok=True)
+
+
+def cell(value: Any) -> Any:
+  """A value as a cell of a CSV: a spreadsheet would run a text that begins as a formula, so that gets an apostrophe."""
+  formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+  return f"'{value}" if formula else value
 
 
 def write_text(path: str | os.PathLike, text: str, errors: str = "strict") -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.data.conftest import frames_of
 from tests.data.test_prepare import records
+from tests.tiny_run import write_video
 from vidjax.data.augment import TestCrops
 from vidjax.data.dataset import open_dataset
 from vidjax.data.loader import eval_loader
@@ -93,3 +94,13 @@ def test_clips_of_a_film_whose_rate_varies(tmp_path):
   prepare_folder(tmp_path / "videos", "mine", tmp_path, fractions={"train": 1.0}, storage=Storage(clip_seconds=2))
   lengths = [record.num_frames for _, record in sorted(records(tmp_path).items())]
   assert lengths == [16, 2, 2, 2]
+
+
+def test_a_film_without_times_has_those_of_its_own_rate(tmp_path):
+  (tmp_path / "videos" / "walk").mkdir(parents=True)
+  write_video(tmp_path / "videos" / "walk" / "a.h264", 0, frames=20)
+  report = prepare_folder(tmp_path / "videos", "mine", tmp_path, fractions={"train": 1.0})
+  (record,) = records(tmp_path).values()
+  np.testing.assert_allclose(record.times, np.arange(20) / 8)
+  (entry,) = report.kept
+  assert entry["remarks"] == ["it states no times, and has those of 8 frames a second"]

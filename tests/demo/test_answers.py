@@ -5,11 +5,13 @@ import itertools
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
 from tests.tiny_run import make_run, write_data, write_video
 from vidjax.analyse import film_representations, representations
 from vidjax.analyse.pictures import save_strips
+from vidjax.data.video_file import Frame
 from vidjax.demo import answers, markup
 from vidjax.demo.answers import (
   Answer,
@@ -56,7 +58,7 @@ def test_answers_come_one_after_the_other(run, film):
   assert [one.next for one in known] == ["Evidence", "Other", ""]
   assert [sorted(one.pictures) for one in known] == [[], ["Evidence"], ["Evidence", "Other"]]
   assert known[0].best == predict(str(film)).best(5)
-  assert known[0].film == Film(str(film), "a & b.mp4", 9, pytest.approx(8 / 8))
+  assert known[0].film == Film(str(film), "a & b.mp4", 9, pytest.approx(9 / 8))
   assert known[2].pictures["Evidence"].startswith(b"\x89PNG")
   assert known[2].pictures["Other"] == "a & b.mp4 is too small"
 
@@ -110,7 +112,7 @@ def test_a_film_that_is_too_large_or_too_long(film, limits, words):
 
 def test_a_film_with_frames_without_end_is_left_off(film, monkeypatch):
   """Frames that all stand at one time are counted."""
-  monkeypatch.setattr(answers, "timed", lambda *_, **__: ((None, 5.0) for _ in itertools.count()))
+  monkeypatch.setattr(answers, "timed", lambda *_, **__: ((Frame(np.zeros(0), 5.0), 5.0) for _ in itertools.count()))
   with pytest.raises(InputError, match=r"longer than 0\.5 seconds"):
     read_film(str(film), film.name, Limits(seconds=0.5))
 

@@ -168,6 +168,17 @@ def test_what_cannot_be_answered_is_said_on_the_page(server, chromium, temporary
 
 
 @browser
+def test_a_film_that_is_too_large_is_not_sent(chromium, tmp_path):
+  """The message is Gradio's own, in the megabytes that the page states."""
+  (tmp_path / "large.mp4").write_bytes(bytes(2**20 + 1))
+  message = send(chromium, tmp_path / "large.mp4", ".toast-message-text")
+  assert (
+    message.get_attribute("textContent").strip() == 'File(s) exceed the maximum allowed size of 1.0 Mb: "large.mp4"'
+  )
+  assert "at most 1 MB" in chromium.find_element("css selector", "body").text
+
+
+@browser
 @pytest.mark.parametrize("path", ["/etc/hostname", "https://example.com/film.mp4"])
 def test_a_request_for_another_file_is_refused(server, temporary, path):
   """As a program would send it: Gradio would copy the file, or fetch the address."""
@@ -191,6 +202,25 @@ def test_the_end_leaves_nothing(server, temporary):
   server[2].send_signal(signal.SIGTERM)
   assert server[2].wait(60) == 143
   assert list(temporary.iterdir()) == []
+
+
+def test_a_cache_that_is_gone_is_not_told(tmp_path):
+  """As at the end, while a picture is drawn."""
+  code = (
+    "import jax, pathlib\n"
+    "from vidjax.demo.__main__ import keep_compiled\n"
+    f"folder = pathlib.Path({str(tmp_path / 'compiled')!r})\n"
+    "keep_compiled(str(folder))\n"
+    "jax.jit(lambda x: x + 1)(1)\n"
+    "assert list(folder.iterdir())\n"
+    "folder.rename(f'{folder}-gone')\n"
+    "folder.write_text('no folder')\n"
+    "jax.jit(lambda x: x + 2)(1)\n"
+  )
+  environment = {**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+  environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+  done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+  assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_port_in_use_is_named():
@@ -233,7 +263,7 @@ def test_wrong_flags_are_one_line(run, tmp_path):
   fake.mkdir(parents=True)
   (fake / "__init__.py").write_text("")
   for path, flags, words in (
-    (without, (f"--workdir={run}",), "not installed: pip install 'vidjax[demo]'"),
+    (without, (f"--workdir={run}",), "not installed: pip install -e '.[demo]'"),
     (fake.parent, (f"--workdir={unfinished}", "--port=0"), f"{unfinished}"),
   ):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])}

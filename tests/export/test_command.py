@@ -24,7 +24,7 @@ from vidjax.weights.load import load_weights
 from vidjax.weights.read import read_tensors
 
 ONNX = importlib.util.find_spec("jax2onnx") and importlib.util.find_spec("onnxruntime")
-needs_onnx = pytest.mark.skipif(not ONNX, reason="needs pip install 'vidjax[onnx]', which changes Orbax's version")
+needs_onnx = pytest.mark.skipif(not ONNX, reason="needs pip install -e '.[onnx]', which changes Orbax's version")
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_bad_input(trained, export, tmp_path, monkeypatch):
   with pytest.raises(InputError, match="cannot be read"):
     stablehlo.load(tmp_path / "none")
   monkeypatch.setitem(sys.modules, "jax2onnx", None)
-  with pytest.raises(InputError, match=r"ONNX needs packages: pip install 'vidjax\[onnx\]'"):
+  with pytest.raises(InputError, match=r"ONNX needs packages: pip install -e '\.\[onnx\]'"):
     export(format="onnx", out=str(tmp_path / "a.onnx"))
 
 

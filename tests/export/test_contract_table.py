@@ -26,7 +26,7 @@ from vidjax.plugins.rnl import RNL
 from vidjax.plugins.tim import TIM
 
 ONNX = importlib.util.find_spec("jax2onnx") and importlib.util.find_spec("onnxruntime")
-needs_onnx = pytest.mark.skipif(not ONNX, reason="needs pip install 'vidjax[onnx]', which changes Orbax's version")
+needs_onnx = pytest.mark.skipif(not ONNX, reason="needs pip install -e '.[onnx]', which changes Orbax's version")
 
 
 @test_contracts.each(test_contracts.ALL)

@@ -134,7 +134,7 @@ def test_damage_is_counted_or_refused(tmp_path, shared_videos, capfd):
   assert command(f"summarize {film} --out={tmp_path}/out") == 2
   assert "is damaged: 28 frames could be decoded" in capfd.readouterr().err
   assert command(f"summarize {film} --out={tmp_path}/out --max_corrupt=2") == 0
-  assert "2 damaged frames or packets: neither they nor frames that build on them" in capfd.readouterr().err
+  assert "2 damaged frames or packets: neither such a frame nor one that builds on it" in capfd.readouterr().err
   report = json.loads((tmp_path / "out" / "summary.json").read_text())
   assert (report["damaged"], report["frames"]) == (2, 49)
 

@@ -77,7 +77,7 @@ def test_another_size_midway_is_told(tmp_path):
       file.write(part.read_bytes())
   found = scan(str(path), colour_histogram)
   assert found.frames == 20
-  assert found.notes[-1] == "10 frames have another size than the first: they are shown in its size"
+  assert found.notes[-1] == "10 frames have another size than the first: all are shown in its size"
 
 
 def test_a_very_flat_film_is_drawn(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import itertools
 import pathlib
 import re
 import signal
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from vidjax.errors import InputError
-from vidjax.sweep import trial, work
+from vidjax.sweep import report, trial, work
 from vidjax.sweep.report import draw, trials, write_report
 from vidjax.sweep.space import read_space
 from vidjax.sweep.study import Study, claim_folder
@@ -160,6 +161,25 @@ def test_the_picture_shows_every_kind_of_key(tmp_path):
   assert (tmp_path / "trials.png").stat().st_size > 20_000
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1.1, -0.9), (-1.5, -0.8), (-2.5, -1.0), (-4.5, 0)])
+def test_numbers_along_a_logarithmic_axis_stand_apart(low, high, tmp_path, monkeypatch):
+  figures = []
+  monkeypatch.setattr(report, "save_figure", lambda figure, path, dpi: figures.append(figure))
+  rows = [{"trial": i, "state": "done", "lr": 10**x, "top1": x} for i, x in enumerate(np.linspace(low, high, 3))]
+  draw(rows, read_space("lr=log(1e-5, 1); a=log(1e-5, 1); b=log(1e-5, 1)")[:1] * 3, "top1", {}, tmp_path / "a.png")
+  (figure,) = figures
+  figure.canvas.draw()
+  axis = figure.axes[0].xaxis
+  labels = [label for label in [*axis.get_majorticklabels(), *axis.get_minorticklabels()] if label.get_text()]
+  low, high = figure.axes[0].get_xlim()
+  boxes = sorted(
+    (label.get_window_extent() for label in labels if low <= label.get_position()[0] <= high), key=lambda box: box.x0
+  )
+  assert len(boxes) >= 2
+  assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+  assert [label.get_text() for label in figure.axes[-1].yaxis.get_majorticklabels() if "." in label.get_text()] == []
+
+
 def sweep(tiny_data, out, *flags):
   tiny = ["--config.data.name=folder/tiny", f"--config.data.dir={tiny_data}", "--config.sampler.num_segments=3"]
   tiny += ["--config.transforms[0].size=16", "--config.test.size=16", "--config.test.short_side=16"]
@@ -224,6 +244,6 @@ def test_bad_input_is_one_line_and_makes_nothing(flags, message, tiny_data, envi
 
 def test_a_missing_optuna_is_one_line(monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, "optuna", None)
-  with pytest.raises(InputError, match=r"sweeps need optuna: pip install 'vidjax\[sweep\]'"):
+  with pytest.raises(InputError, match=r"sweeps need optuna: pip install -e '\.\[sweep\]'"):
     make(tmp_path / "out")
   assert not (tmp_path / "out").exists()

@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
-FILES = {"labelled.mp4", "scores.csv", "spans.csv", "spans.srt", "timeline.json", "timeline.png"}
+FILES = {".lock", "labelled.mp4", "scores.csv", "spans.csv", "spans.srt", "timeline.json", "timeline.png"}
 """What a timeline's folder holds."""
 COLOURS = {"red": (220, 30, 20), "green": (20, 200, 40), "blue": (20, 40, 220)}
 
@@ -23,13 +23,21 @@ def frames(colour: str, count: int, size: tuple[int, int] = (40, 32)) -> list[np
 
 
 def write_film(
-  path: pathlib.Path, images: Sequence[np.ndarray], times: Sequence[float] | None = None, rate: int = 8, **options: str
+  path: pathlib.Path,
+  images: Sequence[np.ndarray],
+  times: Sequence[float] | None = None,
+  rate: int = 8,
+  turn: int = 0,
+  form: str | None = None,
+  **options: str,
 ) -> pathlib.Path:
-  """A film of these frames at these seconds (default: at the rate), with a key frame every 8."""
-  with av.open(str(path), "w", options=options) as container:
+  """A film of these frames at these seconds (default: at the rate), shown turned, with a key frame every 8."""
+  with av.open(str(path), "w", form, options=options) as container:
     stream = container.add_stream("libx264", rate=rate, options={"g": "8", "bf": "0"})
     stream.width, stream.height, stream.pix_fmt = images[0].shape[1], images[0].shape[0], "yuv420p"
     stream.codec_context.time_base = Fraction(1, 1000)
+    if turn:
+      stream.set_display_rotation(turn)
     for i, image in enumerate(images):
       frame = av.VideoFrame.from_ndarray(image, format="rgb24")
       frame.pts, frame.time_base = round(1000 * (times[i] if times is not None else i / rate)), Fraction(1, 1000)

@@ -17,15 +17,17 @@ from tests.bad_input_setups import sound
 from tests.test_bad_input import command
 from tests.timeline.films import FILES, frames, report, write_film
 from tests.tiny_models import TINY, network
-from tests.tiny_run import CLASSES
+from tests.tiny_run import CLASSES, write_video
+from vidjax.command import sole_writer
 from vidjax.evaluate.calibration import Calibration, corrected
 from vidjax.models import MODELS
 from vidjax.predict.predictor import make_predictor
+from vidjax.run.opened import open_run
 from vidjax.tasks.classification import Classification
 from vidjax.tasks.multilabel import MultiLabel
 from vidjax.timeline import write
 from vidjax.timeline.labelled import draw
-from vidjax.timeline.make import labels_at, rule_of
+from vidjax.timeline.make import first_lines, labels_at, rule_of
 from vidjax.timeline.picture import save_timeline
 from vidjax.timeline.spans import Rule, Span
 from vidjax.weights.export import export
@@ -115,13 +117,57 @@ def test_a_film_that_breaks_off_leaves_its_results(run, film, tmp_path, capfd):
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
-def test_a_film_without_sound_and_rate(run, tmp_path):
-  """A bare H.264 stream states neither times nor a rate: FFmpeg takes 25 frames a second."""
-  film = write_film(tmp_path / "bare.h264", frames("red", 50))
+def test_flags_of_a_config_are_told_what_to_do(run, film, capfd):
+  assert command(f"evaluate --workdir={run.workdir} --config.data.dir=elsewhere") == 2
+  assert "'config.data.dir' (--data_dir=DIR says where the data sets lie; --help" in capfd.readouterr().err
+  assert command(f"timeline --workdir={run.workdir} {film} --config.test.size=8") == 2
+  assert "'config.test.size' (a run has its own config, which no flag changes here; --help" in capfd.readouterr().err
+
+
+def test_segments_without_frames_of_their_own_are_noted(run, film, tmp_path, capfd):
+  line = f"timeline --workdir={run.workdir} {film} --out={tmp_path}/out --novideo"
+  assert command(f"{line} --window=.2") == 0
+  words = "a clip of the run spans 4 frames and the shortest window has 2: some are repeated; --window=0.5 has as many"
+  assert words in capfd.readouterr().err
+  assert command(f"{line} --window=.5") == 0
+  assert capfd.readouterr().err == ""
+
+
+def test_damage_is_counted_once(run, tmp_path, capfd):
+  whole = write_film(tmp_path / "whole.mkv", [*frames("red", 24), *frames("green", 40)]).read_bytes()
+  broken, middle = tmp_path / "broken.mkv", len(whole) * 3 // 4
+  broken.write_bytes(whole[:middle] + bytes(100) + whole[middle + 100 :])
+  flags = "--window=1 --every=.5 --on=.3 --max_corrupt=99"
+  for name in ("novideo", "video"):
+    assert command(f"timeline --workdir={run.workdir} {broken} --out={tmp_path}/{name} {flags} --{name}") == 0
+  without, with_film = (line for line in capfd.readouterr().err.splitlines() if "damaged" in line)
+  assert without == with_film
+  assert report(tmp_path / "video")["damaged"] == report(tmp_path / "novideo")["damaged"] > 0
+
+
+def test_a_folder_holds_one_timeline(run, film, tmp_path, capfd, monkeypatch):
+  out = tmp_path / "out"
+  out.mkdir()
+  (out / write.REPORT).write_text("of an older film")
+  line = f"timeline --workdir={run.workdir} {film} --out={out} --window=1 --novideo"
+  with sole_writer(out, "--out"):
+    assert command(line) == 2
+  assert f"error: --out={out}: another command writes there" in capfd.readouterr().err
+  assert (out / write.REPORT).exists()
+  monkeypatch.setattr(write, "write_spans", lambda *_: 1 / 0)  # is stopped after its first file
+  with pytest.raises(ZeroDivisionError):
+    command(line)
+  assert {path.name for path in out.iterdir()} == {".lock", write.SCORES}
+
+
+def test_a_film_without_sound_and_times(run, tmp_path, capfd):
+  """A bare H.264 stream states its rate and no times."""
+  film = write_video(tmp_path / "bare.h264", 0, frames=40)
   assert command(f"timeline --workdir={run.workdir} {film} --out={tmp_path}/out --window=1 --on=.3 --novideo") == 0
   found = report(tmp_path / "out")
-  assert (found["frames"], len(found["scores"]["start"])) == (50, 3)
-  assert found["seconds"] == pytest.approx(2, abs=0.05)
+  assert (found["frames"], found["seconds"], len(found["scores"]["start"])) == (40, 5, 9)
+  assert found["times_from_rate"] == {"frames": 40, "rate": 8}
+  assert "bare.h264 states no times: they follow from its 8 frames a second" in capfd.readouterr().err
 
 
 BAD = {
@@ -159,7 +205,7 @@ def test_mistakes_cost_one_line(case, run, film, tmp_path, capfd):
   assert words in error
   assert "secret" not in error
   assert error.count("\n") == 1
-  assert not list(tmp_path.glob("out/*"))
+  assert not list(tmp_path.glob("out/[!.]*"))
 
 
 def test_runs_that_have_no_timeline(run, film, tmp_path, capfd):
@@ -195,7 +241,7 @@ def test_a_released_model(film, tmp_path, monkeypatch, capfd):
   line = f"timeline {film} --weights={tmp_path}/tiny.safetensors --out={tmp_path}/out --window=.5 --novideo"
   assert command(f"{line} --model=tiny") == 0
   assert (
-    "note: a clip of the run spans 8 frames and the shortest window has 4: it is looped; --window=1 has as many"
+    "note: a clip of the run spans 8 frames and the shortest window has 4: some are repeated; --window=1 has as many"
     in (capfd.readouterr().err)
   )
   found = report(tmp_path / "out")
@@ -230,6 +276,45 @@ def test_the_rule_follows_the_task():
   assert labels_at(scores, Rule()) == [2]
   assert labels_at(scores, Rule(idle=(2,))) == []
   assert labels_at(scores, Rule(one=False)) == [2, 0, 3]
+  assert labels_at(scores, Rule(one=False, own=((0.95, 0.5),) + ((0.3, 0.2),) * 5)) == [2, 3, 5]
+
+
+def test_thresholds_of_classes(run, film, tmp_path, capfd):
+  """Of several labels a video: each class is found from its own threshold on, in a film and over time."""
+  copy = tmp_path / "run"
+  shutil.copytree(run.workdir, copy)
+  (copy / "digests.json").unlink(missing_ok=True)
+  config = json.loads((copy / "config.json").read_text())
+  config["task"] = {"make": "vidjax.tasks.multilabel.MultiLabel"}
+  config["losses"] = [{"make": "vidjax.losses.classification.BinaryCrossEntropy"}]
+  (copy / "config.json").write_text(json.dumps(config))
+  line = f"timeline --workdir={copy} {film} --window=1 --every=1 --smooth=0 --at_least=0 --calibrated"
+
+  def fit(thresholds):
+    fitted = Calibration(1.0, True, run.step, 0, 0, 20, "1x1", thresholds)
+    (copy / "calibration.json").write_text(json.dumps(fitted._asdict()))
+
+  fit({})
+  assert command(f"{line} --out={tmp_path}/out --novideo") == 0
+  scores = np.array(report(tmp_path / "out")["scores"]["scores"])
+  middle = (scores.min(axis=0) + scores.max(axis=0)) / 2
+  fit(dict(zip(CLASSES[:5], [*middle[:4].tolist(), 1.0], strict=True)))
+  assert command(f"{line} --out={tmp_path}/out") == 0
+  found = report(tmp_path / "out")
+  assert found["settings"]["on_of_classes"] == pytest.approx(dict(zip(CLASSES, [*middle[:4], 1.0, 0.5], strict=True)))
+  assert {0, 1, 2, 3} <= {span["label"] for span in found["spans"]} <= {0, 1, 2, 3, 5}
+  assert command(f"{line} --out={tmp_path}/given --on=1 --novideo") == 0
+  assert "on_of_classes" not in report(tmp_path / "given")["settings"]
+
+  capfd.readouterr()
+  assert command(f"predict --workdir={copy} {film} --calibrated --json") == 0
+  row = json.loads(capfd.readouterr().out)[0]
+  prediction = make_predictor(open_run(copy), calibrated=True)(str(film))
+  wanted = [k for k in np.argsort(-prediction.scores) if prediction.scores[k] >= prediction.thresholds[k]]
+  assert [one["class"] for one in row["found"]] == [CLASSES[k] for k in wanted]
+  fit({name: 1e-6 for name in CLASSES})
+  assert command(f"predict --workdir={copy} {film} --calibrated") == 0
+  assert capfd.readouterr().out.count("(found: from 0.0% on)") == (prediction.scores >= 1e-6).sum() > 0
 
 
 def test_names_with_markup_and_line_breaks(tmp_path):
@@ -242,9 +327,18 @@ def test_names_with_markup_and_line_breaks(tmp_path):
   ]  # fmt: skip
   write.write_spans(tmp_path / "a.csv", spans, names)
   with (tmp_path / "a.csv").open(newline="") as file:
-    assert [row["class"] for row in csv.DictReader(file)] == names
+    assert [row["class"] for row in csv.DictReader(file)] == [names[0], "'" + names[1], names[2]], "no formula"
+  write.write_scores(tmp_path / "b.csv", [0.0], [1.0], np.ones((1, 3)), names)
+  with (tmp_path / "b.csv").open(newline="") as file:
+    assert next(csv.reader(file))[3] == "'" + names[1]
   scores = np.random.default_rng(0).random((9000, 3))
   times = np.arange(9000.0)
-  save_timeline(tmp_path / "a.png", times, scores, spans, names, 9000.0, (0.5, 0.3), "<b>$x$")
+  save_timeline(tmp_path / "a.png", times, scores, spans, names, 9000.0, Rule(), "<b>$x$")
   assert cv2.imread(str(tmp_path / "a.png")) is not None
   assert draw(np.zeros((40, 30, 3), np.uint8), (names[2], "x" * 300)).shape == (40, 30, 3)
+  assert first_lines([*"abcd"]) == [*"abcd"]
+  assert first_lines([*"abcdef"]) == [*"abcd", "and 2 more"]
+  for width in (120, 240, 900):
+    letters = draw(np.zeros((240, width, 3), np.uint8), ("W" * 40,)).any(axis=(0, 2))
+    assert letters.any()
+    assert not letters[-5:].any(), "a long name ends before the edge, in an ellipsis"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 
 import av
+import numpy as np
 import pytest
 
 from tests.test_bad_input import command
@@ -86,6 +88,20 @@ def test_an_address_that_breaks_off(run, tmp_path, capfd):
   assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
+def test_an_index_at_the_end_and_a_server_without_ranges(run, tmp_path, capfd):
+  (tmp_path / "web").mkdir()
+  images = np.random.default_rng(0).integers(0, 256, (24, 128, 160, 3), dtype=np.uint8)
+  for name, options in (("end", {}), ("front", {"movflags": "faststart"})):
+    film = write_film(tmp_path / "web" / f"{name}.mp4", list(images), **options)
+    assert film.stat().st_size > 2**18, "more than is read ahead"
+    with served(film.parent) as address:
+      line = f"timeline --workdir={run.workdir} {address}/{name}.mp4 --out={tmp_path}/out --window=1 --novideo"
+      assert command(line) == (0 if options else 2)
+    error = capfd.readouterr().err
+    assert options or "0 frames could be decoded, then: Input/output error; if the server sends no parts" in error
+    assert options or error.endswith("download it first, or copy it by ffmpeg -movflags faststart\n")
+
+
 def test_an_address_leads_nowhere_else(run, film, tmp_path, capfd):
   (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{film}\n")
   (tmp_path / "page.mp4").write_text("<html>no film</html>" * 99)
@@ -126,6 +142,24 @@ def test_an_rtsp_camera(run, tmp_path, capfd, monkeypatch):
   assert error.startswith(f"error: {address} ended after ")
   assert "; the results up to " in error
   assert report(tmp_path / "out")["ended"] == "broke off"
+
+
+def test_a_pipe_faster_than_real_time(run, film, tmp_path, capfd):
+  stream = write_film(tmp_path / "a.mkv", frames("red", 40)).read_bytes()
+  line = f"timeline --workdir={run.workdir} --out={tmp_path}/out --window=2 --novideo"
+  for flag in ("", " --nolive"):
+    end, begin = os.pipe()
+    with os.fdopen(begin, "wb") as pipe:
+      assert pipe.write(stream) < 2**16, "it fits"
+    code = command(f"{line} pipe:{end}{flag}")
+    os.close(end)
+    if flag:
+      assert code == 0
+    else:
+      assert code == 2
+      words = capfd.readouterr().err
+      assert re.search(r"pipe:\d+ came faster than in real time: \d\d frames were dropped", words)
+      assert words.endswith("--nolive reads all\n")
 
 
 def process(run, out, *arguments, **options):

@@ -89,11 +89,12 @@ def test_memory_is_that_of_a_window(monkeypatch):
     list(windows.push(0.6, np.zeros((4, 4, 3), np.uint8)))
 
 
-def test_short_windows_of_dense_samplers_are_told():
+def test_short_windows_are_told():
   def make(sampler):
     return Cut(1.0, 1.0, sampler, TestCrops(4))
 
   assert looped(make(Dense(8, 8)), 20) == 64
   assert looped(make(Dense(8, 2)), 20) == 0
   assert looped(make(DenseSegments(8, 2, 32)), 20) == 32
-  assert looped(make(UniformSegments(8)), 3) == 0
+  assert looped(make(UniformSegments(8)), 7) == 8
+  assert looped(make(UniformSegments(8)), 8) == 0

@@ -131,7 +131,7 @@ def test_bad_trackers_are_named_at_launch(name, message, monkeypatch):
 def test_a_tracker_that_is_not_installed_is_named_at_launch(name, monkeypatch, tmp_path):
   (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{name}'\")")
   monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-  with pytest.raises(InputError, match=rf"--track={name}: {name} is not installed: pip install 'vidjax\[{name}\]'"):
+  with pytest.raises(InputError, match=rf"--track={name}: {name} is not installed: pip install -e '\.\[{name}\]'"):
     check_trackers([name])
 
 
@@ -139,7 +139,7 @@ def test_a_tracker_that_is_not_installed_is_named_at_launch(name, monkeypatch, t
   ("fault", "message"),
   [
     ("", ""),
-    ("raise", "failed (the server is down); training continues"),
+    ("raise", "failed (the server is down); metrics.jsonl has all numbers"),
     ("hang", "did not take everything within 1 s"),
     ("die", "ended with code 9"),
   ],
@@ -197,7 +197,9 @@ def test_a_run_without_a_tracker_is_sent_afterwards(tmp_path):
   line = [sys.executable, "-m", "vidjax.track", f"--workdir={run}", f"--track={FAKE}"]
   done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "FAKE_FAULT": "raise"})
   assert done.returncode == 2
-  assert f"{FAKE} did not get 4 lines and the end of the run: python -m vidjax.track --workdir={run}" in done.stderr
+  own = f"python -m vidjax.track --workdir={run} --track={FAKE} sends the rest"
+  assert f"{FAKE} did not get 4 lines and the end of the run: {own}" in done.stderr
+  assert "training" not in done.stderr
   assert f"error: {run}: {FAKE} did not get everything" in done.stderr
   done = subprocess.run(line, capture_output=True, text=True)
   assert (done.returncode, done.stdout, done.stderr) == (0, f"{run}: sent to {FAKE}\n", "")
@@ -205,9 +207,7 @@ def test_a_run_without_a_tracker_is_sent_afterwards(tmp_path):
 
 
 def needs(name):
-  return pytest.mark.skipif(
-    importlib.util.find_spec(name) is None, reason=f"needs {name}: pip install 'vidjax[{name}]'"
-  )
+  return pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"needs {name}: pip install -e '.[{name}]'")
 
 
 @needs("wandb")

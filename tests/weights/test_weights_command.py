@@ -27,6 +27,8 @@ def test_an_export_without_what_only_training_needs(tmp_path):
   out = tmp_path / "out.safetensors"
   export(without(trained, ["reversal_head"]), out)
   assert len(read_tensors(str(out))) == len(flatten_dict(kept))
+  (tmp_path / "other").touch()
+  assert out.stat().st_mode == (tmp_path / "other").stat().st_mode, "others may read it as any file"
   variables, _ = load_weights(kept, out, network=network)
   clips = np.zeros((1, 2, 32, 32, 3), np.float32)
   jax.eval_shape(lambda: network.apply(variables, clips, False))  # runs without

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from vidjax.console import counted
 from vidjax.data import flow, frame_folder, h264, schema, video_file
 from vidjax.data.films import Film
 from vidjax.data.shots import Shot, cut, packed
@@ -232,7 +233,7 @@ class _Seen:
     self._before = 0
     self._times: list[float] = []
     self._corrupt = 0
-    self._interlaced = 0
+    self._interlaced = self._untimed = 0
 
   def watch(
     self, frames: Iterable[Frame], progress: Callable[[], None] = lambda: None
@@ -265,6 +266,7 @@ class _Seen:
         continue
       self._corrupt += frame.corrupt
       self._interlaced += frame.interlaced
+      self._untimed += frame.time is None
       progress()
       yield frame, self._times[-1]
     if self._span and not over:
@@ -292,9 +294,11 @@ class _Seen:
     if info.num_streams > 1:
       remarks.append(f"the best of {info.num_streams} video streams")
     if self._corrupt:
-      remarks.append(f"{self._corrupt} damaged frames")
+      remarks.append(counted(self._corrupt, "damaged frame"))
     if self._interlaced:
-      remarks.append(f"{self._interlaced} frames deinterlaced")
+      remarks.append(counted(self._interlaced, "frame") + " deinterlaced")
+    if self._untimed:
+      remarks.append(f"it states no times, and has those of {info.fps:.5g} frames a second")
     if abs(info.pixel_aspect - 1) > 0.001:
       remarks.append(f"pixels of {info.pixel_aspect:.3g}:1 made square")
     varies = rate_varies(intervals)

@@ -22,11 +22,12 @@ from av.container import InputContainer
 from av.error import BlockingIOError as NothingYet
 from av.error import EOFError as NothingLeft
 from av.error import FFmpegError
-from av.format import ContainerFormat
+from av.format import ContainerFormat, Flags
 from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from vidjax.console import counted
 from vidjax.errors import InputError
 
 MAX_PIXELS = 2**26
@@ -35,8 +36,6 @@ MAX_SIDE = 65535
 """Pixels of a side of a JPEG."""
 LISTS = ("concat", "hls", "applehttp", "dash", "webm_dash_manifest", "imf", "sdp", "vobsub", "avisynth", "lavfi")
 """FFmpeg's formats whose files name other files or addresses, which it would open, or are programs."""
-_NO_FILE = 1
-"""FFmpeg's flag of formats that open what they read themselves: devices, network streams, numbered pictures."""
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Options of `av.open`. PyAV 18 refuses titles that are not UTF-8 without this one. PyAV 19 reads them and has none."""
 _ASPECTS = (1 / 8, 8)
@@ -92,10 +91,16 @@ def probe(video: str | os.PathLike | bytes, name: str | None = None) -> VideoInf
     name: what errors call the file (default: its path).
   """
   with _open(video, name) as (container, stream):
-    rate = stream.average_rate or stream.guessed_rate or 0
     streams = sum(not one.disposition & Disposition.attached_pic for one in container.streams.video)
     codec = stream.codec_context.codec.canonical_name
-    return VideoInfo(float(rate), codec, stream.frames, streams, _pixel_aspect(stream))
+    return VideoInfo(stated_rate(stream), codec, stream.frames, streams, _pixel_aspect(stream))
+
+
+def stated_rate(stream: VideoStream) -> float:
+  """Frames a second, 0 where they are not stated. FFmpeg's average of formats without times is 25 in any case."""
+  untimed = stream.container.format.flags & Flags.no_timestamps.value
+  rates = stream.average_rate, stream.guessed_rate
+  return float((rates[1] or rates[0] if untimed else rates[0] or rates[1]) or 0)
 
 
 def decode(
@@ -186,7 +191,7 @@ def read_stream(
       if packet.is_corrupt:
         damaged += 1
         if damaged > max_corrupt:
-          raise InputError(f"{name} is truncated or damaged: {count} frames could be decoded")
+          raise InputError(f"{name} is truncated or damaged: {counted(count, 'frame')} could be decoded")
         on_damage()
       try:
         yield from packet.decode()
@@ -216,7 +221,7 @@ def read_stream(
     raise
   except (FFmpegError, MemoryError, ValueError) as error:
     reason = error.strerror if isinstance(error, FFmpegError) else error
-    raise InputError(f"{name} is damaged: {count} frames could be decoded, then: {reason}") from error
+    raise InputError(f"{name} is damaged: {counted(count, 'frame')} could be decoded, then: {reason}") from error
   if not count:
     raise InputError(f"{name} holds no frame that can be decoded")
 
@@ -334,7 +339,7 @@ def formats() -> list[str]:
   names = []
   for name in av.formats_available - set(LISTS):
     with contextlib.suppress(ValueError):  # one that is only written
-      names += [name] * (not ContainerFormat(name, "r").flags & _NO_FILE)
+      names += [name] * (not ContainerFormat(name, "r").flags & Flags.no_file.value)  # devices, networks
   return sorted(names)
 
 

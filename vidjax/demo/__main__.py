@@ -2,7 +2,7 @@
 
 The page is for this machine alone, at http://127.0.0.1:7860, unless --host says otherwise. It loads nothing from
 elsewhere, and an uploaded film is deleted once it is answered. One film at a time goes through the network; further
-visitors wait in a queue. Ctrl-C ends it. It takes Gradio: pip install 'vidjax[demo]'.
+visitors wait in a queue. Ctrl-C ends it. It takes Gradio: pip install -e '.[demo]'.
 """
 
 import errno
@@ -12,6 +12,7 @@ import os
 import pathlib
 import socket
 import tempfile
+import warnings
 from typing import Any
 
 import jax
@@ -44,7 +45,7 @@ def define_flags() -> None:
   )
   flags.DEFINE_string("host", "127.0.0.1", "Address to serve at; 0.0.0.0 serves everyone who reaches this machine.")
   flags.DEFINE_integer("port", 7860, "Port to serve at; 0 takes a free one.", 0, 65535)
-  flags.DEFINE_float("max_mb", Limits.mb, "Megabytes of a film at most.", 1e-3)
+  flags.DEFINE_float("max_mb", Limits.mb, "Megabytes (2**20 bytes) of a film at most.", 1e-3)
   flags.DEFINE_float("max_seconds", Limits.seconds, "Seconds of a film at most.", 1e-3)
 
 
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
   if importlib.util.find_spec("gradio") is None:
-    raise InputError("the page is made with Gradio, which is not installed: pip install 'vidjax[demo]'")
+    raise InputError("the page is made with Gradio, which is not installed: pip install -e '.[demo]'")
   check_subject(values.workdir, values.model, values.weights)
   limits, views = Limits(values.max_mb, values.max_seconds), parse_views(values.views)
   with (
@@ -70,10 +71,8 @@ def main(argv: list[str]) -> None:
       name, data = pathlib.Path(values.workdir).resolve().name, run.trained_data
       weights = f"checkpoint of step {run.step}"
     predict = make_predictor(run, *views, calibrated=values.calibrated)
-    pictures = pictures_of(run, values.pictures)
-    settings: Any = jax.config
-    if not settings.jax_compilation_cache_dir:  # each drawing of a film compiles what others of its size did
-      settings.update("jax_compilation_cache_dir", f"{t}/compiled")
+    pictures = pictures_of(run, values.pictures, values.calibrated)
+    keep_compiled(f"{t}/compiled")
     films = pathlib.Path(t) / "films"
     os.environ |= {"GRADIO_TEMP_DIR": str(films), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     from vidjax.demo.page import make_page, serve  # reads the above when it is imported
@@ -85,6 +84,17 @@ def main(argv: list[str]) -> None:
       say("note: everyone who reaches this machine can use the page; there is no password", error=True)
     say(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)")
     serve(page, place, limits, films)
+
+
+def keep_compiled(folder: str) -> None:
+  """Keeps what is compiled in a folder, where nothing else is set: drawings compile what others of their size did.
+
+  The folder goes at the end, perhaps while a picture is drawn, and that is no warning.
+  """
+  settings: Any = jax.config
+  if not settings.jax_compilation_cache_dir:
+    settings.update("jax_compilation_cache_dir", folder)
+    warnings.filterwarnings("ignore", "Error .* persistent compilation cache entry")
 
 
 def check_subject(workdir: str | None, model: str | None, weights: str | None) -> None:

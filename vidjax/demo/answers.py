@@ -47,7 +47,7 @@ class Film(NamedTuple):
     path: of the file.
     name: what it is called.
     frames: how many it has.
-    seconds: from its first frame to its last.
+    seconds: from its first frame to the end of its last.
   """
 
   path: str
@@ -58,6 +58,10 @@ class Film(NamedTuple):
 
 Draw = Callable[[Film, Prediction, pathlib.Path], None]
 """(film, its prediction, path of the picture) draws it."""
+
+
+MEGABYTE = 2**20
+"""Bytes, as Gradio counts them in its own message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,17 +108,18 @@ class Answer:
   next: str = ""
 
 
-def pictures_of(run: Run, wanted: Sequence[str] | None = None) -> list[Picture]:
+def pictures_of(run: Run, wanted: Sequence[str] | None = None, calibrated: bool = False) -> list[Picture]:
   """The pictures that can be drawn of a run's films.
 
   Args:
     run: with its variables.
     wanted: those to draw, by their titles in lower case (default: all).
+    calibrated: correct the scores over time, too.
 
   Raises:
     InputError: the run reads no films, or has no such picture.
   """
-  found = _all_pictures(run)
+  found = _all_pictures(run, calibrated)
   names = [picture.title.lower() for picture in found]
   for name in wanted or ():
     if name not in names:
@@ -122,7 +127,7 @@ def pictures_of(run: Run, wanted: Sequence[str] | None = None) -> list[Picture]:
   return [picture for picture, name in zip(found, names, strict=True) if wanted is None or name in wanted]
 
 
-def _all_pictures(run: Run) -> list[Picture]:
+def _all_pictures(run: Run, calibrated: bool) -> list[Picture]:
   check_reads_films(run)
   found: list[Picture] = []
   with contextlib.suppress(InputError):
@@ -130,7 +135,8 @@ def _all_pictures(run: Run) -> list[Picture]:
     says = "Grad-CAM: where the frames that the network has seen speak for the likeliest class."
     found.append(Picture("Evidence", says, lambda film, prediction, path: explain(path, [run], [prediction])))
   with contextlib.suppress(InputError):
-    found.append(Picture("Timeline", "The scores over time, and below them what happens when.", _timeline(run)))
+    says = "The scores over time, and below them what happens when."
+    found.append(Picture("Timeline", says, _timeline(run, calibrated)))
   with contextlib.suppress(InputError):
     sites(run.network, run.clip_shape)
     says = "What the marked point, the middle of the middle frame, attends to."
@@ -155,16 +161,15 @@ def read_film(path: str, name: str, limits: Limits) -> Film:
   Raises:
     InputError: it is no film, is damaged, or too large or too long.
   """
-  size = pathlib.Path(path).stat().st_size / 1e6
+  size = pathlib.Path(path).stat().st_size / MEGABYTE
   if size > limits.mb:
     raise InputError(f"{name} has {size:.1f} MB, and this page takes {limits.mb:g}: cut it, or make it smaller")
-  count, first, since = 0, 0.0, 0.0
-  for _, time in timed(path, 16, name=name):
-    first = first if count else time
-    since, count = time - first, count + 1
-    if since > limits.seconds or count > MOST_RATE * limits.seconds:
+  track = Track(probe(path, name).fps)
+  for frame, time in timed(path, 16, name=name):
+    since = track.see(frame, time)
+    if since > limits.seconds or track.frames > MOST_RATE * limits.seconds:
       raise InputError(f"{name} is longer than {limits.seconds:g} seconds, which this page takes: cut it")
-  return Film(path, name, count, since)
+  return Film(path, name, track.frames, track.seconds)
 
 
 def answer(
@@ -286,10 +291,11 @@ def _attention(run: Run, film: Film, prediction: Prediction, path: pathlib.Path)
   save_strips(path, strips, f"attention of the marked point: {film.name}", label="weight")
 
 
-def _timeline(run: Run) -> Draw:
+def _timeline(run: Run, calibrated: bool) -> Draw:
   """Draws the scores of a film's windows over time; raises an InputError where the run reads no frames."""
   cut_of(run, WINDOW, EVERY)
-  rule, side, score = rule_of(run, 1.0, 1.0, None, None), default_short_side(run), make_score(run, BATCH)
+  rule, side = rule_of(run, 1.0, 1.0, None, None, calibrated=calibrated), default_short_side(run)
+  score = make_score(run, BATCH, calibrated)
 
   def draw(film: Film, prediction: Prediction, path: pathlib.Path) -> None:
     cut = cut_of(run, WINDOW, max(EVERY, film.seconds / WINDOWS))
@@ -301,7 +307,7 @@ def _timeline(run: Run) -> Draw:
     times, scores, length = track.times, track.scores, track.seconds
     spans = find_spans(times, scores, rule, 0.0, length, max(cut.window, cut.every))
     level = smoothed(times, scores, rule.smooth)
-    save_timeline(path, times, level, spans, run.class_names, length, (rule.on, rule.off), film.name)
+    save_timeline(path, times, level, spans, run.class_names, length, rule, film.name)
 
   return draw
 

@@ -3,7 +3,7 @@
 import base64
 import html
 
-from vidjax.console import legible
+from vidjax.console import counted, legible
 from vidjax.demo.answers import Answer, Limits, Picture
 from vidjax.run.opened import Run
 
@@ -53,7 +53,7 @@ def heading(run: Run, name: str, data: str, weights: str) -> str:
   size = " x ".join(map(str, run.clip_shape[1:3]))
   facts = (
     f"Trained on <b>{text(data)}</b>",
-    f"{len(run.class_names)} classes",
+    counted(len(run.class_names), "class", "classes"),
     f"{text(type(run.network).__name__)} on {run.clip_shape[0]} frames of {size} pixels",
     text(weights),
   )
@@ -104,7 +104,7 @@ def classes(answer: Answer) -> str:
     f'<div class="bar" aria-hidden="true"><div style="width: {100 * min(max(score, 0), 1):.1f}%"></div></div></li>'
     for name, score in answer.best
   )
-  length = f"{answer.film.frames} frames, {answer.film.seconds:.1f} seconds"
+  length = f"{counted(answer.film.frames, 'frame')}, {answer.film.seconds:.1f} seconds"
   now = f"Drawing: {text(answer.next)} …" if answer.next else "Done: the pictures are below."
   return (
     f'<div role="status"><p class="film">{text(answer.film.name)}</p><p class="note">{length}</p>'

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from vidjax.demo import markup
-from vidjax.demo.answers import Limits, Picture, answer, kept, names_uploads, uploaded
+from vidjax.demo.answers import MEGABYTE, Limits, Picture, answer, kept, names_uploads, uploaded
 from vidjax.errors import InputError
 from vidjax.predict.predictor import Prediction
 
@@ -110,7 +110,7 @@ def serve(page: Any, place: socket.socket, limits: Limits, folder: pathlib.Path)
     "/",
     css=markup.CSS,
     theme=theme,
-    max_file_size=int(limits.mb * 1e6),
+    max_file_size=int(limits.mb * MEGABYTE),
     show_error=False,
     footer_links=[],
     run_history=False,

@@ -36,7 +36,10 @@ def define_flags() -> None:
   flags.DEFINE_integer("batch_size", None, "Videos in a batch; the numbers do not depend on it.", 1)
   flags.DEFINE_bool("skip_damaged", False, "Leave damaged records out; the report says how many.")
   flags.DEFINE_bool(
-    "calibrate", False, "Fit a temperature on the validation split: calibration.json, for vidjax.predict --calibrated."
+    "calibrate",
+    False,
+    "Fit a temperature on the validation split, of 20 videos or more: calibration.json, for vidjax.predict"
+    " --calibrated.",
   )
   flags.DEFINE_string(
     "submission", None, "OUT.csv or OUT.json: id and five best classes of every video; the split needs no labels."

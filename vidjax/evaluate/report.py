@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vidjax.files import whole, write_text
+from vidjax.files import cell, whole, write_text
 from vidjax.types import Scores, Summary
 
 _ERRORS: Any = {"errors": "backslashreplace"}  # names of files may be no text
@@ -47,7 +47,7 @@ def write_report(
   paths = [folder / f"{split}.json"]
   for name, rows in summary.tables.items():
     paths.append(folder / f"{split}_{name}.csv")
-    _write_csv(paths[-1], ([_cell(cell) for cell in row] for row in rows))
+    _write_csv(paths[-1], ([cell(value) for value in row] for row in rows))
   for name, draw in summary.pictures.items():
     paths.append(folder / f"{split}_{name}.png")
     draw(str(paths[-1]))
@@ -90,12 +90,6 @@ def write_submission(
     for name, row, own in zip(video_ids, order, scores, strict=True)
   ]
   write_text(path, json.dumps(entries, indent=1, ensure_ascii=False) + "\n", **_ERRORS)
-
-
-def _cell(value: Any) -> Any:
-  """A name as a cell: a spreadsheet would run one that begins as a formula does, so that gets an apostrophe."""
-  formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-  return f"'{value}" if formula else value
 
 
 def _write_csv(path: pathlib.Path, rows: Iterable[Iterable[Any]]) -> None:

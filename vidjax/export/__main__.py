@@ -1,7 +1,7 @@
 """`python -m vidjax.export --workdir=DIR --format=stablehlo|onnx|safetensors --out=FILE [FILM...]`: a run for others.
 
 `stablehlo` is one file for CPUs, GPUs and TPUs that any program with JAX runs: a deployment, not an archive. `onnx` is
-for other runtimes and requires `pip install 'vidjax[onnx]'`. `safetensors` are the parameters alone. Both programs take
+for other runtimes and requires `pip install -e '.[onnx]'`. `safetensors` are the parameters alone. Both programs take
 any number of clips. They are run once more and compared with the network, on the films that are named, else on noise;
 a file that differs is not written. FILE.json beside the file says how clips are made of a film and what the numbers
 mean.
@@ -17,7 +17,7 @@ from absl import flags
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vidjax.command import define_crop, run_main
-from vidjax.console import say
+from vidjax.console import counted, say
 from vidjax.errors import InputError
 from vidjax.export import contract, int8, onnx_file, stablehlo
 from vidjax.export.network import Exported, difference, exported
@@ -106,7 +106,7 @@ def _graph(
         f"{name} of the {values.format} file differ from the network's by {error:.1e} of the largest, more than"
         f" {TOLERANCE:.0e}: nothing is written; take another --format"
       )
-    on = f"{len(films)} films" if films else f"{MADE} clips of noise"
+    on = counted(len(films), "film") if films else f"{MADE} clips of noise"
     found = {"compared": name, "largest_difference": error, "share_of": "largest", "clips": list(films) or on}
     line = f"{name} differ by {error:.1e} of the largest on {on}"
     if values.int8:

@@ -20,7 +20,7 @@ from vidjax.files import whole
 from vidjax.ops.lowering import portable
 
 OPSET = 21
-MISSING = "ONNX needs packages: pip install 'vidjax[onnx]'"
+MISSING = "ONNX needs packages: pip install -e '.[onnx]'"
 
 
 def converted(call: Callable[..., Any], spec: jax.ShapeDtypeStruct, names: tuple[str, ...]) -> Any:

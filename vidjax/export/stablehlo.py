@@ -45,7 +45,7 @@ def write(part: Exported, path: str | os.PathLike) -> None:
   try:
     blob = lowered(part.call, part.spec).serialize()
   except ImportError as error:
-    raise InputError("writing stablehlo needs a package: pip install 'vidjax[export]'") from error
+    raise InputError("writing stablehlo needs a package: pip install -e '.[export]'") from error
   with whole(path) as partial:
     partial.write_bytes(blob)
 
@@ -66,7 +66,7 @@ def load(path: str | os.PathLike) -> Callable[[Array], dict[str, jax.Array]]:
   try:
     found = jax.export.deserialize(blob)
   except ImportError as error:
-    raise InputError("reading stablehlo needs a package: pip install 'vidjax[export]'") from error
+    raise InputError("reading stablehlo needs a package: pip install -e '.[export]'") from error
   except Exception as error:  # FlatBuffers and MLIR raise what they please
     raise InputError(f"{path} is damaged, or no file of --format=stablehlo: export the run again") from error
   here = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())

@@ -65,7 +65,10 @@ def define_flags() -> None:
     "OUT.npz: features [N, D], scores [N, K], files [N] and class_names [K]. A missing folder is made.",
   )
   flags.DEFINE_bool(
-    "json", False, "Print JSON: a list of {file, top5: [{class, score}]}, with the frames kept by a network that skips."
+    "json",
+    False,
+    "Print JSON: a list of {file, top5: [{class, score}]}, with the frames kept by a network that skips and, calibrated"
+    " of several labels a video, the classes found.",
   )
 
 
@@ -165,8 +168,9 @@ def _short_side(run: Run, given: int | None) -> int:
 
 
 def _print(prediction: Prediction) -> None:
-  for name, score in prediction.best(TOP):
-    say(f"  {score:6.1%}  {name}")
+  found = prediction.found()
+  for name, score in prediction.best(max(TOP, len(found))):
+    say(f"  {score:6.1%}  {name}" + (f"  (found: from {found[name]:.1%} on)" if name in found else ""))
   if prediction.kept is not None:
     say(f"  kept of the middle view: {len(prediction.kept)} steps, which begin at frame {_listed(prediction.kept)}")
 
@@ -175,6 +179,8 @@ def _row(prediction: Prediction, workdir: str | None) -> dict[str, Any]:
   """A prediction for JSON, with the run's folder where there are several."""
   row: dict[str, Any] = {"file": prediction.file} | ({} if workdir is None else {"workdir": workdir})
   row["top5"] = [{"class": name, "score": score} for name, score in prediction.best(TOP)]
+  if prediction.thresholds:
+    row["found"] = [{"class": name, "threshold": threshold} for name, threshold in prediction.found().items()]
   return row | ({} if prediction.kept is None else {"kept": prediction.kept.tolist()})
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidjax.apply.forward import forward
 from vidjax.errors import InputError
-from vidjax.evaluate.calibration import read_calibration
+from vidjax.evaluate.calibration import FLOOR, read_calibration
 from vidjax.evaluate.views import by_name
 from vidjax.run.films import default_short_side, in_colour
 from vidjax.run.opened import Run
@@ -30,6 +30,7 @@ class Prediction:
     frames: int `[T]`, 0-based numbers of its frames in the video.
     shown: uint8 `[T, H, W, 3]`, the same view in colour, also where the stream reads flow; of features, `clip`.
     class_names: K names in the order of the scores.
+    thresholds: K, from which on each class counts as found, where they were fitted; else empty.
     kept: int, the first frame of each step that a network which skips others kept in the middle view; None of others.
   """
 
@@ -40,12 +41,18 @@ class Prediction:
   frames: np.ndarray
   shown: np.ndarray
   class_names: tuple[str, ...] = ()
+  thresholds: tuple[float, ...] = ()
   kept: np.ndarray | None = None
 
   def best(self, count: int = 5) -> list[tuple[str, float]]:
     """The likeliest classes and their scores, likeliest first."""
     order = np.argsort(-self.scores, kind="stable")[:count].tolist()
     return [(self.class_names[label], float(self.scores[label])) for label in order]
+
+  def found(self) -> dict[str, float]:
+    """The classes whose scores reach their thresholds, likeliest first, each with its threshold."""
+    own = dict(zip(self.class_names, self.thresholds, strict=False))
+    return {name: own[name] for name, score in self.best(len(own)) if score >= own[name]}
 
 
 class Read(NamedTuple):
@@ -156,6 +163,7 @@ def make_predictor(
   if calibrated and run.workdir is None:
     raise InputError(f"{run.called} has no folder with a calibration: leave calibrated out")
   correction = read_calibration(run.workdir or pathlib.Path(), run.step) if calibrated else None
+  thresholds = thresholds_of(run) if calibrated else ()
   short_side = short_side or default_short_side(run)
 
   @jax.jit
@@ -205,9 +213,20 @@ def make_predictor(
     kept = numbers.reshape(chosen.shape[1], -1)[chosen[place], 0] if chosen.size else None
     view = read.views[place]
     shown = in_colour(run, read.file, numbers, view, short_side, crops, crop) if pixels else view
-    return Prediction(read.file, scores, features, view, numbers, shown, tuple(run.class_names), kept)
+    return Prediction(read.file, scores, features, view, numbers, shown, tuple(run.class_names), thresholds, kept)
 
   return Predictor(read, score, finish, crops)
+
+
+def thresholds_of(run: Run) -> tuple[float, ...]:
+  """Of several labels a video: the score of each class from which on it counts as found; else empty.
+
+  `vidjax.evaluate --calibrate` has fitted them; a class without videos there has the task's. InputError where nothing
+  was fitted.
+  """
+  fitted = read_calibration(run.workdir or pathlib.Path(), run.step)
+  usual = float(getattr(run.recipe.task, "threshold", 0.5))
+  return tuple(max(fitted.thresholds.get(name, usual), FLOOR) for name in run.class_names if fitted.several)
 
 
 def check_classifies(run: Run) -> None:

@@ -17,7 +17,7 @@ from absl import flags
 
 from vidjax.analyse.pictures import explain_paths
 from vidjax.command import run_main
-from vidjax.console import clock, say
+from vidjax.console import clock, counted, say
 from vidjax.errors import EXIT_BAD_INPUT, InputError
 from vidjax.summarize import evaluation, sets
 from vidjax.summarize.choosers import METHODS
@@ -161,7 +161,7 @@ def _evaluate(look: Callable[[str], Candidates], method: str, out: pathlib.Path)
     settings = {name: values[name].value for name in SETTINGS}
     settings |= {"method": method, "similar": similar, "absent": absent, "failed": len(videos) + len(wrong) - len(rows)}
     evaluation.write_report(rows, out, settings)
-    say(_line("mean", evaluation.means(rows)) + f"  {len(rows)} of {len(videos) + len(wrong)} films")
+    say(_line("mean", evaluation.means(rows)) + f"  {len(rows)} of {counted(len(videos) + len(wrong), 'film')}")
     say(f"wrote {out}")
   return len(videos) + len(wrong) - len(rows)
 
@@ -173,7 +173,8 @@ def _line(name: str, scores: evaluation.Scores) -> str:
 def _remark(summary: Summary) -> None:
   """Says what is worth knowing of a summary."""
   damaged = summary.candidates.damaged
-  what = f"{damaged} damaged frames or packets: neither they nor frames that build on them are keyframes"
+  what = counted(damaged, "damaged frame or packet", "damaged frames or packets")
+  what += ": neither such a frame nor one that builds on it is a keyframe"
   for note in (*[what] * bool(damaged), *summary.notes):
     say(f"note: {summary.candidates.file}: {note}", error=True)
 

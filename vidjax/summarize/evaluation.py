@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vidjax.files import whole, write_text
+from vidjax.files import cell, whole, write_text
 from vidjax.summarize.matching import FScore, Scores, compare, over_users
 from vidjax.summarize.sets import Video, user_descriptors
 from vidjax.summarize.summary import Summary
@@ -81,4 +81,4 @@ def write_report(rows: Sequence[Row], out: pathlib.Path, settings: dict[str, Any
   with whole(out / "summaries.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.DictWriter(file, list(values[0]))
     writer.writeheader()
-    writer.writerows(values)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in values)

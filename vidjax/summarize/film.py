@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from vidjax.console import counted
 from vidjax.data import read_film, video_file
 from vidjax.errors import InputError
 from vidjax.summarize.descriptors import changes, colour_histogram, shows_nothing
@@ -90,7 +91,8 @@ class Watched:
   @property
   def notes(self) -> tuple[str, ...]:
     """What is odd in the film."""
-    told = f"{self._reshaped} frames have another size than the first: they are shown in its size"
+    have = counted(self._reshaped, "frame has", "frames have")
+    told = f"{have} another size than the first: all are shown in its size"
     return (told,) if self._reshaped else ()
 
   def candidates(

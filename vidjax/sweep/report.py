@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from vidjax.analyse.pictures import save_figure
+from vidjax.console import counted
+from vidjax.files import cell
 from vidjax.sweep.space import Dimension, text
 from vidjax.sweep.study import Study, optuna
 
@@ -66,7 +68,7 @@ def write_report(study: Study, config: str, flags: Sequence[str]) -> list[str]:
   with (study.out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
     writer = csv.DictWriter(file, list(rows[0]) if rows else ["trial"])
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
   lines = table(ordered)
   (study.out / "trials.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
   counts = {word: sum(row["state"] == word for row in rows) for word in WORDS.values()}
@@ -74,7 +76,9 @@ def write_report(study: Study, config: str, flags: Sequence[str]) -> list[str]:
     *lines[: SHOWN + 1],
     *[f"... and {len(rows) - SHOWN} more in {study.out / 'trials.txt'}"] * (len(rows) > SHOWN),
   ]
-  said.append(f"{len(rows)} trials: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count))
+  said.append(
+    f"{counted(len(rows), 'trial')}: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+  )
   if not counts["done"]:
     return said
   shares = importances(study)
@@ -139,6 +143,7 @@ def draw(
   """
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
+  from matplotlib.ticker import MaxNLocator
 
   shown = [row for row in rows if row[metric] is not None]
   done, pruned = ([row for row in shown if row["state"] == state] for state in ("done", "pruned"))
@@ -178,6 +183,7 @@ def draw(
     )
     if dimension.kind == "log":
       axis.set_xscale("log")
+      _label_log(axis.xaxis, [place(row) for row in shown])
     if dimension.kind == "choice":
       axis.set_xticks(range(len(names)), [name[-16:] for name in names])
       axis.set_xlim(-0.5, len(names) - 0.5)
@@ -189,5 +195,16 @@ def draw(
   for axis in axes[::columns]:
     axis.set_ylabel(metric.removeprefix("-") + " (less is better)" * metric.startswith("-"))
   if dots is not None:
-    figure.colorbar(dots, ax=list(axes[: len(space)]), label="trial")
+    figure.colorbar(dots, ax=list(axes[: len(space)]), label="trial", ticks=MaxNLocator(6, integer=True))
   save_figure(figure, path, dpi=120)
+
+
+def _label_log(axis: Any, values: Sequence[float]) -> None:
+  """A few numbers along a logarithmic axis. Below two decades Matplotlib writes so many that they overlap."""
+  from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+  decades = math.log10(max(values) / min(values))
+  if decades < 2:
+    axis.set_major_locator(LogLocator(subs=(1, 3)) if decades >= 1 else MaxNLocator(4))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+  axis.set_minor_formatter(NullFormatter())

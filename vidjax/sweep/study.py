@@ -25,7 +25,7 @@ def optuna() -> Any:
   try:
     import optuna
   except ModuleNotFoundError as error:
-    raise InputError(f"sweeps need {error.name}: pip install 'vidjax[sweep]'") from None
+    raise InputError(f"sweeps need {error.name}: pip install -e '.[sweep]'") from None
   optuna.logging.set_verbosity(optuna.logging.WARNING)
   return optuna
 

@@ -5,7 +5,7 @@ It writes timeline.json, scores.csv, spans.csv, spans.srt, timeline.png and labe
 address (http://..., https://..., rtsp://..., tcp://..., udp://...), `0` for the first camera, or `-` for stdin.
 
 Cameras, pipes and addresses of what states no length are live: a thread reads, the newest frames are kept, and Ctrl-C
-ends it with everything written. Addresses are read since they are named; nothing else is ever fetched.
+ends it with everything written. An address is opened because you name it; nothing else is ever fetched.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from vidjax.command import define_crop, run_main
+from vidjax.command import define_crop, run_main, sole_writer
 from vidjax.errors import InputError, tidy_at_sigterm
 from vidjax.predict.model import load_model
 from vidjax.run.films import default_short_side
@@ -42,7 +42,14 @@ def define_flags() -> None:
   flags.DEFINE_float("window", 2.0, "Seconds of a window.", 1e-3)
   flags.DEFINE_float("every", 0.5, "Seconds from the start of a window to the next.", 1e-3)
   flags.DEFINE_float("smooth", 1.0, "Scores are averaged over that many seconds before spans are found.", 0)
-  flags.DEFINE_float("on", None, "A span holds a score of at least this (default: .5, or the task's threshold).", 0, 1)
+  flags.DEFINE_float(
+    "on",
+    None,
+    "A span holds a score of at least this (default: .5; of several labels the task's threshold, and with --calibrated"
+    " that of each class).",
+    0,
+    1,
+  )
   flags.DEFINE_float(
     "off", None, "A span ends where the score is below this, and no action begins (default: .6 of --on).", 0, 1
   )
@@ -77,7 +84,7 @@ def main(argv: list[str]) -> None:
     raise InputError(f"--weights={values.weights} goes with --model: a run has weights of its own")
   out = _out_folder(values.out)
   Rule(values.on or 0.5, values.off or 0.6 * (values.on or 0.5), values.smooth, values.at_least)  # checked first
-  with contextlib.ExitStack() as stack, tidy_at_sigterm():
+  with contextlib.ExitStack() as stack, tidy_at_sigterm(), sole_writer(out, "--out"):
     source = open_source(names[0], values.live, values.max_corrupt, values.timeout, stack)
     crop = {"size": values.size, "short_side": values.short_side}
     if values.model:
@@ -87,7 +94,7 @@ def main(argv: list[str]) -> None:
     side = values.stored_short_side or default_short_side(run)
     options = Options(
       cut_of(run, values.window, values.every),
-      rule_of(run, values.smooth, values.at_least, values.on, values.off, values.no_action),
+      rule_of(run, values.smooth, values.at_least, values.on, values.off, values.no_action, values.calibrated),
       side,
       values.batch,
       values.seconds or np.inf,

@@ -18,14 +18,21 @@ SMALL, LARGE = 240, 480
 _BASE = 90_000
 """Ticks of a second."""
 _LETTERS = 48
-"""Of a line at most."""
+"""Of a line at most, fewer where the frame is narrow."""
 
 
 class LabelledFilm:
   """Writes frames one by one; used in a `with`."""
 
-  def __init__(self, path: pathlib.Path):
-    """Makes the file; its size is that of the first frame."""
+  def __init__(self, path: pathlib.Path, rate: float = 0.0, fit: bool = True):
+    """Makes the file; its size is that of the first frame.
+
+    Args:
+      path: of the file.
+      rate: frames a second, for how long the last frame is shown; 0 for 25.
+      fit: bring the short side between SMALL and LARGE.
+    """
+    self._rate, self._resize = fractions.Fraction(rate or 25).limit_denominator(1001), fit
     self._container: Any = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
     self._stream: Any = None
     self._last = -1
@@ -38,7 +45,7 @@ class LabelledFilm:
       self._container.mux(self._stream.encode(None))
     self._container.close()
 
-  def add(self, image: np.ndarray, time: float, lines: Sequence[str]) -> None:
+  def add(self, image: np.ndarray, time: float, lines: Sequence[str] = ()) -> None:
     """Draws the lines into the lower left corner and encodes the frame.
 
     Args:
@@ -47,8 +54,9 @@ class LabelledFilm:
       lines: of text.
     """
     if self._stream is None:
-      image = even(_fit(image))
-      self._stream = self._container.add_stream("libx264", rate=25, options={"crf": "23", "preset": "veryfast"})
+      image = even(_fit(image) if self._resize else image)
+      options = {"crf": "23", "preset": "veryfast", "bf": "0"}  # with B-frames, times that vary give a wrong length
+      self._stream = self._container.add_stream("libx264", rate=self._rate, options=options)
       self._stream.height, self._stream.width, self._stream.pix_fmt = *image.shape[:2], "yuv420p"
       self._stream.codec_context.time_base = fractions.Fraction(1, _BASE)
     size = self._stream.width, self._stream.height
@@ -70,7 +78,7 @@ def draw(image: np.ndarray, lines: tuple[str, ...]) -> np.ndarray:
   if not lines:
     return np.ascontiguousarray(image)
   height, width = image.shape[:2]
-  box = _text(lines, max(height // 18, 11))[:height, :width]
+  box = _text(lines, max(height // 18, 11), width)[:height, :width]
   drawn = image.copy()
   under = drawn[height - box.shape[0] :, : box.shape[1]]
   under[:] = np.maximum(under // 3, box[..., None])
@@ -78,13 +86,18 @@ def draw(image: np.ndarray, lines: tuple[str, ...]) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def _text(lines: tuple[str, ...], size: int) -> np.ndarray:
-  """White text, uint8 `[h, w]`, in a font that comes with matplotlib."""
+def _text(lines: tuple[str, ...], size: int, most: int) -> np.ndarray:
+  """White text, uint8 `[h, w]`, in a font that comes with matplotlib; w is `most` at most, where a letter fits."""
   from matplotlib import get_data_path
   from PIL import Image, ImageDraw, ImageFont
 
   font = ImageFont.truetype(str(pathlib.Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
-  shown = [shorten(line, _LETTERS) for line in lines]
+
+  def fitting(line: str) -> str:
+    tried = (shorten(line, letters) for letters in range(_LETTERS, 0, -1))
+    return next((one for one in tried if font.getlength(one) + size <= most), "…")
+
+  shown = [fitting(line) for line in lines]
   width = round(max(font.getlength(line) for line in shown)) + size
   row = round(1.35 * size)
   picture = Image.new("L", (width, row * len(shown) + size // 2))

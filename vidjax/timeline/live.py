@@ -48,7 +48,7 @@ class Reader:
       pace: a frame comes no earlier after the first than its time says, as before a camera.
       timeout: seconds without a frame after which the source counts as broken off.
     """
-    self.dropped = 0
+    self.dropped = self.missed = 0
     self.stop = threading.Event()
     self._source, self._keep, self._pace, self._timeout = source, keep, pace, timeout
     self._waiting: collections.deque[Arrived] = collections.deque()
@@ -65,10 +65,11 @@ class Reader:
       raise self._error
 
   def fresh(self) -> None:
-    """Leaves out what waits but the newest frame, and counts dropped ones from here on."""
+    """Leaves out what waits but the newest frame, and counts dropped ones from here on; those before are `missed`."""
     if self._keep is None:
       return
     with self._changed:
+      self.missed = self.dropped + max(len(self._waiting) - 1, 0)
       while len(self._waiting) > 1:
         self._waiting.popleft()
       self.dropped = 0

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from vidjax.console import clock, say
+from vidjax.console import clock, counted, say
 from vidjax.errors import InputError
 from vidjax.files import whole
-from vidjax.predict.predictor import check_classifies
+from vidjax.predict.predictor import check_classifies, thresholds_of
 from vidjax.run.opened import Run
 from vidjax.timeline import write
 from vidjax.timeline.labelled import LabelledFilm
@@ -24,7 +24,7 @@ from vidjax.timeline.track import Score, Track, follow_film, follow_live, make_s
 from vidjax.timeline.windows import Cut, looped
 
 LINES = 4
-"""Labels drawn at once."""
+"""Labels drawn at once; a further line says how many more there are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +58,23 @@ class Ended:
     how: "at its end", "stopped", "after --seconds" or "broke off".
     reason: what broke it off.
     dropped: frames.
+    missed: those dropped before time counted.
   """
 
   how: str
   reason: str = ""
   dropped: int = 0
+  missed: int = 0
 
 
 def rule_of(
-  run: Run, smooth: float, at_least: float, on: float | None, off: float | None, idle: Sequence[str] = ()
+  run: Run,
+  smooth: float,
+  at_least: float,
+  on: float | None,
+  off: float | None,
+  idle: Sequence[str] = (),
+  calibrated: bool = False,
 ) -> Rule:
   """The rule for a run's task: one class at a time, or each by itself where a video may have several.
 
@@ -77,13 +85,16 @@ def rule_of(
     on: the same (default: .5, or the task's threshold).
     off: the same (default: .6 of `on`).
     idle: names of classes that mean no action.
+    calibrated: without `on`, each class begins at its own threshold, where `vidjax.evaluate --calibrate` found some.
 
   Raises:
-    InputError: there is no such class, or the thresholds cannot be.
+    InputError: there is no such class, the thresholds cannot be, or nothing was fitted.
   """
   task: Any = run.recipe.task
   several = bool(getattr(task, "several", False))
+  fitted = thresholds_of(run) if calibrated and on is None else ()
   on = on if on is not None else float(getattr(task, "threshold", 0.5))
+  own = tuple((each, 0.6 * each if off is None else min(off, each)) for each in fitted)
   for name in idle:
     if name not in run.class_names:
       near = difflib.get_close_matches(name, run.class_names, 1, 0) or run.class_names[:1]
@@ -91,7 +102,7 @@ def rule_of(
         f"--no_action={name}: the run has no such class; the nearest of its {len(run.class_names)} is {near[0]}"
       )
   numbers = tuple(run.class_names.index(name) for name in idle)
-  return Rule(on, 0.6 * on if off is None else off, smooth, at_least, not several, numbers)
+  return Rule(on, 0.6 * on if off is None else off, smooth, at_least, not several, numbers, own)
 
 
 def make_timeline(source: Source, run: Run, options: Options, out: pathlib.Path, stack: contextlib.ExitStack) -> None:
@@ -128,7 +139,7 @@ def labels_at(scores: np.ndarray, rule: Rule) -> list[int]:
     rule: how.
   """
   order = np.argsort(-scores, kind="stable").tolist()
-  found = [label for label in (order[:1] if rule.one else order) if scores[label] >= rule.on]
+  found = [label for label in (order[:1] if rule.one else order) if scores[label] >= rule.of(label)[0]]
   return [label for label in found if label not in rule.idle]
 
 
@@ -145,7 +156,7 @@ def _read(
       ended = Ended("after --seconds" if track.seconds >= options.seconds else "at its end")
     except InputError as error:
       ended = _broken(error, track)
-    _check_windows(source, track, options, ended)
+    _begin_writing(source, track, options, ended, out)
     return ended
   reader = Reader(
     lambda: source.frames(options.short_side),
@@ -156,7 +167,7 @@ def _read(
   with contextlib.ExitStack() as own:
     film = None
     if options.video:
-      film = own.enter_context(LabelledFilm(own.enter_context(whole(out / write.FILM))))
+      film = own.enter_context(LabelledFilm(own.enter_context(whole(out / write.FILM)), source.fps))
     if source.live:
       own.enter_context(stopped_by_signals(reader.stop))
     try:
@@ -167,23 +178,30 @@ def _read(
         if film is not None:
           film.add(image, since, lines)
       how = "stopped" if reader.stop.is_set() else "at its end"
-      ended = Ended("after --seconds" if track.seconds >= options.seconds else how, "", reader.dropped)
+      ended = Ended("after --seconds" if track.seconds >= options.seconds else how, "", reader.dropped, reader.missed)
     except InputError as error:
       ended = dataclasses.replace(_broken(error, track), dropped=reader.dropped)
     finally:
       if not reader.close():
         stack.pop_all()  # the thread still reads: what it reads closes with the process
-    _check_windows(source, track, options, ended)
+    _begin_writing(source, track, options, ended, out)
   return ended
 
 
-def _check_windows(source: Source, track: Track, options: Options, ended: Ended) -> None:
-  """Raises an InputError where not one window has ended."""
+def _begin_writing(source: Source, track: Track, options: Options, ended: Ended, out: pathlib.Path) -> None:
+  """Removes the report of an older timeline; raises an InputError where not one window has ended."""
   if not track.rows:
+    lost = ended.dropped + ended.missed
+    if lost and ended.how == "at its end" and not source.paced:
+      raise InputError(
+        f"{source.shown} came faster than in real time: {counted(lost, 'frame was', 'frames were')} dropped, and what"
+        f" is left is less than --window={options.cut.window:g}; --nolive reads all"
+      )
     when = "was stopped after" if ended.how in ("stopped", "after --seconds") else "lasts"
     raise InputError(
       f"{source.shown} {when} {track.seconds:.2f} s, less than --window={options.cut.window:g}: choose a shorter window"
     )
+  (out / write.REPORT).unlink(missing_ok=True)
 
 
 def _broken(error: InputError, track: Track) -> Ended:
@@ -211,7 +229,13 @@ def _drawn(
 
 
 def _lines(run: Run, scores: np.ndarray, rule: Rule) -> list[str]:
-  return [f"{run.class_names[label]} {scores[label]:.0%}" for label in labels_at(scores, rule)[:LINES]]
+  return first_lines([f"{run.class_names[label]} {scores[label]:.0%}" for label in labels_at(scores, rule)])
+
+
+def first_lines(lines: list[str]) -> list[str]:
+  """At most LINES of them, and how many more there are."""
+  more = len(lines) - LINES
+  return lines if more <= 0 else [*lines[:LINES], f"and {more} more"]
 
 
 def _write(source: Source, run: Run, track: Track, options: Options, out: pathlib.Path, ended: Ended) -> None:
@@ -234,14 +258,15 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
     }
     came = track.frames + ended.dropped
     say(
-      f"latency {low * 1000:.0f} ms (95%: {high * 1000:.0f} ms), {ended.dropped} of {came} frames dropped,"
-      f" {track.skipped} windows skipped"
+      f"latency {low * 1000:.0f} ms (95%: {high * 1000:.0f} ms), {ended.dropped} of {counted(came, 'frame')} dropped,"
+      f" {counted(track.skipped, 'window')} skipped"
     )
   report = {
     "film": source.identity(),
     "seconds": round(seconds, 3),
     "first_frame_seconds": round(track.first, 6),
     "frames": track.frames,
+    **({"times_from_rate": {"frames": track.untimed, "rate": round(source.fps, 4)}} if track.untimed else {}),
     "damaged": source.damaged,
     "ended": ended.how,
     **({"reason": ended.reason} if ended.reason else {}),
@@ -250,7 +275,8 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
     "settings": {
       "window": cut.window,
       "every": cut.every,
-      **{name: value for name, value in dataclasses.asdict(rule).items() if name not in ("one", "idle")},
+      **{name: value for name, value in dataclasses.asdict(rule).items() if name not in ("one", "idle", "own")},
+      **({"on_of_classes": {name: on for name, (on, _) in zip(names, rule.own, strict=True)}} if rule.own else {}),
       "one_class_at_a_time": rule.one,
       "no_action": [names[label] for label in rule.idle],
       "sampler": f"{cut.sampler}, over each window's time",
@@ -268,10 +294,8 @@ def _write(source: Source, run: Run, track: Track, options: Options, out: pathli
   write.write_scores(out / write.SCORES, track.starts, track.ends, scores, names)
   write.write_spans(out / write.SPANS, spans, names)
   write.write_subtitles(out / write.SUBTITLES, spans, names)
-  title = f"{pathlib.Path(source.shown).name}: {_count(len(spans), 'span')} in {clock(seconds)}"
-  save_timeline(
-    out / write.PICTURE, times, smoothed(times, scores, rule.smooth), spans, names, seconds, (rule.on, rule.off), title
-  )
+  title = f"{pathlib.Path(source.shown).name}: {counted(len(spans), 'span')} in {clock(seconds)}"
+  save_timeline(out / write.PICTURE, times, smoothed(times, scores, rule.smooth), spans, names, seconds, rule, title)
   if options.video and source.is_file and not source.live:
     _write_film(source, track, spans, names, seconds, out)
   elif not options.video:
@@ -284,14 +308,16 @@ def _write_film(
   source: Source, track: Track, spans: Sequence[Span], names: Sequence[str], seconds: float, out: pathlib.Path
 ) -> None:
   """Reads a file again and draws the spans; one that breaks off does so again."""
-  with whole(out / write.FILM) as partial, LabelledFilm(partial) as film, contextlib.suppress(InputError):
-    for _, (frame, own) in zip(range(track.frames), source.frames(480), strict=False):
+  rate = track.frames / track.seconds
+  with whole(out / write.FILM) as partial, LabelledFilm(partial, rate) as film, contextlib.suppress(InputError):
+    again = dataclasses.replace(source)  # so that damage is not counted twice
+    for _, (frame, own) in zip(range(track.frames), again.frames(480), strict=False):
       since = own - track.first
       if since >= seconds:
         break
       shown = [span for span in spans if span.start <= since < span.end]
-      shown = sorted(shown, key=lambda span: -span.score)[:LINES]
-      film.add(frame.image, since, [f"{names[span.label]} {span.score:.0%}" for span in shown])
+      shown = sorted(shown, key=lambda span: -span.score)
+      film.add(frame.image, since, first_lines([f"{names[span.label]} {span.score:.0%}" for span in shown]))
 
 
 def _tell(
@@ -301,22 +327,21 @@ def _tell(
   span = looped(cut, track.sampled)
   if span:
     say(
-      f"note: a clip of the run spans {span} frames and the shortest window has {track.sampled}: it is looped;"
-      f" --window={cut.window * span / track.sampled:.2g} has as many",
+      f"note: a clip of the run spans {counted(span, 'frame')} and the shortest window has {track.sampled}: some are"
+      f" repeated; --window={span * track.seconds / track.frames:.2g} has as many",
       error=True,
     )
   if source.damaged:
     say(
-      f"note: {source.shown}: {_count(source.damaged, 'damaged frame or packet', 'damaged frames or packets')}",
+      f"note: {source.shown}: {counted(source.damaged, 'damaged frame or packet', 'damaged frames or packets')}",
       error=True,
     )
+  if track.untimed:
+    say(f"note: {source.shown} states no times: they follow from its {source.fps:g} frames a second", error=True)
   if track.reshaped:
-    say(f"note: {track.reshaped} frames have another size than the first: they are shown in its size", error=True)
-  say(f"{source.shown}: {_count(len(spans), 'span')} in {clock(track.seconds)}, {_count(len(track.rows), 'window')}")
+    have = counted(track.reshaped, "frame has", "frames have")
+    say(f"note: {have} another size than the first: all are shown in its size", error=True)
+  say(f"{source.shown}: {counted(len(spans), 'span')} in {clock(track.seconds)}, {counted(len(track.rows), 'window')}")
   for one in spans:
     say(f"  {clock(one.start):>10} - {clock(one.end):>10}  {one.score:6.1%}  {names[one.label]}")
   say(f"wrote {out}")
-
-
-def _count(number: int, one: str, several: str = "") -> str:
-  return f"{number} {one if number == 1 else several or one + 's'}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vidjax.analyse.pictures import save_figure, shorten
-from vidjax.timeline.spans import Span
+from vidjax.timeline.spans import Rule, Span
 
 CLASSES = 8
 """Classes that are drawn."""
@@ -37,7 +37,7 @@ def save_timeline(
   spans: Sequence[Span],
   class_names: Sequence[str],
   seconds: float,
-  thresholds: tuple[float, float],
+  rule: Rule,
   title: str,
 ) -> None:
   """Draws scores and spans over the film's time.
@@ -49,7 +49,7 @@ def save_timeline(
     spans: of the film.
     class_names: K names.
     seconds: length of the film.
-    thresholds: on and off, drawn as lines.
+    rule: whose thresholds are drawn as lines, those of a class alone in its colour.
     title: of the picture.
   """
   from matplotlib import colormaps
@@ -68,8 +68,10 @@ def save_timeline(
     own = [span for span in spans if span.label == label]
     bars = [(span.start / unit, (span.end - span.start) / unit) for span in own]
     below.broken_barh(bars, (row - 0.36, 0.72), facecolors=colour, edgecolors="none")
-  for threshold, style in zip(thresholds, ("--", ":"), strict=True):
-    above.axhline(threshold, color="0.5", linewidth=0.8, linestyle=style, zorder=1)
+  for row, label in enumerate(labels if rule.own else labels[:1]):
+    for threshold, style in zip(rule.of(label), ("--", ":"), strict=True):
+      colour = colormaps["tab10"](row) if rule.own else "0.5"
+      above.axhline(threshold, color=colour, linewidth=0.8, linestyle=style, zorder=1)
   above.set(ylim=(0, 1.02), ylabel="score")
   above.set_title(shorten(title, 90), loc="left", fontsize=10, parse_math=False)
   below.set(xlim=(0, max(seconds, 1e-3) / unit), xlabel=name, ylim=(len(labels) - 0.4, -0.6))

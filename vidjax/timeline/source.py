@@ -17,6 +17,12 @@ from vidjax.errors import InputError
 SHORT = 0.05
 """A film at an address that is shorter than it states by more than this share, and a second, broke off."""
 
+UNSOUGHT = (
+  "if the server sends no parts of files, an MP4 must have its index in front: download it first, or copy it by ffmpeg"
+  " -movflags faststart"
+)
+"""The remedy where not one frame comes from an http address."""
+
 
 @dataclasses.dataclass(eq=False)
 class Source:
@@ -89,9 +95,15 @@ class Source:
         container, stream, self.shown, short_side, max_corrupt=most, threads=threads, on_damage=self._count
       )
       first = last = None
-      for frame, time in read_film.times_of(frames, _rate(stream), self.shown):
-        first, last = (time if first is None else first), time
-        yield frame, time
+      self.fps = self.fps or video_file.stated_rate(stream)
+      try:
+        for frame, time in read_film.times_of(frames, self.fps, self.shown):
+          first, last = (time if first is None else first), time
+          yield frame, time
+      except InputError as error:
+        if first is None and self.name.lower().startswith("http"):
+          raise InputError(f"{error}; {UNSOUGHT}") from error
+        raise
     length = (last or 0.0) - (first or 0.0)
     if self.seconds and length < self.seconds - max(1.0, SHORT * self.seconds):
       raise InputError(f"{self.shown} states {self.seconds:.1f} s and ended after {length:.1f} s")
@@ -125,14 +137,10 @@ def open_source(name: str, live: bool | None, max_corrupt: int, timeout: float, 
   opened = stack.enter_context(address.open_source(name, timeout))
   seconds = _stated_seconds(*opened)
   live = seconds is None if live is None else live
-  return Source(name, live, max_corrupt, timeout, opened, seconds, _rate(opened[1]))
+  return Source(name, live, max_corrupt, timeout, opened, seconds, video_file.stated_rate(opened[1]))
 
 
 def _stated_seconds(container: Any, stream: Any) -> float | None:
   if stream.duration and stream.time_base:
     return float(stream.duration * stream.time_base)
   return container.duration / 1e6 if container.duration and container.duration > 0 else None
-
-
-def _rate(stream: Any) -> float:
-  return float(stream.average_rate or stream.guessed_rate or 0)

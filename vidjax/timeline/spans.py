@@ -35,6 +35,7 @@ class Rule:
     at_least: seconds of the shortest span that is kept.
     one: one class at a time, the one with the highest score; else each class by itself.
     idle: numbers of classes that mean no action: they compete and have no spans.
+    own: of each class, `on` and `off` of its own; empty where those above hold for all.
   """
 
   on: float = 0.5
@@ -43,12 +44,18 @@ class Rule:
   at_least: float = 1.0
   one: bool = True
   idle: tuple[int, ...] = ()
+  own: tuple[tuple[float, float], ...] = ()
 
   def __post_init__(self):
-    if not 0 < self.off <= self.on <= 1:
-      raise InputError(f"--on={self.on:g} --off={self.off:g}: 0 < off <= on <= 1 is required")
+    for on, off in ((self.on, self.off), *self.own):
+      if not 0 < off <= on <= 1:
+        raise InputError(f"--on={on:g} --off={off:g}: 0 < off <= on <= 1 is required")
     if not (0 <= self.smooth < np.inf and 0 <= self.at_least < np.inf):
       raise InputError(f"--smooth={self.smooth:g} --at_least={self.at_least:g}: seconds from 0 on are required")
+
+  def of(self, label: int) -> tuple[float, float]:
+    """`on` and `off` of a class."""
+    return self.own[label] if self.own else (self.on, self.off)
 
 
 def smoothed(times: np.ndarray, scores: np.ndarray, seconds: float) -> np.ndarray:
@@ -104,8 +111,8 @@ def find_spans(
   best = level.argmax(axis=1)
   found: list[Span] = []
   for label in range(level.shape[1]):
-    own = level[:, label]
-    held = (own >= rule.off) & (best == label) if rule.one else own >= rule.off
+    own, (on, off) = level[:, label], rule.of(label)
+    held = (own >= off) & (best == label) if rule.one else own >= off
     if label in rule.idle or not held.any():
       continue
     begins = held & ~(np.concatenate([[False], held[:-1]]) & joined)
@@ -113,6 +120,6 @@ def find_spans(
     for run in range(1, int(begins.sum()) + 1):
       places = np.flatnonzero(number == run)
       first, last = places[0], places[-1]
-      if own[places].max() >= rule.on and ends[last] - starts[first] >= rule.at_least - 1e-6:
+      if own[places].max() >= on and ends[last] - starts[first] >= rule.at_least - 1e-6:
         found.append(Span(float(starts[first]), float(ends[last]), label, float(own[places].mean())))
   return sorted(found)

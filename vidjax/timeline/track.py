@@ -34,6 +34,7 @@ class Track:
     frames: that were seen.
     sampled: the fewest frames of a window.
     reshaped: of them, those of another size than the first.
+    untimed: of them, those that state no time.
     first: seconds of the first frame, as the film states them.
     latencies: of live windows: seconds from the frame that ended it to its scores.
     skipped: live windows that were not scored, since a newer one was there.
@@ -44,7 +45,7 @@ class Track:
     self.starts: list[float] = []
     self.ends: list[float] = []
     self.rows: list[np.ndarray] = []
-    self.frames = self.reshaped = self.skipped = 0
+    self.frames = self.reshaped = self.untimed = self.skipped = 0
     self.sampled = 0
     self.first = 0.0
     self.latencies: list[float] = []
@@ -64,6 +65,7 @@ class Track:
     self._last = own - self.first
     self.frames += 1
     self.reshaped += frame.reshaped
+    self.untimed += frame.time is None
     return self._last
 
   def add(self, windows: list[Window], scores: np.ndarray) -> None:

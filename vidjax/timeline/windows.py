@@ -80,14 +80,14 @@ def cut_of(run: Run, window: float, every: float) -> Cut:
 
 
 def looped(cut: Cut, frames: int) -> int:
-  """The frames that a clip spans, where a window has fewer, so that the sampler loops; else 0.
+  """The frames that a clip spans, where a window has fewer, so that the sampler repeats some; else 0.
 
   Args:
     cut: whose sampler.
     frames: of a window.
   """
   sampler: Any = cut.sampler
-  span = sampler.num_frames * sampler.stride if hasattr(sampler, "stride") else getattr(sampler, "window", 0)
+  span = getattr(sampler, "window", sampler.clip_length) * getattr(sampler, "stride", 1)
   return span if span > frames else 0
 
 

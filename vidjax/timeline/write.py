@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidjax.console import legible
-from vidjax.files import whole
+from vidjax.files import cell, whole
 from vidjax.timeline.spans import Span
 
 REPORT, SCORES, SPANS, SUBTITLES, PICTURE, FILM = (
@@ -50,7 +50,7 @@ def write_scores(
   """
 
   def rows(writer: Any) -> None:
-    writer.writerow(["start", "end", *class_names])
+    writer.writerow(["start", "end", *map(cell, class_names)])
     for start, end, row in zip(starts, ends, scores, strict=True):
       writer.writerow([f"{start:.3f}", f"{end:.3f}", *(f"{x:.{DIGITS}f}" for x in row.tolist())])
 
@@ -69,7 +69,9 @@ def write_spans(path: pathlib.Path, spans: Sequence[Span], class_names: Sequence
   def rows(writer: Any) -> None:
     writer.writerow(["start", "end", "class", "score"])
     for span in spans:
-      writer.writerow([f"{span.start:.3f}", f"{span.end:.3f}", class_names[span.label], f"{span.score:.{DIGITS}f}"])
+      writer.writerow(
+        [f"{span.start:.3f}", f"{span.end:.3f}", cell(class_names[span.label]), f"{span.score:.{DIGITS}f}"]
+      )
 
   _write_csv(path, rows)
 

@@ -40,7 +40,7 @@ def check_trackers(names: Sequence[str]) -> None:
     if done.returncode:
       found = (done.stdout.splitlines() or done.stderr.splitlines() or ["it ends with an error"])[-1]
       if name in PACKAGES and found == f"No module named '{name}'":
-        found = f"{name} is not installed: pip install 'vidjax[{name}]'"
+        found = f"{name} is not installed: pip install -e '.[{name}]'"
       raise InputError(f"--track={name}: {found}")
 
 

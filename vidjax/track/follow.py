@@ -175,7 +175,7 @@ def follow(follower: Follower, ended: threading.Event, how: list[str], tell: Any
       failures += 1
       if failures == 1:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        tell(f"failed ({reason}); training continues, metrics.jsonl has all numbers, and sending is tried again")
+        tell(f"failed ({reason}); metrics.jsonl has all numbers" + ", and sending is tried again" * (not over))
       if over:
         return False
     ended.wait(min(POLL * 2**failures, LONGEST_PAUSE) if failures else POLL)
@@ -205,7 +205,7 @@ def main(argv: list[str]) -> int:
     ended.set()
 
   def give_up() -> None:
-    tell(f"did not take everything within {wait:g} s after the training's end{_later(workdir)}")
+    tell(f"did not take everything within {wait:g} s after the run's end{_later(workdir, name)}")
     os._exit(EXIT_UNSENT)
 
   def tell(text: str) -> None:
@@ -219,12 +219,12 @@ def main(argv: list[str]) -> int:
   follower = Follower(name, load(name), About(**about, folder=workdir / FOLDER))
   sent = follow(follower, ended, how, tell)
   if not sent:
-    tell(f"did not get {follower.unsent()} lines and the end of the run{_later(workdir)}")
+    tell(f"did not get {follower.unsent()} lines and the end of the run{_later(workdir, name)}")
   os._exit(0 if sent else EXIT_UNSENT)  # what others registered for the end of Python may wait for a server
 
 
-def _later(workdir: pathlib.Path) -> str:
-  return f": python -m vidjax.track --workdir={workdir} sends the rest"
+def _later(workdir: pathlib.Path, name: str) -> str:
+  return f": python -m vidjax.track --workdir={workdir} --track={name} sends the rest"
 
 
 if __name__ == "__main__":

@@ -51,7 +51,10 @@ def export(variables: Mapping[str, Tree], path: str | pathlib.Path) -> dict[str,
   path.parent.mkdir(parents=True, exist_ok=True)
   try:
     with whole(path) as partial:
+      partial.touch()
+      mode = partial.stat().st_mode  # as of any new file; theirs may be read by its owner alone
       save_file(tensors, partial, metadata={"format": "pt", OWN: "export"})
+      partial.chmod(mode)
   except SafetensorError as error:  # its way to say that the disk is full
     raise InputError(f"{path} cannot be written ({error}): free some space or choose another folder") from error
   return tensors
