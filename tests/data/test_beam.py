@@ -17,7 +17,7 @@ SMALL = Storage(short_side=16)
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_beam_makes_the_same_data_set(tmp_path, make_video, monkeypatch):
-  pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'vidjax[beam]'")
+  pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install -e '.[beam]'")
   monkeypatch.setattr(shards, "FEWEST_FILMS", 3)
   for number in range(8):
     make_video(tmp_path / "videos" / ("walk", "run")[number % 2] / f"{number}.mp4", count=8 + number)

@@ -96,7 +96,7 @@ def test_a_model_in_several_files(sharded):
 
 
 def test_a_model_in_several_files_on_the_hub(sharded, monkeypatch):
-  hub = pytest.importorskip("huggingface_hub", reason="needs pip install 'vidjax[weights]'")
+  hub = pytest.importorskip("huggingface_hub", reason="needs pip install -e '.[weights]'")
 
   def download(repository: str, name: str) -> str:
     if not (path := sharded / name.removeprefix("folder/")).is_file():
@@ -353,7 +353,7 @@ def test_a_damaged_file_is_refused_or_read(name, changes, tmp_path):
 
 
 def test_models_on_the_hub(tmp_path, monkeypatch):
-  hub = pytest.importorskip("huggingface_hub", reason="needs pip install 'vidjax[weights]'")
+  hub = pytest.importorskip("huggingface_hub", reason="needs pip install -e '.[weights]'")
   np.savez(tmp_path / "file.npz", a=np.ones(1))
   asked = []
 

@@ -27,7 +27,7 @@ def make(work: shards.Work, missing: Sequence[shards.Shard], timeout: float, opt
     import apache_beam as beam  # pyright: ignore[reportMissingImports]
     from apache_beam.options.pipeline_options import PipelineOptions  # pyright: ignore[reportMissingImports]
   except ImportError as error:
-    raise InputError(f"--beam: Apache Beam is not installed ({error}): pip install 'vidjax[beam]'") from error
+    raise InputError(f"--beam: Apache Beam is not installed ({error}): pip install -e '.[beam]'") from error
   with beam.Pipeline(options=PipelineOptions(shlex.split(options))) as pipeline:
     each = pipeline | beam.Create(list(missing)) | beam.Reshuffle()
     _ = each | beam.Map(_make_one, work, timeout)

@@ -46,7 +46,7 @@ def export(variables: Mapping[str, Tree], path: str | pathlib.Path) -> dict[str,
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
   except ImportError as error:
-    raise InputError("writing safetensors needs a package: pip install 'vidjax[weights]'") from error
+    raise InputError("writing safetensors needs a package: pip install -e '.[weights]'") from error
   path, tensors = pathlib.Path(path), torch_tensors(variables)
   path.parent.mkdir(parents=True, exist_ok=True)
   try:

@@ -235,7 +235,7 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError, safe_open
     from safetensors.numpy import load_file
   except ImportError as error:
-    raise InputError("reading safetensors needs a package: pip install 'vidjax[weights]'") from error
+    raise InputError("reading safetensors needs a package: pip install -e '.[weights]'") from error
   try:
     tensors = Tensors(load_file(path))
     with safe_open(path, "np") as file:
@@ -293,9 +293,7 @@ class _Hub:
       import huggingface_hub
       from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
     except ImportError as error:
-      raise NotFetched(
-        f"{self.source}: no such file; a model on the hub needs: pip install 'vidjax[weights]'"
-      ) from error
+      raise NotFetched(f"{self.source}: no such file; a model on the hub needs: pip install -e '.[weights]'") from error
     huggingface_hub.logging.set_verbosity_error()  # it announces every retry
     try:
       return pathlib.Path(huggingface_hub.hf_hub_download(self.model, name))
