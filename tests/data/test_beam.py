@@ -33,7 +33,7 @@ def test_beam_that_is_not_installed(tmp_path, make_video, monkeypatch):
   for number in range(4):
     make_video(tmp_path / "videos" / ("walk", "run")[number % 2] / f"{number}.mp4", count=8 + number)
   monkeypatch.setitem(sys.modules, "apache_beam", None)
-  with pytest.raises(InputError, match=r"--beam: Apache Beam is not installed .*pip install 'vidjax\[beam\]'"):
+  with pytest.raises(InputError, match=r"--beam: Apache Beam is not installed .*pip install -e '\.\[beam\]'"):
     prepare_folder(tmp_path / "videos", "mine", tmp_path, beam="--runner=DirectRunner")
   with pytest.raises(InputError, match=r"--beam and --shard both divide the work: leave one of the two out"):
     prepare_folder(tmp_path / "videos", "mine", tmp_path, beam="--runner=DirectRunner", part=(1, 2))

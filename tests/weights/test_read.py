@@ -396,5 +396,5 @@ def test_without_the_extra_packages_the_error_says_what_to_install(tmp_path, mon
   monkeypatch.setitem(sys.modules, "safetensors", None)
   monkeypatch.setitem(sys.modules, "huggingface_hub", None)
   for source in (tmp_path / "a.safetensors", "who/model"):
-    with pytest.raises(InputError, match=r"pip install 'vidjax\[weights\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[weights\]'"):
       read_tensors(source)
