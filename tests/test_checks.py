@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_named_with_its_place(module, message):
   [
     (lambda: Insert(TSM(), "before", 3), r"Insert\(stages=3\): must be 'all' or tuple\[int, \.\.\.\]"),
     (lambda: Insert(TSM, "before"), r"Insert\(module=.*\): must be flax.linen.module.Module: write TSM\(\)"),
-    (lambda: Insert(TSM(), "behind"), r"Insert\(at='behind'\): must be one of ahead, temporal_before, temporal, before, "),
+    (lambda: Insert(TSM(), "behind"), r"Insert\(at='behind'\): must be one of ahead, temporal_before, temporal, "),
     (lambda: Inside(TSP(3, 1), 2), r"Inside\(after=2\): must be str"),
   ],
 )
