@@ -197,7 +197,7 @@ def test_one_sweep_writes_to_a_folder(tmp_path, monkeypatch):
   sweep = Sweep(TINY_TABLE, "mini", tmp_path, tmp_path, [0], rows=("first",))
 
   def run_another(*_):
-    with pytest.raises(InputError, match="another sweep writes to"):
+    with pytest.raises(InputError, match=r"--out=.*: another command writes there"):
       sweep.run()
     raise InputError("stop")
 

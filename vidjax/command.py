@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import importlib.util
 import io
 import json
@@ -258,22 +257,6 @@ def define_config(values: flags.FlagValues = flags.FLAGS) -> Any:
   parser.parse = parse
   flags.register_validator("config", tidied, flag_values=values)  # these run once all flags are parsed
   return holder
-
-
-@contextlib.contextmanager
-def sole_writer(folder: pathlib.Path, flag: str) -> Iterator[None]:
-  """Holds a folder; InputError while another command writes there. The lock ends with its process in any case.
-
-  Args:
-    folder: that is there.
-    flag: that names it.
-  """
-  with (folder / ".lock").open("w") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise InputError(f"{flag}={folder}: another command writes there: wait for it, or choose another one") from None
-    yield
 
 
 def read_config(config: Any) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """Trains the rows of a table, each with several seeds, several at once; what is finished is not trained again."""
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import datetime
-import fcntl
 import itertools
 import json
 import os
@@ -15,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.tables.measures import manifest, top1
@@ -25,7 +23,7 @@ from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.files import write_text
 from vidjax.run.commit import commit
-from vidjax.run.folder import PHASES, read_phases, run_folder
+from vidjax.run.folder import PHASES, read_phases, run_folder, sole_writer
 from vidjax.run.slots import Slots, make_slots
 
 WORKDIR = "--workdir="
@@ -123,7 +121,8 @@ class Sweep:
     (self.out / "numbers").mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
     slots = make_slots(self.processes, self.out / ".compiled")
-    with _alone(self.out, self.shard), concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
+    held = sole_writer(self.out, "--out", f".lock-{self.shard[0]}")
+    with held, concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
       depths = itertools.groupby(self.units(), lambda unit: len(self._before(unit.training, unit.column)))
       for _, units in depths:  # what others copy from is finished first
         for name, error in pool.map(lambda unit: self._try(unit, slots), units):
@@ -308,14 +307,3 @@ def _measured(measure: Measure, folder: pathlib.Path, environment: dict[str, str
   if done.returncode:
     raise InputError(f"{folder} cannot be measured: {' '.join(done.stderr.splitlines()[-TAIL:])}")
   return json.loads(done.stdout.splitlines()[-1])
-
-
-@contextlib.contextmanager
-def _alone(out: pathlib.Path, shard: tuple[int, int]) -> Iterator[None]:
-  """Holds a folder; InputError while the same task of another sweep holds it."""
-  with (out / f".lock-{shard[0]}").open("w") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise InputError(f"another sweep writes to {out}: wait for it, or choose another --out") from None
-    yield

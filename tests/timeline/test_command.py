@@ -18,10 +18,10 @@ from tests.test_bad_input import command
 from tests.timeline.films import FILES, frames, report, write_film
 from tests.tiny_models import TINY, network
 from tests.tiny_run import CLASSES, write_video
-from vidjax.command import sole_writer
 from vidjax.evaluate.calibration import Calibration, corrected
 from vidjax.models import MODELS
 from vidjax.predict.predictor import make_predictor
+from vidjax.run.folder import sole_writer
 from vidjax.run.opened import open_run
 from vidjax.tasks.classification import Classification
 from vidjax.tasks.multilabel import MultiLabel

@@ -268,7 +268,7 @@ def test_two_runs_in_one_folder_are_refused_before_anything_is_written(uninterru
     with (workdir / ".lock").open("w") as lock:
       fcntl.flock(lock, fcntl.LOCK_EX)
       output = train(workdir, *FULL, "--config.seed=1", code=2)
-    assert f"{workdir} is in use by another run" in output.splitlines()[-1]
+    assert f"--workdir={workdir}: another command writes there" in output.splitlines()[-1]
     after = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file() and path.name != ".lock"}
     assert after == {path: content for path, content in before.items() if path.name != ".lock"}
 

@@ -1,8 +1,10 @@
 """The folder of a run: what is written before training starts, read back and compared."""
 
+import contextlib
+import fcntl
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vidjax import digests, trust
@@ -77,6 +79,23 @@ def make_folder(workdir: pathlib.Path) -> None:
   if set("[\\") & set(str(workdir.absolute())):  # it takes them for a pattern and finds nothing
     raise InputError(f"{workdir}: Orbax cannot read from a path with '[' or a backslash: choose another --workdir")
   workdir.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def sole_writer(folder: pathlib.Path, flag: str, lock: str = ".lock") -> Iterator[None]:
+  """Holds a folder; InputError while another command writes there. The lock ends with its process in any case.
+
+  Args:
+    folder: that is there.
+    flag: that names it.
+    lock: name of the file in it that is held.
+  """
+  with (folder / lock).open("w") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise InputError(f"{flag}={folder}: another command writes there: wait for it, or choose another one") from None
+    yield
 
 
 def write_folder(

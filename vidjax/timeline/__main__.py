@@ -15,10 +15,11 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from vidjax.command import define_crop, run_main, sole_writer
+from vidjax.command import define_crop, run_main
 from vidjax.errors import InputError, tidy_at_sigterm
 from vidjax.predict.model import load_model
 from vidjax.run.films import default_short_side
+from vidjax.run.folder import sole_writer
 from vidjax.run.opened import open_run
 from vidjax.timeline.make import Options, make_timeline, rule_of
 from vidjax.timeline.source import open_source

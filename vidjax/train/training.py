@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import json
 import pathlib
@@ -25,7 +24,7 @@ from vidjax.errors import InputError
 from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.recipe import Recipe, make_schedule
 from vidjax.run.checkpoint import Checkpoints, has_checkpoint, latest_step, load_variables
-from vidjax.run.folder import check_same, make_folder, read_folder, write_config, write_folder
+from vidjax.run.folder import check_same, make_folder, read_folder, sole_writer, write_config, write_folder
 from vidjax.run.metrics import read_history
 from vidjax.run.opened import Run
 from vidjax.track.beside import followed
@@ -177,19 +176,12 @@ def claim_folder(workdir: pathlib.Path, run: Run, longer: bool = False) -> None:
 
 @contextlib.contextmanager
 def sole_user(workdir: pathlib.Path) -> Iterator[None]:
-  """Makes the folder and holds it; raises InputError while another run trains in it.
-
-  The lock ends with its process in any case.
-  """
+  """Makes the folder and holds it, of several processes by the first; InputError while another run trains in it."""
   if jax.process_index() > 0:
     yield
     return
   make_folder(workdir)
-  with (workdir / ".lock").open("w") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise InputError(f"{workdir} is in use by another run: wait for it, or choose another --workdir") from None
+  with sole_writer(workdir, "--workdir"):
     yield
 
 
