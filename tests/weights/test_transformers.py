@@ -19,10 +19,8 @@ from vidjax.networks.two_stream import TwoStream
 from vidjax.plugins.adapter import aim
 from vidjax.verify import made, parity, transformers
 from vidjax.verify.transformers import CLASSES
-from vidjax.weights.__main__ import show
 from vidjax.weights.export import export
 from vidjax.weights.load import ReleasedSettings, load_weights
-from vidjax.weights.read import read_tensors
 
 NETWORKS = transformers.NETWORKS
 
@@ -384,24 +382,3 @@ def test_heads_and_the_pooling_of_a_classifier_are_compared():
   checkpoint |= {"head.weight": np.zeros((5, 192), np.float32), "head.bias": np.zeros(5, np.float32)}
   with pytest.warns(ReleasedSettings, match="classifier reads the class token"):
     load_whole(network, checkpoint)
-
-
-@pytest.mark.parametrize(
-  ("licence", "line"),
-  [
-    ('"cc-by-nc-4.0"', "licence cc-by-nc-4.0, which forbids commercial use"),
-    ("mit", "licence mit"),
-    ("other\nlicense_name: dinov3-license", "licence dinov3-license"),
-  ],
-)
-def test_the_licence_of_the_models_card_is_said(tmp_path, capsys, licence, line):
-  np.savez(tmp_path / "model.npz", **tensors("tiny_vit_timm"))
-  (tmp_path / "README.md").write_text(f"---\ntags:\n- video\nlicense: {licence}\n---\n# Model\nlicense: none\n")
-  _, report = load_whole(NETWORKS["tiny_vit_timm"], tmp_path / "model.npz")
-  said = capsys.readouterr()
-  assert said.err == f"{tmp_path}/model.npz: {line}\n"
-  assert str(report).splitlines()[1] == f"  {line}"
-  show(read_tensors(tmp_path / "model.npz"))
-  assert capsys.readouterr().out.endswith(f" numbers, {line}\n")
-  (tmp_path / "README.md").write_text("# license: mit\nof nothing\n")
-  assert not load_whole(NETWORKS["tiny_vit_timm"], tmp_path / "model.npz")[1].licence

@@ -200,7 +200,7 @@ def draw(
 
 
 def _label_log(axis: Any, values: Sequence[float]) -> None:
-  """A few numbers along a logarithmic axis. Below two decades Matplotlib writes so many that they overlap."""
+  """Puts few numbers on a logarithmic axis: over less than two decades, those of Matplotlib overlap."""
   from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
   decades = math.log10(max(values) / min(values))
