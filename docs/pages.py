@@ -9,8 +9,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = pathlib.Path(__file__).parents[1]
-COPIED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-COPIED["experiments/results/tables.md"] = "mini.md"
+COPIED = {
+  "README.md": "index.md",
+  "CONTRIBUTING.md": "contributing.md",
+  "CHANGELOG.md": "changelog.md",
+  "experiments/results/tables.md": "mini.md",
+}
 
 
 def modules() -> dict[str, str]:

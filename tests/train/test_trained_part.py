@@ -1,16 +1,21 @@
 """Adapters and a head in a backbone that stays: what is frozen costs no gradient and no memory but its own."""
 
+import dataclasses
 import functools
+import re
+import types
 
 import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
+from tests.tiny_run import make_run, write_data
 from tests.train.test_step import KEY, batch_of, prepare
 from vidjax.analyse.cost import count_macs
 from vidjax.apply.forward import forward
 from vidjax.apply.parts import Part, laid_over, picked
+from vidjax.apply.sharding import make_mesh
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.backbones.vit import ViT
 from vidjax.errors import ConfigError
@@ -23,6 +28,7 @@ from vidjax.run.checkpoint import Checkpoints, load_variables
 from vidjax.train.multitask import Weighted, make_blend
 from vidjax.train.optimizer import BIAS_AND_BN, Group, make_optimizer
 from vidjax.train.step import init_state, make_train_step
+from vidjax.train.training import describe
 
 CLIP = (3, 16, 16, 3)
 VIT = Recognizer(ViT(16, 4, 2, patch=8, grid=(1, 2, 2), inserts=st_adapters(4)), 4, dropout=0.0)
@@ -133,3 +139,21 @@ PARAMS = {"backbone": {"conv": np.ones(2)}, "classifier": {"kernel": np.ones(2),
 def test_what_is_no_part_is_refused(part, message):
   with pytest.raises(ConfigError, match=message):
     Part(**part).check(PARAMS)
+
+
+def test_the_launch_says_how_much_is_trained(tmp_path, capsys):
+  """Parameters that stay are in no group of the optimizer."""
+  run = make_run(tmp_path / "run", write_data(tmp_path / "data"))
+  settings = dataclasses.replace(run.recipe.settings, trained=("classifier",))
+  run.recipe = dataclasses.replace(run.recipe, settings=settings)
+  params = run.variables["params"]
+  whole, trained = size(params), size(params["classifier"])
+  described = types.SimpleNamespace(
+    **{name: getattr(run, name) for name in ("recipe", "config", "data", "notes", "class_names")},
+    dataset=types.SimpleNamespace(splits={run.data.train_split: 5}),
+  )
+  describe(described, params, 5, make_mesh(1))
+  lines = capsys.readouterr().out.splitlines()
+  assert any(line.endswith(f"{trained:,} of them are trained, {whole - trained:,} stay as they are") for line in lines)
+  groups = [re.search(r"([\d,]+) parameters .*: learning rate x", line) for line in lines]
+  assert sum(int(found[1].replace(",", "")) for found in groups if found) == trained
