@@ -240,7 +240,7 @@ def test_a_job_array_tells_its_shard(monkeypatch):
 
 def stored(row, number, seed=0, commit="a", date="2026-01-01"):
   numbers = {"top-1 %": number}
-  origin = {"commit": commit, "date": date, "machine": "here", "command": [["vidjax.train"]]}
+  origin = {"commit": commit, "date": date, "machine": "here", "seconds": 60, "cores": 2, "command": [["vidjax.train"]]}
   return {"row": row, "column": "", "seed": seed, "numbers": numbers, **origin}
 
 
@@ -265,7 +265,7 @@ def test_printed_and_own_numbers_side_by_side(tmp_path):
   assert cv2.imread(str(tmp_path / "table.png")).std() > 10
   shown.write_csv(tmp_path / "results.csv", TINY_TABLE, "mini", found)
   text = (tmp_path / "results.csv").read_text()
-  assert "a table,second,own,trained mini,top-1 %,0,40,b,here,2026-01-01,,python -m vidjax.train" in text
+  assert "a table,second,own,trained mini,top-1 %,0,40,b,here,2026-01-01,60,2,,python -m vidjax.train" in text
   assert "a table,wrong,own,not run" in text
   assert "elsewhere,cited,printed,top,,90" in text
 

@@ -133,7 +133,7 @@ def write_parity(path: pathlib.Path) -> None:
         commit(),
         f"1 cpu device(s), {os.cpu_count()} cores, {platform.machine()}",
         datetime.date.today().isoformat(),
-        "",
+        *[""] * 3,
       )
       command = f"python -m vidjax.verify {name}"
       own = "parity", name, found.source, "parity", "largest difference of two logits", "", number
@@ -155,8 +155,9 @@ def summary(sweeps: Sequence[Sweep]) -> str:
   for sweep in sweeps:
     found = sweep.read()
     measured = gather(found)
-    hours = sum(one["seconds"] * one.get("cores", 1) for one in found) / 3600
-    start = f"| {sweep.table.title} | `experiments.{sweep.out.name}` | {len(found)} | {hours:.2f} |"
+    timed = [one["seconds"] * one["cores"] for one in found if one["seconds"] is not None]
+    hours = f"{sum(timed) / 3600:.2f}" + f" ({len(timed)} of them)" * (len(timed) < len(found))
+    start = f"| {sweep.table.title} | `experiments.{sweep.out.name}` | {len(found)} | {hours} |"
     pairs = [(pair, *tau(sweep.table, measured, pair)) for pair in sweep.table.pairs]
     pairs = [one for one in pairs if one[2] > 1]
     for (printed, own), value, count in pairs:

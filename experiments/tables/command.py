@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.tables.estimate import check_data
+from experiments.tables.known import Known
 from experiments.tables.row import Table
 from experiments.tables.shown import costs, draw, gather, markdown, write_csv
 from experiments.tables.sweep import Sweep
@@ -36,6 +37,9 @@ def define_flags() -> None:
   flags.DEFINE_integer("processes", 1, "Trainings at once; cores and CUDA_VISIBLE_DEVICES are divided among them.", 1)
   flags.DEFINE_string("shard", None, "I/N: task I, from 0, of N of a job array (default: SLURM's array, where it is).")
   flags.DEFINE_float("epochs", None, "Epochs of the mini trainings, in place of the table's.")
+  flags.DEFINE_string(
+    "known", None, "Folder with results.csv and manifests.json of before: what is in there is not trained again."
+  )
   flags.DEFINE_string("data_dir", "data", "Where data sets lie.")
   flags.DEFINE_float("rate", None, "full: measured GMAC/s of training, for an estimate of its time.", 0)
 
@@ -89,6 +93,7 @@ def given_sweep(
     _shard(values.shard),
     values.epochs,
     others,
+    Known(pathlib.Path(values.known)) if values.known else None,
   )
 
 

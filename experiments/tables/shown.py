@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 from experiments.tables.counted import compare
+from experiments.tables.known import line
 from experiments.tables.row import Cost, Row, Table
 from vidjax.analyse.pictures import save_figure
 from vidjax.evaluate.manifest import digest
@@ -28,6 +29,8 @@ HEADS = [
   "commit",
   "machine",
   "date",
+  "seconds",
+  "cores",
   "manifest",
   "command",
 ]
@@ -183,18 +186,17 @@ def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapp
     writer.writerow(HEADS)
     for row in table.rows:
       for column, number in row.printed.items():
-        writer.writerow([table.title, row.name, row.kind, "printed", column, "", number, *[""] * 5])
+        writer.writerow([table.title, row.name, row.kind, "printed", column, "", number, *[""] * (len(HEADS) - 7)])
       own = [one for one in found if one["row"] == row.name]
       if not own and row.kind in RANKED:
-        writer.writerow([table.title, row.name, row.kind, "not run", *[""] * 8])
+        writer.writerow([table.title, row.name, row.kind, "not run", *[""] * (len(HEADS) - 4)])
       for one in own:
-        command = "; ".join("python -m " + " ".join(part) for part in one["command"])
         for name, number in one["numbers"].items():
           column = ", ".join(filter(None, (one["column"], name)))
           manifest = digest(one["manifest"]) if one.get("manifest") else ""
-          origin = one["commit"], one["machine"], one["date"], manifest, command
+          origin = one["commit"], one["machine"], one["date"], one["seconds"], one["cores"], manifest
           own_row = table.title, row.name, row.kind, f"trained {scale}", column, one["seed"], f"{number:.6g}"
-          writer.writerow([*own_row, *origin])
+          writer.writerow([*own_row, *origin, line(one["command"])])
 
 
 def draw(path: pathlib.Path, table: Table, measured: Measured) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.tables.known import Known
 from experiments.tables.measures import manifest, top1
 from experiments.tables.published import SETS
 from experiments.tables.row import Measure, Row, Table, Training
@@ -72,6 +73,7 @@ class Sweep:
     shard: (I, N): of N job-array tasks this is number I, from 0.
     epochs: of mini trainings in place of the table's.
     others: folders of other tables' sweeps. A training that is finished there is not done again, but linked.
+    known: results of before. A training that is finished there is not done again, unless another needs its folder.
   """
 
   table: Table
@@ -84,6 +86,7 @@ class Sweep:
   shard: tuple[int, int] = (0, 1)
   epochs: float | None = None
   others: Sequence[pathlib.Path] = ()
+  known: Known | None = None
 
   def __post_init__(self):
     known = [row.name for row in self.table.rows]
@@ -122,10 +125,11 @@ class Sweep:
     failed: list[str] = []
     slots = make_slots(self.processes, self.out / ".compiled")
     held = sole_writer(self.out, "--out", f".lock-{self.shard[0]}")
+    needed = self._needed()
     with held, concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
       depths = itertools.groupby(self.units(), lambda unit: len(self._before(unit.training, unit.column)))
       for _, units in depths:  # what others copy from is finished first
-        for name, error in pool.map(lambda unit: self._try(unit, slots), units):
+        for name, error in pool.map(lambda unit: self._try(unit, slots, unit.name in needed), units):
           failed += [f"{name}: {error}"] if error else []
       ready = [unit for unit in self.ensembles() if not self._lacking(unit)]
       for unit in ready:  # one by one: partners' reports lie in one folder
@@ -139,14 +143,35 @@ class Sweep:
     return [one for one in found if one]
 
   def numbers(self, unit: Unit) -> dict[str, Any] | None:
-    """What is stored of a finished unit; InputError where another command made it."""
-    path = self.out / "numbers" / f"{unit.name}.json"
+    """What is stored or known of a finished unit; InputError where another command made it."""
+    path = self._path(unit)
     if not path.exists():
-      return None
+      return self._known(unit)
     stored = json.loads(path.read_text())
     if stored["command"] != self._commands(unit):
       raise InputError(f"{path} holds the numbers of another command than this table's: choose another --out")
     return stored
+
+  def _needed(self) -> set[str]:
+    """The names of trainings that others, not finished, copy from or average, and whose folder is not there."""
+    names = {
+      folder_name(name, unit.column, unit.seed)
+      for unit in (*self.units(), *self.ensembles())
+      if not self._path(unit).exists() and self._known(unit) is None
+      for name in (*self._before(unit.training, unit.column), *unit.row.partners)
+    }
+    return {name for name in names if not (self.out / name).exists()}
+
+  def _known(self, unit: Unit) -> dict[str, Any] | None:
+    return self.known and self.known.find(self._identity(unit), f"{unit.column}, " * bool(unit.column))
+
+  def _path(self, unit: Unit) -> pathlib.Path:
+    return self.out / "numbers" / f"{unit.name}.json"
+
+  def _identity(self, unit: Unit) -> dict[str, Any]:
+    """What says which training some numbers are of."""
+    own = {"table": self.table.title, "row": unit.row.name, "column": unit.column, "scale": self.scale}
+    return {**own, "seed": unit.seed, "command": self._commands(unit)}
 
   def _same(self, unit: Unit) -> str | None:
     """The folder of a finished training by the same command in another sweep."""
@@ -197,10 +222,10 @@ class Sweep:
       commands.append(["vidjax.evaluate", *runs, *["--folds"] * bool(training.folds), *training.evaluation])
     return commands
 
-  def _try(self, unit: Unit, slots: Slots) -> tuple[str, str]:
+  def _try(self, unit: Unit, slots: Slots, needed: bool = False) -> tuple[str, str]:
     """A unit's name, and why it failed or ""."""
     try:
-      if self.numbers(unit) is None:
+      if needed or self.numbers(unit) is None:
         self._finish(unit, slots)
     except InputError as error:
       say(f"failed: {unit.name}: {error}", error=True)
@@ -216,10 +241,10 @@ class Sweep:
     if same and not folders[0].exists():
       folders[0].symlink_to(os.path.relpath(same, self.out))
       say(f"{unit.name} is {same}")
+    identity = self._identity(unit)
     with slots.one() as (environment, cores):
-      commands = self._commands(unit)
       say(f"{unit.name} starts; its log is {self.out / unit.name}.log")
-      for command in commands:
+      for command in identity["command"]:
         _run(command, self.out / f"{unit.name}.log", environment)
       report = _split(folders[0])
       if (unit.training or self._partners(unit)[0][1]).folds:
@@ -232,22 +257,16 @@ class Sweep:
       else:
         found = _measured(self.table.measure, folders[0], environment)
     stored = {
-      "table": self.table.title,
-      "row": unit.row.name,
-      "column": unit.column,
-      "scale": self.scale,
-      "seed": unit.seed,
+      **identity,
       "numbers": found,
       "manifest": manifest(folders[0], report),
-      "command": commands,
       "commit": commit(),
       "machine": _machine(self.out / f"{unit.name}.log"),
       "seconds": round(time.monotonic() - start),
       "cores": cores,
       "date": datetime.date.today().isoformat(),
     }
-    path = self.out / "numbers" / f"{unit.name}.json"
-    write_text(path, json.dumps(stored, indent=1) + "\n")
+    write_text(self._path(unit), json.dumps(stored, indent=1) + "\n")
     say(f"{unit.name}: " + ", ".join(f"{name} {number:.4g}" for name, number in found.items()))
 
 
