@@ -50,6 +50,8 @@ INPUTS = {
   "tsp": TSP(FRAMES, rank=1),
   "pwtp": PWTP(FRAMES, kernel=5, stride=2),  # the thesis' 9x9 kernel every 8 pixels is for frames of 224 pixels
 }
+TOLD = {"mbpm": ("sigma", "kernel")}
+"""Fields that a config names although they are defaults."""
 SIX = 6  # frames of a segment at full scale
 FULL = {
   "rgb_difference": RGBDifference(SIX),
@@ -81,14 +83,18 @@ def get_config(arg: str = "mbpm") -> ConfigDict:
   c = quickstart.get_config()
   if INPUTS[name] is not None:
     c.sampler.frames_per_segment = FRAMES
-    c.model.representation = described(INPUTS[name], *(("sigma", "kernel") if name == "mbpm" else ()))
+    c.model.representation = described(INPUTS[name], *TOLD.get(name, ()))
   if name == "frozen_tvnet":
-    _hold(c)
+    hold(c)
   return c
 
 
-def _hold(c: ConfigDict) -> None:
-  """No gradient reaches the input, and no weight decay may."""
+def hold(c: ConfigDict) -> None:
+  """No gradient reaches the input, and no weight decay may.
+
+  Args:
+    c: the config, changed in place.
+  """
   c.optimizer.groups = (described(Group("^representation/", rate=0.0)), *c.optimizer.groups)
 
 
@@ -118,5 +124,5 @@ def _full(name: str, data: str, backbone: str) -> ConfigDict:
   if name == "tsp":
     tesnet.project(c)
   if name == "frozen_tvnet":
-    _hold(c)
+    hold(c)
   return c

@@ -6,7 +6,8 @@ The name is that of an input representation of `configs/inputs.py`, on 8 segment
 follow it; the first value is the default:
 
 - `backbone=resnet|x3d|mobilenet|tdn|vit`, at 48 pixels, with three stages, res2 to res4. The ViT, that of
-  `configs/vit.py:mini`, has four blocks as stages 2 to 5, and is trained as it.
+  `configs/vit.py:mini`, has four blocks as stages 2 to 5, and is trained as it; what an input makes is brought to one
+  scale before it (`vidjax.inputs.input_norm`).
 - `plugins=none`, or several joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block
   0 of res3 and res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
 - `losses=none`, or several joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD
@@ -26,6 +27,8 @@ from vidjax.backbones.resnet import MiniResNet
 from vidjax.backbones.tdn import TDN
 from vidjax.backbones.x3d import X3D
 from vidjax.build import described
+from vidjax.inputs.input_norm import InputNorm
+from vidjax.inputs.series import Series
 from vidjax.losses.projection import Projection
 from vidjax.losses.reversal import Reversal
 from vidjax.losses.temporal_diversity import TemporalDiversity
@@ -82,6 +85,7 @@ def get_config(arg: str = "rgb") -> ConfigDict:
   c.model.backbone = _backbone(options["backbone"], _inserts(plugins, "diversity" in losses, stages))
   if options["backbone"] == "vit":
     _vit.train(c)
+    _to_one_scale(c, name)
   if options["backbone"] == "tdn":
     _five_frames(c, name, arg)
   if "ett" in plugins or "reversal" in losses:
@@ -95,6 +99,15 @@ def get_config(arg: str = "rgb") -> ConfigDict:
   c.losses = (*c.losses, *described(tuple(made[loss] for loss in losses), "error"))
   c.blend = _blend(options["blend"], tuple(loss.replace("diversity", "temporal_diversity") for loss in losses))
   return c
+
+
+def _to_one_scale(c: ConfigDict, name: str) -> None:
+  """A ViT's tokens are to be of one scale, see `InputNorm`; its groups hold what the input's did."""
+  if inputs.INPUTS[name] is not None:
+    told = inputs.TOLD.get(name, ())
+    c.model.representation = described(Series((inputs.INPUTS[name], InputNorm())), *told)
+  if name == "frozen_tvnet":
+    inputs.hold(c)
 
 
 def _blend(name: str, losses: tuple[str, ...]) -> dict[str, Any]:

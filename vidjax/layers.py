@@ -103,6 +103,7 @@ class BatchNorm(nn.Module):
     epsilon: added to the variance.
     frozen: use the running statistics also in training, leave them as they are, and pass no gradient to scale and bias.
     scale_init: of the scale.
+    affine: scale and bias after the normalisation.
     one_pass: how the variance is computed, as `ops.batch_norm` takes it.
   """
 
@@ -110,6 +111,7 @@ class BatchNorm(nn.Module):
   epsilon: float = 1e-5
   frozen: bool = False
   scale_init: nn.initializers.Initializer = nn.initializers.ones
+  affine: bool = True
   one_pass: bool = True
 
   @nn.compact
@@ -118,8 +120,10 @@ class BatchNorm(nn.Module):
     shape = x.shape[-1:]
     running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
     running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
-    scale = self.param("scale", self.scale_init, shape, jnp.float32)
-    bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+    scale, bias = jnp.ones(shape, x.dtype), jnp.zeros(shape, x.dtype)
+    if self.affine:
+      scale = self.param("scale", self.scale_init, shape, jnp.float32)
+      bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
     if self.frozen:
       scale, bias = jax.lax.stop_gradient((scale, bias))
     if not train or self.frozen:
