@@ -6,7 +6,6 @@ import jax
 from vidjax.checks import check_clip
 from vidjax.layers import BatchNorm
 
-
 EPSILON = 1e-8
 """Added to the variance; that of a trained PWTP is near BatchNorm's usual 1e-5."""
 
