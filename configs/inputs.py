@@ -84,18 +84,7 @@ def get_config(arg: str = "mbpm") -> ConfigDict:
   if INPUTS[name] is not None:
     c.sampler.frames_per_segment = FRAMES
     c.model.representation = described(INPUTS[name], *TOLD.get(name, ()))
-  if name == "frozen_tvnet":
-    hold(c)
   return c
-
-
-def hold(c: ConfigDict) -> None:
-  """No gradient reaches the input, and no weight decay may.
-
-  Args:
-    c: the config, changed in place.
-  """
-  c.optimizer.groups = (described(Group("^representation/", rate=0.0)), *c.optimizer.groups)
 
 
 def _full(name: str, data: str, backbone: str) -> ConfigDict:
@@ -123,6 +112,4 @@ def _full(name: str, data: str, backbone: str) -> ConfigDict:
     c.model.representation = described(module, "frames", "rank", "activations", "std", "sigma", "kernel")
   if name == "tsp":
     tesnet.project(c)
-  if name == "frozen_tvnet":
-    hold(c)
   return c

@@ -102,12 +102,10 @@ def get_config(arg: str = "rgb") -> ConfigDict:
 
 
 def _to_one_scale(c: ConfigDict, name: str) -> None:
-  """A ViT's tokens are to be of one scale, see `InputNorm`; its groups hold what the input's did."""
+  """A ViT's tokens are to be of one scale, see `InputNorm`."""
   if inputs.INPUTS[name] is not None:
     told = inputs.TOLD.get(name, ())
     c.model.representation = described(Series((inputs.INPUTS[name], InputNorm())), *told)
-  if name == "frozen_tvnet":
-    inputs.hold(c)
 
 
 def _blend(name: str, losses: tuple[str, ...]) -> dict[str, Any]:

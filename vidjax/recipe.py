@@ -17,6 +17,7 @@ from vidjax.bounds import Between, Count, Fraction, NonNegative, Positive, Whole
 from vidjax.build import build, locate
 from vidjax.checks import check_fields
 from vidjax.errors import ConfigError, InputError
+from vidjax.inputs.segments import check_segments
 from vidjax.sections import DEFAULTS, check_places, check_sections
 from vidjax.types import Array, Objective, Sampler, Stream, Task
 
@@ -88,7 +89,7 @@ class Settings:
     batch_size: clips in a batch over all devices and processes.
     accumulate: parts a batch is cut into where it does not fit the memory at once.
     dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
-    ema_decay: of the averaged parameters used in evaluation, or None.
+    ema_decay: of the averaged parameters used in evaluation, or None; smaller in the first steps, see `train.step`.
     devices: how many to use, None for all.
     fsdp: split parameters and optimizer state over the devices.
     evaluate_every: epochs between validations, each followed by a checkpoint; the last epoch always has both.
@@ -230,6 +231,8 @@ def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe
   size = config["test"].get("size")
   if not isinstance(size, int) and "pixels" in stream.gives:
     raise ConfigError("config.test sets no size in pixels, the side of the clips: see configs/default.py")
+  network = build(config["model"], num_classes=len(class_names))
+  check_segments(network, sampler)
   return Recipe(
     config=config,
     class_names=class_names,
@@ -237,7 +240,7 @@ def make_recipe(config: Mapping[str, Any], class_names: Sequence[str]) -> Recipe
     data=data_of(config),
     task=task,
     stream=stream,
-    network=build(config["model"], num_classes=len(class_names)),
+    network=network,
     sampler=sampler,
     clip_shape=stream.clip_shape(sampler.clip_length, size),
     normalise=normalise,

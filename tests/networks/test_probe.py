@@ -5,6 +5,7 @@ import pytest
 
 from vidjax.errors import ConfigError
 from vidjax.networks.attentive import AttentivePooler
+from vidjax.networks.pooling import NetVLAD
 from vidjax.networks.probe import Probe
 
 
@@ -33,3 +34,15 @@ def test_an_attentive_probe_classifies_what_the_pooler_gathers_in_any_order():
   turned = probe.apply({"params": params}, features[:, ::-1], False).features
   np.testing.assert_allclose(turned, expected, atol=1e-6)
   assert np.abs(expected - features.mean(1)).max() > 0.1
+
+
+@pytest.mark.parametrize("made", [Probe(3, normalise=True), NetVLAD(3, 2, normalise=True)])
+def test_running_statistics_follow_within_a_short_training(made):
+  """A probe of a few hundred videos has a few hundred steps: .99 a step would leave a part of the start."""
+  features = 0.01 * jax.random.normal(jax.random.key(1), (64, 4, 8))
+  variables = made.init(jax.random.key(0), features, False)
+  step = jax.jit(lambda v: {**v, **made.apply(v, features, True, mutable="batch_stats")[1]})
+  for _ in range(150):
+    variables = step(variables)
+  trained, _ = made.apply(variables, features, True, mutable="batch_stats")
+  np.testing.assert_allclose(made.apply(variables, features, False).logits, trained.logits, atol=0.02)

@@ -6,8 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.apply.forward import forward
 from vidjax.backbones.resnet import MiniResNet, ResNet
 from vidjax.errors import ConfigError, InputError
+from vidjax.networks.attentive import AttentivePooler
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
 from vidjax.plugins.tsm import TSM
@@ -116,3 +118,15 @@ def test_features_are_averaged_over_time_and_classified_once():
   for classes, width, message in ((3, 0, none), (-1, None, few)):
     with pytest.raises(ConfigError, match=message):
       Recognizer(MiniResNet(), classes, hidden=width).init(jax.random.key(0), clips, False)
+
+
+@pytest.mark.parametrize("pooling", [None, AttentivePooler(2)])
+@pytest.mark.parametrize("hidden", [None, 6])
+def test_features_are_the_mean_of_those_of_the_frames(pooling, hidden):
+  """So that `prepare features` stores one kind of features, by segment or by frame."""
+  network = Recognizer(MiniResNet((8, 8, 8, 8)), 3, pooling=pooling, hidden=hidden, pooled_norm=1e-6)
+  clips = jax.random.normal(jax.random.key(0), (2, 4, 16, 16, 3))
+  output, _ = forward(network, network.init(jax.random.key(1), clips, False), clips, False)
+  [frames] = output.take("frame_features")
+  assert frames.shape == (2, 4, hidden or 8)
+  np.testing.assert_allclose(frames.mean(1), output.features, atol=1e-6)

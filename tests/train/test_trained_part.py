@@ -19,6 +19,9 @@ from vidjax.apply.sharding import make_mesh
 from vidjax.backbones.resnet import MiniResNet
 from vidjax.backbones.vit import ViT
 from vidjax.errors import ConfigError
+from vidjax.inputs.input_norm import InputNorm
+from vidjax.inputs.mbpm import MBPM
+from vidjax.inputs.series import Series
 from vidjax.losses.classification import CrossEntropy
 from vidjax.networks.recognizer import Recognizer
 from vidjax.plugins.insert import Insert
@@ -74,6 +77,26 @@ def test_adapters_train_as_if_the_rest_were_frozen_by_a_rate_of_0_in_the_memory_
   close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-4)  # an update is .01
   jax.tree.map(close, state.params, other.params)
   jax.tree.map(close, laid_over({"params": state.params, "batch_stats": {}}, state.ema), other.ema)
+
+
+def test_statistics_without_parameters_are_not_held_with_the_rest():
+  """Those of BatchNorms with parameters are, as before; `frozen` names what it holds."""
+  stats = {"representation": {"InputNorm": {"bn": {"mean": 0}}}, "backbone": {"bn": {"mean": 0}}}
+  params = {"backbone": {"bn": {"scale": 0}, "Adapter": {"kernel": 0}}}
+  assert ADAPTERS.of_statistics(stats, params) == {"representation": stats["representation"]}
+  assert Part(trained=("backbone",)).of_statistics(stats, params) == stats
+  assert Part(frozen=("representation",)).of_statistics(stats, params) == {"backbone": stats["backbone"]}
+
+
+def test_an_input_norm_before_adapters_learns_its_statistics():
+  """Else such a network is evaluated on another scale than it was trained on."""
+  network = Recognizer(VIT.backbone, 4, Series((MBPM(sigma=1.1, kernel=3), InputNorm())), dropout=0.0)
+  init, step = begin(network, make_optimizer(lambda step: 0.01, "sgd"), ADAPTERS, ema=0.9)
+  state = jax.jit(init)()
+  new, _ = jax.jit(step)(state, batch_of(4, CLIP), KEY)
+  bn = new.batch_stats["representation"]["InputNorm"]["bn"]
+  assert np.abs(bn["var"] - 1).min() > 0.01
+  assert np.abs(new.ema["batch_stats"]["representation"]["InputNorm"]["bn"]["var"] - 1).min() > 0.01
 
 
 def test_a_probe_costs_no_backward_pass_of_its_backbone():

@@ -42,6 +42,20 @@ class Part:
     flat = traverse_util.flatten_dict(tree, sep="/")
     return traverse_util.unflatten_dict({path: x for path, x in flat.items() if self._changes(path)}, sep="/")
 
+  def of_statistics(self, stats: Tree, params: Tree) -> Tree:
+    """The running statistics that change. With `trained`, those of a module without parameters do, as nothing holds it.
+
+    Args:
+      stats: all of them.
+      params: all parameters.
+    """
+    if not self.trained:
+      return self.of(stats)
+    held = {path.rpartition("/")[0] for path in traverse_util.flatten_dict(params, sep="/")}
+    flat = traverse_util.flatten_dict(stats, sep="/")
+    changing = {path: x for path, x in flat.items() if path.rpartition("/")[0] not in held or self._changes(path)}
+    return traverse_util.unflatten_dict(changing, sep="/")
+
   def check(self, params: Tree) -> None:
     """Raises ConfigError, naming it, for what matches no parameter, and where nothing or everything is trained."""
     paths = list(traverse_util.flatten_dict(params, sep="/"))

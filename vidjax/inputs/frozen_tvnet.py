@@ -22,12 +22,12 @@ class FrozenTVNet(nn.Module):
   """Stacks flow that no training changes: `[B, S frames, H, W, C] -> [B, S, H, W, 2 (frames - 1)]`.
 
   Grey is the mean of the normalised channels, smoothed. TV-L1 runs on one level with one warp, from a flow of zero, so
-  that nothing is warped. The flow stays in pixels. No gradient reaches the parameters; with weight decay the optimizer
-  needs `Group("^representation/", rate=0.0)`, as `configs/inputs.py:frozen_tvnet` has.
+  that nothing is warped. The flow stays in pixels.
 
-  170 parameters: `image` `[2, 3]`, the taps of the derivatives of a frame along x and y; `forward` and `backward`
-  `[iterations, 2, 2, 2]`, for u and v those of the gradient of the flow and of the divergence along x and y; and `loss`
-  `[2, 2]` of its own unsupervised loss, which nothing reads.
+  170 numbers, among the running statistics, so that neither a gradient nor weight decay reaches them: `image` `[2, 3]`,
+  the taps of the derivatives of a frame along x and y; `forward` and `backward` `[iterations, 2, 2, 2]`, for u and v
+  those of the gradient of the flow and of the divergence along x and y; and `loss` `[2, 2]` of its own unsupervised
+  loss, which nothing reads.
 
   Attributes:
     frames: of a segment; 6 in the thesis.
@@ -45,7 +45,7 @@ class FrozenTVNet(nn.Module):
     starts = {"image": np.tile(central, (2, 1)), "loss": np.tile(pair, (2, 1))}
     starts |= {name: np.tile(pair, (self.iterations, 2, 2, 1)) for name in ("forward", "backward")}
     taps = {
-      name: jax.lax.stop_gradient(self.param(name, lambda _, start=start: jnp.asarray(start)))
+      name: self.variable("batch_stats", name, lambda start=start: jnp.asarray(start)).value
       for name, start in starts.items()
     }
     grey = _smooth(segments.astype(jnp.float32).mean(axis=-1))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from vidjax.bounds import Count, Positive, Rate
 from vidjax.checks import check_fields
+from vidjax.layers import BatchNorm
 from vidjax.networks.clusters import Clusters
 from vidjax.networks.head import Classes, classifier, hidden_layer
 from vidjax.networks.windows import Context, Embedding, Widths
@@ -87,7 +88,7 @@ class DeepResidual(nn.Module):
     else:
       y = left.mean(axis=1)
     if self.normalise:
-      y = nn.BatchNorm(not train, use_bias=False, use_scale=False, name="norm")(y)
+      y = BatchNorm(affine=False, name="norm")(y, train)
     if self.hidden is not None:
       y = nn.relu(hidden_layer(self.hidden, "hidden")(y))
     logits = classifier(self.num_classes, "classifier")(nn.Dropout(self.dropout, deterministic=not train)(y))

@@ -8,6 +8,7 @@ import numpy as np
 from vidjax.bounds import Count, Rate
 from vidjax.checks import check_features, place
 from vidjax.errors import ConfigError
+from vidjax.layers import BatchNorm
 from vidjax.networks.head import Classes, classifier
 from vidjax.networks.windows import without_mean
 from vidjax.ops.clusters import vlad
@@ -126,6 +127,6 @@ class NetVLAD(nn.Module):
     centres = self.param("centres", nn.initializers.lecun_normal(), (self.clusters, x.shape[-1]))
     y = vlad(x, centres, weights)
     if self.normalise:
-      y = nn.BatchNorm(not train, use_bias=False, use_scale=False, name="norm")(y)
+      y = BatchNorm(affine=False, name="norm")(y, train)
     logits = classifier(self.num_classes, "classifier")(nn.Dropout(self.dropout, deterministic=not train)(y))
     return Output(logits, y)

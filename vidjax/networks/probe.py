@@ -5,7 +5,7 @@ import jax
 
 from vidjax.bounds import Count, Rate
 from vidjax.checks import check_features
-from vidjax.layers import call
+from vidjax.layers import BatchNorm, call
 from vidjax.networks.head import Classes, classifier, hidden_layer
 from vidjax.types import Output
 
@@ -35,7 +35,7 @@ class Probe(nn.Module):
     check_features(self, features)
     x = features.mean(axis=1) if self.pooling is None else call(self.pooling, features[:, :, None, None], train)
     if self.normalise:
-      x = nn.BatchNorm(not train, use_bias=False, use_scale=False, name="norm")(x)
+      x = BatchNorm(affine=False, name="norm")(x, train)
     if self.hidden is not None:
       x = nn.relu(hidden_layer(self.hidden, "hidden")(x))
     logits = classifier(self.num_classes, "classifier")(nn.Dropout(self.dropout, deterministic=not train)(x))

@@ -40,7 +40,8 @@ class Recognizer(nn.Module):
   def __call__(self, clips: jax.Array, train: bool) -> Output:
     """Clips `[B, T, H, W, C]`, float, to `Output`; `aux["frame_logits"]` is `[B, T', K]`, with consensus "logits".
 
-    `apply.forward` adds `aux["frame_features"]`, `[B, T', D]` of each Recognizer of the network.
+    `apply.forward` adds `aux["frame_features"]`, `[B, T', D]` of each Recognizer of the network: with consensus
+    "logits" the features of each frame, whose mean over time `features` is, else the map's mean over each frame.
     """
     check_clip(self, clips)
     x = clips if self.representation is None else call(self.representation, clips, train)
@@ -48,7 +49,6 @@ class Recognizer(nn.Module):
     marked = getattr(self.backbone, "marks_map", False)  # a map of its own, where this one is a class token
     if not self.is_initializing():  # neither adds a variable; Grad-CAM's place to take the gradient
       feature_map = feature_map if marked else self.perturb("feature_map", feature_map)
-      self.sow("aux", "frame_features", pool(feature_map, "logits"))
     if not marked:
       self.sow("intermediates", "feature_map", feature_map)
     features = pooled(self.pooling, feature_map, self.consensus, train)
@@ -56,6 +56,8 @@ class Recognizer(nn.Module):
       features = nn.LayerNorm(self.pooled_norm, name="pooled_norm")(features)
     if self.hidden is not None:
       features = nn.relu(hidden_layer(self.hidden, "hidden")(features))
+    if not self.is_initializing():
+      self.sow("aux", "frame_features", features if self.consensus == "logits" else pool(feature_map, "logits"))
     if not self.num_classes:
       no_scores: Any = None
       return Output(no_scores, features.mean(axis=1) if self.consensus == "logits" else features)

@@ -22,6 +22,7 @@ from vidjax.run.class_rows import class_axes, match_classes
 from vidjax.run.folder import read_contents, read_folder, run_folder
 from vidjax.run.transfer import check_shapes, shapes, transfer, under
 from vidjax.types import State, Tree
+from vidjax.weights.colours import colours_of, other_colours
 from vidjax.weights.load import ReleasedSettings, licence_line, load_weights
 
 if TYPE_CHECKING:  # the data stack
@@ -172,6 +173,9 @@ def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Pat
       variables, loaded = load_weights(variables, weights, network=recipe.network, new=init["new"], unused=unused)
     if loaded.settings:
       tell(f"warning: {init['weights']}: {loaded.warning}")
+    own = released.clip.colours if released else colours_of(loaded.loaded.values())
+    if other := other_colours(recipe.normalise, own):
+      tell(f"warning: {init['weights']}: {other}")
     tell(f"{init['weights']}: {str(loaded).splitlines()[0]}; {report_path}")
     if jax.process_index() == 0:
       report_path.write_text(f"{init['weights']}: {loaded}\n", encoding="utf-8")

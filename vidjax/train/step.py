@@ -65,7 +65,7 @@ def init_state(
   """
   variables = network.init(key, jnp.zeros((1, *clip_shape)), False)
   params, stats = variables["params"], variables.get("batch_stats", {})
-  average = {"params": part.of(params), "batch_stats": part.of(stats)} if ema else None
+  average = {"params": part.of(params), "batch_stats": part.of_statistics(stats, params)} if ema else None
   memory = blend.init() if blend else None
   return State(jnp.zeros((), jnp.int32), params, stats, optimizer.init(part.of(params)), average, memory)
 
@@ -97,7 +97,8 @@ def make_train_step(
     prepare: from `make_prepare` (default: the batch is prepared already).
     measure: `types.Task.measure`, whose numbers are logged (default: none).
     dtype: of the computation.
-    ema_decay: of the averaged parameters, or None.
+    ema_decay: of the averaged parameters, or None. Until (1 + step) / (10 + step) reaches it, that is taken, as in
+      TensorFlow's ExponentialMovingAverage: a short training would else be judged by its random start.
     accumulate: parts of a batch.
     part: the parameters and running statistics that are trained; gradients are of them alone.
 
@@ -121,7 +122,7 @@ def make_train_step(
           raise ConfigError(f"two of config.losses are named {', '.join(twice)}: set `name` of one to another")
         losses |= named
       numbers = {name: jnp.mean(x, where=batch["mask"]) for name, x in measure(output, batch).items()}
-      return losses, (laid_over(stats, part.of(new_stats)), numbers)
+      return losses, (laid_over(stats, part.of_statistics(new_stats, params)), numbers)
 
     trained = part.of(params)
     losses, tangents, (new_stats, numbers) = jax.linearize(named_losses, trained, has_aux=True)
@@ -191,8 +192,9 @@ def make_train_step(
     if ema_decay is not None:
       if ema is None:
         raise ConfigError("ema_decay is set, but the state has no averages: init_state(..., ema=True)")
-      new = {"params": trained, "batch_stats": part.of(stats)}
-      averaged = optax.incremental_update(new, ema, 1 - ema_decay)
+      new = {"params": trained, "batch_stats": part.of_statistics(stats, state.params)}
+      decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+      averaged = optax.incremental_update(new, ema, 1 - decay)
       ema = jax.tree.map(lambda x, mean: mean if jnp.issubdtype(x.dtype, jnp.inexact) else x, new, averaged)
     return State(state.step + 1, laid_over(state.params, trained), stats, opt_state, ema, memory), metrics
 
