@@ -104,7 +104,7 @@ def run_of(data, **values) -> Run:
 def test_a_run_reads_its_part_in_order_and_weighs_by_it(tiny_data):
   whole = run_of(tiny_data).train_loader(2)
   loss = ({"make": "vidjax.losses.classification.CrossEntropy", "weights": "frequency"},)
-  run = run_of(tiny_data, fraction=0.4, losses=loss)
+  run = run_of(tiny_data, fraction=0.4, balanced=True, losses=loss)
   loader = run.train_loader(2)
   assert (len(whole.source), len(loader.source), loader.batches_per_epoch) == (18, 8, 4)
   assert {bytes(loader.source[i]) for i in range(8)} < {bytes(whole.source[i]) for i in range(18)}
@@ -119,12 +119,6 @@ def test_a_run_reads_its_part_in_order_and_weighs_by_it(tiny_data):
     assert open_dataset("folder/tiny", str(tiny_data)).labels("train") == [[0], [1]] * 9
   assert run_of(tiny_data, fraction=0.4).training_split.source.numbers == run.training_split.numbers
   assert open_dataset("folder/tiny", str(tiny_data)).labels("train") == [[0], [1]] * 9
-
-
-def test_rare_classes_are_made_good_for_once(tiny_data):
-  loss = ({"make": "vidjax.losses.classification.CrossEntropy", "weights": "frequency"},)
-  with pytest.raises(InputError, match=r"data\.balanced=True .* weigh rare ones once more: leave one of them out"):
-    run_of(tiny_data, balanced=True, losses=loss).recipe  # noqa: B018
 
 
 def test_damaged_records_are_no_class():

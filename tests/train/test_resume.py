@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 # 4 steps an epoch, 8 in all; dropout, EMA and momentum, so that every part of the state matters; a part of the split,
 # classes drawn evenly.
 FULL = ("--config.model.dropout=0.5", "--config.train.ema_decay=0.9", "--config.train.checkpoint_every=3")
-FULL += ("--config.data.fraction=0.9", "--config.data.balanced=True")
+FULL += ("--config.data.fraction=0.9", "--config.data.balanced=True", "--config.losses[0].weights=frequency")
 
 # Two losses, one of them of the input, as `configs/dan.py` joins them, or by weights that are learnt.
 LOSSES = (

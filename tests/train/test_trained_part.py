@@ -180,3 +180,8 @@ def test_the_launch_says_how_much_is_trained(tmp_path, capsys):
   assert any(line.endswith(f"{trained:,} of them are trained, {whole - trained:,} stay as they are") for line in lines)
   groups = [re.search(r"([\d,]+) parameters .*: learning rate x", line) for line in lines]
   assert sum(int(found[1].replace(",", "")) for found in groups if found) == trained
+  assert "once more" not in "".join(lines)
+  described.data = dataclasses.replace(run.data, balanced=True)
+  described.config = {**run.config, "losses": ({**run.config["losses"][0], "weights": "frequency"},)}
+  describe(described, params, 5, make_mesh(1))
+  assert "weights='frequency' weighs rare classes once more: leave it or data.balanced out" in capsys.readouterr().out

@@ -8,7 +8,6 @@ from typing import Any
 from vidjax.data import balance
 from vidjax.data.batches import Order, shuffled
 from vidjax.data.dataset import Dataset, Source
-from vidjax.errors import InputError
 from vidjax.recipe import DataSettings
 
 
@@ -57,15 +56,10 @@ class TrainingSplit:
       num_classes: K.
 
     Raises:
-      InputError: the classes are drawn equally often, too, or a record has several.
+      InputError: a record has several classes.
     """
     if not any(getattr(loss, "weights", None) == "frequency" for loss in objectives):
       return tuple(objectives)
-    if self._data.balanced:
-      raise InputError(
-        "data.balanced=True draws every class equally often, and weights='frequency' would weigh rare ones once more: "
-        "leave one of them out"
-      )
     each = balance.weights(balance.one_each(self.labels, "weights='frequency'"), num_classes)
     return tuple(
       dataclasses.replace(loss, weights=each) if getattr(loss, "weights", None) == "frequency" else loss

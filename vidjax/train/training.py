@@ -200,6 +200,8 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
   tell(f"{run.data.name}: {records} training records{part}, {len(run.class_names)} classes")
   if run.data.balanced:
     tell("every class is drawn equally often")
+    if any(loss.get("weights") == "frequency" for loss in run.config["losses"]):
+      tell("warning: weights='frequency' weighs rare classes once more: leave it or data.balanced out")
   if run.data.repeats > 1:
     tell(f"each record of a batch gives {run.data.repeats} clips, and an epoch reads each record once")
   for note in run.notes:
