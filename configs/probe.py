@@ -4,8 +4,8 @@
   python -m vidjax.train --config=configs/probe.py --config.data.name=features/quickstart --config.stream.width=48
 
 `:linear` (the default) is a linear probe, `:mlp` has a hidden layer of 512, `:multilabel` is a linear probe for several
-labels a video; `:lstm`, `:transformer` and `:netvlad` are the classifiers of `vidjax.networks.pooling`. Numbers are
-ours: Adam at a rate of .001, with which features of any scale train, for 50 epochs.
+labels a video. They standardise the features first, so that those of any scale train. `:lstm`, `:transformer` and
+`:netvlad` are the classifiers of `vidjax.networks.pooling`. Numbers are ours: Adam at a rate of .001 for 50 epochs.
 
 `:attentive` is the probe of V-JEPA (Bardes et al., TMLR 2024): a learnt query looks at all features, in a whole block.
 From its released config for Kinetics-400 are AdamW without warm-up at .001 down to 0, 20 epochs, batches of 256, the
@@ -34,7 +34,7 @@ def get_config(arg: str = "linear") -> ConfigDict:
   c.transforms = ()
   c.test = {"make": "vidjax.data.augment.WholeClip"}
   c.normalise = {"make": "vidjax.apply.device_augment.AsStored"}
-  c.model = ConfigDict({"make": "vidjax.networks.probe.Probe", "dropout": 0.5, "normalise": False})
+  c.model = ConfigDict({"make": "vidjax.networks.probe.Probe", "dropout": 0.5, "normalise": True})
   c.model.hidden = 512 if arg == "mlp" else None
   if arg in NETWORKS:
     told = ("widths", "width", "depth", "clusters", "remove_mean", "normalise", "dropout")
@@ -43,7 +43,7 @@ def get_config(arg: str = "linear") -> ConfigDict:
   c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 1e-4})
   c.schedule.learning_rate = 1e-3
   if arg == "attentive":
-    c.model.dropout = 0.0
+    c.model.dropout, c.model.normalise = 0.0, False
     c.model.pooling = {"make": "vidjax.networks.attentive.AttentivePooler", "heads": 8, "depth": 0}
     c.optimizer = ConfigDict({"make": "optax.adamw", "weight_decay": 0.01, "clip_norm": 1.0})
     c.train.epochs, c.train.batch_size = 20.0, 256

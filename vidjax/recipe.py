@@ -89,7 +89,7 @@ class Settings:
     batch_size: clips in a batch over all devices and processes.
     accumulate: parts a batch is cut into where it does not fit the memory at once.
     dtype: "float32" or "bfloat16", of the computation; parameters and statistics are float32.
-    ema_decay: of the averaged parameters used in evaluation, or None; smaller in the first steps, see `train.step`.
+    ema_decay: of the averaged parameters used in evaluation, or None.
     devices: how many to use, None for all.
     fsdp: split parameters and optimizer state over the devices.
     evaluate_every: epochs between validations, each followed by a checkpoint; the last epoch always has both.

@@ -136,10 +136,7 @@ def test_running_average():
   assert_trees_close(state.ema, {"params": state.params, "batch_stats": state.batch_stats}, 0)
   new, _ = step(state, batch_of(4), KEY)
   fresh = {"params": new.params, "batch_stats": new.batch_stats}
-  assert_trees_close(new.ema, jax.tree.map(lambda old, x: 0.1 * old + 0.9 * x, state.ema, fresh))
-  late, _ = step(state.replace(step=jnp.int32(1000)), batch_of(4), KEY)
-  fresh = {"params": late.params, "batch_stats": late.batch_stats}
-  assert_trees_close(late.ema, jax.tree.map(lambda old, x: 0.9 * old + 0.1 * x, state.ema, fresh))
+  assert_trees_close(new.ema, jax.tree.map(lambda old, x: 0.9 * old + 0.1 * x, state.ema, fresh))
   assert not np.array_equal(new.ema["params"]["classifier"]["kernel"], new.params["classifier"]["kernel"])
 
 

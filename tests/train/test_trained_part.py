@@ -185,3 +185,9 @@ def test_the_launch_says_how_much_is_trained(tmp_path, capsys):
   described.config = {**run.config, "losses": ({**run.config["losses"][0], "weights": "frequency"},)}
   describe(described, params, 5, make_mesh(1))
   assert "weights='frequency' weighs rare classes once more: leave it or data.balanced out" in capsys.readouterr().out
+  assert "the averages are still" not in "".join(lines)
+  settings = dataclasses.replace(run.recipe.settings, ema_decay=0.999)
+  described.recipe = dataclasses.replace(run.recipe, settings=settings)
+  described.config = run.config
+  describe(described, params, 5, make_mesh(1))
+  assert "the averages are still 9" in capsys.readouterr().out

@@ -97,8 +97,7 @@ def make_train_step(
     prepare: from `make_prepare` (default: the batch is prepared already).
     measure: `types.Task.measure`, whose numbers are logged (default: none).
     dtype: of the computation.
-    ema_decay: of the averaged parameters, or None. Until (1 + step) / (10 + step) reaches it, that is taken, as in
-      TensorFlow's ExponentialMovingAverage: a short training would else be judged by its random start.
+    ema_decay: of the averaged parameters, or None.
     accumulate: parts of a batch.
     part: the parameters and running statistics that are trained; gradients are of them alone.
 
@@ -193,8 +192,7 @@ def make_train_step(
       if ema is None:
         raise ConfigError("ema_decay is set, but the state has no averages: init_state(..., ema=True)")
       new = {"params": trained, "batch_stats": part.of_statistics(stats, state.params)}
-      decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
-      averaged = optax.incremental_update(new, ema, 1 - decay)
+      averaged = optax.incremental_update(new, ema, 1 - ema_decay)
       ema = jax.tree.map(lambda x, mean: mean if jnp.issubdtype(x.dtype, jnp.inexact) else x, new, averaged)
     return State(state.step + 1, laid_over(state.params, trained), stats, opt_state, ema, memory), metrics
 

@@ -174,6 +174,10 @@ def claim_folder(workdir: pathlib.Path, run: Run, longer: bool = False) -> None:
     )
 
 
+START = 0.01
+"""Share of the start in the averages at a training's end from which on a warning is due."""
+
+
 @contextlib.contextmanager
 def sole_user(workdir: pathlib.Path) -> Iterator[None]:
   """Makes the folder and holds it, of several processes by the first; InputError while another run trains in it."""
@@ -207,7 +211,7 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
   for note in run.notes:
     tell(note)
   tell(f"{size:,} parameters on {mesh.size} {jax.devices()[0].platform} device(s)")
-  for line in _scale(run, mesh.size):
+  for line in _scale(run, mesh.size, records):
     tell(line)
   groups = run.recipe.groups()
   check_groups(params, groups)
@@ -222,8 +226,8 @@ def describe(run: Run, params: Any, records: int, mesh: Mesh) -> None:
     tell(f"  {count:,} parameters {name}")
 
 
-def _scale(run: Run, devices: int) -> list[str]:
-  """Lines that say how the batch is divided among the devices, and that the learning rate is for the whole batch."""
+def _scale(run: Run, devices: int, records: int) -> list[str]:
+  """Lines that say how the batch is divided among the devices, what the rate is for, and what averages are worth."""
   settings, rate = run.recipe.settings, run.config["schedule"].get("learning_rate")
   batch, unlabelled = settings.batch_size, run.data.unlabelled
   parts = f", in {settings.accumulate} parts one after another" * (settings.accumulate > 1)
@@ -232,6 +236,12 @@ def _scale(run: Run, devices: int) -> list[str]:
   if isinstance(rate, (int, float)):
     flags = f"--config.train.batch_size={2 * batch} --config.schedule.learning_rate={2 * rate:g}"
     lines.append(f"the learning rate, {rate:g}, is for that batch, on any number of devices; in proportion: {flags}")
+  steps = settings.total(max(records * run.data.repeats // batch, 1))
+  if settings.ema_decay and (start := settings.ema_decay**steps) > START:
+    lines.append(
+      f"warning: after all {steps} steps the averages are still {start:.0%} the start, and validation reads them: set"
+      f" --config.train.ema_decay={max(1 - 10 / steps, 0.5):.2g} or so, or leave it out"
+    )
   return lines
 
 
