@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 from hypothesis import given
@@ -29,11 +30,15 @@ def test_names_can_neither_forge_a_line_nor_steer_a_terminal(capsys):
   assert capsys.readouterr().out == '{\n  "file": "a\\u009b2J\\n漢"\n}\n'
 
 
-def test_a_notebook_gets_lines_not_a_bar(monkeypatch):
+@pytest.mark.parametrize(
+  ("shell", "is_terminal"),
+  [(None, True), (types.SimpleNamespace(), True), (types.SimpleNamespace(kernel=object()), False)],
+  ids=["python", "ipython", "notebook"],
+)
+def test_a_notebook_gets_lines_not_a_bar(monkeypatch, shell, is_terminal):
   monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich take anything for a terminal
-  assert screen().is_terminal
-  monkeypatch.setitem(sys.modules, "ipykernel", sys)
-  assert not screen().is_terminal
+  monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+  assert screen().is_terminal == is_terminal
 
 
 def test_what_is_printed_is_copied_with_its_time_warnings_and_the_error_included(tmp_path, capsys):

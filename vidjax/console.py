@@ -60,7 +60,9 @@ def screen(error: bool = False) -> "Console":
   """What progress bars are drawn on: stdout, or stderr where `error`. A notebook gets lines, as a file does."""
   from rich.console import Console  # slow to import
 
-  terminal = False if "ipykernel" in sys.modules else None  # its stdout says that it is a terminal; None asks
+  python = sys.modules.get("IPython")
+  notebook = python is not None and hasattr(python.get_ipython(), "kernel")
+  terminal = False if notebook else None  # a notebook's stdout says that it is a terminal; None asks
   return Console(file=sys.stderr if error else sys.stdout, force_terminal=terminal, force_jupyter=False)
 
 
