@@ -10,7 +10,10 @@ from vidjax.run.opened import Run
 
 @functools.cache
 def count(cost: Cost | Stated) -> dict[str, float]:
-  """ "params" (M), "GFLOPs" as the papers count (thop, one for a multiply-accumulate), and "GMAC" as executed."""
+  """ "params" (M), "GFLOPs" as the papers count (thop, one for a multiply-accumulate), and "GMAC" as executed.
+
+  "MB" is the size of a file with 8 bytes for each parameter, in 2^20 bytes, as TTSN's are.
+  """
   if isinstance(cost, Stated):
     return dict(cost.make())
   run = Run(config_with(cost.config, cost.flags), [str(i) for i in range(cost.classes)])
@@ -20,6 +23,7 @@ def count(cost: Cost | Stated) -> dict[str, float]:
   return {
     "params": module["real"].params / 1e6,
     "params k": module["real"].params / 1e3,
+    "MB": 8 * module["real"].params / 2**20,
     "MFLOPs": cost.times * module["thop"].macs / 1e6,
     "GFLOPs": cost.times * module["thop"].macs / 1e9,
     "GMAC": cost.times * module["real"].macs / 1e9,

@@ -20,9 +20,15 @@ from vidjax.tasks.metrics import confusion
 from vidjax.types import Scores
 
 
-def read_confusion(folder: pathlib.Path, split: str) -> tuple[np.ndarray, list[str]]:
-  """The confusion matrix of a run's report, and the class names."""
-  _, class_names = read_folder(folder)
+def read_confusion(folder: pathlib.Path, split: str | None) -> tuple[np.ndarray, list[str]]:
+  """The confusion matrix of a run's report, and the class names.
+
+  Args:
+    folder: of the run.
+    split: whose report; None: the one that the run is validated on.
+  """
+  config, class_names = read_folder(folder)
+  split = split or config.get("data", {}).get("validation_split", "validation")
   path = folder / "evaluation" / f"{split}_scores.npz"
   if not path.is_file():
     raise InputError(f"{path} is missing: run python -m vidjax.evaluate --workdir={folder} --split={split} first")
@@ -53,5 +59,5 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
   flags.DEFINE_multi_string("workdir", [], "Folder of a training run; name each.")
   flags.DEFINE_string("out", None, "The picture.")
-  flags.DEFINE_string("split", "validation", "Whose report.")
+  flags.DEFINE_string("split", None, "Whose report (default: each run's validation split, test on UCF101 and HMDB51).")
   run_main(main)

@@ -4,14 +4,17 @@
 
 Each film is decoded whole to its sampled frames, shrunk to a short side of 256, and cut to 224 pixels; then the batch
 goes through the network. Without --videos, four films of 6 seconds, 320 x 240 pixels at 25 frames a second, are made.
-The medians of `--rounds` are stated with this machine; weights are random, which changes no time.
+The medians of `--rounds` are stated with this machine; weights are random, which changes no time. DIR then holds
+`table.md`, and `results.csv` in the columns of the other tables.
 """
 
+import csv
+import datetime
 import pathlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import av
 import jax
@@ -19,15 +22,17 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from experiments.tables.shown import HEADS
 from vidjax.apply.forward import forward
 from vidjax.benchmark.measure import provenance
 from vidjax.command import config_with, run_main
 from vidjax.console import say
 from vidjax.data.sample_film import sample_file
 from vidjax.errors import InputError
-from vidjax.files import write_text
+from vidjax.files import whole, write_text
 from vidjax.recipe import Recipe, make_recipe, make_views
 
+TITLE = "TTSN Table VIII"
 BATCH, SHORT_SIDE = 4, 256
 ROWS = {  # name -> config, printed milliseconds a video
   "TTSN, 8 frames": ("configs/ttsn.py:ssv1", 16.1),
@@ -94,6 +99,37 @@ def timed(function: Callable[[], object]) -> float:
   return 1000 * (time.perf_counter() - start)
 
 
+def write_csv(path: pathlib.Path, found: Mapping[str, tuple[float, float]]) -> None:
+  """Writes the numbers, a line each, in the columns of the other tables' `results.csv`.
+
+  Args:
+    path: of the file.
+    found: row -> milliseconds of loading, and of the network.
+  """
+  made = provenance()
+  origin = {
+    "commit": made["commit"],
+    "machine": f"{made['device']}, {made['cores']} cores, {made['system']}",
+    "date": datetime.date.today().isoformat(),
+    "command": made["command"],
+  }
+  with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    writer = csv.DictWriter(file, HEADS)
+    writer.writeheader()
+    for name, ms in ({name: ms for name, (_, ms) in ROWS.items()} | CITED).items():
+      own = {"table": TITLE, "row": name, "kind": kind(name)}
+      writer.writerow({**own, "status": "printed", "column": "ms", "number": ms})
+      if name in found:
+        loading, network = found[name]
+        for column, number in (("ms", loading + network), ("ms, loading", loading), ("ms, network", network)):
+          writer.writerow({**own, "status": "measured", "column": column, "number": f"{number:.4g}", **origin})
+
+
+def kind(name: str) -> str:
+  """Of a row, as in the other tables."""
+  return "cited" if name in CITED else "own" if name.startswith("TTSN") else "rerun"
+
+
 def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
@@ -102,11 +138,12 @@ def main(argv: list[str]) -> None:
     if len(given) < BATCH:
       raise InputError(f"--videos={values.videos} holds {len(given)} films: {BATCH} or more are needed")
     lines = [
-      "| TTSN Table VIII, ms a video | printed | here, in all | loading | network |",
+      f"| {TITLE}, ms a video | printed | here, in all | loading | network |",
       "|---|---|---|---|---|",
     ]
+    found = {}
     for name, (config, printed) in ROWS.items():
-      loading, network = measure(config, given[:BATCH], values.rounds)
+      found[name] = loading, network = measure(config, given[:BATCH], values.rounds)
       lines.append(f"| {name} | {printed:g} | {loading + network:.1f} | {loading:.1f} | {network:.1f} |")
       say(lines[-1])
   lines += [f"| {name} | {printed:g} | | | |" for name, printed in CITED.items()]
@@ -115,7 +152,8 @@ def main(argv: list[str]) -> None:
   out = pathlib.Path(values.out)
   out.mkdir(parents=True, exist_ok=True)
   write_text(out / "table.md", "\n".join(lines) + "\n")
-  say(f"wrote {out / 'table.md'}")
+  write_csv(out / "results.csv", found)
+  say(f"wrote table.md and results.csv to {out}")
 
 
 if __name__ == "__main__":
