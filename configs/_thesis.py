@@ -118,17 +118,22 @@ def train(c: ConfigDict, chosen: Recipe) -> None:
     c.model.backbone.frozen_bn = "all_but_first"
 
 
-def new(data: str, backbone: str, start: str, *classifiers: str) -> tuple[str, ...]:
-  """What `init.new` is: the classifiers of a training that starts from a run on Kinetics.
+def start_from(c: ConfigDict, config: str, data: str, backbone: str, start: str, *classifiers: str) -> None:
+  """Says what a training starts from: ResNets from ImageNet, small sets and X3D from the same config on Kinetics.
 
   Args:
+    c: the config, changed in place.
+    config: its name, such as "dan".
     data: a key of `_sets.SETS`.
-    backbone: one of BACKBONES.
+    backbone: one of BACKBONES, or another network that is no X3D.
     start: "pretrained" or "scratch".
-    *classifiers: their names.
+    *classifiers: the parts that start anew.
   """
-  pretrained = start != "scratch" and not _sets.SETS[data].is_kinetics
-  return classifiers if pretrained and (is_x3d(backbone) or data in _sets.SMALL) else ()
+  if start == "scratch" or (is_x3d(backbone) and _sets.SETS[data].is_kinetics):
+    return
+  kinetics = is_x3d(backbone) or data in _sets.SMALL
+  c.init.pretrained = f"kinetics400/{config}-{backbone}" if kinetics else f"imagenet/{backbone}"
+  c.init.new = classifiers
 
 
 def groups(without_decay: str = "/(bias|scale)$") -> tuple[dict, ...]:

@@ -109,6 +109,7 @@ def _full(name: str, depth: int, frames: int, source: str) -> ConfigDict:
   c.transforms = (crop, _sets.flip(name))  # the text: those of non-local nets, short sides of 256 to 320
   c.model.backbone = tsm.network(f"resnet{depth}")
   c.model.dropout = dropout
+  c.init.pretrained, c.init.new = f"imagenet/resnet{depth}", ("classifier",)
   c.optimizer.weight_decay = decay
   c.schedule.learning_rate = rate  # a cosine
   c.train.batch_size = 64

@@ -4,8 +4,9 @@
 
 `configs/bqn.py:ssv1`, `:ssv2`, `:kinetics400`, `:ucf101` and `:hmdb51` are the data sets: Busy at 256 and Quiet at 160
 pixels. `:mini` is the quickstart's network at 48 pixels, which runs on `synthetic_actions/order`; `:mini_busy` and
-`:mini_quiet` are its pathways alone. Options follow the name, as in `configs/bqn.py:ssv1,backbone=x3d_m`; the first
-value is the default:
+`:mini_quiet` are its pathways alone. `:mini_deep` has the blocks of ResNet-50, 16 in four stages, and `:mini_x3d` is a
+small X3D, both at 48 pixels. Options follow the name, as in `configs/bqn.py:ssv1,backbone=x3d_m`; the first value is
+the default:
 
 - `backbone=resnet50|resnet101|x3d_m`: the ResNets with TSM.
 - `start=pretrained|scratch`: of X3D-M on Something-Something (Table 5.9 has both) and on small sets.
@@ -29,12 +30,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs import _options, _sets, _thesis, default, quickstart
+from vidjax.backbones.resnet import ResNet
+from vidjax.backbones.x3d import X3D
 from vidjax.build import described
 from vidjax.inputs.mbpm import MBPM, Quiet
 from vidjax.losses.classification import CrossEntropy
+from vidjax.plugins.insert import Insert
+from vidjax.plugins.tsm import TSM
 from vidjax.train.optimizer import Group
 
-NAMES = ("ssv1", "ssv2", "kinetics400", "ucf101", "hmdb51", "mini", "mini_busy", "mini_quiet")
+MINIS = ("mini", "mini_busy", "mini_quiet", "mini_deep", "mini_x3d")
+NAMES = ("ssv1", "ssv2", "kinetics400", "ucf101", "hmdb51", *MINIS)
 OPTIONS = {
   "backbone": ("resnet50", "resnet101", "x3d_m"),
   "start": ("pretrained", "scratch"),
@@ -44,13 +50,14 @@ CLASSIFIER = {  # rate of the kernel, its decay, rate of the bias
   "text": (5.0, 5.0, 5.0),
   "code": (5.0, 0.0, 10.0),
 }
+JOINS_X3D = {"to_quiet": "conv", "to_busy": "conv", "shared_classifier": False}
+"""Released code: 1x1 convolutions in the connections both ways, a head for each pathway."""
 
 
 def get_config(arg: str = "ssv1") -> ConfigDict:
   """`arg`: one of NAMES, then options."""
-  minis = [name for name in NAMES if name.startswith("mini")]
-  name, options = _options.parse("bqn", arg, NAMES, OPTIONS, dict.fromkeys(minis, OPTIONS))
-  if name in minis:
+  name, options = _options.parse("bqn", arg, NAMES, OPTIONS, dict.fromkeys(MINIS, OPTIONS))
+  if name in MINIS:
     return _mini(name)
   _thesis.check_start(f"configs/bqn.py:{arg}", name, options["backbone"], options["start"])
   return _full(name, **options)
@@ -66,7 +73,14 @@ def _mini(name: str) -> ConfigDict:
   if name == "mini_quiet":
     c.model.representation = described(Quiet(scale=0.75, form="first"))
     return c
-  c.model = _network(c.model.backbone, quiet_form="first", to_quiet="identity")
+  backbone: Any = c.model.backbone
+  if name == "mini_deep":
+    backbone = described(ResNet(34, width=8, inserts=(Insert(TSM(fold_div=8), "before"),)), "inserts", "fold_div")
+  elif name == "mini_x3d":
+    backbone = described(X3D(1.0, 1.0, ((1, 16), (2, 24), (2, 48))))  # as in `configs/mix.py`
+  c.model = _network(backbone, quiet_form="first", to_quiet="identity")
+  if name == "mini_x3d":
+    c.model.update({**JOINS_X3D, "consensus": "features"})
   c.model.mbpm = mbpm
   c.model.lateral_kernels = (5, 3, 3)
   c.model.quiet_size = 36
@@ -83,15 +97,13 @@ def _full(name: str, backbone: str, start: str, decay: str) -> ConfigDict:
   # The first of every three frames, and no 1x1 convolutions: the released code, which the tables' 47.4 M want.
   network = _network(_thesis.network(c, backbone), quiet_form="first", to_quiet="identity")
   if x3d:
-    # Released code: 1x1 convolutions in the connections both ways, a head for each pathway.
-    network.update({"to_quiet": "conv", "to_busy": "conv", "shared_classifier": False})
-    network.update({"consensus": c.model.consensus, "hidden": c.model.hidden})
+    network.update({**JOINS_X3D, "consensus": c.model.consensus, "hidden": c.model.hidden})
     if name.startswith("ss") and start == "pretrained":
       chosen = chosen._replace(epochs=60.0)  # 5.5.1
   c.model = network
   _thesis.train(c, chosen)
   classifiers = ("classifier_busy", "classifier_quiet") if x3d else ("classifier",)
-  c.init.new = _thesis.new(name, backbone, start, *classifiers)
+  _thesis.start_from(c, "bqn", name, backbone, start, *classifiers)
   stem = "^busy/stem/conv/kernel" if x3d else "/stem/conv/kernel"
   c.optimizer.groups = groups(decay, Group("^mbpm/", rate=5.0), Group(stem, rate=5.0))
   c.optimizer.clip_norm = 20.0  # released code

@@ -3,7 +3,7 @@
   python -m vidjax.train --config=configs/dan.py:ssv1 --workdir=runs/dan
 
 `configs/dan.py:ssv1`, `:ssv2`, `:kinetics400`, `:mini_kinetics200`, `:ucf101` and `:hmdb51` are the data sets; `:mini`
-is the quickstart's network at 48 pixels, which runs on `synthetic_actions/order`. Options follow the name, as in
+is the quickstart's network at 48 pixels on 3 segments of 8 frames of `synthetic_actions/order`. Options follow the name, as in
 `configs/dan.py:ssv1,backbone=x3d_xs,blend=scale`; the first value is the default:
 
 - `backbone=resnet50|x3d_m|x3d_xs`: ResNet-50 with TSM, or an X3D.
@@ -57,8 +57,8 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   name, options = _options.parse("dan", arg, ("ssv1", *_sets.SETS, "mini"), OPTIONS, {"mini": ("backbone", "start")})
   if name == "mini":
     c = quickstart.get_config()
-    c.sampler.frames_per_segment = 4
-    pwtp = PWTP(4, rank=1, kernel=5, stride=4, features=8)
+    c.sampler.num_segments, c.sampler.frames_per_segment = 3, 8
+    pwtp = PWTP(8, rank=1, kernel=5, stride=4, features=8)
   else:
     _thesis.check_start(f"configs/dan.py:{arg}", name, options["backbone"], options["start"])
     c = _full(name, options["backbone"], options["start"])
@@ -107,5 +107,5 @@ def _full(name: str, backbone: str, start: str) -> ConfigDict:
   c.model.backbone = _thesis.network(c, backbone)
   c.optimizer.groups = _thesis.groups("^representation/(?!local/kernel)|/(bias|scale)$")
   _thesis.train(c, _thesis.recipe(name, backbone, start))
-  c.init.new = _thesis.new(name, backbone, start, "classifier")
+  _thesis.start_from(c, "dan", name, backbone, start, "classifier")
   return c

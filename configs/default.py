@@ -53,6 +53,7 @@ def get_config() -> ConfigDict:
   c.init = ConfigDict()
   c.init.workdir = ""  # of the run whose best parameters to start from (fine-tuning)
   c.init.weights = placeholder(str)  # or another library's checkpoint: a file, or "owner/name[:file]" on the hub
+  c.init.pretrained = ""  # what the recipe starts from, as "imagenet/resnet50"; "none": from nothing all the same
   c.init.new = ()  # path prefixes that keep their fresh values, such as ("classifier",)
   c.init.start = placeholder(dict)  # {"make": ...}: a function (run, variables, loader) -> variables, such as k-means
   c.init.unused = ()  # names, or prefixes of them, of the tensors in `weights` that may be left over

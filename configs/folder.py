@@ -54,7 +54,7 @@ def get_config(arg: str = "resnet50") -> ConfigDict:
 def _finetune(c: ConfigDict) -> ConfigDict:
   """What the recipe for small data sets sets otherwise; the rest is the same."""
   c.model.backbone.frozen_bn = "all_but_first"  # partial BN: the script has no --npb
-  c.init.new = ("classifier",)
+  c.init.pretrained, c.init.new = "kinetics400/tsm-resnet50", ("classifier",)
   c.optimizer.groups = described(TSN_GROUPS)  # get_optim_policies with fc_lr5
   c.schedule = {"make": "vidjax.train.schedules.steps", "learning_rate": 0.001, "at": (10.0, 20.0), "factor": 0.1}
   c.train.epochs = 25.0

@@ -1,7 +1,8 @@
 """Every input representation before one network: thesis Tables 3.12, 5.1 and 5.2, at full and at mini scale.
 
 `configs/inputs.py:mbpm` is the quickstart's network on 8 segments of 3 frames of `synthetic_actions/order`; all inputs
-see the same 24 frames of a clip, and "rgb" takes one frame of each segment, which is the quickstart.
+see the same 24 frames of a clip, and "rgb" takes one frame of each segment, which is the quickstart. "tsp" and "pwtp"
+learn their projection, too, as `configs/tesnet.py` and `configs/dan.py` do, here and at the size of the thesis.
 `--config.data.name=synthetic_actions/scene:.7` changes the data. Any of these `representation`s goes before any
 backbone in the same way.
 
@@ -14,12 +15,13 @@ is the size of the thesis. Options follow the name:
 
 There, segments have one frame of RGB, three of MBPM, and six of all others (Table 3.12, 5.5.2), of which flow and RGB
 difference stack five. "stored_flow" is "flow" as `prepare --flow` stores it; TVNet is that of the thesis' code,
-"frozen_tvnet", or "tvnet", which learns. "tsp" and "pwtp" learn their projection, too, as `configs/tesnet.py` and
-`configs/dan.py` do. FlowNet is not here. Numbers are those of 5.5.1, of UCF101 those of 5.5.2; the classifier's and
-what the text leaves out as in `configs/bqn.py` [released code], but for its losses. All start from ImageNet
-(--config.init.weights), X3D-M from nothing. RGB+Flow and RGB+MBPM average two runs:
+"frozen_tvnet", or "tvnet", which learns. FlowNet is not here. Numbers are those of 5.5.1, of UCF101 those of 5.5.2;
+the classifier's and what the text leaves out as in `configs/bqn.py` [released code], but for its losses. All start from
+ImageNet (--config.init.weights), X3D-M from nothing. RGB+Flow and RGB+MBPM average two runs:
 `python -m vidjax.evaluate --workdir=A --workdir=B`.
 """
+
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -81,10 +83,19 @@ def get_config(arg: str = "mbpm") -> ConfigDict:
   if name not in INPUTS:
     raise ValueError(f"configs/inputs.py:{arg}: add ,data=ucf101 or so: nothing is stored of synthetic clips")
   c = quickstart.get_config()
-  if INPUTS[name] is not None:
-    c.sampler.frames_per_segment = FRAMES
-    c.model.representation = described(INPUTS[name], *TOLD.get(name, ()))
+  c.sampler.frames_per_segment = 1 if INPUTS[name] is None else FRAMES
+  _put(c, name, INPUTS[name], *TOLD.get(name, ()))
   return c
+
+
+def _put(c: ConfigDict, name: str, module: Any, *told: str) -> None:
+  """Puts an input, or None, before the network, with the loss that it learns by, where it has one."""
+  if name == "pwtp":
+    dan.join(c, module, "mgda")
+  elif module is not None:
+    c.model.representation = described(module, *told)
+  if name == "tsp":
+    tesnet.project(c)
 
 
 def _full(name: str, data: str, backbone: str) -> ConfigDict:
@@ -96,6 +107,8 @@ def _full(name: str, data: str, backbone: str) -> ConfigDict:
   c.transforms = ({"make": "vidjax.data.augment.MultiScaleCrop", "size": 224}, _sets.flip(data))
   c.model.backbone = _thesis.network(c, backbone) if x3d else tsm.network(backbone)
   recipe = _thesis.recipe(data, backbone, "scratch") if x3d else _thesis.INPUTS[data]
+  if not x3d:
+    c.init.pretrained, c.init.new = f"imagenet/{backbone}", ("classifier",)
   _thesis.train(c, recipe)
   learnt = (Group("^representation/", rate=5.0),) if name == "mbpm" else ()
   c.optimizer.groups = bqn.groups("text", *learnt)
@@ -106,10 +119,5 @@ def _full(name: str, data: str, backbone: str) -> ConfigDict:
   module = FULL.get(name)
   if hasattr(module, "std"):  # TV-L1 weighs its two terms for grey levels
     module = module.clone(std=tuple(c.normalise.std))
-  if name == "pwtp":
-    dan.join(c, module, "mgda")
-  elif module is not None:
-    c.model.representation = described(module, "frames", "rank", "activations", "std", "sigma", "kernel")
-  if name == "tsp":
-    tesnet.project(c)
+  _put(c, name, module, "frames", "rank", "activations", "std", "sigma", "kernel")
   return c

@@ -81,6 +81,7 @@ def get_config(arg: str = "rgb") -> ConfigDict:
   if "st_adapter" in plugins and options["backbone"] != "vit":
     raise ValueError(f"configs/mix.py:{arg}: st_adapter has its places in a ViT: choose backbone=vit")
   c = inputs.get_config(name)
+  c.losses = c.losses[:1]  # classification alone: others are chosen
   stages = _vit.STAGES if options["backbone"] == "vit" else STAGES
   c.model.backbone = _backbone(options["backbone"], _inserts(plugins, "diversity" in losses, stages))
   if options["backbone"] == "vit":

@@ -1,7 +1,7 @@
 """RTSAE-DSCNN (rtsae 4.3) in four phases, by one command, on data with stored flow.
 
   python -m vidjax.prepare ucf101 --source=DIR --flow
-  python -m vidjax.train --config=configs/rtsae_dscnn.py:ucf101 --config.data.name=folder/ucf101 --workdir=runs/rtsae
+  python -m vidjax.train --config=configs/rtsae_dscnn.py:ucf101 --workdir=runs/rtsae --config.init.weights=vgg16.pth
 
 1. `spatial` and 2. `temporal`: S-Net and T-Net alone, a score for each frame, from ImageNet's VGG-16
    (--config.init.weights). The paper trains S-Net on Places205, too, and T-Net on UCF101 and HMDB51 together. Places205
@@ -30,7 +30,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs import default
+from configs import _sets, default
 from vidjax.apply.insert_frames import InsertFrames
 from vidjax.backbones.vgg import VGG
 from vidjax.build import described
@@ -55,7 +55,7 @@ def get_config(arg: str = "ucf101") -> ConfigDict:
     raise ValueError(f"configs/rtsae_dscnn.py:{arg}: choose ucf101, hmdb51 or mini, then -p2, -depth2 and -soft or so")
   name, position, depth, gate = match.groups()
   mini = name == "mini"
-  c = _mini() if mini else _full()
+  c = _mini() if mini else _full(name)
   stream = VGG(12, 96, depths=(1, 1, 1, 1, 1)) if mini else VGG()
   spatial, temporal = (OneFrame(3, 1), RGBDifference(3)) if mini else (Channels(0, 3), Channels(3, 2))
   measured = described(Measured(spatial, temporal, stream, position or "p2"), "position", "scale", "first", "count")
@@ -106,13 +106,19 @@ def _phases(mini: bool, alone: dict[str, Any], spatial: Any, temporal: Any, rtsa
     "train": {"steps": 600 if mini else 25_000, "batch_size": 32, "frozen": ("streams",)},
   }
   told = ("first", "count", "frames")
+  weights = {} if mini else {"new": ("classifier", "backbone/last_conv"), "unused": ("classifier",)}
   return (
-    {"name": "spatial", **streams, "model": {**alone, "representation": described(spatial, *told)}},
+    {
+      "name": "spatial",
+      **streams,
+      "model": {**alone, "representation": described(spatial, *told)},
+      "init": weights,
+    },
     {
       "name": "temporal",
       **streams,
       "model": {**alone, "representation": described(temporal, *told)},
-      "init": {"phase": ""},
+      "init": {"phase": "", **weights},
     },
     {"name": "attention", **attention},
     {
@@ -129,8 +135,12 @@ def _phases(mini: bool, alone: dict[str, Any], spatial: Any, temporal: Any, rtsa
   )
 
 
-def _full() -> ConfigDict:
+def _full(name: str) -> ConfigDict:
   c = default.get_config()
+  _sets.use(c, name)
+  c.init.pretrained = "imagenet/vgg16"
+  if name == "hmdb51":
+    c.init.pretrained, c.init.new = "ucf101/rtsae_dscnn", ("classifier",)
   c.stream = {"make": "vidjax.data.streams.FramesAndFlow"}
   c.sampler.num_segments = 32
   c.transforms = (

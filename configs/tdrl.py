@@ -1,11 +1,10 @@
 """Temporal Distinct Representation Learning (Weng et al., ECCV 2020).
 
-  python -m vidjax.train --config=configs/tdrl.py:ssv1 --workdir=runs/tdrl --config.init.weights=resnet50.pth \\
-    --config.init.new="('classifier',)" --config.init.unused="('fc',)"
+  python -m vidjax.train --config=configs/tdrl.py:ssv1 --workdir=runs/tdrl --config.init.weights=resnet50.pth
 
 `configs/tdrl.py:ssv1`, `:ssv2` and `:kinetics400` are ResNet-50 with PEM and TIM before conv1 of every block, and the
 TD loss right after TIM in the last block of the last three stages; `:mini` is the quickstart's network with the same,
-which runs on `synthetic_actions/order`. Start from ImageNet's weights, as the paper does, with --config.init.weights.
+which runs on `synthetic_actions/order`. The first three start from ImageNet (--config.init.weights).
 
 Options follow the name, as in `configs/tdrl.py:ssv1,frames=16,tm=tsm`; the first value is the paper's choice:
 
@@ -81,6 +80,7 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
     # The paper does not give PEM's reduction: 8, as MEM's in TEINet.
     c.model.backbone.inserts = inserts(options, last_stages=(3, 4, 5), reduction=8)
     c.model.dropout = 0.5  # not in the paper: TSN's
+    c.init.pretrained, c.init.new = "imagenet/resnet50", ("classifier",)  # 4.2
     c.optimizer.momentum = 0.9  # 4.2, "Training", as all that follows
     c.optimizer.weight_decay = 1e-4
     c.schedule = {"make": "vidjax.train.schedules.steps", "learning_rate": 0.01, "at": drops, "factor": 0.1}

@@ -1,7 +1,6 @@
 """Temporal Shift Module (Lin et al., ICCV 2019), the baseline of four of the five papers.
 
-  python -m vidjax.train --config=configs/tsm.py:ssv1 --workdir=runs/tsm --config.init.weights=resnet50.pth \\
-    --config.init.new="('classifier',)" --config.init.unused="('fc',)"
+  python -m vidjax.train --config=configs/tsm.py:ssv1 --workdir=runs/tsm --config.init.weights=resnet50.pth
 
 `configs/tsm.py:ssv1`, `:ssv2`, `:kinetics400`, `:ucf101` and `:hmdb51` are the data sets. Options follow the name, as
 in `configs/tsm.py:kinetics400,backbone=mobilenet_v2`; the first value is the default:
@@ -74,6 +73,7 @@ def get_config(arg: str = "ssv1") -> ConfigDict:
   if _sets.use(c, name).is_kinetics and dense:
     c.schedule.at, c.train.epochs = (40.0, 80.0), 100.0
   c.transforms = ({"make": "vidjax.data.augment.MultiScaleCrop", "size": 224}, _sets.flip(name))
+  _thesis.start_from(c, "tsm", name, backbone, start, "classifier")
   return c
 
 
@@ -128,5 +128,5 @@ def _x3d(name: str, backbone: str, start: str) -> ConfigDict:
   c.model.backbone = _thesis.network(c, backbone)
   _thesis.train(c, _thesis.recipe(name, backbone, start))
   c.optimizer.groups = _thesis.groups()
-  c.init.new = _thesis.new(name, backbone, start, "classifier")
+  _thesis.start_from(c, "tsm", name, backbone, start, "classifier")
   return c

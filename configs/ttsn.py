@@ -67,9 +67,11 @@ def get_config(arg: str = "hmdb51") -> ConfigDict:
   if not mini:
     parts = ("ett",) * ett + ("reversal_head",) * bool(tss)
     c.init.new = ("classifier", *parts)
-    c.init.unused = ("fc",) if options["pretrain"] == "imagenet" else ()
+    network = "tdn-resnet50" if options["backbone"] == "tdn" else "resnet50"
+    kinetics = options["pretrain"] == "kinetics"
+    c.init.pretrained = f"kinetics400/{network}" if kinetics else "imagenet/resnet50"
     # TDN's code: get_optim_policies, with the larger rates of the classifier (fc_lr5) from Kinetics.
-    groups = TSN_GROUPS if options["pretrain"] == "kinetics" else TSN_GROUPS[2:]
+    groups = TSN_GROUPS if kinetics else TSN_GROUPS[2:]
     c.optimizer.groups = described(groups)
   return c
 

@@ -97,7 +97,7 @@ def _videomae(data: str) -> ConfigDict:
   c.losses[0]["label_smoothing"] = 0.1
   groups = {"make": "vidjax.train.layer_decay.layer_decay", "depth": 12, "decay": 0.75}
   _adamw(c, rate=7.5e-4, decay=0.05, warmup=5.0, end=0.002, groups=groups)
-  c.init.new = ("classifier", "pooled_norm")
+  c.init.pretrained, c.init.new = f"{data}/videomae_base", ("classifier", "pooled_norm")
   c.train.batch_size = 768
   c.train.epochs = 75.0 if kinetics else 30.0
   return c
@@ -113,7 +113,7 @@ def _clip() -> ConfigDict:
   _network(c, clip("base"))
   c.losses[0]["label_smoothing"] = 0.1
   _adamw(c, rate=2.2e-5, decay=0.001, warmup=5.0, end=0.01, beta2=0.98)
-  c.init.new = ("classifier",)
+  c.init.pretrained, c.init.new = "clip/base", ("classifier",)
   c.train.batch_size = 512
   c.train.epochs = 30.0
   return c
@@ -138,6 +138,7 @@ def _adapter(data: str) -> ConfigDict:
   rate, epochs = (7.5e-4, 12.0) if kinetics else (1e-3, 50.0)
   _adamw(c, rate, decay=0.01, warmup=2.0, end=0.0, groups=described((Group("/bias$", decay=0.0),)))
   blocks = [f"backbone/stage{stage}/block{i}" for stage, count in blocks_of(12).items() for i in range(count)]
+  c.init.pretrained = "clip/base"
   c.init.new = ("classifier", *(f"{block}/{place}_STAdapter" for block in blocks for place in places))
   c.train.trained = ("STAdapter", "classifier")
   c.train.batch_size = 192 if kinetics else 256
@@ -158,6 +159,7 @@ def _probe(head: str, model: str) -> ConfigDict:
   if head == "attentive":
     c.model.pooling = described(AttentivePooler(heads, depth=3), "heads", "depth")
   _adamw(c, rate=1e-3, decay=0.01, warmup=0.0, end=0.0)
+  c.init.pretrained = f"{model}/{'large' if model == 'vjepa2' else 'base'}"
   c.init.new = ("classifier", "pooling") if head == "attentive" else ("classifier",)
   c.train.frozen = ("backbone",)
   c.train.batch_size = 256

@@ -90,7 +90,7 @@ SMALL = (
   *("--config.train.batch_size=8", "--config.schedule.warmup_epochs=0"),
   *("--config.model.backbone.width=16", "--config.model.backbone.heads=2"),
 )
-FINE = ("--config.sampler.num_frames=4", "--config.model.backbone.depth=4", "--config.init.new=()")
+FINE = ("--config.sampler.num_frames=4", "--config.model.backbone.depth=4", "--config.init.pretrained=none")
 
 
 @pytest.mark.slow

@@ -14,10 +14,12 @@ from flax import traverse_util
 from configs import _sets, attention, bqn, dan, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
 from vidjax.build import build
+from vidjax.errors import InputError
 from vidjax.prepare.source import names as sources
 from vidjax.recipe import data_of, make_optimizer, settings_of
 from vidjax.sections import DEFAULTS, check_sections
 from vidjax.train.optimizer import TSN_GROUPS, multipliers
+from vidjax.train.start import check_init
 
 VARIANTS = {
   "arch": ("ucf101", "mini"),
@@ -133,17 +135,54 @@ def test_recipes_of_the_thesis():
 
   fine = (0.001, 64, 10, 1e-4, 0.8, "all_but_first", ("classifier",))
   assert numbers(dan, "hmdb51") == numbers(bqn, "ucf101") == numbers(bqn, "hmdb51,backbone=resnet101") == fine
-  assert numbers(dan, "ssv1") == numbers(bqn, "ssv1") == (0.12, 256, 50, 8e-4, 0.8, "none", ())
-  assert numbers(dan, "kinetics400") == (0.08, 512, 100, 2e-4, 0.5, "none", ())
+  assert numbers(dan, "ssv1") == numbers(bqn, "ssv1") == (0.12, 256, 50, 8e-4, 0.8, "none", ("classifier",))
+  assert numbers(dan, "kinetics400") == (0.08, 512, 100, 2e-4, 0.5, "none", ("classifier",))
   assert numbers(dan, "kinetics400,backbone=x3d_m") == (0.4, 256, 256, 5e-5, 0.5, "none", ())
   assert numbers(dan, "ssv1,backbone=x3d_xs") == (0.12, 256, 50, 4e-4, 0.8, "none", ("classifier",))
   heads = ("classifier_busy", "classifier_quiet")
   assert numbers(bqn, "ssv1,backbone=x3d_m") == (0.12, 256, 60, 4e-4, 0.8, "none", heads)
   scratch = (0.2, 256, 100, 5e-5, 0.5, "none", ())
   assert numbers(bqn, "ssv1,backbone=x3d_m,start=scratch") == numbers(inputs, "rgb,data=ssv1,backbone=x3d_m") == scratch
-  assert numbers(inputs, "mbpm,data=ucf101") == (0.01, 64, 80, 1e-4, 0.5, "none", ())
-  assert numbers(attention, "ssv1") == (0.02, 64, 50, 8e-4, 0.8, "none", ())
-  assert numbers(attention, "kinetics400,source=code") == (0.02, 64, 100, 2e-4, 0.5, "none", ())
+  assert numbers(inputs, "mbpm,data=ucf101") == (0.01, 64, 80, 1e-4, 0.5, "none", ("classifier",))
+  assert numbers(attention, "ssv1") == (0.02, 64, 50, 8e-4, 0.8, "none", ("classifier",))
+  assert numbers(attention, "kinetics400,source=code") == (0.02, 64, 100, 2e-4, 0.5, "none", ("classifier",))
+
+
+@pytest.mark.parametrize(
+  ("name", "expected"),
+  [
+    ("tdrl:ssv1", "imagenet/resnet50"),
+    ("tsm:kinetics400,backbone=mobilenet_v2", "imagenet/mobilenet_v2"),
+    ("tsm:ucf101", "kinetics400/tsm-resnet50"),
+    ("attention:ssv1,depth=101", "imagenet/resnet101"),
+    ("bqn:ssv1,backbone=x3d_m", "kinetics400/bqn-x3d_m"),
+    ("bqn:ssv1,backbone=x3d_m,start=scratch", ""),
+    ("dan:kinetics400,backbone=x3d_xs", ""),
+    ("dan:hmdb51", "kinetics400/dan-resnet50"),
+    ("inputs:mbpm,data=ucf101", "imagenet/resnet50"),
+    ("inputs:mbpm,data=ssv1,backbone=x3d_m", ""),
+    ("tesnet:flow", "imagenet/inception_resnet_v2"),
+    ("ttsn:hmdb51,backbone=tdn,pretrain=kinetics", "kinetics400/tdn-resnet50"),
+    ("rtsae_dscnn:ucf101", "imagenet/vgg16"),
+    ("rtsae_dscnn:hmdb51", "ucf101/rtsae_dscnn"),
+    ("vit:probe,model=dinov2", "dinov2/base"),
+    ("dan:mini", ""),
+    ("folder", ""),
+  ],
+)
+def test_a_config_says_what_its_paper_starts_from(name, expected):
+  """Else it would start from nothing in silence, and its numbers would be lower than those in print."""
+  stem, _, arg = name.partition(":")
+  config = importlib.import_module(f"configs.{stem}").get_config(*([arg] if arg else []))
+  assert config.init.pretrained == expected
+  init = json.loads(config.to_json())["init"]
+  if not expected:
+    check_init(init)
+    return
+  with pytest.raises(InputError, match=rf"starts from {expected} .*--config.init.weights=FILE.*pretrained=none"):
+    check_init(init)
+  check_init(init | {"pretrained": "none"})
+  check_init(init | {"workdir": "runs/other"})
 
 
 def test_a_wrong_argument_names_the_right_ones():
@@ -268,7 +307,9 @@ def of_phases(*values: str) -> list[str]:
     (
       "configs/rtsae_dscnn.py:ucf101",
       (
+        *OWN_NAMES,
         "--config.data.name=folder/tiny_flow",
+        "--config.init.pretrained=none",
         "--config.sampler.num_segments=4",
         *of_phases("train.steps=1", "backbone.width=2", "backbone.features=4", "stream.width=2", "stream.features=4"),
       ),
@@ -283,7 +324,12 @@ def of_phases(*values: str) -> list[str]:
     ("configs/folder.py", ("--config.model.backbone.depth=18",), "widths"),
     (
       "configs/tsm.py:ucf101,backbone=mobilenet_v2",
-      (*OWN_NAMES, "--config.model.backbone.width_multiplier=0.25", "--config.init.new=()", "--config.schedule.at=()"),
+      (
+        *OWN_NAMES,
+        "--config.model.backbone.width_multiplier=0.25",
+        "--config.init.pretrained=none",
+        "--config.schedule.at=()",
+      ),
       "widths",
     ),
     ("configs/attention.py:mini", (), "nothing"),

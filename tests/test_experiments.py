@@ -207,7 +207,7 @@ def test_one_sweep_writes_to_a_folder(tmp_path, monkeypatch):
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
 def test_tasks_of_a_job_array_divide_the_trainings(count, seeds):
-  table = TABLES["rtsae.table_2"]
+  table = TABLES["rtsae.figure_7"]
   whole = Sweep(table, "mini", None, None, seeds)  # pyright: ignore[reportArgumentType]
   parts = [dataclasses.replace(whole, shard=(i, count)).units() for i in range(count)]
   names = [unit.name for part in parts for unit in part]

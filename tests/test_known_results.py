@@ -73,6 +73,6 @@ def test_known_results_are_files_of_results(tmp_path):
 def test_the_committed_results_can_be_gone_on_from(tmp_path):
   """A row of our own results is found by its command, so that a clone trains only what is missing."""
   known = Known(pathlib.Path(__file__).parents[1] / "experiments" / "results")
-  sweep = Sweep(tables()["rtsae.table_2"], "mini", tmp_path, tmp_path, [0], rows=("p1-depth1",), known=known)
+  sweep = Sweep(tables()["rtsae.figure_7"], "mini", tmp_path, tmp_path, [0], rows=("p1-depth1",), known=known)
   [found] = sweep.read()
   assert found["numbers"]["top-1 %"] > 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.tables.estimate import check_data
+from experiments.tables.estimate import check_full
 from experiments.tables.known import Known
 from experiments.tables.row import Table
 from experiments.tables.shown import costs, draw, gather, markdown, write_csv
@@ -15,6 +15,7 @@ from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.files import write_text
+from vidjax.train.start import NOTHING
 
 
 def run_table(table: Table) -> None:
@@ -41,6 +42,12 @@ def define_flags() -> None:
     "known", None, "Folder with results.csv and manifests.json of before: what is in there is not trained again."
   )
   flags.DEFINE_string("data_dir", "data", "Where data sets lie.")
+  flags.DEFINE_list(
+    "pretrained",
+    [],
+    "full: what recipes start from, as in imagenet/resnet50=FILE,kinetics400/dan-resnet50=RUN; none in place of a file"
+    " or run: start from nothing.",
+  )
   flags.DEFINE_float("rate", None, "full: measured GMAC/s of training, for an estimate of its time.", 0)
 
 
@@ -53,7 +60,7 @@ def _main(table: Table) -> None:
   if not sweep.units() and not sweep.ensembles():
     raise InputError(f"{table.title} has nothing to train at --scale={values.scale} in these rows")
   if values.scale == "full":
-    check_data(sweep, values.rate)
+    check_full(sweep, values.rate)
   failed = sweep.run()
   write(sweep)
   say_text((sweep.out / "table.md").read_text(encoding="utf-8"))
@@ -94,7 +101,21 @@ def given_sweep(
     values.epochs,
     others,
     Known(pathlib.Path(values.known)) if values.known else None,
+    _pretrained(values.pretrained) if values.scale == "full" else {},
   )
+
+
+def _pretrained(parts: Sequence[str]) -> dict[str, str]:
+  """The sources of --pretrained by their names; InputError where one is not there."""
+  found = {}
+  for part in parts:
+    name, _, source = part.partition("=")
+    if "/" not in name or not source:
+      raise InputError(f"--pretrained={part}: must be DATA/NETWORK=FILE, as in imagenet/resnet50=resnet50.pth")
+    if source != NOTHING and not pathlib.Path(source).exists():
+      raise InputError(f"--pretrained={part}: {source} is not there")
+    found[name] = source
+  return found
 
 
 def whole_names(parts: Sequence[str], table: Table) -> list[str]:

@@ -6,13 +6,28 @@ from typing import Any
 
 from vidjax.run.folder import run_folder
 
-
-def top1(folder: pathlib.Path, report: str = "validation") -> dict[str, float]:
-  """The accuracy in a report of a run, in per cent; after training there is that of the best checkpoint."""
-  return {"top-1 %": 100 * json.loads((run_folder(folder) / "evaluation" / f"{report}.json").read_text())["top1"]}
+FEW = 20
+"""Of so few classes, a right one among five says little: top-5 is left out."""
 
 
-def manifest(folder: pathlib.Path, report: str = "validation") -> dict[str, Any]:
+def split(folder: pathlib.Path) -> str:
+  """The split a run is validated on, and the name of its report."""
+  return json.loads((run_folder(folder) / "config.json").read_text())["data"].get("validation_split", "validation")
+
+
+def top1(folder: pathlib.Path, report: str = "") -> dict[str, float]:
+  """The accuracies in a report of a run, in per cent; after training there is that of the best checkpoint.
+
+  Args:
+    folder: of the run.
+    report: its name; by default that of the split the run is validated on.
+  """
+  found = json.loads((run_folder(folder) / "evaluation" / f"{report or split(folder)}.json").read_text())
+  names = {"top-1 %": "top1", **({"top-5 %": "top5"} if found["classes"] > FEW else {})}
+  return {name: 100 * found[key] for name, key in names.items()}
+
+
+def manifest(folder: pathlib.Path, report: str) -> dict[str, Any]:
   """What a report of a run was measured on, see `vidjax.evaluate.manifest`; empty where an older version wrote it.
 
   Args:

@@ -21,6 +21,7 @@ class Training:
     evaluation: flags of vidjax.evaluate, such as `--views=2x3`; none: what training itself reports at its end.
     folds: train one run on each, and average their numbers.
     shares: another row, and how many of its first phases this one has in common with it: they are copied.
+    start: another column of the same row; its run is what this training starts from.
   """
 
   config: str
@@ -28,6 +29,7 @@ class Training:
   evaluation: tuple[str, ...] = ()
   folds: tuple[int, ...] = ()
   shares: tuple[str, int] | None = None
+  start: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,13 +144,23 @@ class Table:
     return next(row for row in self.rows if row.name == name)
 
   def trained(self, scale: str) -> Iterator[tuple[Row, str, Training]]:
-    """(row, column, training) of all that is trained at a scale, rows whose phases others have first.
+    """(row, column, training) of all that is trained at a scale, what others have phases of or start from first.
 
     Args:
       scale: "mini" or "full".
     """
     found = [(row, column, training) for row in self.rows for column, training in getattr(row, scale).items()]
-    yield from sorted(found, key=lambda one: len(self.before(one[2], scale, one[1])))
+    yield from sorted(found, key=lambda one: self.depth(one[2], scale, one[1]))
+
+  def depth(self, training: Training | None, scale: str, column: str) -> int:
+    """How many trainings come before one, since it has phases of them or starts from them.
+
+    Args:
+      training: of a row, or None for averaged scores.
+      scale: "mini" or "full".
+      column: of the training.
+    """
+    return len(self.before(training, scale, column)) + bool(training.start) if training else 0
 
   def before(self, training: Training, scale: str, column: str) -> list[str]:
     """The rows that a training has phases of, directly or by others, the nearest first.

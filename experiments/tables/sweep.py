@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import datetime
+import functools
 import itertools
 import json
 import os
@@ -13,19 +14,21 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.tables.known import Known
-from experiments.tables.measures import manifest, top1
+from experiments.tables.measures import manifest, split, top1
 from experiments.tables.published import SETS
 from experiments.tables.row import Measure, Row, Table, Training
+from vidjax.command import config_with
 from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.files import write_text
 from vidjax.run.commit import commit
-from vidjax.run.folder import PHASES, read_phases, run_folder, sole_writer
+from vidjax.run.folder import PHASES, read_phases, sole_writer
 from vidjax.run.slots import Slots, make_slots
+from vidjax.train.start import NOTHING
 
 WORKDIR = "--workdir="
 TAIL = 3
@@ -74,6 +77,7 @@ class Sweep:
     epochs: of mini trainings in place of the table's.
     others: folders of other tables' sweeps. A training that is finished there is not done again, but linked.
     known: results of before. A training that is finished there is not done again, unless another needs its folder.
+    pretrained: what recipes start from (their `init.pretrained`) -> a file of weights, the folder of a run, or "none".
   """
 
   table: Table
@@ -87,6 +91,7 @@ class Sweep:
   epochs: float | None = None
   others: Sequence[pathlib.Path] = ()
   known: Known | None = None
+  pretrained: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
     known = [row.name for row in self.table.rows]
@@ -97,7 +102,9 @@ class Sweep:
   def units(self) -> list[Unit]:
     """What this task trains: rows that share phases fall to one task."""
     chosen = [one for one in self.table.trained(self.scale) if not self.rows or one[0].name in self.rows]
-    roots = [([row.name, *self._before(training, column)][-1], column) for row, column, training in chosen]
+    roots = [
+      ([row.name, *self._before(training, column)][-1], training.start or column) for row, column, training in chosen
+    ]
     order = {key: i for i, key in enumerate(itertools.product(dict.fromkeys(roots), self.seeds))}
     mine, count = self.shard
     return [
@@ -127,8 +134,8 @@ class Sweep:
     held = sole_writer(self.out, "--out", f".lock-{self.shard[0]}")
     needed = self._needed()
     with held, concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
-      depths = itertools.groupby(self.units(), lambda unit: len(self._before(unit.training, unit.column)))
-      for _, units in depths:  # what others copy from is finished first
+      depths = itertools.groupby(self.units(), lambda unit: self.table.depth(unit.training, self.scale, unit.column))
+      for _, units in depths:  # what others copy from, or start from, is finished first
         for name, error in pool.map(lambda unit: self._try(unit, slots, unit.name in needed), units):
           failed += [f"{name}: {error}"] if error else []
       ready = [unit for unit in self.ensembles() if not self._lacking(unit)]
@@ -174,15 +181,15 @@ class Sweep:
     return {**own, "seed": unit.seed, "command": self._commands(unit)}
 
   def _same(self, unit: Unit) -> str | None:
-    """The folder of a finished training by the same command in another sweep."""
+    """The folder of a finished training by the same command, here or in another sweep; it may be tested otherwise."""
     if unit.training is None or unit.training.shares or unit.training.folds:
       return None
-    wanted = [_without_workdir(command) for command in self._commands(unit)]
-    for other in self.others:
+    own = _without_workdir(self._commands(unit)[0])
+    for other in (self.out, *self.others):
       for path in sorted((other / "numbers").glob("*.json")):
-        command = json.loads(path.read_text())["command"]
-        if [_without_workdir(one) for one in command] == wanted:
-          return next(flag for flag in command[0] if flag.startswith(WORKDIR)).removeprefix(WORKDIR)
+        first = json.loads(path.read_text())["command"][0]
+        if _without_workdir(first) == own:
+          return next(flag for flag in first if flag.startswith(WORKDIR)).removeprefix(WORKDIR)
     return None
 
   def _lacking(self, unit: Unit) -> list[str]:
@@ -214,22 +221,36 @@ class Sweep:
       data.append(f"--config.data.name=folder/{SETS[unit.column].source}")
     epochs = (self.epochs or self.table.epochs) if self.scale == "mini" else None
     flags = [f"--config.seed={unit.seed}", *data, *[f"--config.train.epochs={epochs}"] * bool(epochs), *training.flags]
+    starts = self._starts(unit, training, len(runs))
     commands = [
-      ["vidjax.train", f"--config={training.config}", run, *flags, *[f"--config.data.fold={fold}"] * bool(fold)]
-      for run, fold in zip(runs, training.folds or (0,), strict=True)
+      ["vidjax.train", f"--config={training.config}", run, *flags, *start, *[f"--config.data.fold={fold}"] * bool(fold)]
+      for run, start, fold in zip(runs, starts, training.folds or (0,), strict=True)
     ]
     if training.folds or training.evaluation:
       commands.append(["vidjax.evaluate", *runs, *["--folds"] * bool(training.folds), *training.evaluation])
     return commands
+
+  def _starts(self, unit: Unit, training: Training, runs: int) -> list[list[str]]:
+    """The flags that say what each run of a unit starts from."""
+    if training.start:
+      others = self._folders(Unit(unit.row, training.start, getattr(unit.row, self.scale)[training.start], unit.seed))
+      others = others if len(others) == runs else others[:1] * runs  # fold from fold, where both have as many
+      return [[f"--config.init.workdir={other}"] for other in others]
+    source = self.pretrained.get(wanted(training)) if self.pretrained else None
+    if source is None:
+      return [[]] * runs
+    key = "pretrained" if source == NOTHING else "workdir" if pathlib.Path(source).is_dir() else "weights"
+    return [[f"--config.init.{key}={source}"]] * runs
 
   def _try(self, unit: Unit, slots: Slots, needed: bool = False) -> tuple[str, str]:
     """A unit's name, and why it failed or ""."""
     try:
       if needed or self.numbers(unit) is None:
         self._finish(unit, slots)
-    except InputError as error:
-      say(f"failed: {unit.name}: {error}", error=True)
-      return unit.name, str(error)
+    except (InputError, OSError, KeyError) as error:  # the last two: a run without the report that is read of it
+      reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+      say(f"failed: {unit.name}: {reason}", error=True)
+      return unit.name, reason
     return unit.name, ""
 
   def _finish(self, unit: Unit, slots: Slots) -> None:
@@ -246,11 +267,12 @@ class Sweep:
       say(f"{unit.name} starts; its log is {self.out / unit.name}.log")
       for command in identity["command"]:
         _run(command, self.out / f"{unit.name}.log", environment)
-      report = _split(folders[0])
+      report = split(folders[0])
       if (unit.training or self._partners(unit)[0][1]).folds:
         report = "test_folds"
         mean = json.loads((folders[0] / "evaluation" / "test_folds.json").read_text())["mean"]
-        found = {"top-1 %": 100 * mean["top1"], "mean class %": 100 * mean["mean_class"]}
+        names = {"top-1 %": "top1", "top-5 %": "top5", "mean class %": "mean_class"}
+        found = {name: 100 * mean[key] for name, key in names.items()}
       elif unit.training is None:
         report = f"{report}_ensemble"
         found = top1(folders[0], report)
@@ -270,6 +292,12 @@ class Sweep:
     say(f"{unit.name}: " + ", ".join(f"{name} {number:.4g}" for name, number in found.items()))
 
 
+@functools.cache
+def wanted(training: Training) -> str:
+  """What the config of a training starts from (`init.pretrained`), "" for nothing, or for a run of the same table."""
+  return "" if training.start else config_with(training.config, training.flags)["init"]["pretrained"]
+
+
 def _without_workdir(command: Sequence[str]) -> list[str]:
   return [part for part in command if not part.startswith(WORKDIR)]
 
@@ -278,10 +306,6 @@ def _machine(log: pathlib.Path) -> str:
   """The devices that a training named in its log, and the cores."""
   found = re.findall(r"parameters on (\d+ \w+) device", log.read_text(encoding="utf-8", errors="replace"))
   return f"{found[-1] if found else '1 cpu'} device(s), {os.cpu_count()} cores, {platform.machine()}"
-
-
-def _split(folder: pathlib.Path) -> str:
-  return json.loads((run_folder(folder) / "config.json").read_text())["data"].get("validation_split", "validation")
 
 
 def _copy_phases(source: pathlib.Path, target: pathlib.Path, training: Training) -> None:

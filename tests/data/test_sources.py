@@ -56,7 +56,7 @@ def prepare(name: str, root: pathlib.Path, data: pathlib.Path, **rest):
 @pytest.mark.parametrize(
   ("name", "config", "flags"),
   [
-    ("ucf101", "ucf101", ("--config.init.new=()", "--config.data.fold=2")),
+    ("ucf101", "ucf101", ("--config.data.fold=2",)),
     ("something_v1", "ssv1", ("--config.transforms[1].swap=()",)),  # seven classes, of 174
     ("kinetics400", "kinetics400,sampling=dense", ("--config.data.fraction=.7", "--config.data.balanced=True")),
   ],
@@ -66,7 +66,12 @@ def test_a_set_is_trained_by_its_recipe(name, config, flags, made, train, tmp_pa
   prepare(name, made / name, tmp_path)
   config = f"configs/tsm.py:{config},backbone=mobilenet_v2"
   flags = (f"--config.data.dir={tmp_path}", "--config.model.backbone.width_multiplier=0.25", *flags)
-  flags += ("--config.train.steps=1", "--config.train.batch_size=4", "--config.schedule.at=()")
+  flags += (
+    "--config.init.pretrained=none",
+    "--config.train.steps=1",
+    "--config.train.batch_size=4",
+    "--config.schedule.at=()",
+  )
   output = train(tmp_path / "run", *flags, config=config, without="widths|data.name|num_segments|epochs")
   assert "best checkpoint (step 1)" in output
   assert f"folder/{name}: " in output

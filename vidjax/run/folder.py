@@ -26,7 +26,7 @@ FREE = (
 )
 
 
-FREE += ("train.devices", "train.fsdp", "train.keep_best")
+FREE += ("train.devices", "train.fsdp", "train.keep_best", "init.pretrained")
 """Keys that may change when a run is resumed: they change nothing that is computed."""
 
 

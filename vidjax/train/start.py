@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # the data stack
 
 SOURCES = ("workdir", "weights", "phase")
 """Keys of `init` that name what to start from."""
+NOTHING = "none"
+"""The value of `init.pretrained` with which a recipe starts from nothing, though its paper does not."""
 
 
 def starts_anew(init: Mapping[str, Any]) -> bool:
@@ -52,12 +54,21 @@ def sources(init: Mapping[str, Any], workdir: pathlib.Path) -> list[pathlib.Path
 
 
 def check_init(init: Mapping[str, Any]) -> None:
-  """Raises InputError where `init` starts from two things, or says how to start from none."""
+  """Raises InputError where `init` starts from two things, not from what the recipe does, or says how from none."""
   given = [f"init.{source}={init[source]}" for source in SOURCES if init.get(source)]
   if len(given) > 1:
     raise InputError(f"{' and '.join(given)}: a run starts from one of them")
+  pretrained = init.get("pretrained")  # older runs have none
+  if given or pretrained == NOTHING:
+    return
+  if pretrained:
+    raise InputError(
+      f"this recipe starts from {pretrained} (data/network), and no checkpoint is named: add"
+      " --config.init.weights=FILE, of another library, or --config.init.workdir=RUN, of vidjax; or start from nothing"
+      f" by --config.init.pretrained={NOTHING}"
+    )
   for key in ("new", "unused"):
-    if init[key] and not given:
+    if init[key]:
       raise InputError(
         f"init.{key}={init[key]} goes with a checkpoint to start from, and none is named: add"
         " --config.init.workdir=RUN, such as a run on Kinetics, or --config.init.weights=FILE; or start from nothing by"
