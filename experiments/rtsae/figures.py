@@ -4,7 +4,9 @@
 the steps of a few clips, the kept ones framed, over their attention; the key moment is shaded where it is known.
 `duration.png` is the accuracy by the length of the key moment, or of the film. `put_back.png` is the accuracy of the
 same network with a share of the other steps put back (Fig. 13), beside as many steps as the gates keep, evenly spread
-and drawn (Fig. 12).
+and drawn (Fig. 12). The command also prints w_f, the learnt weight of T-Net (Eq. 16, Fig. 15).
+
+Of a run without attention, such as one of `configs/arch.py`, there is `duration.png` alone: Fig. 10 has both networks.
 """
 
 import pathlib
@@ -37,14 +39,23 @@ def main(argv: list[str]) -> None:
   out.mkdir(parents=True, exist_ok=True)
   run = open_run(values.workdir, data_dir=values.data_dir)
   stored = np.load(run_folder(values.workdir) / "evaluation" / f"{run.data.validation_split}_scores.npz")
-  if "attention" not in stored:
-    raise InputError(f"{values.workdir} has no attention: name a run of configs/rtsae_dscnn.py")
   source = run.dataset.source(run.data.validation_split)
   records = [Record.parse(source[int(index)]) for index in stored["index"]]
-  draw_steps(out / "steps.png", run, records, stored, values.clips)
   draw_durations(out / "duration.png", records, stored)
+  if "attention" not in stored:
+    say(f"wrote duration.png in {out}; the other pictures are of a run with attention, of configs/rtsae_dscnn.py")
+    return
+  draw_steps(out / "steps.png", run, records, stored, values.clips)
   draw_put_back(out / "put_back.png", run)
+  weight = temporal_weight(run)
+  say(f"w_f {weight:.3f} (0.733 in print): S-Net counts {1 / (1 + weight):.3f}, T-Net {weight / (1 + weight):.3f}")
   say(f"wrote steps.png, duration.png and put_back.png in {out}")
+
+
+def temporal_weight(run: Run) -> float:
+  """w_f of Eq. 16, the weight of T-Net beside S-Net's 1."""
+  network: Any = run.network
+  return float(network.apply(run.variables, method=lambda it: it.fusion.share()))
 
 
 def draw_steps(path: pathlib.Path, run: Run, records: list[Record], stored: Any, clips: int) -> None:

@@ -1,4 +1,8 @@
-"""The layers of RTSAE-DSCNN (rtsae Table 1): sizes of kernels and channels, read from the shapes of the network."""
+"""The layers of RTSAE-DSCNN (rtsae Table 1): sizes of kernels and channels, read from the shapes of the network.
+
+A max pool has no parameters: its window is stated, and its channels are those of the convolution before it. The text of
+the table gives 3 for p1 to p5, too. Ours are the 2x2 windows of VGG-16, which the streams are built upon (4.3).
+"""
 
 import functools
 from typing import Any
@@ -14,6 +18,8 @@ from vidjax.recipe import make_recipe
 from vidjax.train.phases import expand
 
 COLUMNS = "kernel", "channels"
+POOL = 2
+"""Side of the windows of `vidjax.backbones.vgg.Stage`."""
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
 LAYERS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
 
@@ -26,7 +32,8 @@ def shapes() -> dict[str, tuple[int, ...]]:
   made: Any = jax.eval_shape(
     lambda: recipe.network.init(jax.random.key(0), jnp.zeros((1, *recipe.clip_shape)), False)["params"]
   )
-  return {path: x.shape for path, x in traverse_util.flatten_dict(made, sep="/").items()}
+  flat: Any = traverse_util.flatten_dict(made, sep="/")
+  return {path: x.shape for path, x in flat.items()}
 
 
 def convolution(path: str) -> dict[str, float]:
@@ -40,17 +47,22 @@ def units(path: str) -> dict[str, float]:
   return {"channels": shapes()[path][0 if path.endswith("hidden") else -1]}
 
 
+def pool(path: str) -> dict[str, float]:
+  """Side of the window and channels of the max pool behind a convolution."""
+  return {**convolution(path), "kernel": POOL}
+
+
 def convolutions(net: str) -> tuple[Row, ...]:
-  """The convolutions of a stream, as the table names them."""
-  return tuple(
-    Row(
-      f"{net[0].upper()}-net c{block}{layer}",
-      numbers(COLUMNS, (3, CHANNELS[block])),
-      cost=Stated(functools.partial(convolution, f"streams/{net}/stage{block}/block{layer - 1}/conv")),
-    )
-    for block, count in LAYERS.items()
-    for layer in range(1, count + 1)
-  )
+  """The convolutions and pools of a stream, as the table names them."""
+  start, rows = f"{net[0].upper()}-net", []
+  for block, count in LAYERS.items():
+    printed = numbers(COLUMNS, (3, CHANNELS[block]))
+    paths = [f"streams/{net}/stage{block}/block{layer}/conv" for layer in range(count)]
+    for layer, path in enumerate(paths, start=1):
+      rows.append(Row(f"{start} c{block}{layer}", printed, cost=Stated(functools.partial(convolution, path))))
+    cost = Stated(functools.partial(pool, paths[-1]))
+    rows.append(Row(f"{start} p{block}", printed, cost=cost, note="VGG-16 has windows of 2x2"))
+  return tuple(rows)
 
 
 def layer(name: str, printed: int, path: str) -> Row:
