@@ -78,7 +78,7 @@ def test_what_was_begun_is_resumed_and_never_mixed(run, monkeypatch):
   monkeypatch.setattr(features, "_score", dies)
   with pytest.raises(KeyboardInterrupt):
     prepare_features(run, "cut", data, Settings(), mesh=make_mesh(1))
-  with pytest.raises(InputError, match=r"there is no data set 'features/cut'"):
+  with pytest.raises(InputError, match=r"no data set 'features/cut' .*prepare features --workdir=RUN"):
     open_dataset("features/cut", str(data))
   other = make_run(data.parent / "other", data, seed=1)
   with pytest.raises(InputError, match=r"\.cut\.shards was begun with another backbone, data set or settings"):

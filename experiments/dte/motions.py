@@ -1,8 +1,12 @@
 """Do clusters find repeated motions, and is what windows are beyond them worth more than pooling? (dte)
 
-The rows are trained on the features of `synthetic_actions/repeat`, which `configs/deep_residual.py` says how to
-prepare. Its class is the order and proportion of two motions. The paper's own tables are not known: this is the
-abstract's claim on data of ours [I].
+The rows are trained on the features of `synthetic_actions/repeat`, to be prepared first:
+
+  python -m vidjax.train --config=configs/quickstart.py --workdir=runs/quickstart
+  python -m vidjax.prepare features --workdir=runs/quickstart --data=synthetic_actions/repeat --name=repeat --per=frame
+
+Its class is the order and proportion of two motions. The paper's own tables are not known: this is the abstract's claim
+on data of ours [I].
 
 Every row but mean pooling reads what features are beyond the mean of their clip, whose mean is 0;
 `experiments.dte.kept_mean` lets all of them read the features themselves. All have the same batches, epochs, optimizer,

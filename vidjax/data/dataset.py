@@ -333,4 +333,7 @@ def _missing(name: str, data_dir: str) -> str:
     if (pathlib.Path(__file__).parent / "sources" / f"{target}.py").is_file():
       what = f"{target} --source=DIR"
     message += f". Prepare it with: python -m vidjax.prepare {what} --data_dir={data_dir}"
+  if name.startswith("features/"):
+    what = f"features --workdir=RUN --data=DATA --name={name.removeprefix('features/') or 'NAME'}"
+    message += f". Prepare it with: python -m vidjax.prepare {what} --data_dir={data_dir} (--help has the rest)"
   return message
