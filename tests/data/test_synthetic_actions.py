@@ -140,7 +140,7 @@ def test_classes_are_balanced(tmp_path, tiny):
   assert dataset.class_names == list(synthetic_clips.ACTIONS)
 
 
-@pytest.mark.parametrize("name", ["order", "scene:.9", "sparse", "repeat"])
+@pytest.mark.parametrize("name", ["order", "order:48", "scene:.9", "sparse", "repeat"])
 def test_records_survive_the_jpeg_path_and_are_the_same_every_time(tmp_path, tiny, name):
   sources = [open_dataset(f"synthetic_actions/{name}", str(tmp_path / k)).source("train") for k in "ab"]
   assert [sources[0][i] for i in range(20)] == [sources[1][i] for i in range(20)]
@@ -150,7 +150,7 @@ def test_records_survive_the_jpeg_path_and_are_the_same_every_time(tmp_path, tin
     drawn = synthetic_actions.make_example(variant, "train", number)
     assert (record.video_id, record.label) == (drawn["video_id"], drawn["label"])
     assert list(record.frames) == drawn["video"]
-    assert record.num_frames == {"sparse": 64, "repeat": 96}.get(name, 24)
+    assert record.num_frames == {"order:48": 48, "sparse": 64, "repeat": 96}.get(name, 24)
     assert (record.key_frames is not None) == (name == "sparse")
     assert (record.frame_labels is not None) == (name == "repeat")
     assert record.decode([0, 5]).shape == (2, 48, 48, 3)
@@ -158,7 +158,7 @@ def test_records_survive_the_jpeg_path_and_are_the_same_every_time(tmp_path, tin
 
 def test_sizes_are_those_promised():
   sizes = {name: dict(variant.clips) for name, variant in synthetic_actions.VARIANTS.items()}
-  assert sizes["order"] == sizes["scene:0.9"] == {"train": 2000, "validation": 500}
+  assert sizes["order"] == sizes["order:48"] == sizes["scene:0.9"] == {"train": 2000, "validation": 500}
   assert sizes["sparse"] == sizes["repeat"] == {"train": 800, "validation": 200}
 
 

@@ -320,7 +320,7 @@ def _missing(name: str, data_dir: str) -> str:
     )
   infos = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
   prepared = sorted({info.parent.parent.relative_to(root).as_posix() for info in infos})
-  synthetic = "synthetic_actions/{order,scene:.5,scene:.7,scene:.9,sparse,repeat}"
+  synthetic = "synthetic_actions/{order,order:48,scene:.5,scene:.7,scene:.9,sparse,repeat}"
   found = [prefix for prefix in prepared if not prefix.startswith("synthetic_actions/")]
   begun = (root / name).with_name(f".{pathlib.PurePath(name).name}.shards")
   if name.startswith("folder/") and begun.is_dir():

@@ -1,7 +1,8 @@
 """`synthetic_actions`: videos whose classes are motions, drawn on first use (see `vidjax.data.synthetic_clips`).
 
 - `order`: 8 actions in 4 time-reversed pairs, 24 frames. A model blind to the order of the frames cannot exceed 50%.
-- `scene:SHARE`: the same, and in SHARE of the training clips the background's texture tells the class; elsewhere in
+- `order:48`: the same in 48 frames, each motion half as fast, where segments of many frames need the room.
+- `scene:SHARE`: as `order`, and in SHARE of the training clips the background's texture tells the class; elsewhere in
   training it is one of the other textures, and in validation any: how much is static appearance leaned on?
 - `sparse`: 64 frames; the action shows in 6 to 10 of them (`key_frames`), the rest is a motion all classes share.
 - `repeat`: 96 frames of repeated short motions (`frame_labels`); the class is their order and proportion.
@@ -37,12 +38,14 @@ class Variant:
     clips: number of clips of every split.
     optional: the optional features its records have.
     share: for `scene`, the share of training clips whose texture agrees with the class.
+    num_frames: of a clip of `order` and `scene`.
   """
 
   name: str
   clips: Mapping[str, int]
   optional: tuple[str, ...] = ()
   share: float | None = None
+  num_frames: int = 24
 
   @property
   def class_names(self) -> list[str]:
@@ -52,6 +55,7 @@ class Variant:
 
 VARIANTS = {
   "order": Variant("order", SHORT),
+  "order:48": Variant("order_48", SHORT, num_frames=48),
   **{f"scene:{share}": Variant(f"scene_{share}", SHORT, share=share) for share in (0.5, 0.7, 0.9)},
   "sparse": Variant("sparse", LONG, optional=("key_frames",)),
   "repeat": Variant("repeat", LONG, optional=("frame_labels",)),
@@ -59,7 +63,7 @@ VARIANTS = {
 
 
 def prepare(name: str, data_dir: str) -> pathlib.Path:
-  """The TFDS folder of a variant ("order", "scene:.9", "sparse", "repeat"), generated where it is not there yet.
+  """The TFDS folder of a variant ("order", "scene:.9", ...), generated where it is not there yet.
 
   The clips depend on the variant, the split and their number alone. A second process asking for the same variant waits
   for the first; an interrupted generation leaves nothing behind that could be taken for a data set.
@@ -74,7 +78,7 @@ def prepare(name: str, data_dir: str) -> pathlib.Path:
   variant = VARIANTS.get(name.replace(":.", ":0."))
   if variant is None:
     raise InputError(
-      f"there is no synthetic_actions/{name}; there is order, scene:.5, scene:.7, scene:.9, sparse and repeat"
+      f"there is no synthetic_actions/{name}; there is order, order:48, scene:.5, scene:.7, scene:.9, sparse and repeat"
     )
   folder = pathlib.Path(data_dir) / "synthetic_actions" / variant.name / write.VERSION
   if not folder.is_dir():
@@ -97,7 +101,7 @@ def make_example(variant: Variant, split: str, number: int) -> Mapping[str, Any]
   elif variant.name == "sparse":
     clip = synthetic_clips.draw_sparse(label, rng)
   else:
-    clip = synthetic_clips.draw_action(label, rng, texture(variant, split, number))
+    clip = synthetic_clips.draw_action(label, rng, texture(variant, split, number), variant.num_frames)
   optional = {name: getattr(clip, name) for name in variant.optional}
   video_id = f"{variant.name}-{split}-{number:05d}"
   return schema.example(label, video_id, FPS, len(clip.video), video=schema.encode_frames(clip.video), **optional)
