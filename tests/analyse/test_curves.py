@@ -8,7 +8,7 @@ import pytest
 
 from tests.test_bad_input import command
 from vidjax.analyse.curves import measured_twice, save_curves
-from vidjax.analyse.schedule import scheduled
+from vidjax.analyse.schedule import scales, scheduled
 from vidjax.command import config_with
 from vidjax.errors import InputError
 from vidjax.recipe import make_recipe
@@ -75,12 +75,26 @@ def test_schedules_are_those_of_training():
   np.testing.assert_allclose(curves["learning rate"], cosine, rtol=1e-4, atol=1e-6)
 
 
+def test_scale_schedulers_side_by_side():
+  """Each falls to its lambda at its share of the training, and then to 0 (Eq. 3.19)."""
+  steps = np.arange(1001)
+  curves = scales([(0.1, 0.2), (0.5, 0.3)], steps)
+  assert list(curves) == ["weight/gamma 0.1, lambda 0.2", "weight/gamma 0.5, lambda 0.3"]
+  for (turn, lam), curve in zip(((100, 0.2), (500, 0.3)), curves.values(), strict=True):
+    np.testing.assert_allclose(curve[[0, turn, 1000]], [1, lam, 0], atol=1e-3)
+
+
 def test_the_commands(tmp_path, capsys):
   out = tmp_path / "new" / "schedule.png"
   assert command(f"analyse schedule --config=configs/dan.py:mini --out={out}") == 0
   assert cv2.imread(str(out)) is not None
   assert capsys.readouterr().out == f"wrote {out}\n"
+  scales = "--scales=.1:.1,.5:.3"
+  assert command(f"analyse schedule --config=configs/dan.py:mini,blend=scale {scales} --out={out}") == 0
+  assert capsys.readouterr().out == f"wrote {out}\n"
   for wrong, message in (
+    (f"schedule --config=configs/dan.py:mini --scales=.1 --out={out}", "--scales=.1: must be GAMMA:LAMBDA"),
+    (f"schedule --config=configs/dan.py:mini --scales=.1:2 --out={out}", "each from 0 to 1"),
     (f"schedule --config=configs/rtsae_dscnn.py:mini --out={out}", "trains in phases"),
     (f"schedule a.mp4 --config=configs/dan.py:mini --out={out}", "schedule takes flags alone; got a.mp4"),
     (f"curves --out={out}", "--workdir=DIR is missing"),

@@ -72,6 +72,9 @@ def define_flags() -> None:
     "at", "", "attention, kernels: start of the modules' paths, such as backbone/res3 (default: all)."
   )
   flags.DEFINE_list("names", None, "curves: of the numbers to draw, such as loss,weight/projection (default: all).")
+  flags.DEFINE_list(
+    "scales", [], "schedule: GAMMA:LAMBDA of scale schedulers to draw in place of the config's weights (3.12)."
+  )
   flags.DEFINE_integer("steps_per_epoch", 100, "schedule: of the training, for schedules that count epochs.", 1)
 
 

@@ -1,7 +1,7 @@
 """The learning rate and the weights of the losses over a training, drawn from its config (thesis Fig. 3.12)."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 
 from vidjax.analyse.pictures import legible, save_figure
 from vidjax.recipe import Recipe
+from vidjax.train.schedules import Scale
 
 POINTS = 512
 """Of a curve, at most."""
@@ -34,6 +35,19 @@ def scheduled(recipe: Recipe, steps_per_epoch: int) -> tuple[np.ndarray, dict[st
   weights = weights if isinstance(weights, Mapping) else {}
   curves = {"learning rate": _values(recipe.schedule(steps_per_epoch), steps)}
   return steps, curves | {f"weight/{name}": _values(weight, steps) for name, weight in weights.items()}
+
+
+def scales(pairs: Sequence[tuple[float, float]], steps: np.ndarray) -> dict[str, np.ndarray]:
+  """Curves of scale schedulers (Eq. 3.19), as those of `scheduled`.
+
+  Args:
+    pairs: gamma and lambda of each.
+    steps: int `[N]`, up to the training's last one.
+  """
+  total = int(steps[-1])
+  return {
+    f"weight/gamma {gamma:g}, lambda {lam:g}": _values(Scale(gamma, lam).over(total), steps) for gamma, lam in pairs
+  }
 
 
 def _values(schedule: Callable[[Any], Any] | float, steps: np.ndarray) -> np.ndarray:
