@@ -18,6 +18,7 @@ from vidjax.recipe import make_recipe
 
 COLUMNS = "frames", "side", "channels", "blocks"
 PRINTED = {
+  "conv1": (8, 112, 64, None),
   "pool1": (8, 56, 64, None),
   "res2": (8, 56, 256, 3),
   "res3": (8, 28, 512, 4),
@@ -28,7 +29,7 @@ PRINTED = {
 
 @functools.cache
 def sizes() -> dict[str, dict[str, float]]:
-  """Part of the network -> its numbers; the stem ends with pool1."""
+  """Part of the network -> its numbers; the stem is conv1 and pool1."""
   recipe = make_recipe(config_with("configs/attention.py:ssv1,attention=rnl", ()), [str(i) for i in range(174)])
   backbone: Any = recipe.network.backbone
 
@@ -39,8 +40,10 @@ def sizes() -> dict[str, dict[str, float]]:
     return found
 
   clip = jnp.zeros((1, *recipe.clip_shape))
-  outputs, variables = jax.eval_shape(lambda: nn.init_with_output(run, backbone)(jax.random.key(0), clip))
-  result = {}
+  make = nn.init_with_output(run, backbone, mutable=True, capture_intermediates=lambda module, _: module.name == "conv")
+  outputs, variables = jax.eval_shape(lambda: make(jax.random.key(0), clip))
+  (conv1,) = variables["intermediates"]["stem"]["conv"]["__call__"]
+  result = {"conv1": {"frames": conv1.shape[1], "side": conv1.shape[2], "channels": conv1.shape[-1]}}
   for name, x in outputs.items():
     blocks = [part for part in variables["params"][name] if re.fullmatch(r"block\d+", part)]
     result["pool1" if name == "stem" else name] = {

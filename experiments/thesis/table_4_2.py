@@ -1,4 +1,7 @@
-"""The kernel of F_theta in one Gaussian RNL in res3 (thesis Table 4.2); 1x1x1 is no F_theta."""
+"""The kernel of F_theta in one Gaussian RNL in res3 (thesis Table 4.2).
+
+1x1x1 is no F_theta: an average over one place, and so without weights.
+"""
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
@@ -7,8 +10,9 @@ from experiments.thesis.chapter_4 import SITES, options, row
 
 def kernel(time: int, space: int, top1: float) -> Row:
   """A kernel."""
-  flag = f"{SITES[0]}.kernel=({time},{space},{space})"
-  return row(f"{time}x{space}x{space}", {"K400 top-1": top1}, options("rnl", "blocks=1"), (flag,))
+  none = (f"{SITES[0]}.aggregation=average",) if time == space == 1 else ()
+  flags = f"{SITES[0]}.kernel=({time},{space},{space})", *none
+  return row(f"{time}x{space}x{space}", {"K400 top-1": top1}, options("rnl", "blocks=1"), flags)
 
 
 TABLE = Table(

@@ -2,7 +2,7 @@
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Kind, Row, Table, numbers
-from experiments.thesis.chapter_4 import SITES, options, row
+from experiments.thesis.chapter_4 import SITES, counted, options, row
 
 MASK = tuple(f"{site}.aggregation=grouped" for site in SITES)
 """The released RNL: a grouped convolution under a frozen mask, where the text says channel-wise (28.13 M)."""
@@ -22,8 +22,8 @@ def mechanism(
   columns = "K400 top-1", "GFLOPs", "params M", "SSv1 top-1"
   values = (*printed, *[None] * (3 - len(printed)), ssv1)
   data = ("K400",) if ssv1 is None else ("K400", "SSv1")
-  counted = options(attention, "source=table"), mask
-  return row(name, numbers(columns, values), options(attention), (), data, kind, note, counted)
+  given = options(attention)
+  return row(name, numbers(columns, values), given, (), data, kind, note, counted(given, mask))
 
 
 MASKED = "the print counts the frozen mask of the released code, too, 3.73 M; RNL as in the text has 28.13 M in all"
@@ -41,9 +41,14 @@ TABLE = Table(
     mechanism("RNL", "rnl", (74.68, 41.15, 35.48), ssv1=49.24, mask=MASK, note=MASKED),
     mechanism("SE + RNL", "se+rnl", (74.97, 41.16, 35.95), ssv1=49.47, mask=CHAIN_MASK, note=MASKED),
   ),
-  pairs=(("K400 top-1", "top-1 %"),),
+  pairs=(
+    ("K400 top-1", "top-1 %"),
+    ("SSv1 top-1", "top-1 %"),
+    ("K400 top-1", "K400, top-1 %"),
+    ("SSv1 top-1", "SSv1, top-1 %"),
+  ),
   epochs=3.0,
-  tolerance=0.0006,  # .02 of 32.89 GFLOPs
+  tolerance=0.00045,  # .02 of 41.16 to 49.38 GFLOPs
 )
 
 if __name__ == "__main__":
