@@ -1,8 +1,12 @@
-"""BQN beside other methods on Kinetics-400 (thesis Table 5.10); costs of all views are added up."""
+"""BQN beside other methods on Kinetics-400 (thesis Table 5.10); costs of all views are added up.
+
+No synthetic set stands for Kinetics and its dense sampling: mini networks of these rows are those of Table 5.9, and
+would have its numbers.
+"""
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Cost, Row, Table, cited
-from experiments.thesis.full import network
+from experiments.thesis.full import KINETICS, network
 
 COLUMNS = "K400 top-1", "K400 top-5", "GFLOPs"
 
@@ -39,11 +43,21 @@ TABLE = Table(
         "NL-I3D": (77.7,),
       },
     ),
-    network("X3D-M", {"K400": "x3d.py:m"}, COLUMNS, (75.1, 92.2), "rerun", evaluation=("--views=10x3",)),
+    network(
+      "X3D-M",
+      {"K400": "tsm.py:kinetics400,backbone=x3d_m"},
+      COLUMNS,
+      (75.1, 92.2, 186),
+      "rerun",
+      evaluation=KINETICS,
+      cost=Cost("configs/tsm.py:kinetics400,backbone=x3d_m", (), 400, (16, 256, 256), times=30),
+      note="the print has the 6.2 of X3D's paper 30 times, which are the executed ones, where Table 5.9 has 6.4",
+    ),
     bqn("BQN R50 48f x10", "", 16, "10x1", 10, 76.8, 92.4, 1210),
     bqn("BQN R50 72f x10", "", 24, "10x1", 10, 77.3, 93.2, 1820),
     bqn("BQN X3D-M 48f x30", ",backbone=x3d_m", 16, "10x3", 30, 77.1, 92.5, 291),
   ),
+  pairs=(("K400 top-1", "top-1 %"), ("K400 top-5", "top-5 %")),
 )
 
 if __name__ == "__main__":

@@ -5,26 +5,18 @@ At mini scale 48 pixels stand for 224, and the others in proportion.
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.table_5_3 import bqn, cost, full, printed
-
-MINI = {128: 28, 160: 34, 192: 42, 224: 48, 256: 54}
+from experiments.thesis.table_5_3 import PAIRS, bqn, cost, full, printed
 
 
 def row(quiet: int, busy: int, top1: float, top5: float, gflops: float, quiet_frames: int = 8) -> Row:
   """Two sizes; all rows have 8 frames in a pathway but for the last two."""
-  sides = "transforms[0].size", "test.size", "test.short_side"
-  frames = [f"--config.model.quiet_frames={quiet_frames}"] * (quiet_frames < 8)
-
-  def sizes(small: int, large: int) -> list[str]:
-    return [f"--config.model.quiet_size={small}", *(f"--config.{side}={large}" for side in sides), *frames]
-
-  name = f"{quiet},{busy}" if quiet_frames == 8 else f"{quiet}x{quiet_frames},{busy}x8"
+  flags = [f"--config.model.quiet_frames={quiet_frames}"] * (quiet_frames < 8)
   return Row(
-    name,
+    f"{quiet},{busy}" if quiet_frames == 8 else f"{quiet}x{quiet_frames},{busy}x8",
     printed(top1, top5, gflops),
-    mini=bqn(*sizes(MINI[quiet], MINI[busy])),
-    full=full(*sizes(quiet, busy)),
-    cost=cost((24, busy, busy), quiet, *frames),
+    mini=bqn(*flags, quiet=quiet, busy=busy),
+    full=full(*flags, quiet=quiet, busy=busy),
+    cost=cost(*flags, quiet=quiet, busy=busy),
   )
 
 
@@ -42,7 +34,7 @@ TABLE = Table(
     row(160, 256, 49.6, 78.3, 55.5, quiet_frames=6),
     row(224, 224, 48.7, 77.1, 49.4, quiet_frames=4),
   ),
-  pairs=(("SSv1 top-1", "top-1 %"),),
+  pairs=PAIRS,
   epochs=6.0,
 )
 
