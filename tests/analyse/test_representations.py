@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import types
 
 import cv2
 import jax
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from tests.tiny_run import write_video
+from vidjax.analyse import modes
+from vidjax.analyse.modes import representations as mode
 from vidjax.analyse.representations import (
   colour_wheel,
   flow_colours,
@@ -24,6 +27,7 @@ from vidjax.analyse.representations import (
 )
 from vidjax.apply.device_augment import Normalise
 from vidjax.backbones.resnet import MiniResNet
+from vidjax.errors import InputError
 from vidjax.inputs.flow import Flow
 from vidjax.inputs.mbpm import MBPM
 from vidjax.inputs.pwtp import PWTP
@@ -185,6 +189,38 @@ def test_every_module_is_drawn():
   from vidjax.analyse.representations import DRAW
 
   assert {type(module).__name__ for module in modules()} == set(DRAW)
+
+
+def test_several_runs_are_drawn_in_one_picture(monkeypatch):
+  """Each with what it has trained; of an input that two runs have, the first one's."""
+
+  def run(module, number, normalise=None):
+    network = Recognizer(BACKBONE, 3, module)
+    recipe = types.SimpleNamespace(stream=types.SimpleNamespace(gives={"colour"}))
+    variables = {"params": {"representation": {"number": number}}}
+    values = {"recipe": recipe, "network": network, "variables": variables}
+    return types.SimpleNamespace(**values, normalise=normalise or Normalise(), crop_sizes={"short_side": 48})
+
+  runs = {"a": run(MBPM(), 1), "b": run(PWTP(6), 2), "c": run(MBPM(), 3), "x3d": run(MBPM(), 4, Normalise((0.45,) * 3))}
+  drawn = []
+
+  def drawer(normalise, trained, short_side, *rest):
+    drawn.append((short_side, {name: variables["params"]["number"] for name, (_, variables) in trained.items()}))
+
+  def draw(*folders):
+    names = {"checkpoint": "best", "trust": False, "short_side": None, "segments": 4, "frames": 6, "steps": 0}
+    values = types.SimpleNamespace(workdir=list(folders), **names)
+    for module in (modes, mode):
+      monkeypatch.setattr(module, "flags", types.SimpleNamespace(FLAGS=values))
+    mode.run(["film.mp4"])
+
+  monkeypatch.setattr("vidjax.run.opened.open_run", lambda folder, *_, **__: runs[folder])
+  monkeypatch.setattr("vidjax.analyse.film_representations.drawer", drawer)
+  monkeypatch.setattr(mode, "draw_each", lambda *_: None)
+  draw("a", "b", "c")
+  assert drawn == [(48, {"MBPM": 1, "PWTP": 2})]
+  with pytest.raises(InputError, match="x3d normalises frames otherwise than a"):
+    draw("a", "x3d")
 
 
 def analyse(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 `python -m vidjax.analyse cost --config=FILE[:argument]` counts a network module by module, for one clip; with
 `--training` as it runs in training, heads that run there alone included.
 `python -m vidjax.analyse representations FILE... --out=DIR` draws every input representation of video files side by
-side, one picture each; with `--workdir=RUN` those that the run has trained are its own.
+side, one picture each; with `--workdir=RUN`, once or several times, those that the runs have trained are theirs.
 `python -m vidjax.analyse attention FILE... --workdir=RUN --point=FRAME,Y,X --out=DIR` draws where that point looks: the
 attention of NL, RNL and ETT, and the weights of CPA, CBAM and GC. Several `--workdir` are drawn below each other.
 `python -m vidjax.analyse curves --workdir=RUN... --out=FILE` draws losses and accuracies of both splits of runs.
@@ -50,7 +50,8 @@ def define_flags() -> None:
   flags.DEFINE_multi_string(
     "workdir",
     None,
-    "Folder of a training run. representations: whose trained inputs are drawn. attention, curves: several to compare.",
+    "Folder of a training run. representations: whose trained inputs are drawn, of several runs in one picture."
+    " attention, curves: several to compare.",
   )
   flags.DEFINE_string("checkpoint", "best", "best, last or a step.")
   flags.DEFINE_bool("trust", False, "Let the run's config make things from outside vidjax.")

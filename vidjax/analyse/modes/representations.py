@@ -9,7 +9,7 @@ from vidjax.errors import InputError
 
 
 def run(files: Sequence[str]) -> None:
-  """One picture for each file."""
+  """One picture for each file; of an input that several runs have trained, the first run's is drawn."""
   values = flags.FLAGS
   from vidjax.analyse.film_representations import SHORT_SIDE, drawer
   from vidjax.analyse.representations import trained_inputs
@@ -17,15 +17,19 @@ def run(files: Sequence[str]) -> None:
   from vidjax.run.opened import open_run
 
   normalise, short_side, trained = Normalise(), values.short_side or SHORT_SIDE, {}
-  if folders := workdirs(0, 1):
-    one = open_run(folders[0], values.checkpoint, trusted=values.trust)
+  runs = {folder: open_run(folder, values.checkpoint, trusted=values.trust) for folder in workdirs(0)}
+  for number, (folder, one) in enumerate(runs.items()):
     if "colour" not in one.recipe.stream.gives:
       stream = type(one.recipe.stream).__name__
-      raise InputError(f"{folders[0]}: its network reads {stream}, not frames: name another run")
-    normalise, short_side = one.normalise, values.short_side or one.crop_sizes["short_side"]
-    trained = trained_inputs(one.network, one.variables)
-    if not trained:
-      raise InputError(f"{folders[0]}: its network reads plain frames: leave --workdir out, or name another run")
+      raise InputError(f"{folder}: its network reads {stream}, not frames: name another run")
+    if not number:
+      normalise, short_side = one.normalise, values.short_side or one.crop_sizes["short_side"]
+    elif one.normalise != normalise:
+      raise InputError(f"{folder} normalises frames otherwise than {next(iter(runs))}: draw it in a picture of its own")
+    found = trained_inputs(one.network, one.variables)
+    if not found:
+      raise InputError(f"{folder}: its network reads plain frames: leave --workdir out, or name another run")
+    trained = {**found, **trained}
   draw_each(
     "representations", files, drawer(normalise, trained, short_side, values.segments, values.frames, values.steps)
   )
