@@ -1,0 +1,104 @@
+"""What single tables measure and state beside the accuracy, and trainings that tables have in common."""
+
+import csv
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from experiments.tables.found import tables
+from experiments.tables.shown import HEADS
+from experiments.tables.sweep import Sweep
+from experiments.tdrl import table_4
+from experiments.ttsn import classes, table_7, table_8
+from vidjax.command import config_with
+from vidjax.run.opened import Run
+
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
+TINY = (
+  "--config.model.backbone.widths=(8,8,8,8)",
+  "--config.sampler.num_segments=2",
+  "--config.transforms[0].size=16",
+  "--config.test.size=16",
+  "--config.test.short_side=16",
+  "--config.train.batch_size=2",
+  "--config.train.devices=1",
+)
+
+
+@pytest.mark.parametrize(
+  ("name", "row", "other", "same"),
+  [
+    ("tdrl.table_1", "TEINet 8f", "tdrl.table_4", "TIM + MEM"),
+    ("tdrl.table_1", "TDRL 8f", "tdrl.table_4", "TIM + PEM + TD loss"),
+    ("tdrl.table_2", "TDRL 16f", "tdrl.table_1", "TDRL 16f"),
+    ("ttsn.table_4", "TTSN 8f", "ttsn.table_6", "ETT + TSS"),
+    ("ttsn.table_7", "RR", "ttsn.table_6", "ETT + TSS"),
+    ("ttsn.figure_3", "down 8", "ttsn.table_6", "ETT"),
+  ],
+)
+def test_what_tables_have_in_common_is_trained_by_the_same_command(name, row, other, same):
+  """So that it is trained once."""
+
+  def command(table: str, wanted: str) -> list[str]:
+    sweep = Sweep(tables()[table], "mini", pathlib.Path("out"), pathlib.Path("data"), [0], [wanted])
+    (unit,) = sweep.units()
+    return [flag for flag in sweep._commands(unit)[0] if not flag.startswith("--workdir=")]
+
+  assert command(name, row) == command(other, same)
+
+
+def test_similarity_is_measured_where_the_td_loss_stands():
+  """In ResNet-50 its last blocks are numbers 3, 5 and 2 of res3 to res5; the mini network has one a stage."""
+  blocks = {2: 3, 3: 4, 4: 6, 5: 3}
+  paths = [f"backbone/res{s}/block{b}/conv{c}/kernel" for s, n in blocks.items() for b in range(n) for c in (1, 2)]
+  assert table_4.sites(paths) == "res3/block3/conv1$|res4/block5/conv1$|res5/block2/conv1$"
+  mini = ["backbone/stem/kernel", *(f"backbone/res{s}/block0/conv1/kernel" for s in (4, 2, 3))]
+  assert table_4.sites(mini) == "res2/block0/conv1$|res3/block0/conv1$|res4/block0/conv1$"
+
+
+def test_training_accuracy_is_that_of_the_last_epoch(tmp_path):
+  lines = [{"step": 10 * i, "top1": 0.1 * i, "epoch": 0.5 * i} for i in range(1, 5)]
+  lines.append({"step": 40, "validation/top1": 0.9})
+  (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+  assert table_4.training_accuracy(tmp_path) == pytest.approx(35)
+  (tmp_path / "metrics.jsonl").write_text(json.dumps(lines[-1]) + "\n")
+  assert np.isnan(table_4.training_accuracy(tmp_path))
+
+
+def test_the_memory_of_a_step_is_that_of_its_arrays():
+  """More than the activations of the last stage, of two clips, and less than a hundred times the clips."""
+  run = Run(config_with("configs/ttsn.py:mini,tss=RR", TINY), ["left", "right"])
+  assert 0.01 < table_7.step_megabytes(run) < 10
+
+
+def test_classes_are_those_of_the_split_a_run_is_validated_on(tmp_path):
+  run = tmp_path / "run"
+  (run / "evaluation").mkdir(parents=True)
+  (run / "config.json").write_text(json.dumps({"data": {"validation_split": "test"}}))
+  (run / "class_names.txt").write_text("left\nright\n")
+  labels, scores = np.array([0, 1]), np.eye(2)[[0, 0]]
+  np.savez(run / "evaluation" / "test_scores.npz", index=np.arange(2), label=labels, scores=scores)
+  matrix, names = classes.read_confusion(run, None)
+  assert matrix.tolist() == [[1, 0], [1, 0]]
+  assert names == ["left", "right"]
+  with pytest.raises(ValueError, match="--split=validation first"):
+    classes.read_confusion(run, "validation")
+
+
+def test_times_are_written_in_the_columns_of_all_tables(tmp_path):
+  table_8.write_csv(tmp_path / "results.csv", {"TSN, 8 frames": (1.0, 2.5)})
+  with (tmp_path / "results.csv").open(newline="") as file:
+    reader = csv.DictReader(file)
+    lines = list(reader)
+  assert reader.fieldnames == HEADS
+  own = [one for one in lines if one["row"] == "TSN, 8 frames"]
+  assert [(one["status"], one["column"], one["number"]) for one in own] == [
+    ("printed", "ms", "7.9"),
+    ("measured", "ms", "3.5"),
+    ("measured", "ms, loading", "1"),
+    ("measured", "ms, network", "2.5"),
+  ]
+  assert all(one["date"] and one["machine"] and one["command"] for one in own[1:])
+  assert {one["kind"] for one in lines if one["row"] in table_8.CITED} == {"cited"}
