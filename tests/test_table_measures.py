@@ -3,15 +3,16 @@
 import csv
 import json
 import pathlib
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from experiments.tables import shown
 from experiments.tables.found import tables
-from experiments.tables.shown import HEADS
 from experiments.tables.sweep import Sweep
 from experiments.tdrl import table_4
-from experiments.ttsn import classes, table_7, table_8
+from experiments.ttsn import classes, figure_3, table_7, table_8
 from vidjax.command import config_with
 from vidjax.run.opened import Run
 
@@ -87,12 +88,25 @@ def test_classes_are_those_of_the_split_a_run_is_validated_on(tmp_path):
     classes.read_confusion(run, "validation")
 
 
+def test_accuracy_is_drawn_over_the_length_of_a_token(tmp_path):
+  """Full trainings do not measure l: it is that of the paper's network."""
+  at = [shown.Spread(x, x - 1, x + 1, 3) for x in (60.0, 70.0, 36.0)]
+  measured = {"down 1": {"top-1 %": at[0]}, figure_3.SHORTEST: {"top-1 %": at[1], "l": at[2]}}
+  drawn = []
+  with mock.patch("matplotlib.axes.Axes.errorbar", lambda axes, x, y, **_: drawn.append((x, y))):
+    figure_3.draw(tmp_path / "x.png", figure_3.TABLE, measured)
+  assert drawn == [([36.0, 100_352], [70.0, 60.0])]
+  assert (tmp_path / "x.png").exists()
+  figure_3.draw(tmp_path / "y.png", figure_3.TABLE, {})
+  assert not (tmp_path / "y.png").exists()
+
+
 def test_times_are_written_in_the_columns_of_all_tables(tmp_path):
   table_8.write_csv(tmp_path / "results.csv", {"TSN, 8 frames": (1.0, 2.5)})
   with (tmp_path / "results.csv").open(newline="") as file:
     reader = csv.DictReader(file)
     lines = list(reader)
-  assert reader.fieldnames == HEADS
+  assert reader.fieldnames == shown.HEADS
   own = [one for one in lines if one["row"] == "TSN, 8 frames"]
   assert [(one["status"], one["column"], one["number"]) for one in own] == [
     ("printed", "ms", "7.9"),

@@ -17,11 +17,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from matplotlib.figure import Figure
 
 from experiments.tables.command import run_table
 from experiments.tables.measures import top1
 from experiments.tables.row import Row, Stated, Table, Training
+from experiments.tables.shown import Measured
 from experiments.thesis.full import FOLDS
+from vidjax.analyse.pictures import save_figure
 from vidjax.command import config_with
 from vidjax.recipe import make_recipe
 from vidjax.run.opened import open_run
@@ -67,6 +70,31 @@ def measure(folder: pathlib.Path) -> dict[str, float]:
   return {**top1(folder), "l": token(open_run(folder).variables["params"])}
 
 
+def draw(path: pathlib.Path, table: Table, measured: Measured) -> None:
+  """Draws the accuracy of each row, with the range over the seeds, over its l.
+
+  Args:
+    path: of the picture.
+    table: the table.
+    measured: of its rows; full trainings do not measure l, which is stated then.
+  """
+  found = {one.name: measured[one.name] for one in table.rows if "top-1 %" in measured.get(one.name, {})}
+  if not found:
+    return
+  lengths = {name: columns["l"].mean if "l" in columns else stated(name)["l"] for name, columns in found.items()}
+  names = sorted(found, key=lambda name: lengths[name])
+  spreads = [found[name]["top-1 %"] for name in names]
+  figure = Figure(figsize=(5, 3.2), dpi=150, layout="constrained")
+  axes = figure.add_subplot()
+  ends = [[s.mean - s.low for s in spreads], [s.high - s.mean for s in spreads]]
+  axes.errorbar([lengths[name] for name in names], [s.mean for s in spreads], yerr=ends, fmt="o-", capsize=2)
+  for name, spread in zip(names, spreads, strict=True):
+    axes.annotate(name, (lengths[name], spread.mean), (4, 4), textcoords="offset points", fontsize=7)
+  axes.set(xscale="log", xlabel="l, numbers of a frame's token", ylabel="top-1 in %")
+  axes.margins(x=0.15, y=0.15)
+  save_figure(figure, path)
+
+
 def row(name: str) -> Row:
   """A length."""
   return Row(
@@ -79,7 +107,15 @@ def row(name: str) -> Row:
   )
 
 
-TABLE = Table("TTSN Fig. 3", tuple(map(row, LENGTHS)), measure, epochs=4.0, units={"l": "l"}, tolerance=0.0)
+TABLE = Table(
+  "TTSN Fig. 3",
+  tuple(map(row, LENGTHS)),
+  measure,
+  epochs=4.0,
+  units={"l": "l"},
+  tolerance=0.0,
+  picture=draw,
+)
 
 if __name__ == "__main__":
   run_table(TABLE)
