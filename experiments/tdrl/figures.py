@@ -2,7 +2,8 @@
 
 `python -m experiments.tdrl.figures --workdir=RUN --out=PICTURE`: the channels that a PEM excites and suppresses.
 `python -m experiments.tdrl.figures --workdir=RUN --workdir=RUN2 --out=PICTURE`: maps before and after a temporal
-module, of a run with the TD loss and one without, say.
+module, of a run with the TD loss and one without, say. The loss stands in the last block of a stage: in ResNet-50,
+--at=backbone/res3/block3 is the paper's figure, in the mini network --at=backbone/res3/block0.
 """
 
 import pathlib
@@ -45,6 +46,6 @@ if __name__ == "__main__":
   flags.DEFINE_multi_string("workdir", None, "Folder of a training run; two or more for the maps.")
   flags.DEFINE_string("out", None, "The picture.")
   flags.DEFINE_integer("video", 0, "Which one of the first run's validation split, from 0 on.", 0)
-  flags.DEFINE_string("at", "", "Start of the module's path, such as backbone/res3 (default: the first one).")
+  flags.DEFINE_string("at", "", "Start of the module's path, as backbone/res3/block3 (default: the first one).")
   flags.DEFINE_string("data_dir", None, "Where data sets lie now, if not where they lay in training.")
   run_main(main)

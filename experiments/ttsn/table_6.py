@@ -1,6 +1,6 @@
 """ETT and TSS, alone and together (TTSN, Table VI), and which head of TSS learns which clips run backwards.
 
-Full trainings average three splits, as in Table II, whose 80.2 is printed here, too; the paper does not say it [I].
+Full trainings average three splits, as in Table II, whose 80.2 is printed here, too [I]; they state accuracies alone.
 "TSS %" is the share of right answers on the validation clips, each judged as it is and reversed, by one random channel;
 50 is chance. A head by frame cannot do better, whatever it learns. On this data nor can any head on a backbone that
 sees each frame alone ("no TSM"): the reverse of a clip is a clip of the twin class, so only features that saw time pass
