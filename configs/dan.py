@@ -3,8 +3,8 @@
   python -m vidjax.train --config=configs/dan.py:ssv1 --workdir=runs/dan
 
 `configs/dan.py:ssv1`, `:ssv2`, `:kinetics400`, `:mini_kinetics200`, `:ucf101` and `:hmdb51` are the data sets; `:mini`
-is the quickstart's network at 48 pixels on 3 segments of 8 frames of `synthetic_actions/order`. Options follow the name, as in
-`configs/dan.py:ssv1,backbone=x3d_xs,blend=scale`; the first value is the default:
+is the quickstart's network at 48 pixels on 3 segments of 8 frames of `synthetic_actions/order`. Options follow the
+name, as in `configs/dan.py:ssv1,backbone=x3d_xs,blend=scale`; the first value is the default:
 
 - `backbone=resnet50|x3d_m|x3d_xs`: ResNet-50 with TSM, or an X3D.
 - `start=pretrained|scratch`: of X3D on Something-Something and on small sets, from Kinetics or from nothing.

@@ -1,50 +1,70 @@
-"""Mini trainings that several tables of the thesis have in common."""
+"""Mini trainings that several tables of the thesis have in common, and DAN at full scale.
+
+A setting that is that of the config makes no flag: tables that have a point in common train it by one command, once.
+"""
+
+from collections.abc import Mapping
 
 from experiments.tables.row import Training
 
 FRAMES = 24
 """Of a clip of `synthetic_actions/order`: rows that cut a clip in another way hold segments times frames to them."""
 
+LONG = "--config.data.name=synthetic_actions/order:48"
+"""Clips of Tables 3.9 to 3.11: 3 segments of 16 frames, the largest T of Table 3.10, fit in."""
 
-def dan(frames: int = 4, rank: int = 1, *flags: str) -> dict[str, Training]:
-  """DAN joined by MGDA, its segments cut from the same frames of a clip.
+MINI = {"frames": 8, "rank": 1, "kernel": 5, "stride": 4, "features": 8}
+"""Of PWTP in `configs/dan.py:mini`."""
+
+FULL = {"frames": 8, "rank": 1, "kernel": 9, "stride": 8, "features": 24}
+"""Of PWTP in `configs/dan.py:ssv1,backbone=x3d_xs`."""
+
+
+def changed(settings: Mapping[str, int], config: Mapping[str, int]) -> tuple[str, ...]:
+  """Flags of PWTP's settings that are not those of a config.
 
   Args:
-    frames: T of a segment.
-    rank: D images of a segment.
-    *flags: further ones.
+    settings: some of them.
+    config: all of the config.
   """
-  return {
-    "": Training(
-      "configs/dan.py:mini",
-      (
-        f"--config.sampler.num_segments={FRAMES // frames}",
-        f"--config.sampler.frames_per_segment={frames}",
-        f"--config.model.representation.frames={frames}",
-        f"--config.model.representation.rank={rank}",
-        *flags,
-      ),
-    )
-  }
+  return tuple(
+    f"--config.model.representation.{name}={value}" for name, value in settings.items() if value != config[name]
+  )
 
 
-def dan_full(frames: int = 8, rank: int = 1, *flags: str) -> dict[str, Training]:
+def dan(**settings: int) -> dict[str, Training]:
+  """DAN joined by MGDA, 3 segments a clip.
+
+  Args:
+    **settings: of PWTP.
+  """
+  frames = settings.get("frames", MINI["frames"])
+  length = (f"--config.sampler.frames_per_segment={frames}",) * (frames != MINI["frames"])
+  return {"": Training("configs/dan.py:mini", (LONG, *changed(settings, MINI), *length))}
+
+
+def dan_full(**settings: int) -> dict[str, Training]:
   """DAN of X3D-XS, 4 segments, joined by MGDA, on Mini-Kinetics and Something-Something V1.
 
   Args:
-    frames: T of a segment.
-    rank: D images of a segment.
-    *flags: further ones.
+    **settings: of PWTP.
   """
-  pwtp = f"--config.model.representation.frames={frames}", f"--config.model.representation.rank={rank}"
-  sampler = {
-    "Mini-Kinetics": ("mini_kinetics200", f"num_frames={4 * frames}"),
-    "SSv1": ("ssv1", f"frames_per_segment={frames}"),
-  }
-  return {
-    name: Training(f"configs/dan.py:{config},backbone=x3d_xs", (*pwtp, f"--config.sampler.{length}", *flags))
-    for name, (config, length) in sampler.items()
-  }
+  frames = settings.get("frames", FULL["frames"])
+  found = {}
+  for name, config, length in (
+    ("Mini-Kinetics", "mini_kinetics200", f"num_frames={4 * frames}"),
+    ("SSv1", "ssv1", f"frames_per_segment={frames}"),
+  ):
+    flags = (*changed(settings, FULL), *(f"--config.sampler.{length}",) * (frames != FULL["frames"]))
+    found[name] = Training(f"configs/dan.py:{config},backbone=x3d_xs", flags)
+  return found
+
+
+ALONE = ("--config.blend.weights.classification=0.0", "--config.train.frozen=('backbone','classifier')")
+"""Flags that train an input on its projection alone, before a network that is held."""
+
+PROJECTION = (*ALONE, "--config.blend.weights.projection=1.0")
+"""The same of PWTP with fixed weights."""
 
 
 def tsp_alone(*flags: str) -> dict[str, Training]:
@@ -53,8 +73,7 @@ def tsp_alone(*flags: str) -> dict[str, Training]:
   Args:
     *flags: further ones.
   """
-  weights = "--config.blend.weights.classification=0.0", "--config.train.frozen=('backbone','classifier')"
-  return {"": Training("configs/tesnet.py:mini", (*weights, *flags))}
+  return {"": Training("configs/tesnet.py:mini", (*ALONE, *flags))}
 
 
 def pwtp_alone(*flags: str) -> dict[str, Training]:
@@ -63,9 +82,4 @@ def pwtp_alone(*flags: str) -> dict[str, Training]:
   Args:
     *flags: further ones.
   """
-  weights = "--config.blend.weights.classification=0.0", "--config.blend.weights.projection=1.0"
-  return {
-    "": Training(
-      "configs/dan.py:mini,blend=fixed", (*weights, "--config.train.frozen=('backbone','classifier')", *flags)
-    )
-  }
+  return {"": Training("configs/dan.py:mini,blend=fixed", (*PROJECTION, *flags))}
