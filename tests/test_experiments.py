@@ -69,8 +69,10 @@ def test_rows_fit_together(table):
     assert row.kind != "cited" or not (row.mini or row.full or row.cost or row.partners)
     assert {*row.partners, *(one.shares[0] for one in row.mini.values() if one.shares)} <= set(rows)
     assert set(row.full) <= set(SETS)
-  for printed, _ in table.pairs:
+  columns = {column for row in table.rows for column in {**row.mini, **row.full}}
+  for printed, own in table.pairs:
     assert any(printed in row.printed for row in table.rows)
+    assert own.rpartition(", ")[0] in {"", *columns}
 
 
 @functools.cache
@@ -180,6 +182,21 @@ def test_all_tables_train_once_what_they_have_in_common(tiny_data, tmp_path, mon
   with pytest.raises(InputError, match=r"--tables=a\.three: there is no such table; there are a\.one, a\.two"):
     all_tables._chosen({"a.one": one, "a.two": two}, ["a.three"])
   assert list(all_tables._chosen({"a.one": one, "a.two": two, "b.one": one}, ["a"])) == ["a.one", "a.two"]
+
+
+@pytest.mark.slow
+def test_one_network_tested_twice_is_trained_once(tiny_data, tmp_path, monkeypatch):
+  """Each test has its own reports."""
+  monkeypatch.setenv("XLA_FLAGS", xla_flags())
+  plain = Training("configs/quickstart.py", TINY)
+  rows = Row("plain", mini={"": plain}), Row("views", mini={"": dataclasses.replace(plain, evaluation=("--views=2x1",))})
+  sweep = Sweep(Table("a table", rows), "mini", tmp_path, tiny_data, [0])
+  assert sweep.run() == []
+  reports = [json.loads((tmp_path / f"{name}_0/evaluation/validation.json").read_text()) for name in ("plain", "views")]
+  assert [report["views"] for report in reports] == ["1x1", "2x1"]
+  assert reports[0]["step"] == reports[1]["step"]
+  assert "step 1/" not in (tmp_path / "views_0.log").read_text()
+  assert "step 1/" in (tmp_path / "plain_0.log").read_text()
 
 
 def test_a_report_needs_results(tmp_path):
