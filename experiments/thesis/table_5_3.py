@@ -10,6 +10,8 @@ from experiments.tables.row import Cost, Row, Table, Training
 BQN = "configs/bqn.py:ssv1"
 PIXELS = {128: 28, 160: 34, 192: 42, 224: 48, 256: 54}
 """At mini scale 48 pixels stand for 224, and the others in proportion."""
+DEEP_EPOCHS = 4.0
+"""Of `configs/bqn.py:mini_deep`, whose 16 blocks cost more: it has learnt most of `order` by then."""
 PAIRS = ("SSv1 top-1", "top-1 %"), ("SSv1 top-5", "top-5 %")
 
 

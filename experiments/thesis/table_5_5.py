@@ -5,7 +5,7 @@ These are pairs of blocks 1, 4, 8 and 14 of 16, also at mini scale: the first BP
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.table_5_3 import PAIRS, bqn, cost, full, printed
+from experiments.thesis.table_5_3 import DEEP_EPOCHS, PAIRS, bqn, cost, full, printed
 
 FIRST = "--config.model.lateral_blocks=(0,)"
 
@@ -22,7 +22,7 @@ TABLE = Table(
   "thesis Table 5.5",
   (row(49.8, 79.1, 2), row(50.1, 78.7, 2, 3), row(50.2, 79.0, 2, 3, 4), row(50.2, 79.2, 2, 3, 4, 5)),
   pairs=PAIRS,
-  epochs=6.0,
+  epochs=DEEP_EPOCHS,
 )
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Where 8 connections stand is not said: they follow the first two blocks of each 
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.table_5_3 import NONE, PAIRS, bqn, cost, full, printed
+from experiments.thesis.table_5_3 import DEEP_EPOCHS, NONE, PAIRS, bqn, cost, full, printed
 
 
 def row(name: str, numbers: dict[str, float], *flags: str) -> Row:
@@ -22,7 +22,7 @@ TABLE = Table(
     row("16", printed(51.6, 80.5, 65.9)),
   ),
   pairs=PAIRS,
-  epochs=6.0,
+  epochs=DEEP_EPOCHS,
   tolerance=0.002,
 )
 

@@ -2,7 +2,7 @@
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
-from experiments.thesis.table_5_3 import PAIRS, bqn, cost, full, printed
+from experiments.thesis.table_5_3 import DEEP_EPOCHS, PAIRS, bqn, cost, full, printed
 
 
 def row(name: str, top1: float, top5: float) -> Row:
@@ -21,7 +21,7 @@ TABLE = Table(
     row("LC-V", 51.3, 79.9),
   ),
   pairs=PAIRS,
-  epochs=6.0,
+  epochs=DEEP_EPOCHS,
 )
 
 if __name__ == "__main__":
