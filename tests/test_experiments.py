@@ -189,7 +189,10 @@ def test_one_network_tested_twice_is_trained_once(tiny_data, tmp_path, monkeypat
   """Each test has its own reports."""
   monkeypatch.setenv("XLA_FLAGS", xla_flags())
   plain = Training("configs/quickstart.py", TINY)
-  rows = Row("plain", mini={"": plain}), Row("views", mini={"": dataclasses.replace(plain, evaluation=("--views=2x1",))})
+  rows = (
+    Row("plain", mini={"": plain}),
+    Row("views", mini={"": dataclasses.replace(plain, evaluation=("--views=2x1",))}),
+  )
   sweep = Sweep(Table("a table", rows), "mini", tmp_path, tiny_data, [0])
   assert sweep.run() == []
   reports = [json.loads((tmp_path / f"{name}_0/evaluation/validation.json").read_text()) for name in ("plain", "views")]

@@ -26,7 +26,7 @@ from vidjax.console import say
 from vidjax.errors import InputError
 from vidjax.files import write_text
 from vidjax.run.commit import commit
-from vidjax.run.folder import PHASES, read_phases, sole_writer
+from vidjax.run.folder import PHASES, read_phases, run_folder, sole_writer
 from vidjax.run.slots import Slots, make_slots
 from vidjax.train.start import NOTHING
 
@@ -180,17 +180,22 @@ class Sweep:
     own = {"table": self.table.title, "row": unit.row.name, "column": unit.column, "scale": self.scale}
     return {**own, "seed": unit.seed, "command": self._commands(unit)}
 
-  def _same(self, unit: Unit) -> str | None:
-    """The folder of a finished training by the same command, here or in another sweep; it may be tested otherwise."""
+  def _same(self, unit: Unit) -> tuple[str, bool] | None:
+    """The folder of a finished training by the same command, here or in another sweep, and whether it was tested alike.
+
+    None where there is none.
+    """
     if unit.training is None or unit.training.shares or unit.training.folds:
       return None
-    own = _without_workdir(self._commands(unit)[0])
+    own, found = [_without_workdir(command) for command in self._commands(unit)], {}
     for other in (self.out, *self.others):
       for path in sorted((other / "numbers").glob("*.json")):
-        first = json.loads(path.read_text())["command"][0]
-        if _without_workdir(first) == own:
-          return next(flag for flag in first if flag.startswith(WORKDIR)).removeprefix(WORKDIR)
-    return None
+        commands = json.loads(path.read_text())["command"]
+        plain = [_without_workdir(command) for command in commands]
+        if plain[0] == own[0]:
+          folder = next(flag for flag in commands[0] if flag.startswith(WORKDIR)).removeprefix(WORKDIR)
+          found.setdefault(plain == own, folder)
+    return (found[True], True) if True in found else (found[False], False) if found else None
 
   def _lacking(self, unit: Unit) -> list[str]:
     names = [folder_name(name, unit.column, unit.seed) for name in unit.row.partners]
@@ -260,8 +265,8 @@ class Sweep:
       _copy_phases(self.out / folder_name(unit.training.shares[0], unit.column, unit.seed), folders[0], unit.training)
     same = self._same(unit)
     if same and not folders[0].exists():
-      folders[0].symlink_to(os.path.relpath(same, self.out))
-      say(f"{unit.name} is {same}")
+      _take(pathlib.Path(same[0]), folders[0], tested_alike=same[1])
+      say(f"{unit.name} is {same[0]}")
     identity = self._identity(unit)
     with slots.one() as (environment, cores):
       say(f"{unit.name} starts; its log is {self.out / unit.name}.log")
@@ -270,7 +275,7 @@ class Sweep:
       report = split(folders[0])
       if (unit.training or self._partners(unit)[0][1]).folds:
         report = "test_folds"
-        mean = json.loads((folders[0] / "evaluation" / "test_folds.json").read_text())["mean"]
+        mean = json.loads((run_folder(folders[0]) / "evaluation" / "test_folds.json").read_text())["mean"]
         names = {"top-1 %": "top1", "top-5 %": "top5", "mean class %": "mean_class"}
         found = {name: 100 * mean[key] for name, key in names.items()}
       elif unit.training is None:
@@ -306,6 +311,17 @@ def _machine(log: pathlib.Path) -> str:
   """The devices that a training named in its log, and the cores."""
   found = re.findall(r"parameters on (\d+ \w+) device", log.read_text(encoding="utf-8", errors="replace"))
   return f"{found[-1] if found else '1 cpu'} device(s), {os.cpu_count()} cores, {platform.machine()}"
+
+
+def _take(source: pathlib.Path, target: pathlib.Path, tested_alike: bool) -> None:
+  """Links a finished run; one that was tested otherwise is copied, without its reports."""
+  if tested_alike:
+    target.symlink_to(os.path.relpath(source, target.parent))
+    return
+  partial = target.with_name(target.name + ".partial")
+  shutil.rmtree(partial, ignore_errors=True)
+  shutil.copytree(source, partial, ignore=shutil.ignore_patterns("evaluation"))
+  partial.replace(target)
 
 
 def _copy_phases(source: pathlib.Path, target: pathlib.Path, training: Training) -> None:
