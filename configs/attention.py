@@ -13,13 +13,13 @@ of its last two stages, on `synthetic_actions/order`. Options follow the name; t
   behind block 0 of res3 alone, with attention pooling; crops as TSN, larger rates of the classifier, and on Kinetics
   the recipe of Table 4.7. `table` is `text` with what Table 4.6's parameters require: RNL as released, and in the SE a
   reduction of 16 and biases. The table counts RNL's mask, too (`.aggregation=grouped` below). Modules without RNL and
-  SE are the same in all three.
+  SE are the same in all three. `experiments/thesis` takes `table` for five blocks.
 
 Recipe: section 4.6. Kinetics is sampled densely, 8 or 16 frames out of 64. Networks start from ImageNet
 (--config.init.weights). Other values are plain flags, `[1]` being the block in res3 and `[2]` that in res4:
 
 - Table 4.2: `:kinetics400,attention=rnl,blocks=1 --config.model.backbone.inserts[1].module.kernel="(7,7,7)"`; 1x1x1 is
-  no F_theta.
+  no F_theta, and so an `.aggregation=average` of one place.
 - Table 4.3: `.aggregation=average` or `=max`. Table 4.4: `.form=dot` or `=cosine` (of `blocks=5`, of both blocks).
 - Table 4.5: `attention=cpa --config.model.backbone.inserts[1].module.kernels="((3,3,3),(3,7,7))"`, and of `[2]`.
 - Table 4.7: `--config.train.epochs=100.`, and `python -m vidjax.evaluate --views=10x3 --size=256 --short_side=256`;
