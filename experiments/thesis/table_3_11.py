@@ -8,7 +8,7 @@ from experiments.tables.row import Row, Table
 from experiments.thesis.table_3_9 import measure
 from experiments.thesis.table_3_10 import PAIRS, row
 
-NAMES = "stride", "kernel", "features"
+NAMES: tuple[str, ...] = "stride", "kernel", "features"
 MINI = {
   (1, 7, 12): (1, 3, 4),
   (1, 7, 24): (1, 3, 8),

@@ -11,7 +11,7 @@ from experiments.thesis.table_3_3 import BATCH
 
 PLAIN = "--config.model.backbone.inserts=()"
 FLOW = tuple(
-  f"--config.model.representation.{name}={value}" for name, value in (("levels", 1), ("warps", 2), ("iterations", 10))
+  f"--config.model.representation.{name}={value}" for name, value in (("levels", 1), ("warps", 1), ("iterations", 10))
 )
 """As in `configs/tesnet.py:mini_flow-24`."""
 SEGMENTS = {"baseline": 1, "tsn": 3}
