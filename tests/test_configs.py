@@ -305,8 +305,6 @@ def of_phases(*values: str) -> list[str]:
     ("configs/bqn.py:mini", (), "nothing"),
     ("configs/bqn.py:mini_deep", ("--config.model.backbone.depth=18",), "widths"),
     ("configs/bqn.py:mini_x3d", ("--config.model.backbone.stages=((1,8),(1,8))",), "widths"),
-    ("configs/bqn.py:mini_deep", ("--config.model.backbone.depth=18",), "widths"),
-    ("configs/bqn.py:mini_x3d", (), "widths"),
     ("configs/tdrl.py:mini", ("--config.model.backbone.inserts[2].module.share=.25",), "nothing"),
     ("configs/dan.py:mini", (), "nothing"),
     ("configs/tesnet.py:mini", (), "num_segments"),
