@@ -300,7 +300,8 @@ class Sweep:
 @functools.cache
 def wanted(training: Training) -> str:
   """What the config of a training starts from (`init.pretrained`), "" for nothing, or for a run of the same table."""
-  return "" if training.start else config_with(training.config, training.flags)["init"]["pretrained"]
+  found = "" if training.start else config_with(training.config, training.flags)["init"]["pretrained"]
+  return "" if found == NOTHING else found
 
 
 def _without_workdir(command: Sequence[str]) -> list[str]:

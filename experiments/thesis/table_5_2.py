@@ -1,19 +1,23 @@
-"""MBPM before other backbones (thesis Table 5.2); at mini scale they have three small stages (`configs/mix.py`)."""
+"""MBPM before other backbones (thesis Table 5.2); at mini scale they have three small stages.
+
+Rows of ResNet-50 are those of Table 3.12 there, by the same commands.
+"""
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table, Training
 from experiments.thesis.full import network
 
 COLUMNS = ("SSv1 top-1",)
-MINI = {"resnet50": "resnet,plugins=tsm", "mobilenet_v2": "mobilenet,plugins=tsm", "x3d_m": "x3d"}
+MINI = {"mobilenet_v2": "mobilenet,plugins=tsm", "x3d_m": "x3d"}
 
 
 def row(name: str, given: str, top1: float | None) -> Row:
   """An input before a backbone, as `configs/inputs.py` names them; None: the table has it in an average alone."""
   kind = "ours" if top1 is None else "own" if "MBPM" in name else "rerun"
   first, _, backbone = given.partition(",data=ssv1")
-  mix = f"{first.removeprefix('stored_')},backbone={MINI[backbone.removeprefix(',backbone=') or 'resnet50']}"
-  mini = {"": Training(f"configs/mix.py:{mix}")}
+  small = first.removeprefix("stored_")
+  mix = f"mix.py:{small},backbone={MINI[backbone.removeprefix(',backbone=')]}" if backbone else f"inputs.py:{small}"
+  mini = {"": Training(f"configs/{mix}")}
   return network(name, {"SSv1": f"inputs.py:{given}"}, COLUMNS, (top1,), kind, mini=mini)
 
 
