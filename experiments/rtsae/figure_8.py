@@ -1,9 +1,10 @@
 """The weights of Eq. 12, at mini scale with coarse steps (rtsae Fig. 8).
 
 Each weight is varied as in the figure: (a) tau with the rest at .1, (b) mu at the best tau, (c) lambda, (d) phi. The
-point .1 of (c) is the row `b_mu_0.5`, that of (d) `c_lambda_0.05`. Two rows are ours: a smaller weight of the reconstruction, which is a sum over all numbers of a step. The streams of a seed
-are trained once. To be short, both later phases have batches of 16 clips, and the joint one half the steps of
-`configs/rtsae_dscnn.py:mini`, so that these numbers are not those of Table 2.
+point .1 of (c) is the row `b_mu_0.5`, that of (d) `c_lambda_0.05`. Two rows are ours: a smaller weight of the
+reconstruction, which is a sum over all numbers of a step. The streams of a seed are trained once. To be short, both
+later phases have batches of 16 clips, and the joint one half the steps of `configs/rtsae_dscnn.py:mini`, so that these
+numbers are not those of Fig. 7.
 """
 
 from experiments.rtsae.keyframes import CONFIG, measure
