@@ -82,7 +82,7 @@ def test_each_layer_of_every_kind_of_network_has_its_own_macs(config, remat):
   model = importlib.import_module(f"configs.{config}").get_config("mini").to_dict()["model"]
   model["backbone"]["remat"] = remat
   network = build(model, num_classes=3)
-  frames = {"bqn": 6, "dan": 12, "tesnet": 12}.get(config, 8)
+  frames = {"bqn": 6, "dan": 16, "tesnet": 12}.get(config, 8)
   real, thop = (module_costs(network, (frames, 32, 32, 3), convention) for convention in ("real", "thop"))
   layers = [(one, other) for one, other in zip(real, thop, strict=True) if one.kind in ("Conv", "Dense")]
   layers = [pair for pair in layers if pair[0].path != "classifier"]  # BQN calls it twice, thop counts it once
