@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidjax.analyse.pictures import legible, save_figure
+from vidjax.build import build
 from vidjax.recipe import Recipe
-from vidjax.train.schedules import Scale
 
 POINTS = 512
 """Of a curve, at most."""
@@ -44,10 +44,11 @@ def scales(pairs: Sequence[tuple[float, float]], steps: np.ndarray) -> dict[str,
     pairs: gamma and lambda of each.
     steps: int `[N]`, up to the training's last one.
   """
-  total = int(steps[-1])
-  return {
-    f"weight/gamma {gamma:g}, lambda {lam:g}": _values(Scale(gamma, lam).over(total), steps) for gamma, lam in pairs
-  }
+  curves = {}
+  for gamma, lam in pairs:
+    scale = build({"make": "vidjax.train.schedules.Scale", "gamma": gamma, "lam": lam})
+    curves[f"weight/gamma {gamma:g}, lambda {lam:g}"] = _values(scale.over(int(steps[-1])), steps)
+  return curves
 
 
 def _values(schedule: Callable[[Any], Any] | float, steps: np.ndarray) -> np.ndarray:
