@@ -127,7 +127,7 @@ def start_from(c: ConfigDict, config: str, data: str, backbone: str, start: str,
     data: a key of `_sets.SETS`.
     backbone: one of BACKBONES, or another network that is no X3D.
     start: "pretrained" or "scratch".
-    *classifiers: the parts that start anew.
+    *classifiers: the parts that keep fresh values.
   """
   if start == "scratch" or (is_x3d(backbone) and _sets.SETS[data].is_kinetics):
     return

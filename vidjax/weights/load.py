@@ -262,7 +262,7 @@ def _misfit(
   if not new and not any(np.ndim(tensors[name]) > 1 for name in loaded.values()):
     return f"{text}: no kernel of it fits"
   torn = [name for name in left if INSERTED.search(name)]
-  torn += [path for path in anew if re.search(r"(^|/)(stem|last)(/|$)", path)]  # all features come from these
+  torn += [path for path in anew if re.search(r"(^|/)(stem|last)(/|$)", path)]  # every feature needs them
   torn += [name for name in over if re.search(r"\.\d+\.[a-z]", name)]  # a part of a block whose other parts are used
   if torn or max(len(anew) - len(new), len(over) - len(unused)) > FEW:
     return text
