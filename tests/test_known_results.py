@@ -62,6 +62,22 @@ def test_a_sweep_goes_on_from_results_of_another_machine(tmp_path, monkeypatch, 
   assert other.read() == []
 
 
+def test_a_training_of_another_table_is_known_by_its_command(tmp_path):
+  """Its accuracies alone, and only for a table that measures no more; its time counts where it was trained."""
+  there = Sweep(TABLE, "mini", tmp_path / "there", tmp_path / "data", [0])
+  write_known(tmp_path / "known", there, ["first_0", "first_b_0"], 90)
+  rows = (
+    Row("same", mini={"c": Training("configs/quickstart.py:tsn")}),
+    Row("new", mini={"": Training("configs/x3d.py")}),
+  )
+  here = dataclasses.replace(there, table=Table("another", rows), known=Known(tmp_path / "known"))
+  [found] = here.read()
+  assert (found["row"], found["column"], found["numbers"]) == ("same", "c", {"top-1 %": 50.0})
+  assert (found["seconds"], found["commit"]) == (None, "a")
+  more = Table("another", rows, lambda folder: {})
+  assert dataclasses.replace(here, table=more).read() == []
+
+
 def test_known_results_are_files_of_results(tmp_path):
   with pytest.raises(InputError, match=r"--known=.*results\.csv is not there"):
     Known(tmp_path)

@@ -12,6 +12,9 @@ from vidjax.errors import InputError
 PLACES = re.compile(r" --(workdir|config\.data\.dir)=\S+")
 """Flags that say where things lie; they do not change what is trained."""
 
+ACCURACY = re.compile(r"(?:.*, )?(top-[15] %)")
+"""A number of `measures.top1`, in any column."""
+
 
 def line(commands: Sequence[Sequence[str]]) -> str:
   """Commands as `results.csv` has them.
@@ -43,31 +46,36 @@ class Known:
     except (KeyError, ValueError) as error:
       raise InputError(f"--known={folder} has no results of this version: {error}") from error
 
-  def find(self, wanted: Mapping[str, Any], names: str) -> dict[str, Any] | None:
+  def find(self, wanted: Mapping[str, Any], names: str, elsewhere: bool = False) -> dict[str, Any] | None:
     """What a sweep stores of a finished training, or None where it is not known, or by another command.
 
     Args:
       wanted: table, row, column, scale, seed and command of it.
       names: what comes before the names of its numbers in `results.csv`: the column and ", ", or "".
+      elsewhere: where it is not known, take the accuracies of a row of any table by the same command.
     """
-    here = {"table": wanted["table"], "row": wanted["row"], "status": f"trained {wanted['scale']}"}
-    here |= {"seed": str(wanted["seed"])}
-    command = PLACES.sub("", line(wanted["command"]))
-    found = [
-      one
-      for one in self._lines
-      if here.items() <= one.items() and one["column"].startswith(names) and PLACES.sub("", one["command"]) == command
-    ]
+    status, command = f"trained {wanted['scale']}", PLACES.sub("", line(wanted["command"]))
+    alike = [one for one in self._lines if one["status"] == status and PLACES.sub("", one["command"]) == command]
+    here = {"table": wanted["table"], "row": wanted["row"], "seed": str(wanted["seed"])}
+    found = {
+      one["column"].removeprefix(names): one
+      for one in alike
+      if here.items() <= one.items() and one["column"].startswith(names)
+    }
+    own = bool(found)
+    if not own and elsewhere:
+      lines = [(match[1], one) for one in alike if (match := ACCURACY.fullmatch(one["column"]))]
+      found = {name: one for name, one in lines if all(one[key] == lines[0][1][key] for key in ("table", "row"))}
     if not found:
       return None
-    first = found[0]
+    first = next(iter(found.values()))
     return {
       **wanted,
-      "numbers": {one["column"].removeprefix(names): float(one["number"]) for one in found},
+      "numbers": {name: float(one["number"]) for name, one in found.items()},
       "manifest": self._manifests.get(first["manifest"], {}),
       "commit": first["commit"],
       "machine": first["machine"],
-      "seconds": int(first["seconds"]) if first.get("seconds") else None,
+      "seconds": int(first["seconds"]) if own and first.get("seconds") else None,  # elsewhere they count already
       "cores": int(first["cores"]) if first.get("cores") else 1,
       "date": first["date"],
     }

@@ -170,7 +170,12 @@ class Sweep:
     return {name for name in names if not (self.out / name).exists()}
 
   def _known(self, unit: Unit) -> dict[str, Any] | None:
-    return self.known and self.known.find(self._identity(unit), f"{unit.column}, " * bool(unit.column))
+    elsewhere = self.table.measure is top1 and self._alone(unit)
+    return self.known and self.known.find(self._identity(unit), f"{unit.column}, " * bool(unit.column), elsewhere)
+
+  def _alone(self, unit: Unit) -> bool:
+    """Whether a unit is one training from its start, which other tables may have as well."""
+    return unit.training is not None and not unit.training.shares and not unit.training.folds
 
   def _path(self, unit: Unit) -> pathlib.Path:
     return self.out / "numbers" / f"{unit.name}.json"
@@ -185,7 +190,7 @@ class Sweep:
 
     None where there is none.
     """
-    if unit.training is None or unit.training.shares or unit.training.folds:
+    if not self._alone(unit):
       return None
     own, found = [_without_workdir(command) for command in self._commands(unit)], {}
     for other in (self.out, *self.others):
