@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidjax.analyse.cost import count_macs
 from vidjax.apply.forward import forward
+from vidjax.apply.once import jit_once
 from vidjax.apply.sharding import batch_sharding, check_batch_size, make_mesh, put_batch
 from vidjax.benchmark.measure import Spread, fresh_compilation, peak_flops, say
 from vidjax.errors import ConfigError, InputError
@@ -89,7 +90,7 @@ def measure_infer(config: Mapping[str, Any], steps: int, warmup: int, runs: int,
   whole = NamedSharding(mesh, PartitionSpec())
   make = functools.partial(recipe.network.init, train=False)
   say("compilation of the forward pass")
-  variables = jax.jit(make, out_shardings=whole)(jax.random.key(config["seed"]), jnp.zeros((1, *shape)))
+  variables = jit_once(make, out_shardings=whole)(jax.random.key(config["seed"]), jnp.zeros((1, *shape)))
   clips = put_batch(_random_batch(recipe, classes), mesh)["video"]
   jitted = jax.jit(score, in_shardings=(whole, batch_sharding(mesh)), out_shardings=batch_sharding(mesh))
   compiled, results = _compile(jitted, variables, clips)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from vidjax.analyse.cost import count_macs
+from vidjax.apply.once import jit_once
 from vidjax.backbones.resnet import ResNet
 from vidjax.benchmark.measure import Spread, say
 from vidjax.networks.deep_residual import DeepResidual
@@ -98,7 +99,7 @@ class _Forward(NamedTuple):
   @classmethod
   def of(cls, network: nn.Module, shape: tuple[int, ...], answer: str) -> "_Forward":
     clip = jnp.zeros(shape)
-    variables = jax.jit(functools.partial(network.init, train=False))(jax.random.key(0), clip)
+    variables = jit_once(functools.partial(network.init, train=False))(jax.random.key(0), clip)
     variables = {kind: variables[kind] for kind in ("params", "batch_stats") if kind in variables}
     made: Any = network
     return cls(jax.jit(lambda v, x: getattr(made.apply(v, x, False), answer)), variables, clip)

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from vidjax.apply.once import jit_once
 from vidjax.backbones.mobilenet import TSM_BLOCKS, MobileNetV2
 from vidjax.backbones.resnet import ResNet
 from vidjax.backbones.x3d import X3D
@@ -216,7 +217,7 @@ def _jax(case: Case) -> tuple[int, dict[str, Run]]:
   """The number of parameters, inference, and a step of SGD with momentum as training."""
   network, optimizer = case.ours, optax.sgd(1e-3, momentum=0.9)
   clip = jnp.asarray(np.random.default_rng(0).standard_normal((1, *case.clip, 3), np.float32))
-  variables = jax.jit(lambda key: network.init(key, clip, train=False))(jax.random.key(0))
+  variables = jit_once(lambda key: network.init(key, clip, train=False))(jax.random.key(0))
   variables = {name: variables.get(name, {}) for name in ("params", "batch_stats")}
 
   @jax.jit

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vidjax.apply.once import jit_once
 from vidjax.apply.stream import start, step
 from vidjax.backbones.mobilenet import TSM_BLOCKS, MobileNetV2
 from vidjax.benchmark.measure import Spread
@@ -45,7 +46,7 @@ def _handing_on() -> Any:
 def _ours(case: Case) -> tuple[int, dict[str, Run]]:
   """The number of parameters, and what reads one more frame."""
   frame = np.random.default_rng(0).standard_normal((1, *case.clip[1:], 3), np.float32)
-  variables: Any = jax.jit(lambda key: case.ours.init(key, frame[:, None], train=False))(jax.random.key(0))
+  variables: Any = jit_once(lambda key: case.ours.init(key, frame[:, None], train=False))(jax.random.key(0))
   variables = {name: variables[name] for name in ("params", "batch_stats")}
   one = jax.jit(lambda v, memory, x: step(case.ours, v, memory, x), donate_argnums=1)
   memory = start(case.ours, variables, frame)

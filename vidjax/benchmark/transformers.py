@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from vidjax.analyse.cost import count_macs
+from vidjax.apply.once import jit_once
 from vidjax.backbones.released_vits import imagenet, timesformer, videomae
 from vidjax.backbones.vit import ViT
 from vidjax.benchmark.measure import Spread, say
@@ -103,7 +104,7 @@ def measure_attention(
       say(f"{length} frames, {kind}")
       network = Recognizer(ViT(**sides, grid=grid, **settings), NUM_CLASSES)
       clip = jnp.zeros((1, length, size, size, 3))
-      variables = jax.jit(functools.partial(network.init, train=False))(jax.random.key(0), clip)
+      variables = jit_once(functools.partial(network.init, train=False))(jax.random.key(0), clip)
       variables = {"params": variables["params"]}
       made: Any = network
       run = jax.jit(functools.partial(_scores, made))

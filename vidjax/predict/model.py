@@ -14,6 +14,7 @@ import numpy as np
 
 from vidjax import models
 from vidjax.apply.forward import forward
+from vidjax.apply.once import jit_once
 from vidjax.command import plain_config
 from vidjax.console import say
 from vidjax.errors import InputError
@@ -205,7 +206,7 @@ def load_model(
   config["test"] |= {key: value for key, value in (("size", size), ("short_side", short_side)) if value}
   run = Run(config, names)
   init = functools.partial(run.network.init, train=False)
-  made = jax.jit(init) if released is None or new else functools.partial(jax.eval_shape, init)
+  made = jit_once(init) if released is None or new else functools.partial(jax.eval_shape, init)
   variables = made(jax.random.key(run.config["seed"]), jnp.zeros((1, *run.clip_shape)))
   run.variables = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
   source: Any = weights if weights is None else os.fspath(weights)

@@ -8,6 +8,7 @@ import jax
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidjax.apply.once import jit_once
 from vidjax.apply.parts import Part
 from vidjax.apply.sharding import batch_sharding, check_batch_size, make_mesh, state_sharding
 from vidjax.recipe import Recipe
@@ -79,7 +80,7 @@ def make_trainer(recipe: Recipe, batches_per_epoch: int, mesh: Mesh | None = Non
     part=part,
   )
   return Trainer(
-    init=lambda: jax.jit(make, out_shardings=sharding)(key=init_key),
+    init=lambda: jit_once(make, out_shardings=sharding)(key=init_key),
     step=jax.jit(
       step, in_shardings=(sharding, batch_sharding(mesh), whole), out_shardings=(sharding, whole), donate_argnums=0
     ),
