@@ -132,7 +132,7 @@ def _backward(strides: tuple[int, ...], padding: Padding, residuals: tuple[jax.A
 _depthwise.defvjp(_forward, _backward)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3), inline=True)
+@functools.partial(jax.jit, static_argnums=(2, 3), inline=True)  # traced once for all layers of a shape
 def _sum_of_slices(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: Padding) -> jax.Array:
   taps, channels = kernel.shape[:-2], x.shape[-1]
   more = _fill(channels, strides, padding)
@@ -182,7 +182,7 @@ def _sum_in_groups(padded: jax.Array, weights: jax.Array, taps: tuple[int, ...],
   return lax.scan(add, total, (starts, weights.reshape(steps, count, *weights.shape[1:])))[0]
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4), inline=True)
+@functools.partial(jax.jit, static_argnums=(2, 3, 4), inline=True)  # as _sum_of_slices
 def _kernel_gradient(
   x: jax.Array, g: jax.Array, taps: tuple[int, ...], strides: tuple[int, ...], padding: Padding
 ) -> jax.Array:
