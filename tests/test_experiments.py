@@ -13,6 +13,7 @@ import sys
 from unittest import mock
 
 import cv2
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -75,14 +76,18 @@ def test_rows_fit_together(table):
     assert own.rpartition(", ")[0] in {"", *columns}
 
 
-@functools.cache
 def build(training: Training) -> None:
   """Traces the network of a training, of each phase; nothing is computed."""
   config = config_with(training.config, training.flags)
   for phase in expand(config).values() if config.get("phases") else [config]:
     recipe = make_recipe(phase, [str(i) for i in range(8)])
-    clip = jnp.zeros((2, *recipe.clip_shape))
-    jax.eval_shape(lambda clip, recipe=recipe: recipe.network.init(jax.random.key(0), clip, False), clip)
+    trace(recipe.network, recipe.clip_shape)
+
+
+@functools.cache
+def trace(network: nn.Module, clip_shape: tuple[int, ...]) -> None:
+  """Half of the trainings differ in their data or recipe alone."""
+  jax.eval_shape(lambda clip: network.init(jax.random.key(0), clip, False), jnp.zeros((2, *clip_shape)))
 
 
 def test_the_networks_of_all_rows_can_be_built(table):

@@ -105,16 +105,16 @@ def all_module_costs(
   for scope, number in macs_by_scope(run, variables, clip).items():
     real[(re.findall("<([^<>]*)>", scope) or [""])[-1]] += number
   leaves: dict[str, Any] = flatten_dict(variables.get("params", {}), sep="/")  # pyright: ignore[reportAssignmentType]
-  params = {path: leaf.size for path, leaf in leaves.items()}
-  owners = [path.rpartition("/")[0] for path in params]
+  owners = [path.rpartition("/")[0] for path in leaves]
   held = dict.fromkeys(place for path in (*elements, *owners) for place in _down_to(path) if place in kinds)
   order = {path: i for i, path in enumerate(kinds)}
   paths = sorted(held, key=lambda path: [order.get(place, len(order)) for place in _down_to(path)])
+  params = _with_parts(Counter({path: leaf.size for path, leaf in leaves.items()}))
 
   def rows(macs: Counter[str]) -> list[ModuleCost]:
+    macs = _with_parts(macs)
     return [
-      ModuleCost(path, kinds[path], _under(path, params), _under(path, macs) // batch, elements.get(path, 0) // batch)
-      for path in paths
+      ModuleCost(path, kinds[path], params[path], macs[path] // batch, elements.get(path, 0) // batch) for path in paths
     ]
 
   return {"real": rows(real), "thop": rows(thop)}
@@ -126,8 +126,13 @@ def _down_to(path: str) -> list[str]:
   return ["", *("/".join(names[:i]) for i in range(1, len(names) + 1) if path)]
 
 
-def _under(path: str, numbers: dict[str, int]) -> int:
-  return sum(n for key, n in numbers.items() if not path or key == path or key.startswith(f"{path}/"))
+def _with_parts(numbers: Counter[str]) -> Counter[str]:
+  """Of each place, its own number and those of all that it holds."""
+  total: Counter[str] = Counter()
+  for path, number in numbers.items():
+    for place in _down_to(path):
+      total[place] += number
+  return total
 
 
 def _thop(module: nn.Module, x: Any, y: Any) -> int:
