@@ -9,6 +9,7 @@ from vidjax.train.layer_decay import TRANSFORMER_GROUPS
 
 STAGES = (2, 3, 4, 5)
 """Each has one block."""
+EPOCHS = 20.0
 
 
 def network(inserts: tuple[Insert, ...]) -> ViT:
@@ -45,5 +46,5 @@ def train(c: ConfigDict) -> None:
   c.schedule.warmup_epochs = 1.0
   c.schedule.warmup_from = 0.0
   c.train.batch_size = 16
-  c.train.epochs = 20.0
+  c.train.epochs = EPOCHS
   c.train.evaluate_every = 4.0

@@ -22,8 +22,8 @@ The blends have values of their own to set:
 - `scale`, the scale scheduler: `--config.blend.weights.projection.gamma=0.1`, `.lam=0.1`, and the same of
   `classification`;
 - `fixed`, alpha and 1 - alpha: `--config.blend.weights.projection=0.9 --config.blend.weights.classification=0.1`;
-- `separate`, one after the other, in two phases: the projection alone, then the network behind it, which stays as
-  it is (`--config.phases[0].train.epochs=10.`).
+- `separate`, one after the other, in two phases of `train.epochs` each: the projection alone, then the network behind
+  PWTP, which is held with its BatchNorm statistics.
 """
 
 from ml_collections import ConfigDict
@@ -81,8 +81,18 @@ def join(c: ConfigDict, pwtp: PWTP, blend: str) -> None:
   c.blend = described(BLENDS[blend], "normalise", "weights", "gamma", "lam", "rest")
   if blend == "separate":
     c.phases = (
-      {"name": "projection", "losses": c.losses[1:], "train": {"epochs": c.train.epochs, "frozen": REST}},
-      {"name": "network", "losses": c.losses[:1], "train": {"frozen": ("representation",)}},
+      {
+        "name": "projection",
+        "losses": c.losses[1:],
+        "task": {"metric": "-loss/projection"},  # the network is not trained yet, and its accuracy says nothing
+        "train": {"frozen": REST},
+      },
+      {
+        "name": "network",
+        "losses": c.losses[:1],
+        "model": {"representation": {"frozen_bn": True}},
+        "train": {"frozen": ("representation",)},
+      },
     )
 
 
@@ -92,7 +102,9 @@ def _size(name: str, backbone: str) -> tuple[int, int]:
     return 4, 8
   if backbone == "x3d_m":  # Tables 3.6 and 3.7
     return (16, 3) if _sets.SETS[name].is_something else (16, 8)
-  return (16, 8) if _sets.SETS[name].is_kinetics else (8, 4)  # Tables 3.7 and 3.6; of small sets [ours] as the latter
+  if _sets.SETS[name].is_something:  # Table 3.6
+    return 8, 4
+  return (16, 8) if _sets.SETS[name].is_kinetics else (8, 8)  # Table 3.7; small sets have its PWTP, and S is ours
 
 
 def _full(name: str, backbone: str, start: str) -> ConfigDict:
@@ -107,5 +119,6 @@ def _full(name: str, backbone: str, start: str) -> ConfigDict:
   c.model.backbone = _thesis.network(c, backbone)
   c.optimizer.groups = _thesis.groups("^representation/(?!local/kernel)|/(bias|scale)$")
   _thesis.train(c, _thesis.recipe(name, backbone, start))
-  _thesis.start_from(c, "dan", name, backbone, start, "classifier")
+  fresh = ("representation",) if _sets.SETS[name].is_something and _thesis.is_x3d(backbone) else ()  # 3.6.1
+  _thesis.start_from(c, "dan", name, backbone, start, "classifier", *fresh)
   return c

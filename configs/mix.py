@@ -114,7 +114,8 @@ def _blend(name: str, losses: tuple[str, ...]) -> dict[str, Any]:
     return described(Weighted({loss: WEIGHTS[loss] for loss in losses}), "weights")
   if name == "uncertainty":
     return described(Uncertainty(("classification", *losses)), "losses")
-  return described({"mgda": MGDA(), "pcgrad": PCGrad(), "cagrad": CAGrad()}[name])
+  mgda = MGDA(shared="representation" if losses == ("projection",) else None)  # all that this loss trains
+  return described({"mgda": mgda, "pcgrad": PCGrad(), "cagrad": CAGrad()}[name])
 
 
 def _inserts(plugins: tuple[str, ...], diversity: bool, stages: tuple[int, ...]) -> tuple[Insert, ...]:

@@ -148,7 +148,7 @@ def test_recipes_of_the_thesis():
   assert numbers(dan, "ssv1") == numbers(bqn, "ssv1") == (0.12, 256, 50, 8e-4, 0.8, "none", ("classifier",))
   assert numbers(dan, "kinetics400") == (0.08, 512, 100, 2e-4, 0.5, "none", ("classifier",))
   assert numbers(dan, "kinetics400,backbone=x3d_m") == (0.4, 256, 256, 5e-5, 0.5, "none", ())
-  assert numbers(dan, "ssv1,backbone=x3d_xs") == (0.12, 256, 50, 4e-4, 0.8, "none", ("classifier",))
+  assert numbers(dan, "ssv1,backbone=x3d_xs") == (0.12, 256, 50, 4e-4, 0.8, "none", ("classifier", "representation"))
   heads = ("classifier_busy", "classifier_quiet")
   assert numbers(bqn, "ssv1,backbone=x3d_m") == (0.12, 256, 60, 4e-4, 0.8, "none", heads)
   scratch = (0.2, 256, 100, 5e-5, 0.5, "none", ())

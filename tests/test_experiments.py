@@ -26,7 +26,7 @@ from experiments.tables import command, shown
 from experiments.tables.found import tables
 from experiments.tables.published import SETS
 from experiments.tables.row import Row, Table, Training
-from experiments.tables.sweep import Sweep, folder_name
+from experiments.tables.sweep import Sweep, _copy_phases, folder_name
 from experiments.thesis import figure_5_3
 from tests.commands import TINY
 from tests.xla import xla_flags
@@ -243,6 +243,27 @@ def test_tasks_of_a_job_array_divide_the_trainings(count, seeds):
     for unit in part:
       if unit.training and unit.training.shares:
         assert order.index(folder_name(unit.training.shares[0], "", unit.seed)) < order.index(unit.name)
+
+
+SHARING = [(table, row) for table in TABLES.values() for row in table.rows for one in row.mini.values() if one.shares]
+
+
+@pytest.mark.parametrize(("table", "row"), SHARING, ids=lambda one: getattr(one, "title", "") or one.name)
+def test_phases_that_are_shared_are_the_same(table, row):
+  (training,) = row.mini.values()
+  first, count = training.shares
+  (other,) = table.row(first).mini.values()
+  own, others = (list(expand(config_with(one.config, one.flags)).items()) for one in (training, other))
+  assert own[:count] == others[:count]
+  assert len(own) > count
+
+
+def test_phases_behind_shared_ones_may_be_others(tmp_path):
+  """The list of phases is the row's own, which its training writes."""
+  (tmp_path / "first" / "1_streams").mkdir(parents=True)
+  (tmp_path / "first" / "phases.json").write_text('["1_streams", "2_classifier"]')
+  _copy_phases(tmp_path / "first", tmp_path / "next", Training("", shares=("first", 1)))
+  assert [path.name for path in (tmp_path / "next").iterdir()] == ["1_streams"]
 
 
 @pytest.mark.parametrize("text", ["2/2", "a/2", "1", "-1/2"])

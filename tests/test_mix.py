@@ -80,8 +80,11 @@ def test_mixes_are_ranked_with_their_cost():
   table = mix.table((mix.MIXES[12], mix.PUBLISHED[3], mix.MIXES[11]))
   numbers = {table.rows[0].name: Spread(40.0, 39, 41, 3), "rgb, x3d": Spread(50.0, 50, 50, 1)}
   measured = {name: {"top-1 %": spread} for name, spread in numbers.items()}
-  lines = mix.ranking(table, measured).splitlines()[2:-2]
+  lines = mix.ranking(table, measured, 3).splitlines()[2:-4]
   assert [line.split(" | ")[1] for line in lines] == ["rgb, x3d", "rgb, x3d, cpa"]
+  text = mix.ranking(table, measured, 3)
+  assert "Not finished: rgb, x3d (1 of 3 seeds); rgb, x3d, pem+rnl (0 of 3 seeds)." in text
+  assert "Not finished" not in mix.ranking(mix.table(mix.PUBLISHED[3:4]), measured, 1)
   assert lines[0] == "| 1 | rgb, x3d | yes | 50 | 48 | 13.9 | 12.9 | 1.00 | 1.00 |"
 
 

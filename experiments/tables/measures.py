@@ -4,6 +4,8 @@ import json
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from vidjax.run.folder import run_folder
 
 FEW = 20
@@ -47,3 +49,10 @@ def logged(folder: pathlib.Path) -> list[dict[str, float]]:
 def last(folder: pathlib.Path, key: str) -> float:
   """The last logged value of a number, NaN where there is none."""
   return next((line[key] for line in reversed(logged(folder)) if key in line), float("nan"))
+
+
+def training_accuracy(folder: pathlib.Path) -> float:
+  """Mean top-1 in per cent over the batches of the last epoch that the log holds; NaN where it holds none."""
+  lines = [line for line in logged(folder) if "top1" in line]
+  last = [line["top1"] for line in lines if line["epoch"] > lines[-1]["epoch"] - 1]
+  return 100 * float(np.mean(last)) if last else float("nan")

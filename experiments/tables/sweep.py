@@ -331,7 +331,7 @@ def _take(source: pathlib.Path, target: pathlib.Path, tested_alike: bool) -> Non
 
 
 def _copy_phases(source: pathlib.Path, target: pathlib.Path, training: Training) -> None:
-  """Copies the first phases of another row's run, unless the folder is begun."""
+  """Copies the first phases of another row's run, unless the folder is begun; the later ones may be others than there."""
   if target.exists():
     return
   assert training.shares
@@ -341,7 +341,6 @@ def _copy_phases(source: pathlib.Path, target: pathlib.Path, training: Training)
   shutil.rmtree(partial, ignore_errors=True)
   for name in read_phases(source)[: training.shares[1]]:
     shutil.copytree(source / name, partial / name)
-  shutil.copy(source / PHASES, partial / PHASES)
   partial.replace(target)
 
 

@@ -3,17 +3,18 @@
 Labels of the test splits are not public: `python -m vidjax.evaluate --split=test --submission=OUT.csv` writes what
 their server takes.
 
-At mini scale the rows of 8 frames are networks of Table 4, and that of 16 frames is trained here. Two clips a video are
-a test of the same networks, and have no row there.
+At mini scale rows read clips of 48 frames, so that 16 segments have some each. Two clips a video are a test of the same
+networks, and have no row there.
 """
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Cost, Row, Table, Training, cited, numbers
 from experiments.thesis.full import network
+from experiments.thesis.mini import LONG
 
 COLUMNS = "GFLOPs", "SSv1 top-1", "SSv1 test", "SSv2 top-1", "SSv2 test"
-MINI = {8: "configs/tdrl.py:mini,td=after", 16: "configs/tdrl.py:mini,frames=16"}
-"""Mini trainings by frames; that of 8 as Table 4 writes it, so that it is known as the same."""
+MINI = {frames: Training(f"configs/tdrl.py:mini,frames={frames}", (LONG,)) for frames in (8, 16)}
+"""Mini trainings by frames."""
 
 
 def row(frames: int, clips: int, *printed: float | None) -> Row:
@@ -29,7 +30,7 @@ def row(frames: int, clips: int, *printed: float | None) -> Row:
   views = ("--views=2x3",) if clips > 1 else ()
   name = f"TDRL {frames}f" + " x2" * (clips > 1)
   cost = Cost(f"configs/tdrl.py:ssv1,{given}", (), 174, times=6 if clips > 1 else 1)
-  mini = {"": Training(MINI[frames])} if clips == 1 else {}
+  mini = {"": MINI[frames]} if clips == 1 else {}
   return network(name, configs, COLUMNS, printed, evaluation=views, cost=cost, mini=mini)
 
 
@@ -62,7 +63,7 @@ TABLE = Table(
       (33, 47.4, None, 61.3, 60.6),
       "rerun",
       cost=Cost("configs/tdrl.py:ssv1,enhance=mem,td=none", (), 174),
-      mini={"": Training("configs/tdrl.py:mini,enhance=mem,td=none")},
+      mini={"": Training("configs/tdrl.py:mini,enhance=mem,td=none", (LONG,))},
     ),
     row(8, 1, 33, 49.8, 42.7, 62.6, 61.4),
     row(8, 2, 198, 50.4, None, 63.5),

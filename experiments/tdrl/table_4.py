@@ -17,7 +17,7 @@ import numpy as np
 from flax import traverse_util
 
 from experiments.tables.command import run_table
-from experiments.tables.measures import logged, top1
+from experiments.tables.measures import top1, training_accuracy
 from experiments.tables.row import Cost, Row, Table, Training
 from vidjax.analyse.channels import record
 from vidjax.ops.similarity import frame_similarity
@@ -37,13 +37,6 @@ def sites(paths: Iterable[str]) -> str:
   blocks = {(int(stage), int(block)) for stage, block in re.findall(r"res(\d+)/block(\d+)/conv1", " ".join(paths))}
   last = dict(sorted(blocks))  # stage -> its last block
   return "|".join(f"res{stage}/block{block}/conv1$" for stage, block in list(last.items())[-STAGES:])
-
-
-def training_accuracy(folder: pathlib.Path) -> float:
-  """Mean top-1 in per cent over the batches of the last epoch that the log holds; NaN where it holds none."""
-  lines = [line for line in logged(folder) if "top1" in line]
-  last = [line["top1"] for line in lines if line["epoch"] > lines[-1]["epoch"] - 1]
-  return 100 * float(np.mean(last)) if last else float("nan")
 
 
 def measure(folder: pathlib.Path) -> dict[str, float]:

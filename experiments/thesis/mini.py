@@ -66,6 +66,10 @@ ALONE = ("--config.blend.weights.classification=0.0", "--config.train.frozen=('b
 PROJECTION = (*ALONE, "--config.blend.weights.projection=1.0")
 """The same of PWTP with fixed weights."""
 
+THESIS_STEP = "--config.blend.weights.projection=0.1"
+"""Rate times weight is .01, as in the thesis. With the config's weight of 10 steps are larger than the weights they
+change, and an unbounded second activation ends at twice the error."""
+
 
 def tsp_alone(*flags: str) -> dict[str, Training]:
   """TSP trained on its projection loss alone, before a network that is held.
@@ -73,7 +77,7 @@ def tsp_alone(*flags: str) -> dict[str, Training]:
   Args:
     *flags: further ones.
   """
-  return {"": Training("configs/tesnet.py:mini", (*ALONE, *flags))}
+  return {"": Training("configs/tesnet.py:mini", (*ALONE, THESIS_STEP, *flags))}
 
 
 def pwtp_alone(*flags: str) -> dict[str, Training]:

@@ -19,7 +19,7 @@ COLUMNS = "SSv1 top-1", "UCF101 top-1", "GFLOPs", "params k"
 
 def inputs(config: str) -> dict[str, Training]:
   """A mini training on each data set."""
-  return {name: Training(config, (flag,)) for name, flag in DATA.items()}
+  return {**{name: Training(config, (flag,)) for name, flag in DATA.items()}, "order": Training(config)}
 
 
 def full(name: str, *data: str) -> dict[str, Training]:
@@ -44,8 +44,8 @@ def row(name: str, config: str, full_config: str, *printed: float, kind: Kind = 
     kind: of the row.
     **more: further fields of the row.
   """
-  mini = {**inputs(f"configs/inputs.py:{config}"), "order": Training(f"configs/inputs.py:{config}")}
-  return Row(name, numbers(COLUMNS, printed), kind, mini, full(full_config, *SETS), **more)
+  mini, whole = inputs(f"configs/inputs.py:{config}"), full(full_config, *SETS)
+  return Row(name, numbers(COLUMNS, printed), kind, mini, whole, **more)
 
 
 TABLE = Table(

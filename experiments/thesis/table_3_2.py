@@ -1,8 +1,9 @@
 """Where temporal squeeze pooling stands in Inception-ResNet-v2 (thesis Table 3.2), on UCF101, split 1.
 
 At mini scale it stands before MiniResNet without TSM, behind its stem and its stages, and squeezes whole clips of 24
-frames. Here No. 3 to 5 have .405, .498 and .733 of the multiply-accumulates of No. 1; the thesis says "around 70%" of
-No. 5 alone. Tests are those of 3.3.1, 20 clips a video.
+frames. Behind the second TSP of No. 5 only the classifier follows, where the thesis has half of Block B and Block C.
+No. 3 to 5 have .405, .498 and .733 of the multiply-accumulates of No. 1; the thesis says "around 70%" of No. 5 alone.
+At full scale tests have the 20 clips a video of 3.3.1, of a centre crop, where the thesis reads whole frames.
 """
 
 from experiments.tables.command import run_table

@@ -1,13 +1,14 @@
 """Chains of SE and RNL on Something-Something V1 beside other networks (thesis Table 4.8).
 
-At mini scale 54 pixels stand for 256 in tests, and a network of four blocks, two of them in res4, for ResNet-101.
+At mini scale a network of four blocks, two of them in res4, stands for ResNet-101, and two clips of a video for 2 x 3
+views of 256 pixels: frames are square, so that three crops would be one.
 """
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table, Training
 from experiments.thesis.chapter_4 import SOMETHING, options, row
 
-SMALL = "--views=2x3", "--size=54", "--short_side=54"
+SMALL = ("--views=2x1",)
 DEEPER = ("--config.model.backbone.depths=(1,1,2)",)
 
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vidjax.bounds import Count, Odd
+from vidjax.bounds import Count, Odd, Share
 from vidjax.checks import divided
 from vidjax.layers import BatchNorm, conv
 
@@ -18,10 +18,12 @@ class CBAM(nn.Module):
   Attributes:
     reduction: r; C // r channels inside the perceptron.
     kernel: width of the convolution, odd.
+    momentum: of the running statistics; released 0.99.
   """
 
   reduction: Count = 16
   kernel: Odd = 7
+  momentum: Share = 0.9
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -39,6 +41,6 @@ class CBAM(nn.Module):
     x = x * a.astype(x.dtype)
     seen = jnp.concatenate([x.max(axis=-1, keepdims=True), x.mean(axis=-1, keepdims=True)], axis=-1)
     y = conv(1, (self.kernel, self.kernel), padding=self.kernel // 2, name="conv")(seen)
-    attention = nn.sigmoid(BatchNorm(momentum=0.99, name="bn")(y, train))
+    attention = nn.sigmoid(BatchNorm(momentum=self.momentum, name="bn")(y, train))
     self.sow("intermediates", "attention", attention[..., 0])
     return x * attention
