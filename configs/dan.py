@@ -23,7 +23,7 @@ The blends have values of their own to set:
   `classification`;
 - `fixed`, alpha and 1 - alpha: `--config.blend.weights.projection=0.9 --config.blend.weights.classification=0.1`;
 - `separate`, one after the other, in two phases of `train.epochs` each: the projection alone, then the network behind
-  PWTP, which is held with its BatchNorm statistics.
+  PWTP, which is held with its BatchNorm statistics (`--config.phases[0].train.epochs=10.` for another length).
 """
 
 from ml_collections import ConfigDict

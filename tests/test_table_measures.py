@@ -31,10 +31,7 @@ TINY = (
 @pytest.mark.parametrize(
   ("name", "row", "other", "same"),
   [
-    ("tdrl.table_1", "TEINet 8f", "tdrl.table_4", "TIM + MEM"),
-    ("tdrl.table_1", "TDRL 8f", "tdrl.table_4", "TIM + PEM + TD loss"),
     ("tdrl.table_2", "TDRL 16f", "tdrl.table_1", "TDRL 16f"),
-    ("ttsn.table_4", "TTSN 8f", "ttsn.table_6", "ETT + TSS"),
     ("ttsn.table_7", "RR", "ttsn.table_6", "ETT + TSS"),
     ("ttsn.figure_3", "down 8", "ttsn.table_6", "ETT"),
   ],

@@ -10,7 +10,7 @@ on data of ours [I].
 
 Every row but mean pooling reads what features are beyond the mean of their clip, whose mean is 0;
 `experiments.dte.kept_mean` lets all of them read the features themselves. All have the same batches, epochs, optimizer,
-rate and dropout; the transformer has a tenth of the rate. None was tuned with more care than the others. The accuracy is
+rate and dropout; the transformer has a tenth of the rate. None was tuned with more care than the others. Accuracy is
 the best of ten looks at the validation clips, of every row.
 
 Printed of each run: accuracy; multiply-accumulates and time of a clip, on stored features and with the backbone; how

@@ -331,7 +331,7 @@ def _take(source: pathlib.Path, target: pathlib.Path, tested_alike: bool) -> Non
 
 
 def _copy_phases(source: pathlib.Path, target: pathlib.Path, training: Training) -> None:
-  """Copies the first phases of another row's run, unless the folder is begun; the later ones may be others than there."""
+  """Copies the first phases of another row's run, unless the folder is begun; later ones may be others."""
   if target.exists():
     return
   assert training.shares

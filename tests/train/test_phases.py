@@ -62,8 +62,8 @@ def test_two_phases_are_two_runs_and_what_is_frozen_stays(train, command, enviro
   for name in ("1_projection", "2_network"):
     assert_bit_equal(last_state(workdir / name)[1], last_state(whole / name)[1])
 
-  last = train(workdir, "--config.phases[0].train.epochs=3.", code=2, **config).splitlines()[-1]
-  assert "1_projection was trained with another config (train.epochs: 6.0 there, 3.0 here)" in last
+  last = train(workdir, "--config.phases[0].task.metric=top1", code=2, **config).splitlines()[-1]
+  assert "1_projection was trained with another config (task.metric: -loss/projection there, top1 here)" in last
   last = train(workdir, "--config.phases[1].name=other", code=2, **config).splitlines()[-1]
   assert "was trained in the phases 1_projection, 2_network, and these are 1_projection, 2_other" in last
   shutil.rmtree(workdir / "1_projection")
