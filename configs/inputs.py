@@ -45,7 +45,7 @@ INPUTS = {
   "rgb_difference": RGBDifference(FRAMES),
   "dynamic_image": DynamicImage(FRAMES),
   "persistent_appearance": PersistentAppearance(FRAMES),
-  "flow": Flow(FRAMES, bound=4.0),
+  "flow": Flow(FRAMES, **tesnet.MINI_FLOW),
   "tvnet": TVNet(FRAMES, bound=4.0, iterations=15),
   "frozen_tvnet": FrozenTVNet(FRAMES),
   "mbpm": MBPM(sigma=1.1, kernel=9),
