@@ -1,7 +1,8 @@
 """Busy-Quiet Net beside its pathways (thesis Table 5.3): each alone, their averaged scores, and BQN.
 
 Both pathways have 224 pixels, at mini scale 48. Alone, a pathway is TSM on MBPM or on plain frames, at mini scale the
-quickstart's network on the Busy (MBPM) or the Quiet (the first frame of three) of the clips.
+quickstart's network on the Busy (MBPM) or the Quiet (the first frame of three) of the clips. At full scale BQN has
+label smoothing and another warm-up, as its released code; a pathway alone has those of `configs/inputs.py`.
 """
 
 from experiments.tables.command import run_table
