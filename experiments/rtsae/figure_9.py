@@ -3,7 +3,7 @@
 (a) The places a crop is drawn from, 1 or 5, of a frame that is 8 pixels larger. (b) The share of the clips into which
 frames are inserted, in the phases that have such a transform. The paper prints no numbers; it takes 5 places and nearly
 80% of the clips, against over-fitting: the accuracy on training clips is stated, too. The gate is the mixed one, as
-with the printed one all rows would be near chance. To be short, the streams have half the steps of
+rows with the printed one are near chance in Fig. 8. To be short, the streams have half the steps of
 `configs/rtsae_dscnn.py:mini`.
 """
 

@@ -67,8 +67,8 @@ PROJECTION = (*ALONE, "--config.blend.weights.projection=1.0")
 """The same of PWTP with fixed weights."""
 
 THESIS_STEP = "--config.blend.weights.projection=0.1"
-"""Rate times weight is .01, as in the thesis. With the config's weight of 10 steps are larger than the weights they
-change, and an unbounded second activation ends at twice the error."""
+"""Rate times weight is .01, as in the thesis. With the config's weight of 10 sigmoid and leaky ReLU end at an
+error of 61 in place of 28 (seed 0), and relu at 63 in place of 31."""
 
 
 def tsp_alone(*flags: str) -> dict[str, Training]:
