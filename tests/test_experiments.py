@@ -297,23 +297,34 @@ def test_printed_and_own_numbers_side_by_side(tmp_path):
     stored("second", 40.0, commit="b"),
     stored("both", math.nan),
   ]
-  measured = shown.gather(found)
-  lines = shown.markdown(TINY_TABLE, measured).splitlines()
+  lines = shown.markdown(TINY_TABLE, found).splitlines()
   assert lines[0] == "| a table | | top, printed | top-1 %, here |"
   assert lines[2:5] == [
     "| first | rerun | 10 | 55 (50 to 60) |",
     "| second | own | 20 | 40* |",
     "| both | own | 30 |  |",
   ]
-  assert shown.tau(TINY_TABLE, measured, ("top", "top-1 %")) == (-1.0, 2)
+  assert "Means over 1 or 2 seeds; the smallest and the largest in brackets where they differ." in lines
+  assert "Kendall's tau of 'top-1 %' here and 'top' in print, 2 rows: -1.00." in lines
   assert any("another commit" in line for line in lines)
-  shown.draw(tmp_path / "table.png", TINY_TABLE, measured)
+  shown.draw(tmp_path / "table.png", TINY_TABLE, shown.gather(found))
   assert cv2.imread(str(tmp_path / "table.png")).std() > 10
   shown.write_csv(tmp_path / "results.csv", TINY_TABLE, "mini", found)
   text = (tmp_path / "results.csv").read_text()
   assert "a table,second,own,trained mini,top-1 %,0,40,b,here,2026-01-01,60,2,,python -m vidjax.train" in text
   assert "a table,wrong,own,not run" in text
   assert "elsewhere,cited,printed,top,,90" in text
+
+
+def test_tau_of_single_seeds():
+  """Seeds may disagree; one that lacks a row takes no part, and equal numbers have no range."""
+  numbers = [("first", 60.0, 0), ("second", 50.0, 0), ("first", 10.0, 1), ("second", 90.0, 1), ("first", 99.0, 2)]
+  found = [stored(row, number, seed) for row, number, seed in numbers]
+  [one] = shown.agreement(TINY_TABLE, found)
+  assert (one.rows, one.tau, one.low, one.high, str(one)) == (2, 1.0, -1.0, 1.0, "1.00 (-1.00 to 1.00)")
+  alike = [stored("first", 50.0, seed) for seed in (0, 1)]
+  assert "| first | rerun | 10 | 50 |" in shown.markdown(TINY_TABLE, alike)
+  assert shown.agreement(TINY_TABLE, alike) == []
 
 
 def test_the_command_of_a_table(tmp_path):

@@ -22,7 +22,7 @@ from absl import flags
 from experiments.tables.command import define_flags, given_sweep, out_folder, report_failed, say_text, write
 from experiments.tables.found import tables
 from experiments.tables.row import Table
-from experiments.tables.shown import HEADS, costs, gather, markdown, tau
+from experiments.tables.shown import HEADS, agreement, costs, markdown
 from experiments.tables.sweep import Sweep
 from vidjax.command import run_main
 from vidjax.console import say
@@ -149,22 +149,25 @@ def manifests(sweeps: Sequence[Sweep]) -> dict[str, dict[str, Any]]:
 def summary(sweeps: Sequence[Sweep]) -> str:
   """A line for each table and each pair of columns whose order can be compared, in Markdown."""
   lines = [
-    "| table | command | trainings | hours on one core | compared | rows | Kendall's tau |",
+    "| table | command | trainings | hours on one core | compared | rows | Kendall's tau (of single seeds) |",
     "|---|---|---|---|---|---|---|",
   ]
   for sweep in sweeps:
     found = sweep.read()
-    measured = gather(found)
-    timed = [one["seconds"] * one["cores"] for one in found if one["seconds"] is not None]
-    hours = f"{sum(timed) / 3600:.2f}" + f" ({len(timed)} of them)" * (len(timed) < len(found))
-    start = f"| {sweep.table.title} | `experiments.{sweep.out.name}` | {len(found)} | {hours} |"
-    pairs = [(pair, *tau(sweep.table, measured, pair)) for pair in sweep.table.pairs]
-    pairs = [one for one in pairs if one[2] > 1]
-    for (printed, own), value, count in pairs:
-      lines.append(f"{start} {own} here, {printed} in print | {count} | {value:.2f} |")
-    if not pairs:
+    start = f"| {sweep.table.title} | `experiments.{sweep.out.name}` | {_trainings(found)} |"
+    for one in agreement(sweep.table, found):
+      lines.append(f"{start} {one.own} here, {one.printed} in print | {one.rows} | {one} |")
+    if not agreement(sweep.table, found):
       lines.append(f"{start} | | |")
-  return "\n".join(lines) + "\n"
+  every = [one for sweep in sweeps for one in sweep.read()]
+  return "\n".join([*lines, f"| all | | {_trainings(every)} | | |"]) + "\n"
+
+
+def _trainings(found: Sequence[Mapping[str, Any]]) -> str:
+  """Two cells: how many trainings, and the hours of those whose time is known."""
+  timed = [one["seconds"] * one["cores"] for one in found if one["seconds"] is not None]
+  hours = f"{sum(timed) / 3600:.2f}" if timed else ""
+  return f"{len(found)} | {hours}" + f" ({len(timed)} of them)" * (0 < len(timed) < len(found))
 
 
 def page(sweeps: Sequence[Sweep]) -> str:
@@ -179,7 +182,7 @@ def page(sweeps: Sequence[Sweep]) -> str:
     *([f"Not run yet: {', '.join(missing)}."] if missing else []),
   ]
   for sweep in trained:
-    text = markdown(sweep.table, gather(sweep.read()))
+    text = markdown(sweep.table, sweep.read())
     parts.append(f"## {sweep.table.title}\n\n`python -m experiments.{sweep.out.name} --out=DIR`\n\n{text}")
   return "\n\n".join(part.rstrip() for part in parts) + "\n"
 

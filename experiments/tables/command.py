@@ -138,7 +138,7 @@ def write(sweep: Sweep) -> None:
   """Writes what is finished of a sweep: its table, its numbers and its picture."""
   found = sweep.read()
   measured = gather(found)
-  write_text(sweep.out / "table.md", markdown(sweep.table, measured))
+  write_text(sweep.out / "table.md", markdown(sweep.table, found))
   write_csv(sweep.out / "results.csv", sweep.table, sweep.scale, found)
   (sweep.table.picture or draw)(sweep.out / "table.png", sweep.table, measured)
 

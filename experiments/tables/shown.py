@@ -46,23 +46,29 @@ class Spread(NamedTuple):
   other: bool = False
 
   def __str__(self) -> str:
-    """The mean, and the range where there are several seeds."""
-    several = f" ({self.low:.4g} to {self.high:.4g})" if self.seeds > 1 else ""
-    return f"{self.mean:.4g}{several}{'*' * self.other}"
+    """The mean, and the range where seeds differ."""
+    return f"{self.mean:.4g}{_range(self.low, self.high, '.4g')}{'*' * self.other}"
+
+
+def _range(low: float, high: float, form: str) -> str:
+  """The two ends in brackets, or nothing where they read alike."""
+  ends = f"{low:{form}}", f"{high:{form}}"
+  return f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
 
 
 Measured = Mapping[str, Mapping[str, Spread]]
 """Row -> column -> numbers."""
 
 
-def gather(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Spread]]:
+def gather(found: Sequence[Mapping[str, Any]], several: bool | None = None) -> dict[str, dict[str, Spread]]:
   """The stored numbers of a sweep, over the seeds; a column is named by its training, where a row has several.
 
   Args:
     found: what `Sweep.read` returns.
+    several: whether a row has several; None: as `found` has it.
   """
   newest = max(found, key=lambda one: one["date"], default={}).get("commit")
-  many = len({one["column"] for one in found}) > 1
+  many = len({one["column"] for one in found}) > 1 if several is None else several
   numbers = collections.defaultdict(list)
   for one in found:
     for name, number in one["numbers"].items():
@@ -77,14 +83,44 @@ def gather(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Spread]]:
   return result
 
 
-def tau(table: Table, measured: Measured, pair: tuple[str, str]) -> tuple[float, int]:
-  """Kendall's tau-b between what is printed and what was measured, and the number of rows; cited rows take no part.
+class Agreement(NamedTuple):
+  """How far the order of rows is that of the print: Kendall's tau of their means, and its ends over single seeds."""
+
+  printed: str
+  own: str
+  rows: int
+  tau: float
+  low: float
+  high: float
+
+  def __str__(self) -> str:
+    """Tau of the means, and the range where seeds differ."""
+    return f"{self.tau:.2f}{_range(self.low, self.high, '.2f')}"
+
+
+def agreement(table: Table, found: Sequence[Mapping[str, Any]]) -> list[Agreement]:
+  """The pairs of a table of which two rows or more are trained; a seed that lacks some of these rows has no tau.
 
   Args:
     table: the table.
-    measured: of its rows.
-    pair: the printed column and the measured one.
+    found: what `Sweep.read` returns.
   """
+  several = len({one["column"] for one in found}) > 1
+  measured = gather(found, several)
+  alone = [
+    gather([one for one in found if one["seed"] == seed], several) for seed in sorted({one["seed"] for one in found})
+  ]
+  result = []
+  for pair in table.pairs:
+    whole_tau, rows = _tau(table, measured, pair)
+    taus = [value for value, count in (_tau(table, one, pair) for one in alone) if count == rows and value == value]
+    if rows > 1:
+      result.append(Agreement(*pair, rows, whole_tau, min(taus, default=whole_tau), max(taus, default=whole_tau)))
+  return result
+
+
+def _tau(table: Table, measured: Measured, pair: tuple[str, str]) -> tuple[float, int]:
+  """Kendall's tau-b between what is printed and what was measured, and the number of rows; cited rows take no part."""
   both = [
     (row.printed[pair[0]], measured[row.name][pair[1]].mean)
     for row in table.rows
@@ -96,13 +132,14 @@ def tau(table: Table, measured: Measured, pair: tuple[str, str]) -> tuple[float,
   return float(result.statistic), len(both)
 
 
-def markdown(table: Table, measured: Measured) -> str:
+def markdown(table: Table, found: Sequence[Mapping[str, Any]]) -> str:
   """The table with printed numbers, then measured ones.
 
   Args:
     table: the table.
-    measured: of its rows.
+    found: what `Sweep.read` returns.
   """
+  measured = gather(found)
   printed = list(dict.fromkeys(column for row in table.rows for column in row.printed))
   own = list(dict.fromkeys(column for row in measured.values() for column in row))
   seeds = {spread.seeds for row in measured.values() for spread in row.values()}
@@ -116,14 +153,13 @@ def markdown(table: Table, measured: Measured) -> str:
     cells += [str(measured[row.name][name]) if name in measured.get(row.name, {}) else "" for name in own]
     lines.append(f"| {row.name} | {row.kind} | {' | '.join(cells)} |")
   lines.append("")
-  if own:
-    lines.append(
-      f"Means over {' or '.join(map(str, sorted(seeds)))} seed(s), the smallest and the largest in brackets."
-    )
-  for pair in table.pairs:
-    value, count = tau(table, measured, pair)
-    if count > 1:
-      lines.append(f"Kendall's tau of {pair[1]!r} here and {pair[0]!r} in print, {count} rows: {value:.2f}.")
+  if seeds == {1}:
+    lines.append("One seed.")
+  elif seeds:
+    count = " or ".join(map(str, sorted(seeds)))
+    lines.append(f"Means over {count} seeds; the smallest and the largest in brackets where they differ.")
+  for one in agreement(table, found):
+    lines.append(f"Kendall's tau of {one.own!r} here and {one.printed!r} in print, {one.rows} rows: {one}.")
   if any(spread.other for row in measured.values() for spread in row.values()):
     lines.append("* some seeds were trained at another commit than the newest.")
   lines += [f"{row.name}: {row.note}" for row in table.rows if row.note]
