@@ -5,12 +5,10 @@ import dataclasses
 import functools
 import importlib
 import json
-import math
 import pathlib
 import pkgutil
 import subprocess
 import sys
-from unittest import mock
 
 import cv2
 import flax.linen as nn
@@ -27,7 +25,6 @@ from experiments.tables.found import tables
 from experiments.tables.published import SETS
 from experiments.tables.row import Row, Table, Training
 from experiments.tables.sweep import Sweep, _copy_phases, folder_name
-from experiments.thesis import figure_5_3
 from tests.commands import TINY
 from tests.xla import xla_flags
 from vidjax.command import config_with
@@ -284,49 +281,6 @@ def test_a_job_array_tells_its_shard(monkeypatch):
   assert command._shard(None) == (2, 4)
 
 
-def stored(row, number, seed=0, commit="a", date="2026-01-01"):
-  numbers = {"top-1 %": number}
-  origin = {"commit": commit, "date": date, "machine": "here", "seconds": 60, "cores": 2, "command": [["vidjax.train"]]}
-  return {"row": row, "column": "", "seed": seed, "numbers": numbers, **origin}
-
-
-def test_printed_and_own_numbers_side_by_side(tmp_path):
-  found = [
-    stored("first", 50.0, date="2026-01-02"),
-    stored("first", 60.0, 1, date="2026-01-02"),
-    stored("second", 40.0, commit="b"),
-    stored("both", math.nan),
-  ]
-  lines = shown.markdown(TINY_TABLE, found).splitlines()
-  assert lines[0] == "| a table | | top, printed | top-1 %, here |"
-  assert lines[2:5] == [
-    "| first | rerun | 10 | 55 (50 to 60) |",
-    "| second | own | 20 | 40* |",
-    "| both | own | 30 |  |",
-  ]
-  assert "Means over 1 or 2 seeds; the smallest and the largest in brackets where they differ." in lines
-  assert "Kendall's tau of 'top-1 %' here and 'top' in print, 2 rows: -1.00." in lines
-  assert any("another commit" in line for line in lines)
-  shown.draw(tmp_path / "table.png", TINY_TABLE, shown.gather(found))
-  assert cv2.imread(str(tmp_path / "table.png")).std() > 10
-  shown.write_csv(tmp_path / "results.csv", TINY_TABLE, "mini", found)
-  text = (tmp_path / "results.csv").read_text()
-  assert "a table,second,own,trained mini,top-1 %,0,40,b,here,2026-01-01,60,2,,python -m vidjax.train" in text
-  assert "a table,wrong,own,not run" in text
-  assert "elsewhere,cited,printed,top,,90" in text
-
-
-def test_tau_of_single_seeds():
-  """Seeds may disagree; one that lacks a row takes no part, and equal numbers have no range."""
-  numbers = [("first", 60.0, 0), ("second", 50.0, 0), ("first", 10.0, 1), ("second", 90.0, 1), ("first", 99.0, 2)]
-  found = [stored(row, number, seed) for row, number, seed in numbers]
-  [one] = shown.agreement(TINY_TABLE, found)
-  assert (one.rows, one.tau, one.low, one.high, str(one)) == (2, 1.0, -1.0, 1.0, "1.00 (-1.00 to 1.00)")
-  alike = [stored("first", 50.0, seed) for seed in (0, 1)]
-  assert "| first | rerun | 10 | 50 |" in shown.markdown(TINY_TABLE, alike)
-  assert shown.agreement(TINY_TABLE, alike) == []
-
-
 def test_the_command_of_a_table(tmp_path):
   """Counts, and says what the full scale needs."""
 
@@ -389,14 +343,3 @@ def test_a_plan_follows_from_what_is_measured():
   assert seconds > 0
   lines = scaling.table([25.0], frames=8, length=300, size=2e4, cost=0.004)
   assert lines[3] == "| 25 | 8 | 200 | 1,600 | 0.8 | 1.2 | 104 |"
-
-
-def test_the_heat_map_of_the_figure_has_each_number_in_its_place(tmp_path):
-  """Size to the right, scale upwards; one row of the table was not trained."""
-  numbers = {row.name: {"top-1 %": shown.Spread(i, i, i, 1)} for i, row in enumerate(figure_5_3.TABLE.rows[:-1])}
-  drawn = []
-  keep = mock.patch("matplotlib.axes.Axes.imshow", lambda axes, values, **_: drawn.append(values) or mock.MagicMock())
-  with keep, mock.patch("matplotlib.figure.Figure.colorbar"):
-    figure_5_3.draw_heat(tmp_path / "x.png", figure_5_3.TABLE, numbers)
-  np.testing.assert_array_equal(drawn[0], [[0, 1, 2], [3, 4, 5], [6, 7, 8]])
-  np.testing.assert_array_equal(drawn[1], [[9, 10, 11], [12, 13, 14], [15, 16, np.nan]])
