@@ -1,4 +1,6 @@
-"""Every key a config has, with its default: ResNet-50 on 8 segments of a prepared data set, TSN's augmentation.
+"""The common keys of a config, with defaults: ResNet-50 on 8 segments of a prepared data set, TSN's augmentation.
+
+All keys of `data` and `train` are in `vidjax.recipe`, such as `data.fold`, `fraction`, `balanced` and `repeats`.
 
 Other configs start from this one and set what differs. `{"make": "dotted.path", ...}` names what is built, and the
 other keys are its arguments: their meaning and defaults stand in its docstring. `vidjax.build.described` writes such

@@ -13,6 +13,7 @@ from flax import traverse_util
 
 from configs import _sets, attention, bqn, dan, folder, inputs, tdrl, ttsn
 from tests.conftest import ROOT
+from vidjax import trust
 from vidjax.build import build
 from vidjax.errors import InputError
 from vidjax.prepare.source import names as sources
@@ -89,6 +90,7 @@ def test_builds_and_forms_an_output(name):
   config = importlib.import_module(f"configs.{stem}").get_config(*([arg] if arg else []))
   config = json.loads(config.to_json())
   check_sections(config)
+  trust.check(config, ROOT)  # a run of it opens elsewhere
   settings = settings_of(config)
   data_of(config)
   schedule = build(config["schedule"], epochs=settings.epochs)(10)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,8 @@ def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     yield path
     return
   target = pathlib.Path(os.path.realpath(path))  # a link stays one
-  partial = target.with_name(f".{target.name}.{os.getpid()}.partial")  # tasks of a job array may write at once
+  own = f"{socket.gethostname()}.{os.getpid()}"  # tasks of a job array, and processes of a training, may write at once
+  partial = target.with_name(f".{target.name}.{own}.partial")
   try:
     yield partial
     partial.replace(target)

@@ -18,6 +18,9 @@ FrozenBN = Literal["none", "all_but_first", "all"]
 """TSN's partial BN; thesis 3.6.1 fine-tunes with all but the first frozen."""
 
 he_init = nn.initializers.variance_scaling(2, "fan_out", "normal")
+linear_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""PyTorch's initial values, which the released non-local code keeps: with larger ones its unscaled softmax starts
+saturated."""
 
 
 def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:

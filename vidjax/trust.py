@@ -27,15 +27,20 @@ KNOWN += (
   "vidjax.data.sampling.",
   "vidjax.data.augment.",
   "vidjax.data.rand_augment.",
+  "vidjax.data.corner_crop.",
   "vidjax.apply.device_augment.",
+  "vidjax.apply.insert_frames.",
 )
 KNOWN += (
   "vidjax.train.multitask.",
   "vidjax.train.aggregate.",
   "vidjax.train.optimizer.",
+  "vidjax.train.layer_decay.",
   "vidjax.train.schedules.",
   "vidjax.train.stop.",
   "vidjax.train.plateau.",
+  "vidjax.train.clusters.",
+  "vidjax.train.windows.",
 )
 KNOWN += (
   "vidjax.tasks.",

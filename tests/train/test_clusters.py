@@ -80,8 +80,9 @@ def features(tiny_data):
 def run(features):
   """`run(phase, **model) -> (run, variables)` of a phase of the config, shrunk, with fresh variables."""
 
-  def make(phase: str = "4_clusters", sampler: int = STEPS, **model):
+  def make(phase: str = "4_clusters", sampler: int = STEPS, fraction: float = 1.0, **model):
     config = deep_residual.get_config("mini")
+    config.data.fraction = fraction
     config.data.name, config.data.dir, config.stream["width"] = "features/tiny", str(features), WIDTH
     config.sampler["num_segments"], config.train.batch_size = sampler, 4
     config = expand(json.loads(config.to_json()))[phase]
@@ -197,6 +198,25 @@ def test_centres_of_the_input_space_are_means_of_windows(run):
     np.testing.assert_allclose(found[k], expected, atol=1e-6)
 
 
+def test_a_part_of_the_split_is_all_that_counts(run):
+  """With data.fraction, starts and refreshes number the records as the training does."""
+  made, variables = run(fraction=0.5, records=10, table=True)
+  numbers = made.training_split.source.numbers
+  assert len(numbers) == 10
+  assert numbers != tuple(range(10))
+  x = stored(made)[list(numbers)]
+  x = x - x.mean(1, keepdims=True)
+  np.testing.assert_allclose(
+    Scaling()(made, variables, None)["batch_stats"]["embedding"]["low"], x.min((0, 1)), atol=1e-6
+  )
+  Refresh().check(made)
+  new = Refresh()(made, variables, None)
+  batch = next(iter(made.train_loader(4).batches()))
+  output, _ = made.network.apply(new, batch["video"], False, mutable=["aux"])
+  drawn = np.asarray(output.aux["assignment"]).argmax(-1)
+  np.testing.assert_array_equal(drawn, new["batch_stats"]["clusters"]["assigned"][batch["index"]])
+
+
 def test_starts_follow_each_other(run):
   made, variables = run("5_classifier", widths=(), clusters=3)
   one = Scaling()(made, variables, None)
@@ -212,7 +232,7 @@ def test_what_does_not_fit_is_named(run):
   with pytest.raises(InputError, match="fewer embeddings of the training split differ from each other"):
     k_means(np.zeros((50, 2)), 3)
   short, _ = run(records=7)
-  with pytest.raises(InputError, match=r"model.records=7: the training split has 18 records: set it to that"):
+  with pytest.raises(InputError, match=r"model.records=7: 18 records are trained on: set it to that"):
     Refresh().check(short)
   with pytest.raises(ConfigError, match=r"KMeans: the network has no clusters: set model\.clusters"):
     InOrder((Scaling(), KMeans())).check(run("1_layer1")[0])

@@ -52,5 +52,11 @@ def test_it_is_exact_on_resume(train, command, environment, tmp_path):
   for step in (9, 13):
     code, output = kill_after(command(cut, "--config.train.epochs=4", **options), environment, cut, step)
     assert code == -signal.SIGKILL, output
+  log = cut / "metrics.jsonl"
+  lines = log.read_text()
+  log.write_text("".join(line for line in lines.splitlines(keepends=True) if '"validation/' not in line))
+  lost = train(cut, "--config.train.epochs=4", code=2, **options)
+  assert "metrics.jsonl lacks the validation of step 4, which the learning rate or train.stop follow from" in lost
+  log.write_text(lines)
   train(cut, "--config.train.epochs=4", **options)
   assert_bit_equal(last_state(cut)[1], last_state(whole)[1])

@@ -18,6 +18,13 @@ def test_golden_cosine_with_warm_up(shared_golden):
       np.testing.assert_allclose(schedule(round(100 * epoch)), expected, rtol=1e-4, atol=1e-6 * case["lr"])
 
 
+def test_a_warm_up_of_few_steps_leaves_one_to_fall():
+  """Of two steps, .8 of the epoch is rounded to both."""
+  schedule = schedules.cosine(1.0, epochs=1, warmup_epochs=0.8, warmup_from=0.5)(steps_per_epoch=2)
+  assert [float(schedule(step)) for step in (0, 1, 2)] == [0.5, 1.0, 0.0]
+  assert float(schedules.cosine(1.0, epochs=0.4, warmup_epochs=0.3)(steps_per_epoch=1)(0)) == 1.0
+
+
 @pytest.mark.parametrize("warmup", [0, 1])
 def test_cosine_ends_above_zero(warmup):
   schedule = schedules.cosine(0.2, epochs=3, warmup_epochs=warmup, warmup_from=0.0, end=0.1)(steps_per_epoch=10)

@@ -63,10 +63,10 @@ class Normalise:
 
 @dataclasses.dataclass(frozen=True)
 class AsStored:
-  """Leaves values as they are, as for features."""
+  """Leaves features and other floats as they are; of pixels it makes 0 to 1."""
 
   def __call__(self, video: Array) -> jax.Array:
-    """Any values to float32."""
+    """Any values to float32, uint8 divided by 255."""
     return to_unit(video)
 
 

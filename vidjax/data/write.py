@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,14 @@ VERSION = "1.0.0"
 _RECORDS_PER_FILE = 256
 _OPTIONS = "group_size:1,uncompressed"
 """JPEGs hardly compress, and uncompressed records are read twice as fast as with the zstd of TFDS's writer."""
+
+
+def check_name(name: str) -> None:
+  """Raises an InputError unless a name can be that of a data set and of its folder."""
+  if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
+    raise InputError(
+      f"--name={name[:100]}: use up to 100 letters, digits, '.', '-' and '_', and begin with a letter or a digit"
+    )
 
 
 def write_records(

@@ -91,9 +91,16 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
         " the same classes, in one order, and one task"
       )
   for run in runs:
+    before = damaged
     scores, damaged = _score(run, split, options, mesh, progress)
     source = run.dataset.source(split)
     own_ids = [Record.parse(source[int(index)]).video_id for index in scores.index]
+    if members and own_ids != ids and before.keys() != damaged.keys():
+      record = min(before.keys() ^ damaged.keys())
+      raise InputError(
+        f"record {record} of split {split!r} is damaged in what one run reads and whole in what another does: prepare"
+        f" {first.data.name} again, or evaluate each run by itself ({before.get(record) or damaged[record]})"
+      )
     if members and own_ids != ids:
       raise InputError(f"the {split} videos of {run.workdir} are not those of {first.workdir}: prepare them alike")
     members.append(scores)
@@ -135,7 +142,8 @@ def evaluate(runs: Sequence[Run], options: Options, mesh: Mesh, command: str, pr
   }
   name = split if len(runs) == 1 else f"{split}_ensemble"
   if first.data.name != first.trained_data:
-    name = f"{first.data.name.replace('/', '_')}_{name}"
+    fold = f"_fold{first.data.fold}" if first.data.fold else ""
+    name = f"{first.data.name.replace('/', '_')}{fold}_{name}"
   folder = pathlib.Path(first.workdir or ".") / "evaluation"
   files += write_report(folder, name, summary, scores, command, {"step": first.step, **extra}, ids)
   found = {**summary.numbers, **summary.details, "line": summary.line}

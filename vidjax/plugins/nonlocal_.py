@@ -7,13 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from vidjax.checks import check_fields
-from vidjax.layers import BatchNorm
+from vidjax.layers import BatchNorm, linear_init
 from vidjax.ops.attention import AttentionMap, Form, attention, halved
 
 Pairwise = Literal["gaussian", "embedded_gaussian", "dot", "concatenation"]
-
-linear_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-"""PyTorch's initial values, which the released code keeps: with larger ones the unscaled softmax starts saturated."""
 
 
 class NonLocal(nn.Module):

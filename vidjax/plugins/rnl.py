@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from vidjax.bounds import Odd
 from vidjax.checks import check_clip, place
 from vidjax.errors import ConfigError
-from vidjax.layers import BatchNorm
+from vidjax.layers import BatchNorm, linear_init
 from vidjax.ops.attention import AttentionMap, Form, attention, halved
 from vidjax.ops.depthwise import depthwise_convolution
 from vidjax.ops.max_pool import max_pool
@@ -20,9 +20,6 @@ Aggregation = Literal["conv", "grouped", "average", "max"]
 
 GROUP = 32
 """Channels of a group in the released code's aggregation."""
-
-linear_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-"""PyTorch's initial values, which the released code keeps: with larger ones the unscaled softmax starts saturated."""
 
 
 class RNL(nn.Module):

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import pathlib
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -122,10 +121,7 @@ def prepare_features(
   Raises:
     InputError: a name in use, a damaged record, or what is there was begun with another backbone or data set.
   """
-  if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
-    raise InputError(
-      f"--name={name[:100]}: use up to 100 letters, digits, '.', '-' and '_', and begin with a letter or a digit"
-    )
+  write.check_name(name)
   run = copy.copy(run)
   task: Any = _FeatureTask(settings.per == "segment")
   run.recipe = dataclasses.replace(run.recipe, task=task)  # labels of any kind will do

@@ -8,7 +8,6 @@ import copy
 import dataclasses
 import json
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,10 +70,7 @@ def prepare_keyframes(
   Raises:
     InputError: a name in use, a damaged record, a network without attention, or features in place of frames.
   """
-  if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
-    raise InputError(
-      f"--name={name[:100]}: use up to 100 letters, digits, '.', '-' and '_', and begin with a letter or a digit"
-    )
+  write.check_name(name)
   target = data_dir / "folder" / name
   if target.exists() and not overwrite:
     raise InputError(f"folder/{name} exists in {data_dir}: choose another --name, or pass --overwrite")

@@ -269,10 +269,7 @@ def _read_all(work: shards.Work, films: Sequence[Film]) -> list[shards.Done]:
 
 def _target(name: str, data_dir: pathlib.Path, inside: Sequence[pathlib.Path], storage: Storage) -> pathlib.Path:
   """The data set's folder, once name and storage are checked."""
-  if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
-    raise InputError(
-      f"--name={name[:100]}: use up to 100 letters, digits, '.', '-' and '_', and begin with a letter or a digit"
-    )
+  write.check_name(name)
   if storage.clip_seconds is not None and not 0 < storage.clip_seconds < math.inf:
     raise InputError(f"--clip_seconds={storage.clip_seconds}: give a positive number of seconds")
   if storage.encoding == "video" and storage.clip_seconds:

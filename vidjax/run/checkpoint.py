@@ -21,6 +21,9 @@ from vidjax.errors import ConfigError, InputError
 from vidjax.run.transfer import check_shapes, shapes
 from vidjax.types import State, Tree
 
+METRICS = "metrics/metrics"
+"""The file of a checkpoint that holds what it was validated with."""
+
 
 class Checkpoints:
   """The `checkpoints/` folder of a run, for the processes that train it.
@@ -136,7 +139,9 @@ class Checkpoints:
       partial.mkdir()
       (partial / "metrics").write_text(json.dumps({self._metric: self._score(metrics)}))
       partial.rename(partial.with_name("metrics"))
-      digests.write(partial.parent, digests.of_files(partial.parent, _files(partial.parent)))
+      found = digests.read(partial.parent) or {}
+      names = [METRICS] if found else _files(partial.parent)
+      digests.write(partial.parent, {**found, **digests.of_files(partial.parent, names)})
     if jax.process_count() > 1:
       multihost_utils.sync_global_devices(f"judged {step}")
     self._manager.reload()
@@ -249,10 +254,10 @@ def _clean(folder: pathlib.Path) -> None:
 
 def _metrics(folder: pathlib.Path) -> float | None:
   """The metric by which a checkpoint is chosen, None where it was not validated."""
-  if not (folder / "metrics" / "metrics").exists():
+  if not (folder / METRICS).exists():
     return None
-  _verify(folder, "metrics/metrics")
-  return float(json.loads((folder / "metrics" / "metrics").read_text()).popitem()[1])
+  _verify(folder, METRICS)
+  return float(json.loads((folder / METRICS).read_text()).popitem()[1])
 
 
 def _files(folder: pathlib.Path) -> list[str]:
@@ -265,11 +270,11 @@ def _files(folder: pathlib.Path) -> list[str]:
 def _verify(folder: pathlib.Path, name: str | None = None) -> None:
   """Raises a ValueError where a file of a checkpoint, or the one named, is not as it was written.
 
-  Checkpoints of older versions have no digests, and pass.
+  Checkpoints of older versions have no digests, and pass; so do metrics before `Checkpoints.judge` has noted theirs.
   """
   found = digests.read(folder)
   if found is not None:
-    digests.check(folder, found if name is None else {name: found.get(name, "")})
+    digests.check(folder, {own: digest for own, digest in found.items() if name in (None, own)})
 
 
 @contextlib.contextmanager

@@ -34,6 +34,11 @@ def read_history(workdir: pathlib.Path, step: float = math.inf) -> list[dict[str
   return [numbers for numbers in found if numbers]
 
 
+def validated_steps(workdir: pathlib.Path) -> set[int]:
+  """The steps after which a run was validated, as far as its `metrics.jsonl` is whole."""
+  return {int(line["step"]) for line in read_metrics(workdir) if any(key.startswith(VALIDATION) for key in line)}
+
+
 def kept_line(line: str, step: float) -> bool:
   """Whether a line of metrics.jsonl is whole and of a step up to this one (a killed run may leave half a line).
 

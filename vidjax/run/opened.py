@@ -1,6 +1,7 @@
 """A run: what a config describes, built; and the folder of a run, opened again for evaluation or prediction."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -70,7 +71,7 @@ class Run:
     """What messages call it: its folder, or the name of a released model."""
     return str(self.workdir or self.data.name)
 
-  @property
+  @functools.cached_property
   def training_split(self) -> TrainingSplit:
     """The records that are trained on."""
     return TrainingSplit(self.dataset, self.data, self.config["seed"])
@@ -326,8 +327,21 @@ class Run:
     if labelled and "label" in self.recipe.task.targets:
       self.check_labels(split or self.data.validation_split)
     self.labels_here()
+    source = self.dataset.source(split or self.data.validation_split)
+    return self._eval_loader(source, batch_size, clips, crops, skip_damaged, labelled)
+
+  def training_pass(self, batch_size: int) -> EvalLoader:
+    """One pass over the records that are trained on, numbered as training does, this process's share.
+
+    Of each the clip that a test takes, without its label; damaged records are masked.
+    """
+    return self._eval_loader(self.training_split.source, batch_size, 1, 1, True, False)
+
+  def _eval_loader(
+    self, source: Source, batch_size: int, clips: int, crops: int, skip_damaged: bool, labelled: bool
+  ) -> EvalLoader:
     return eval_loader(
-      self._records(self.dataset.source(split or self.data.validation_split), labelled),
+      self._records(source, labelled),
       self.recipe.sampler,
       self.crops(crops),
       batch_size,

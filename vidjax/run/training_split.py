@@ -29,13 +29,17 @@ class TrainingSplit:
     """Of the records of the split that `data.fraction` takes, None for all."""
     if self._data.fraction == 1:
       return None
-    return balance.part(self._dataset.labels(self._data.train_split), self._data.fraction, self._seed)
+    return balance.part(self._labels, self._data.fraction, self._seed)
 
   @functools.cached_property
   def labels(self) -> balance.Labels:
     """The classes of these records."""
-    labels = self._dataset.labels(self._data.train_split)
-    return labels if self.numbers is None else [labels[number] for number in self.numbers]
+    return self._labels if self.numbers is None else [self._labels[number] for number in self.numbers]
+
+  @functools.cached_property
+  def _labels(self) -> balance.Labels:
+    """The classes of the whole split."""
+    return self._dataset.labels(self._data.train_split)
 
   @property
   def source(self) -> Source:

@@ -125,9 +125,11 @@ class InputCentres:
     if path not in traverse_util.flatten_dict(dict(variables), sep="/"):
       raise ConfigError("init.start=InputCentres: the network has none: set model.space to input")
     _, _, q, mean = windows(run, variables, mean=True)
-    assigned = np.eye(q.shape[-1])[q.argmax(axis=-1)]
-    sums, sizes = np.einsum("rnk,rnf->kf", assigned, mean), assigned.sum(axis=(0, 1))
-    return with_arrays(variables, {path: sums / np.maximum(sizes, 1)[:, None]})
+    own, mean = q.argmax(axis=-1).reshape(-1), mean.reshape(-1, mean.shape[-1])
+    centres = np.zeros((q.shape[-1], mean.shape[-1]))
+    for k in np.unique(own):  # one by one: of many films, `mean` is large
+      centres[k] = mean[own == k].mean(axis=0, dtype=np.float64)
+    return with_arrays(variables, {path: centres})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,9 +147,9 @@ class Refresh:
 
   def check(self, run: "Run") -> None:
     """Raises an InputError, before the training, where the network holds the clusters of another number of records."""
-    held, records = getattr(run.network, "records", None), run.dataset.splits[run.data.train_split]
+    held, records = getattr(run.network, "records", None), len(run.training_split.source)
     if held not in (None, records):
-      raise InputError(f"model.records={held}: the training split has {records} records: set it to that")
+      raise InputError(f"model.records={held}: {records} records are trained on: set it to that")
 
   def __call__(self, run: "Run", variables: Variables, loader: Any) -> Variables:
     """See `train.start.refresh`; empty clusters are told."""

@@ -35,7 +35,8 @@ def cosine(
   _check_warmup(epochs, warmup_epochs)
 
   def schedule(steps_per_epoch: int) -> optax.Schedule:
-    total, warmup = round(epochs * steps_per_epoch), round(warmup_epochs * steps_per_epoch)
+    total = max(round(epochs * steps_per_epoch), 1)
+    warmup = min(round(warmup_epochs * steps_per_epoch), total - 1)  # of few steps, rounding may leave none else
     if not warmup:
       return optax.cosine_decay_schedule(learning_rate, total, end)
     first, last = warmup_from * learning_rate, end * learning_rate

@@ -25,7 +25,7 @@ from vidjax.evaluate.evaluation import Options, evaluate
 from vidjax.recipe import Recipe, make_schedule
 from vidjax.run.checkpoint import Checkpoints, has_checkpoint, latest_step, load_variables
 from vidjax.run.folder import check_same, make_folder, read_folder, sole_writer, write_config, write_folder
-from vidjax.run.metrics import read_history
+from vidjax.run.metrics import read_history, validated_steps
 from vidjax.run.opened import Run
 from vidjax.track.beside import followed
 from vidjax.train.launch import launch
@@ -68,6 +68,8 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
     with contextlib.closing(Checkpoints(workdir, keep, metric)) as checkpoints:
       if checkpoints.latest_step is not None:
         state, done = checkpoints.restore(trainer.layout)
+        if done < trainer.total:
+          check_history(workdir, recipe, loader.batches_per_epoch, done)
         stop = recipe.settings.stop
         finished = done >= trainer.total or (stop is not None and checkpoints.judged(done) and stop(history))
         tell(f"{workdir} {'is finished' if finished else f'is resumed after step {done} of {trainer.total}'}")
@@ -95,6 +97,26 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
           )
     with stops_at_sigterm("while the best checkpoint was evaluated"):
       report(workdir, run, trainer.mesh)
+
+
+def check_history(workdir: pathlib.Path, recipe: Recipe, batches_per_epoch: int, done: int) -> None:
+  """Raises an InputError where the rate or the end of a resumed run follow from validations that it no longer has.
+
+  Args:
+    workdir: the run's folder.
+    recipe: of the training.
+    batches_per_epoch: of the loader.
+    done: steps done; that step itself may still be without a validation.
+  """
+  if recipe.plateau is None and recipe.settings.stop is None:
+    return
+  there = validated_steps(workdir)
+  lacking = [x for x in range(1, done) if recipe.settings.validates(x, batches_per_epoch) and x not in there]
+  if lacking:
+    raise InputError(
+      f"{workdir / 'metrics.jsonl'} lacks the validation of step {lacking[0]}, which the learning rate or train.stop"
+      " follow from: put the file back, or train again in another --workdir"
+    )
 
 
 def check_shared(workdir: pathlib.Path) -> None:

@@ -78,7 +78,7 @@ def windows(run: "Run", variables: Variables, mean: bool = False, clusters: bool
     clusters: give `Windows.q`.
   """
   mesh = make_mesh(run.recipe.settings.devices)
-  loader = run.eval_loader(run.data.train_split, run.recipe.settings.batch_size, skip_damaged=True, labelled=False)
+  loader = run.training_pass(run.recipe.settings.batch_size)
   placed = jax.device_put(dict(variables), NamedSharding(mesh, PartitionSpec()))
   found = score_split(_scorer(run, mean, clusters), placed, loader.batches(), targets=("mask",))
   return Windows(found.index, found.scores, found.extras["q"], found.extras["mean"])
@@ -140,7 +140,7 @@ def films(run: "Run") -> Iterator[tuple["Record", Film]]:
   from vidjax.data.records import Records
   from vidjax.data.schema import DamagedRecord
 
-  records = Records(run.dataset.source(run.data.train_split), run.recipe.stream, labelled=False)
+  records = Records(run.training_split.source, run.recipe.stream, labelled=False)
   for number in range(len(records)):
     try:
       found = records[number]
