@@ -5,10 +5,15 @@ import dataclasses
 import functools
 import importlib
 import json
+import os
 import pathlib
 import pkgutil
+import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import cv2
 import flax.linen as nn
@@ -23,15 +28,17 @@ from experiments.tables import __main__ as all_tables
 from experiments.tables import command, shown
 from experiments.tables.found import tables
 from experiments.tables.published import SETS
-from experiments.tables.row import Row, Table, Training
-from experiments.tables.sweep import Sweep, _copy_phases, folder_name
+from experiments.tables.row import Row, Stated, Table, Training
+from experiments.tables.runs import copy_phases
+from experiments.tables.sweep import Sweep, folder_name
 from tests.commands import TINY
 from tests.xla import xla_flags
 from vidjax.command import config_with
 from vidjax.data import sources
-from vidjax.errors import InputError
+from vidjax.errors import InputError, TrainingStopped
 from vidjax.evaluate.manifest import digest
 from vidjax.recipe import make_recipe
+from vidjax.run.children import in_use
 from vidjax.train.phases import expand
 from vidjax.verify import published
 
@@ -99,8 +106,17 @@ def test_configs_at_full_scale_take_their_flags(table):
     assert config["data"]["name"] == f"folder/{SETS[column].source}"
 
 
-def test_counts_agree_with_the_print_or_say_why(table):
-  _, unexplained = shown.costs(table, [row for row in table.rows if {*table.units} & {*row.printed}])
+def test_a_count_that_differs_for_no_known_reason_fails_the_command():
+  """CI counts all tables by `python -m experiments.tables --scale=cost`."""
+  cost = Stated(lambda: {"params": 2.0, "GFLOPs": 3.0})
+  rows = Row("near", {"GFLOPs": 3.01}, cost=cost), Row("far", {"params M": 1.0}, cost=cost)
+  text, unexplained = shown.costs(Table("a table", rows), rows)
+  assert "What differs from the print by more than 1.00%:\n" in text
+  with pytest.raises(InputError, match=r"1 counts differ from the print without a reason: far: params M 2 here, 1 in"):
+    command.report_unexplained(unexplained)
+  noted = [dataclasses.replace(rows[1], note="a reason")]
+  text, unexplained = shown.costs(Table("a table", noted), noted)
+  assert "What differs from the print by more than 1.00%:\nfar: params M 2 here, 1 in print. a reason" in text
   assert unexplained == []
 
 
@@ -132,7 +148,7 @@ def test_a_sweep_trains_goes_on_past_a_failure_and_resumes(tiny_data, tmp_path, 
   assert [one["row"] for one in found] == ["first", "second", "both"]
   assert all(0 <= one["numbers"]["top-1 %"] <= 100 and one["commit"] and one["machine"] for one in found)
 
-  monkeypatch.setattr("experiments.tables.sweep._run", lambda *_: pytest.fail("what is finished runs again"))
+  monkeypatch.setattr("experiments.tables.sweep.run_command", lambda *_: pytest.fail("what is finished runs again"))
   resumed = dataclasses.replace(sweep, rows=("first", "second", "both"))
   assert resumed.run() == []
   assert resumed.read() == found
@@ -142,6 +158,30 @@ def test_a_sweep_trains_goes_on_past_a_failure_and_resumes(tiny_data, tmp_path, 
     other.read()
   with pytest.raises(InputError, match="--rows names third; a table has first, second"):
     dataclasses.replace(sweep, rows=("third",))
+
+
+def test_a_stopped_sweep_ends_its_training_and_resumes_it(tiny_data, tmp_path, monkeypatch):
+  """SIGTERM in mid-training: the state is saved, nothing more begins, and the next call goes on from there."""
+  monkeypatch.setenv("XLA_FLAGS", xla_flags())
+  long = Row("first", mini={"": Training("configs/quickstart.py", (*TINY, "--config.train.epochs=50"))})
+  sweep = Sweep(Table("a table", (long,)), "mini", tmp_path / "out", tiny_data, [0, 1])
+  metrics = tmp_path / "out" / "first_0" / "metrics.jsonl"
+
+  def stop():
+    while not (metrics.exists() and '{"step": 3,' in metrics.read_text()):
+      time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  threading.Thread(target=stop, daemon=True).start()
+  with pytest.raises(TrainingStopped, match="a table was stopped: the same command resumes it"):
+    sweep.run()
+  assert not (tmp_path / "out" / "first_1").exists()
+  assert sweep.read() == []
+  assert not in_use(metrics.parent)
+  assert dataclasses.replace(sweep, seeds=[0]).run() == []
+  steps = re.findall(r'"step": (\d+), "(?!validation)', metrics.read_text())
+  assert steps == [str(step) for step in range(1, 201)]
+  assert "is resumed after step" in (tmp_path / "out" / "first_0.log").read_text()
 
 
 def test_all_tables_train_once_what_they_have_in_common(tiny_data, tmp_path, monkeypatch, capsys):
@@ -223,7 +263,7 @@ def test_one_sweep_writes_to_a_folder(tmp_path, monkeypatch):
       sweep.run()
     raise InputError("stop")
 
-  monkeypatch.setattr("experiments.tables.sweep._run", run_another)
+  monkeypatch.setattr("experiments.tables.sweep.run_command", run_another)
   assert sweep.run() == ["first_0: stop"]
 
 
@@ -259,7 +299,7 @@ def test_phases_behind_shared_ones_may_be_others(tmp_path):
   """The list of phases is the row's own, which its training writes."""
   (tmp_path / "first" / "1_streams").mkdir(parents=True)
   (tmp_path / "first" / "phases.json").write_text('["1_streams", "2_classifier"]')
-  _copy_phases(tmp_path / "first", tmp_path / "next", Training("", shares=("first", 1)))
+  copy_phases(tmp_path / "first", tmp_path / "next", Training("", shares=("first", 1)))
   assert [path.name for path in (tmp_path / "next").iterdir()] == ["1_streams"]
 
 
@@ -279,6 +319,11 @@ def test_a_job_array_tells_its_shard(monkeypatch):
   for name, value in (("TASK_ID", "5"), ("TASK_COUNT", "4"), ("TASK_MIN", "3")):
     monkeypatch.setenv(f"SLURM_ARRAY_{name}", value)
   assert command._shard(None) == (2, 4)
+  monkeypatch.setenv("SLURM_ARRAY_TASK_STEP", "2")  # --array=3-9:2
+  assert command._shard(None) == (1, 4)
+  monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "6")
+  with pytest.raises(InputError, match=r"task 6 of a job array of 4 that begins at 3 by steps of 2"):
+    command._shard(None)
 
 
 def test_the_command_of_a_table(tmp_path):

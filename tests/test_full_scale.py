@@ -116,7 +116,7 @@ def test_the_accuracy_is_that_of_the_split_a_run_is_validated_on(tmp_path):
 def test_a_run_without_the_report_that_is_read_of_it_is_a_failed_row(tmp_path, monkeypatch):
   """The sweep goes on past it."""
 
-  def finish(self, unit, slots):
+  def finish(self, unit, slots, stop):
     top1(self.out / unit.name)
 
   monkeypatch.setattr(Sweep, "_finish", finish)

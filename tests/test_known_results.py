@@ -44,7 +44,7 @@ def test_a_sweep_goes_on_from_results_of_another_machine(tmp_path, monkeypatch, 
   there = Sweep(TABLE, "mini", tmp_path / "there", tmp_path / "data", [0, 1])
   write_known(tmp_path / "known", there, ["first_0", "first_b_0", "last_b_0", "first_1", "next_1"], seconds)
   trained = []
-  monkeypatch.setattr(Sweep, "_finish", lambda self, unit, slots: trained.append(unit.name))
+  monkeypatch.setattr(Sweep, "_finish", lambda self, unit, slots, stop: trained.append(unit.name))
   here = dataclasses.replace(there, out=tmp_path / "here", data_dir=tmp_path, known=Known(tmp_path / "known"))
   assert here.run() == []
   assert sorted(trained) == ["first_0", "first_b_1", "last_b_1", "next_0"]

@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 
 from experiments.tables import shown
-from experiments.tables.row import Row, Table
+from experiments.tables.row import Row, Table, Training
 from experiments.thesis import figure_5_3
 
 ROWS = (
   Row("first", {"top": 10.0}, "rerun"),
   Row("second", {"top": 20.0}),
   Row("both", {"top": 30.0}, partners=("first", "second")),
-  Row("wrong", {"top": 5.0}),
+  Row("wrong", {"top": 5.0}, mini={"": Training("configs/quickstart.py")}),
   Row("elsewhere", {"top": 90.0}, "cited"),
 )
 TINY_TABLE = Table("a table", ROWS, pairs=(("top", "top-1 %"),))
@@ -45,6 +45,9 @@ def test_printed_and_own_numbers_side_by_side(tmp_path):
   assert any("another commit" in line for line in lines)
   shown.draw(tmp_path / "table.png", TINY_TABLE, shown.gather(found))
   assert cv2.imread(str(tmp_path / "table.png")).std() > 10
+  alone = Table("a table", TINY_TABLE.rows)  # nothing to compare with: the accuracies are drawn
+  shown.draw(tmp_path / "alone.png", alone, shown.gather(found))
+  assert cv2.imread(str(tmp_path / "alone.png")).std() > 10
   shown.write_csv(tmp_path / "results.csv", TINY_TABLE, "mini", found)
   text = (tmp_path / "results.csv").read_text()
   assert "a table,second,own,trained mini,top-1 %,0,40,b,here,2026-01-01,60,2,,python -m vidjax.train" in text

@@ -1,4 +1,4 @@
-"""All tables of the papers, one after the other: `python -m experiments.tables --scale=cost|mini --out=DIR`.
+"""All tables of the papers: `python -m experiments.tables --scale=cost|mini --out=DIR`.
 
 Each table has a folder in DIR; a training that several tables have in common is done once. `--tables=` takes a part of
 them, as in `--tables=tdrl,thesis.table_3_9`. DIR then holds `results.csv` with every number of every table,
@@ -7,9 +7,11 @@ order of its rows agrees with the print. A command that is stopped resumes. `--r
 finished, the rest as "not run", with a comparison of networks with released code.
 """
 
+import concurrent.futures
 import csv
 import datetime
 import json
+import multiprocessing
 import os
 import pathlib
 import platform
@@ -19,7 +21,15 @@ from typing import Any
 
 from absl import flags
 
-from experiments.tables.command import define_flags, given_sweep, out_folder, report_failed, say_text, write
+from experiments.tables.command import (
+  define_flags,
+  given_sweep,
+  out_folder,
+  report_failed,
+  report_unexplained,
+  say_text,
+  write,
+)
 from experiments.tables.found import tables
 from experiments.tables.row import Table
 from experiments.tables.shown import HEADS, agreement, costs, markdown
@@ -40,7 +50,7 @@ def main(argv: list[str]) -> None:
     raise InputError("--scale=full is for one table: python -m experiments.PAPER.TABLE --scale=full")
   chosen = _chosen(tables(), values.tables)
   if values.scale == "cost":
-    _costs(chosen)
+    _costs(chosen, values.processes)
     return
   out = out_folder()
   folders = {name: out / name for name in chosen}
@@ -94,16 +104,26 @@ def _chosen(known: Mapping[str, Table], names: Sequence[str]) -> dict[str, Table
   }
 
 
-def _costs(chosen: Mapping[str, Table]) -> None:
+def _costs(chosen: Mapping[str, Table], processes: int) -> None:
+  """Counts and writes all tables, several at once, each by a process of its own."""
   out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else None
-  for name, table in chosen.items():
-    if not any(row.cost for row in table.rows):
-      continue
-    text, _ = costs(table, table.rows)
-    say_text(text)
-    if out:
-      (out / name).mkdir(parents=True, exist_ok=True)
-      write_text(out / name / "cost.md", text)
+  names = [name for name, table in chosen.items() if any(row.cost for row in table.rows)]
+  if not names:
+    raise InputError("none of these tables has anything to count: take --scale=mini")
+  unexplained: list[str] = []
+  with concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    for name, (text, differences) in zip(names, pool.map(_count, names), strict=True):
+      say_text(text)
+      unexplained += differences
+      if out:
+        (out / name).mkdir(parents=True, exist_ok=True)
+        write_text(out / name / "cost.md", text)
+  report_unexplained(unexplained)
+
+
+def _count(name: str) -> tuple[str, list[str]]:
+  table = tables()[name]
+  return costs(table, table.rows)
 
 
 def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:

@@ -64,7 +64,8 @@ def _main(table: Table) -> None:
   failed = sweep.run()
   write(sweep)
   say_text((sweep.out / "table.md").read_text(encoding="utf-8"))
-  say(f"wrote table.md, results.csv and table.png to {sweep.out}")
+  names = [name for name in ("table.md", "results.csv", "table.png") if (sweep.out / name).exists()]
+  say(f"wrote {', '.join(names)} to {sweep.out}")
   report_failed(failed)
 
 
@@ -143,6 +144,12 @@ def write(sweep: Sweep) -> None:
   (sweep.table.picture or draw)(sweep.out / "table.png", sweep.table, measured)
 
 
+def report_unexplained(differences: Sequence[str]) -> None:
+  """Raises an InputError that names the counts that differ from the print for no reason that is known, if any do."""
+  if differences:
+    raise InputError(f"{len(differences)} counts differ from the print without a reason: " + "; ".join(differences))
+
+
 def report_failed(failed: Sequence[str]) -> None:
   """Raises an InputError that names what failed, if anything did."""
   if failed:
@@ -153,13 +160,17 @@ def _cost(table: Table) -> None:
   values = flags.FLAGS
   rows = whole_names(values.rows, table)
   Sweep(table, "mini", pathlib.Path(), pathlib.Path(), rows=rows)  # knows which rows there are
-  text, _ = costs(table, [row for row in table.rows if not rows or row.name in rows])
+  chosen = [row for row in table.rows if not rows or row.name in rows]
+  if not any(row.cost for row in chosen):
+    raise InputError(f"{table.title} has nothing to count in these rows: take --scale=mini")
+  text, unexplained = costs(table, chosen)
   say_text(text)
   if values.out:
     out = pathlib.Path(values.out)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "cost.md", text)
     say(f"wrote {out / 'cost.md'}")
+  report_unexplained(unexplained)
 
 
 def say_text(text: str) -> None:
@@ -172,8 +183,16 @@ def _shard(text: str | None) -> tuple[int, int]:
   """(I, N) of a flag, or of SLURM's job array."""
   if text is None:
     found = os.environ.get("SLURM_ARRAY_TASK_ID"), os.environ.get("SLURM_ARRAY_TASK_COUNT")
-    first = int(os.environ.get("SLURM_ARRAY_TASK_MIN", 0))
-    return (int(found[0]) - first, int(found[1])) if found[0] and found[1] else (0, 1)
+    first, step = (int(os.environ.get(f"SLURM_ARRAY_TASK_{name}") or x) for name, x in (("MIN", 0), ("STEP", 1)))
+    if not (found[0] and found[1]):
+      return 0, 1
+    number, rest = divmod(int(found[0]) - first, step)
+    if rest or not 0 <= number < int(found[1]):
+      raise InputError(
+        f"task {found[0]} of a job array of {found[1]} that begins at {first} by steps of {step}: give --array=A-B or"
+        " A-B:STEP, or name the parts by --shard=I/N"
+      )
+    return number, int(found[1])
   number, _, count = text.partition("/")
   if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
     raise InputError(f"--shard={text}: must be I/N with I below N, as in --shard=0/4")

@@ -193,9 +193,13 @@ def costs(table: Table, rows: Sequence[Row]) -> tuple[str, list[str]]:
     notes += [f"{text}. {row.note}" for text in differences]
     unexplained += [text for text in differences if not row.note]
   lines += ["", *["Counted as the papers do, but for the last column."] * counted]
-  lines += ["What differs from the print:" if notes else _agreed(table.tolerance)] * bool(columns)
+  lines += [_differs(table.tolerance) if notes else _agreed(table.tolerance)] * bool(columns)
   lines += notes
   return "\n".join(lines) + "\n", unexplained
+
+
+def _differs(tolerance: float) -> str:
+  return f"What differs from the print{f' by more than {tolerance:.2%}' if tolerance else ''}:"
 
 
 def _agreed(tolerance: float) -> str:
@@ -224,7 +228,7 @@ def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapp
       for column, number in row.printed.items():
         writer.writerow([table.title, row.name, row.kind, "printed", column, "", number, *[""] * (len(HEADS) - 7)])
       own = [one for one in found if one["row"] == row.name]
-      if not own and row.kind in RANKED:
+      if not own and (getattr(row, scale) or row.partners):
         writer.writerow([table.title, row.name, row.kind, "not run", *[""] * (len(HEADS) - 4)])
       for one in own:
         for name, number in one["numbers"].items():
@@ -238,12 +242,16 @@ def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapp
 def draw(path: pathlib.Path, table: Table, measured: Measured) -> None:
   """A panel for each pair of columns: the mean and the range of each row, and what is printed on an axis of its own.
 
+  A table that has none has a panel for each accuracy.
+
   Args:
     path: of the picture.
     table: the table.
     measured: of its rows.
   """
-  panels = [(pair, [row for row in table.rows if pair[1] in measured.get(row.name, {})]) for pair in table.pairs]
+  own = dict.fromkeys(name for row in measured.values() for name in row if name.endswith("top-1 %"))
+  pairs = table.pairs or tuple(("", name) for name in own)
+  panels = [(pair, [row for row in table.rows if pair[1] in measured.get(row.name, {})]) for pair in pairs]
   panels = [(pair, rows) for pair, rows in panels if rows]
   if not panels:
     return

@@ -6,13 +6,8 @@ import datetime
 import functools
 import itertools
 import json
-import os
 import pathlib
-import platform
 import re
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,19 +15,17 @@ from typing import Any
 from experiments.tables.known import Known
 from experiments.tables.measures import manifest, split, top1
 from experiments.tables.published import SETS
-from experiments.tables.row import Measure, Row, Table, Training
+from experiments.tables.row import Row, Table, Training
+from experiments.tables.runs import WORKDIR, copy_phases, machine, measured, one_at_a_time, run_command, take
 from vidjax.command import config_with
 from vidjax.console import say
-from vidjax.errors import InputError
+from vidjax.errors import EXIT_TERMINATED, InputError, TrainingStopped
 from vidjax.files import write_text
+from vidjax.run.children import Stop, stop_at_signals
 from vidjax.run.commit import commit
-from vidjax.run.folder import PHASES, read_phases, run_folder, sole_writer
+from vidjax.run.folder import run_folder, sole_writer
 from vidjax.run.slots import Slots, make_slots
 from vidjax.train.start import NOTHING
-
-WORKDIR = "--workdir="
-TAIL = 3
-"""Last lines of a failed command that are repeated."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +120,18 @@ class Sweep:
     return found
 
   def run(self) -> list[str]:
-    """Trains what is not finished, and returns what failed, each as a line."""
+    """Trains what is not finished, and returns what failed, each as a line.
+
+    Raises:
+      TrainingStopped: after SIGTERM or Ctrl-C, once the trainings have saved their states.
+    """
+    with stop_at_signals() as stop:
+      failed = self._run(stop)
+    if stop.asked.is_set():
+      raise TrainingStopped(f"{self.table.title} was stopped: the same command resumes it", EXIT_TERMINATED)
+    return failed
+
+  def _run(self, stop: Stop) -> list[str]:
     (self.out / "numbers").mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
     slots = make_slots(self.processes, self.out / ".compiled")
@@ -136,12 +140,13 @@ class Sweep:
     with held, concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
       depths = itertools.groupby(self.units(), lambda unit: self.table.depth(unit.training, self.scale, unit.column))
       for _, units in depths:  # what others copy from, or start from, is finished first
-        for name, error in pool.map(lambda unit: self._try(unit, slots, unit.name in needed), units):
+        for name, error in pool.map(lambda unit: self._try(unit, slots, stop, unit.name in needed), units):
           failed += [f"{name}: {error}"] if error else []
       ready = [unit for unit in self.ensembles() if not self._lacking(unit)]
-      for unit in ready:  # one by one: partners' reports lie in one folder
-        name, error = self._try(unit, slots)
-        failed += [f"{name}: {error}"] if error else []
+      with one_at_a_time(self.out / ".ensembles"):  # partners' reports lie in one folder, that of other tasks, too
+        for unit in ready:
+          name, error = self._try(unit, slots, stop)
+          failed += [f"{name}: {error}"] if error else []
     return failed
 
   def read(self) -> list[dict[str, Any]]:
@@ -252,31 +257,33 @@ class Sweep:
     key = "pretrained" if source == NOTHING else "workdir" if pathlib.Path(source).is_dir() else "weights"
     return [[f"--config.init.{key}={source}"]] * runs
 
-  def _try(self, unit: Unit, slots: Slots, needed: bool = False) -> tuple[str, str]:
-    """A unit's name, and why it failed or ""."""
+  def _try(self, unit: Unit, slots: Slots, stop: Stop, needed: bool = False) -> tuple[str, str]:
+    """A unit's name, and why it failed or ""; nothing begins once a stop is asked for."""
     try:
-      if needed or self.numbers(unit) is None:
-        self._finish(unit, slots)
+      if not stop.asked.is_set() and (needed or self.numbers(unit) is None):
+        self._finish(unit, slots, stop)
+    except TrainingStopped:
+      say(f"stopped: {unit.name}")
     except (InputError, OSError, KeyError) as error:  # the last two: a run without the report that is read of it
       reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
       say(f"failed: {unit.name}: {reason}", error=True)
       return unit.name, reason
     return unit.name, ""
 
-  def _finish(self, unit: Unit, slots: Slots) -> None:
+  def _finish(self, unit: Unit, slots: Slots, stop: Stop) -> None:
     start = time.monotonic()
     folders = self._folders(unit)
     if unit.training and unit.training.shares:
-      _copy_phases(self.out / folder_name(unit.training.shares[0], unit.column, unit.seed), folders[0], unit.training)
+      copy_phases(self.out / folder_name(unit.training.shares[0], unit.column, unit.seed), folders[0], unit.training)
     same = self._same(unit)
     if same and not folders[0].exists():
-      _take(pathlib.Path(same[0]), folders[0], tested_alike=same[1])
+      take(pathlib.Path(same[0]), folders[0], tested_alike=same[1])
       say(f"{unit.name} is {same[0]}")
     identity = self._identity(unit)
     with slots.one() as (environment, cores):
       say(f"{unit.name} starts; its log is {self.out / unit.name}.log")
       for command in identity["command"]:
-        _run(command, self.out / f"{unit.name}.log", environment)
+        run_command(command, self.out / f"{unit.name}.log", environment, stop)
       report = split(folders[0])
       if (unit.training or self._partners(unit)[0][1]).folds:
         report = "test_folds"
@@ -287,16 +294,16 @@ class Sweep:
         report = f"{report}_ensemble"
         found = top1(folders[0], report)
       else:
-        found = _measured(self.table.measure, folders[0], environment)
+        found = measured(self.table.measure, folders[0], environment)
     stored = {
       **identity,
       "numbers": found,
       "manifest": manifest(folders[0], report),
       "commit": commit(),
-      "machine": _machine(self.out / f"{unit.name}.log"),
+      "machine": machine(self.out / f"{unit.name}.log"),
       "seconds": round(time.monotonic() - start),
       "cores": cores,
-      "date": datetime.date.today().isoformat(),
+      "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     write_text(self._path(unit), json.dumps(stored, indent=1) + "\n")
     say(f"{unit.name}: " + ", ".join(f"{name} {number:.4g}" for name, number in found.items()))
@@ -311,63 +318,3 @@ def wanted(training: Training) -> str:
 
 def _without_workdir(command: Sequence[str]) -> list[str]:
   return [part for part in command if not part.startswith(WORKDIR)]
-
-
-def _machine(log: pathlib.Path) -> str:
-  """The devices that a training named in its log, and the cores."""
-  found = re.findall(r"parameters on (\d+ \w+) device", log.read_text(encoding="utf-8", errors="replace"))
-  return f"{found[-1] if found else '1 cpu'} device(s), {os.cpu_count()} cores, {platform.machine()}"
-
-
-def _take(source: pathlib.Path, target: pathlib.Path, tested_alike: bool) -> None:
-  """Links a finished run; one that was tested otherwise is copied, without its reports."""
-  if tested_alike:
-    target.symlink_to(os.path.relpath(source, target.parent))
-    return
-  partial = target.with_name(target.name + ".partial")
-  shutil.rmtree(partial, ignore_errors=True)
-  shutil.copytree(source, partial, ignore=shutil.ignore_patterns("evaluation"))
-  partial.replace(target)
-
-
-def _copy_phases(source: pathlib.Path, target: pathlib.Path, training: Training) -> None:
-  """Copies the first phases of another row's run, unless the folder is begun; later ones may be others."""
-  if target.exists():
-    return
-  assert training.shares
-  if not (source / PHASES).exists():
-    raise InputError(f"it shares phases with {source.name}, which is not trained: run that row, too")
-  partial = target.with_name(target.name + ".partial")
-  shutil.rmtree(partial, ignore_errors=True)
-  for name in read_phases(source)[: training.shares[1]]:
-    shutil.copytree(source / name, partial / name)
-  partial.replace(target)
-
-
-def _run(command: Sequence[str], log: pathlib.Path, environment: dict[str, str]) -> None:
-  """Runs a vidjax command, its output appended to a file; InputError where it fails."""
-  with log.open("a", encoding="utf-8") as file:
-    file.write(f"$ python -m {' '.join(command)}\n")
-    file.flush()
-    done = subprocess.run([sys.executable, "-m", *command], stdout=file, stderr=file, env=environment, check=False)
-  if done.returncode:
-    last = " ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:])
-    raise InputError(f"python -m {' '.join(command)} ended with code {done.returncode}: {last}")
-
-
-def _measured(measure: Measure, folder: pathlib.Path, environment: dict[str, str]) -> dict[str, float]:
-  """The numbers of a run; a measure other than `top1` may compute, so that it has a process of its own."""
-  if measure is top1:
-    return top1(folder)
-  specification = sys.modules[measure.__module__].__spec__
-  module = specification.name if specification else measure.__module__
-  code = (
-    "import importlib, json, pathlib, sys\n"
-    "module, name, folder = sys.argv[1:]\n"
-    "print(json.dumps(dict(getattr(importlib.import_module(module), name)(pathlib.Path(folder)))))"
-  )
-  command = [sys.executable, "-c", code, module, measure.__name__, str(folder)]
-  done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-  if done.returncode:
-    raise InputError(f"{folder} cannot be measured: {' '.join(done.stderr.splitlines()[-TAIL:])}")
-  return json.loads(done.stdout.splitlines()[-1])

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from vidjax.errors import InputError
+from vidjax.run.children import Stop
 from vidjax.sweep import report, trial, work
 from vidjax.sweep.report import draw, trials, write_report
 from vidjax.sweep.space import read_space
 from vidjax.sweep.study import Study, claim_folder
-from vidjax.sweep.trial import Stop
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="needs optuna: vidjax[sweep]")
 

@@ -8,7 +8,6 @@ stopped by SIGTERM or Ctrl-C, to be resumed.
 
 import pathlib
 import re
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -18,10 +17,10 @@ from vidjax.command import config_with, define_config, read_config, run_main
 from vidjax.console import say
 from vidjax.errors import EXIT_TERMINATED, InputError, TrainingStopped
 from vidjax.recipe import metric_of
+from vidjax.run.children import stop_at_signals
 from vidjax.sweep.report import WORDS, trials, write_report
 from vidjax.sweep.space import check_space, read_space
 from vidjax.sweep.study import Study, claim_folder, optuna
-from vidjax.sweep.trial import Stop
 from vidjax.sweep.work import run_all
 from vidjax.track.beside import check_trackers
 from vidjax.train.phases import expand
@@ -61,13 +60,8 @@ def main(argv: list[str]) -> None:
   claim_folder(out, config_with(name, given), space, metric=metric, prune=values.prune, seed=values.seed)
   study = Study(out, space, metric, values.prune, values.seed)
   track = [f"--track={','.join(values.track)}"] * bool(values.track)
-  stop = Stop()
-  before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-  try:
+  with stop_at_signals() as stop:
     run_all(study, values.trials or 0, values.processes, name, [*given, *track], stop)
-  finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)
   for line in write_report(study, name, given):
     say(line)
   if stop.asked.is_set():

@@ -197,15 +197,3 @@ def metric_missing(metric: str, found: Sequence[str]) -> InputError:
   """
   hint = nearest(metric.lstrip("-"), found)
   return InputError(f"--metric={metric}: the run reports {', '.join(found)}{hint or ':'} choose another --out for it")
-
-
-def in_use(folder: pathlib.Path) -> bool:
-  """Whether a training holds a run's folder."""
-  try:
-    with (folder / ".lock").open("r+") as lock:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    return True
-  except FileNotFoundError:
-    return False
-  return False

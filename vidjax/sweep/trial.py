@@ -1,25 +1,18 @@
 """One trial: the training command in a process of its own, watched by its `metrics.jsonl`."""
 
-import contextlib
 import math
-import os
 import pathlib
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vidjax.errors import EXIT_INTERRUPTED, EXIT_NOT_FINITE, EXIT_SIGTERM, EXIT_TERMINATED
+from vidjax.run.children import POLL, Stop, end_process, in_use
 from vidjax.run.folder import read_phases
 from vidjax.run.metrics import read_history
-from vidjax.sweep.study import Claimed, in_use, metric_missing
+from vidjax.sweep.study import Claimed, metric_missing
 
-POLL = 0.5
-"""Seconds between two looks at a training."""
-GRACE = 300.0
-"""Seconds a training may take to save its state; XLA is not interrupted while it compiles."""
 DEATHS = 2
 """Times that a training may be killed before its trial counts as failed."""
 
@@ -36,17 +29,6 @@ class Ended(NamedTuple):
   state: str
   value: float | None
   why: str = ""
-
-
-class Stop:
-  """A wish to stop all trainings; the second one kills them."""
-
-  def __init__(self):
-    self.asked, self.again = threading.Event(), threading.Event()
-
-  def __call__(self, *_: object) -> None:
-    """Notes it; a signal's handler."""
-    (self.again if self.asked.is_set() else self.asked).set()
 
 
 def run_trial(
@@ -106,27 +88,6 @@ def _watch(process: subprocess.Popen, claimed: Claimed, metric: str, stop: Stop)
         return True
     if over or stop.asked.wait(POLL):
       return False
-
-
-def end_process(process: subprocess.Popen, stop: Stop) -> None:
-  """Ends a training that still runs: by SIGTERM, so that it saves its state, and by SIGKILL where that takes too long.
-
-  Args:
-    process: of the training.
-    stop: asked twice, it kills at once.
-  """
-  if process.poll() is not None:
-    return
-  process.send_signal(signal.SIGTERM)
-  waited = 0.0
-  while process.poll() is None and waited < GRACE and not stop.again.is_set():
-    with contextlib.suppress(subprocess.TimeoutExpired):
-      process.wait(POLL)
-    waited += POLL
-  if process.poll() is None:
-    with contextlib.suppress(ProcessLookupError):
-      os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def validations(folder: pathlib.Path, metric: str) -> list[float]:

@@ -4,10 +4,11 @@ import concurrent.futures
 from collections.abc import Sequence
 
 from vidjax.console import say
+from vidjax.run.children import Stop
 from vidjax.run.slots import Slots, make_slots
 from vidjax.sweep.report import WORDS
 from vidjax.sweep.study import Study
-from vidjax.sweep.trial import Stop, run_trial, training
+from vidjax.sweep.trial import run_trial, training
 
 
 def run_all(study: Study, total: int, processes: int, config: str, given: Sequence[str], stop: Stop) -> None:

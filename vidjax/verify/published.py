@@ -19,7 +19,7 @@ from vidjax.run.folder import run_folder
 
 RESULTS = pathlib.Path("experiments/results/results.csv")
 NUMBER = "top-1 %"
-"""The number that a report of any training holds; others need the table's own command."""
+"""The number that a report of any training holds; others, such as "training top-1 %", need the table's own command."""
 ROUNDING = 0.05
 """Points by which two accuracies may differ as they are written."""
 
@@ -53,7 +53,9 @@ def read(path: pathlib.Path) -> list[Published]:
   try:
     with path.open(newline="", encoding="utf-8") as file:
       rows = list(csv.DictReader(file))
-    trained = [row for row in rows if row["status"].startswith("trained") and row["column"].endswith(NUMBER)]
+    trained = [
+      row for row in rows if row["status"].startswith("trained") and row["column"].rpartition(", ")[2] == NUMBER
+    ]
     trained = [row for row in trained if len(set(re.findall(r"--workdir=\S+", row["command"]))) == 1]
     return [
       Published(_name(row), row["seed"], float(row["number"]), row["commit"], row["manifest"], row["command"])
