@@ -30,9 +30,9 @@ from experiments.tables.command import (
   say_text,
   write,
 )
-from experiments.tables.found import tables
+from experiments.tables.found import costs_of, tables
 from experiments.tables.row import Table
-from experiments.tables.shown import HEADS, agreement, costs, markdown
+from experiments.tables.shown import HEADS, agreement, markdown
 from experiments.tables.sweep import Sweep
 from vidjax.command import run_main
 from vidjax.console import say
@@ -112,18 +112,13 @@ def _costs(chosen: Mapping[str, Table], processes: int) -> None:
     raise InputError("none of these tables has anything to count: take --scale=mini")
   unexplained: list[str] = []
   with concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-    for name, (text, differences) in zip(names, pool.map(_count, names), strict=True):
+    for name, (text, differences) in zip(names, pool.map(costs_of, names), strict=True):
       say_text(text)
       unexplained += differences
       if out:
         (out / name).mkdir(parents=True, exist_ok=True)
         write_text(out / name / "cost.md", text)
   report_unexplained(unexplained)
-
-
-def _count(name: str) -> tuple[str, list[str]]:
-  table = tables()[name]
-  return costs(table, table.rows)
 
 
 def join(parts: Sequence[pathlib.Path], path: pathlib.Path) -> None:

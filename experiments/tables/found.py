@@ -5,6 +5,7 @@ import pkgutil
 
 import experiments
 from experiments.tables.row import Table
+from experiments.tables.shown import costs
 
 
 def tables() -> dict[str, Table]:
@@ -19,6 +20,12 @@ def tables() -> dict[str, Table]:
       if table is not None:
         found[module.name.removeprefix("experiments.")] = table
   return dict(sorted(found.items(), key=lambda one: _order(one[0])))
+
+
+def costs_of(name: str) -> tuple[str, list[str]]:
+  """What `shown.costs` returns of a whole table, by its name alone, for a process of its own."""
+  table = tables()[name]
+  return costs(table, table.rows)
 
 
 def _order(name: str) -> list[tuple[int, str]]:
