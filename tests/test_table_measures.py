@@ -8,8 +8,10 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from experiments.rtsae import keyframes
 from experiments.tables import shown
 from experiments.tables.found import tables
+from experiments.tables.measures import last, validated
 from experiments.tables.sweep import Sweep
 from experiments.tdrl import table_4
 from experiments.ttsn import classes, figure_3, table_7, table_8
@@ -63,6 +65,28 @@ def test_training_accuracy_is_that_of_the_last_epoch(tmp_path):
   assert table_4.training_accuracy(tmp_path) == pytest.approx(35)
   (tmp_path / "metrics.jsonl").write_text(json.dumps(lines[-1]) + "\n")
   assert np.isnan(table_4.training_accuracy(tmp_path))
+
+
+def test_a_number_beside_the_accuracy_is_of_the_same_checkpoint(tmp_path):
+  lines = [{"step": 4, "top1": 0.1}]
+  lines += [{"step": step, "validation/loss/projection": loss} for step, loss in ((4, 0.25), (8, 0.5))]
+  (tmp_path / "metrics.jsonl").write_text(
+    "".join(json.dumps(line) + "\n" for line in [{"step": 4, "top1": 0.1}, *lines])
+  )
+  (tmp_path / "config.json").write_text(json.dumps({"data": {}}))
+  (tmp_path / "evaluation").mkdir()
+  (tmp_path / "evaluation" / "validation.json").write_text(json.dumps({"step": 4}))
+  assert validated(tmp_path, "loss/projection") == 0.25
+  assert last(tmp_path, "validation/loss/projection") == 0.5
+  assert np.isnan(validated(tmp_path, "loss/other"))
+
+
+def test_without_key_moments_the_share_that_is_kept_is_stated(tmp_path):
+  """As on UCF101."""
+  (tmp_path / "evaluation").mkdir()
+  (tmp_path / "config.json").write_text(json.dumps({"data": {"validation_split": "test"}}))
+  np.savez(tmp_path / "evaluation" / "test_scores.npz", attention=np.array([[0.9, 0, 0, 0.8], [0, 0, 0, 0]]))
+  assert keyframes._hits(tmp_path, "before ") == {"before kept %": 37.5}
 
 
 def test_the_memory_of_a_step_is_that_of_its_arrays():

@@ -15,8 +15,10 @@ FIRST = "p2-depth2"
 def row(position: str, depth: int) -> Row:
   """A place and a depth."""
   name = f"{position}-depth{depth}"
-  training = Training(f"{CONFIG}-{name}", shares=None if name == FIRST else (FIRST, 2))
-  return Row(name, {}, "own" if depth == 2 else "ours", {"": training})
+  shares = None if name == FIRST else (FIRST, 2)
+  mini = {"": Training(f"{CONFIG}-{name}", shares=shares)}
+  full = {"UCF101": Training(f"configs/rtsae_dscnn.py:ucf101-{name}", shares=shares)}
+  return Row(name, {}, "own" if depth == 2 else "ours", mini, full)
 
 
 TABLE = Table(

@@ -1,10 +1,10 @@
-"""The weights of Eq. 12, at mini scale with coarse steps (rtsae Fig. 8).
+"""The weights of Eq. 12, with coarse steps (rtsae Fig. 8).
 
 Each weight is varied as in the figure: (a) tau with the rest at .1, (b) mu at the best tau, (c) lambda, (d) phi. The
 point .1 of (c) is the row `b_mu_0.5`, that of (d) `c_lambda_0.05`. Two rows are ours: a smaller weight of the
 reconstruction, which is a sum over all numbers of a step. The streams of a seed are trained once. To be short, both
-later phases have batches of 16 clips, and the joint one half the steps of `configs/rtsae_dscnn.py:mini`, so that these
-numbers are not those of Fig. 7.
+later phases of the mini networks have batches of 16 clips, and the joint one half the steps of
+`configs/rtsae_dscnn.py:mini`, so that these numbers are not those of Fig. 7.
 """
 
 from experiments.rtsae.keyframes import CONFIG, measure
@@ -29,8 +29,10 @@ def row(name: str) -> Row:
   """The weights of a row, in the third phase."""
   place = "--config.phases[2].blend.weights"
   flags = tuple(f"{place}.{key}={value}" for key, value in zip(NAMES, VALUES[name], strict=True))
-  training = Training(CONFIG, (*flags, *SHORT), shares=None if name == FIRST else (FIRST, 2))
-  return Row(name, {}, "ours" if name.startswith("reconstruction") else "own", {"": training})
+  shares = None if name == FIRST else (FIRST, 2)
+  mini = {"": Training(CONFIG, (*flags, *SHORT), shares=shares)}
+  full = {"UCF101": Training("configs/rtsae_dscnn.py:ucf101", flags, shares=shares)}
+  return Row(name, {}, "ours" if name.startswith("reconstruction") else "own", mini, full)
 
 
 TABLE = Table("rtsae Fig. 8", tuple(row(name) for name in VALUES), measure)

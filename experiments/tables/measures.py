@@ -51,6 +51,18 @@ def last(folder: pathlib.Path, key: str) -> float:
   return next((line[key] for line in reversed(logged(folder)) if key in line), float("nan"))
 
 
+def validated(folder: pathlib.Path, key: str) -> float:
+  """A number of the validation that the best checkpoint was chosen by, as its accuracy is; NaN where it has none.
+
+  Args:
+    folder: of the run, or of a phase.
+    key: of the number in a validation, such as "loss/projection".
+  """
+  step = json.loads((folder / "evaluation" / f"{split(folder)}.json").read_text())["step"]
+  found = [line for line in logged(folder) if line["step"] == step]
+  return next((line[f"validation/{key}"] for line in found if f"validation/{key}" in line), float("nan"))
+
+
 def training_accuracy(folder: pathlib.Path) -> float:
   """Mean top-1 in per cent over the batches of the last epoch that the log holds; NaN where it holds none."""
   lines = [line for line in logged(folder) if "top1" in line]

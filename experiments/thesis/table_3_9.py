@@ -8,7 +8,7 @@ of T = 8 and D = 1 in Table 3.10, and that of stride 8, k = 9 and C' = 24 in Tab
 import pathlib
 
 from experiments.tables.command import run_table
-from experiments.tables.measures import last, top1
+from experiments.tables.measures import top1, validated
 from experiments.tables.row import Row, Table, Training
 from experiments.thesis.mini import LONG, dan, dan_full
 from vidjax.run.folder import read_phases
@@ -16,7 +16,7 @@ from vidjax.run.folder import read_phases
 
 def measure(folder: pathlib.Path) -> dict[str, float]:
   """Accuracy and ENoPR, both on validation clips; of two phases, ENoPR of the first."""
-  return {**top1(folder), "ENoPR": last(folder / (read_phases(folder) or [""])[0], "validation/loss/projection")}
+  return {**top1(folder), "ENoPR": validated(folder / (read_phases(folder) or [""])[0], "loss/projection")}
 
 
 def row(name: str, top1: float, enopr: float, blend: str, *flags: str, note: str = "") -> Row:
