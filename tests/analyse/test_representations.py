@@ -19,6 +19,7 @@ from vidjax.analyse.representations import (
   flow_colours,
   length,
   modules,
+  of_runs,
   represent,
   save_representations,
   signed,
@@ -151,6 +152,25 @@ def test_a_runs_own_parameters_are_drawn(square):
   assert "untrained" in rows["squeezed image 1"].note
 
 
+def test_an_input_that_several_runs_have_trained_is_drawn_of_each(square):
+  """As the activations of Table 3.1 side by side (thesis Fig. 3.5)."""
+
+  def run(*activations):
+    network = Recognizer(BACKBONE, 3, TSP(3, 1, activations=activations))
+    made = TSP(3, 1).init(jax.random.key(3), jnp.zeros((1, 3, 16, 16, 3)), False)
+    return trained_inputs(network, {"params": {"representation": made["params"]}})
+
+  plain = Recognizer(BACKBONE, 3, RGBDifference(3))
+  trained = of_runs(
+    {"a": run("sigmoid", "relu"), "b of c": run("tanh", "tanh"), "d": trained_inputs(plain, {"params": {}})}
+  )
+  assert set(trained) == {"TSP of a", "TSP of b of c", "RGBDifference"}
+  assert length(trained) == 6
+  rows = [row for row in represent(square, Normalise(), trained, steps=0) if row.title == "squeezed image 1"]
+  assert [row.note for row in rows] == ["TSP, K 3, D 1\ntrained, a", "TSP, K 3, D 1\ntrained, b of c"]
+  assert (rows[0].images != rows[1].images).any()
+
+
 def test_a_tsp_trained_on_flow_is_drawn_on_flow(square):
   """And not on frames, of which it knows nothing; those have one that is fitted to the clip."""
   network = Recognizer(BACKBONE, 3, Series((Flow(4, stack=False), TSP(3, 1))))
@@ -192,7 +212,7 @@ def test_every_module_is_drawn():
 
 
 def test_several_runs_are_drawn_in_one_picture(monkeypatch):
-  """Each with what it has trained; of an input that two runs have, the first one's."""
+  """Each with what it has trained; an input that two runs have is named by them."""
 
   def run(module, number, normalise=None):
     network = Recognizer(BACKBONE, 3, module)
@@ -218,7 +238,7 @@ def test_several_runs_are_drawn_in_one_picture(monkeypatch):
   monkeypatch.setattr("vidjax.analyse.film_representations.drawer", drawer)
   monkeypatch.setattr(mode, "draw_each", lambda *_: None)
   draw("a", "b", "c")
-  assert drawn == [(48, {"MBPM": 1, "PWTP": 2})]
+  assert drawn == [(48, {"MBPM of a": 1, "PWTP": 2, "MBPM of c": 3})]
   with pytest.raises(InputError, match="x3d normalises frames otherwise than a"):
     draw("a", "x3d")
 

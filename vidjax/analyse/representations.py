@@ -89,6 +89,31 @@ def _below(tree: Tree, path: tuple[str, ...]) -> Tree:
   return tree
 
 
+def of_runs(runs: Mapping[str, Mapping[str, Trained]]) -> dict[str, Trained]:
+  """The input modules of several runs, the first run's of each class; those that learn are all kept, as "TSP of NAME".
+
+  Args:
+    runs: name -> from `trained_inputs`.
+  """
+  result: dict[str, Trained] = {}
+  for name, found in runs.items():
+    for kind, one in found.items():
+      several = sum(kind in other for other in runs.values()) > 1 and "/" not in kind and one[1].get("params")
+      result.setdefault(f"{kind} of {name}" if several else kind, one)
+  return result
+
+
+def _of_kind(trained: Mapping[str, Trained], template: nn.Module) -> list[tuple[str, nn.Module, Any]]:
+  """(note, module, variables) of all trained modules of the template's class, or of the template and None."""
+  found = [(*key.partition(" of "), one) for key, one in trained.items()]
+  own = [
+    ("trained" + f", {name}" * bool(name), module, variables)
+    for kind, _, name, (module, variables) in found
+    if kind == type(template).__name__
+  ]
+  return own or [("", template, None)]
+
+
 def length(trained: Mapping[str, Trained], frames: int = FRAMES) -> int:
   """Frames a segment must have for `represent`.
 
@@ -96,7 +121,7 @@ def length(trained: Mapping[str, Trained], frames: int = FRAMES) -> int:
     trained: from `trained_inputs`.
     frames: of a segment, for modules that no run has trained.
   """
-  found = [_frames(trained.get(type(module).__name__, (module, {}))[0]) for module in modules(frames)]
+  found = [_frames(module) for template in modules(frames) for _, module, _ in _of_kind(trained, template)]
   if "Flow/TSP" in trained:
     found.append(_frames(trained["Flow/TSP"][0]) + 1)
   return max(found)
@@ -127,22 +152,20 @@ def represent(
   clip = normalise(jnp.asarray(segments)[None].reshape(1, -1, *segments.shape[2:])).reshape(segments.shape)
   mean = segments[:, :frames].mean(axis=1).round().astype(np.uint8)
   rows = [Row("frames", "first of each segment", segments[:, 0]), Row("frame mean", f"of {frames} frames", mean)]
+  trained = trained or {}
   for template in modules(frames):
     kind = type(template).__name__
-    module, variables = (trained or {}).get(kind, (template, None))
-    if (
-      kind == "TVNet"
-      and variables is not None
-      and variables["params"]["initial"].shape[:-1] not in ((), clip.shape[2:4])
-    ):
-      module, variables = template, None  # the flow it starts from is of frames of another size
-    module = module.clone(parent=None, name=None)
-    x = clip[:, : _frames(module)].reshape(1, -1, *clip.shape[2:])
-    note = "trained" if variables is not None and "params" in variables and variables["params"] else ""
-    if variables is None:
-      variables, note = _fitted(module, x, steps)
-    rows += DRAW[kind](module, variables, x, len(segments), note)
-    if kind == "TSP" and trained and "Flow/TSP" in trained:
+    for note, module, variables in _of_kind(trained, template):
+      start = variables["params"]["initial"].shape[:-1] if kind == "TVNet" and variables is not None else ()
+      if start not in ((), clip.shape[2:4]):
+        module, variables = template, None  # the flow it starts from is of frames of another size
+      module = module.clone(parent=None, name=None)
+      x = clip[:, : _frames(module)].reshape(1, -1, *clip.shape[2:])
+      note = note if variables is not None and variables.get("params") else ""
+      if variables is None:
+        variables, note = _fitted(module, x, steps)
+      rows += DRAW[kind](module, variables, x, len(segments), note)
+    if kind == "TSP" and "Flow/TSP" in trained:
       rows += _squeezed_flow(trained, clip)
   black, white = (np.asarray(normalise(jnp.full((1, 1, 1, 1, 3), level, jnp.uint8)))[0] for level in (0, 255))
   for number, row in enumerate(rows):
@@ -201,7 +224,7 @@ def _mbpm(module: MBPM, variables: Mapping[str, Tree], x: jax.Array, segments: i
   calm = quiet(x, jnp.asarray(_apply(unit, {}, x, 1)[0])[None], x.shape[-3:-1])
   settings = f"MBPM, $\\sigma$ {module.sigma}, {module.kernel} x {module.kernel}"
   return [
-    Row("Busy", _note(settings, note if note == "trained" else ""), signed(busy[:, 0])),
+    Row("Busy", _note(settings, note if note.startswith("trained") else ""), signed(busy[:, 0])),
     Row("Busy as flow", "red as u, green as v", flow_colours(busy[:, 0, ..., :2] / _full(busy[:, 0, ..., :2]))),
     Row("Quiet", "mean of three less Busy", np.asarray(calm[0])),
   ]
