@@ -31,6 +31,23 @@ def test_every_config_and_every_name_exists(page):
       pkgutil.resolve_name(name)
 
 
+def flags(module: str) -> set[str]:
+  """The flags that a command's package defines, and those of all commands."""
+  path = ROOT.joinpath(*module.split("."))
+  files = [*path.rglob("*.py"), path.with_suffix(".py"), ROOT / "vidjax" / "command.py"]
+  files += (ROOT / "experiments" / "tables").glob("*.py") if module.startswith("experiments") else []
+  text = "".join(file.read_text() for file in files if file.is_file())
+  return {*re.findall(r'DEFINE_\w+\(\s*"(\w+)"', text), *["config"] * ("define_config(" in text)}
+
+
+@pages
+def test_every_flag_of_a_command_exists(page):
+  commands = re.findall(r"python -m ((?:vidjax|experiments)[\w.]*)([^\n`|;#>]*)", page.read_text().replace("\\\n", " "))
+  for module, arguments in commands:
+    for name in re.findall(r"(?<![\w-])--(\w+)", arguments):
+      assert {name, name.removeprefix("no")} & flags(module), f"{module} --{name}"
+
+
 @pages
 def test_extras_are_installed_in_one_form(page):
   assert "pip install 'vidjax[" not in page.read_text(), "vidjax is on no index: -e '.[EXTRA]'"
