@@ -275,7 +275,7 @@ def test_what_does_not_fit_is_named(run):
     (("--config.model.bias=True",), r"4_clusters has nothing for .*bias.*phases\[0\]\.model\.bias=True"),
     (
       ("--config.phases[3].model.records=7",),
-      r"phase 4 of 5 \(clusters\): model\.records=7: the training split has 18",
+      r"phase 4 of 5 \(clusters\): model\.records=7: 18 records",
     ),
   ],
 )

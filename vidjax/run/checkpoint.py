@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -116,11 +117,12 @@ class Checkpoints:
     digests.write(folder, digests.of_files(folder, _files(folder)))
 
   def _score(self, metrics: Mapping[str, float]) -> float:
-    """The number by which the best is chosen, higher is better."""
+    """The number by which the best is chosen, higher is better; one that is not a number is the worst."""
     name = self._metric.removeprefix("-")
     if name not in metrics:
       raise ConfigError(f"task.metric={self._metric!r}: a validation has {', '.join(metrics)}")
-    return float(metrics[name]) * (-1 if name != self._metric else 1)
+    value = float(metrics[name]) * (-1 if name != self._metric else 1)
+    return -math.inf if math.isnan(value) else value
 
   def judged(self, step: int) -> bool:
     """Whether a checkpoint has its validation metrics."""

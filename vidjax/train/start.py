@@ -148,14 +148,14 @@ def _changed_by(
   before = {"params": state.params, "batch_stats": state.batch_stats}
   after = function(run, before, loader)
   check_shapes(shapes(after), shapes(before), f"what {name} gives")
-  stays = jax.tree.map(lambda x, old: x is old, after, before)
+  old, structure = jax.tree.flatten(before)
+  changed = {str(i): np.asarray(x) for i, x in enumerate(jax.tree.leaves(after)) if x is not old[i]}
   if jax.process_count() > 1:
-    after = multihost_utils.broadcast_one_to_all(jax.tree.map(np.asarray, after))
-
-  def place(same: bool, x: Any, old: jax.Array) -> jax.Array:
-    return old if same else jax.device_put(jnp.asarray(x, old.dtype), old.sharding)
-
-  return jax.tree.map(place, stays, after, before)
+    changed = multihost_utils.broadcast_one_to_all(changed)
+  for i, x in changed.items():
+    place = old[int(i)]
+    old[int(i)] = jax.device_put(jnp.asarray(x, place.dtype), place.sharding)
+  return jax.tree.unflatten(structure, old)
 
 
 def start_from(state: State, recipe: Recipe, layout: State, workdir: pathlib.Path) -> State:
