@@ -3,12 +3,13 @@
 import csv
 import json
 import pathlib
+import types
 from unittest import mock
 
 import numpy as np
 import pytest
 
-from experiments.rtsae import keyframes
+from experiments.rtsae import figures, keyframes
 from experiments.tables import shown
 from experiments.tables.found import tables
 from experiments.tables.measures import last, validated
@@ -87,6 +88,17 @@ def test_without_key_moments_the_share_that_is_kept_is_stated(tmp_path):
   (tmp_path / "config.json").write_text(json.dumps({"data": {"validation_split": "test"}}))
   np.savez(tmp_path / "evaluation" / "test_scores.npz", attention=np.array([[0.9, 0, 0, 0.8], [0, 0, 0, 0]]))
   assert keyframes._hits(tmp_path, "before ") == {"before kept %": 37.5}
+
+
+def test_accuracy_by_duration_is_drawn_of_each_run(tmp_path):
+  """As in Fig. 10: a bar for each run and length, of the same clips."""
+  records = [types.SimpleNamespace(key_frames=np.arange(n), num_frames=64) for n in (6, 6, 9, 9)]
+  right = {"ours": np.array([True, True, False, True]), "arch": np.array([False, False, False, True])}
+  drawn = []
+  with mock.patch("matplotlib.axes.Axes.bar_label", lambda axes, bars, texts, **_: drawn.append(texts)):
+    figures.draw_durations(tmp_path / "x.png", records, right)
+  assert drawn == [["100", "50"], ["0", "50"]]
+  assert (tmp_path / "x.png").exists()
 
 
 def test_the_memory_of_a_step_is_that_of_its_arrays():

@@ -15,14 +15,14 @@ from vidjax.data import schema, synthetic_actions, write
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
 TABLES = {name: table for name, table in tables().items() if any(row.mini for row in table.rows)}
-CLIPS = {"train": 64, "validation": 16}
+CLIPS = {"train": 16, "validation": 8}
 WIDTH, STEPS = 48, 96
 """Of the features that the tables of dte read."""
 
 
 @pytest.fixture(scope="session")
 def few_clips(tmp_path_factory):
-  """The data sets of all tables, under their own names, with 64 training clips and 16 of validation."""
+  """The data sets of all tables, under their own names, with 16 training clips and 8 of validation."""
   root = tmp_path_factory.mktemp("few")
   for variant in synthetic_actions.VARIANTS.values():
     few = dataclasses.replace(variant, clips=CLIPS)
@@ -45,10 +45,12 @@ def few_clips(tmp_path_factory):
 
 
 def of_a_step(training: Training) -> Training:
-  """A training, each phase of it a step long."""
-  phases = config_with(training.config, training.flags).get("phases") or ()
-  flags = [f"--config.phases[{i}].train.steps=1" for i in range(len(phases))]
-  return dataclasses.replace(training, flags=(*training.flags, "--config.train.steps=1", *flags))
+  """A training, each phase of it a step of 8 clips, without a warm-up, which may be longer."""
+  config = config_with(training.config, training.flags)
+  places = ["train", *(f"phases[{i}].train" for i in range(len(config.get("phases") or ())))]
+  flags = [f"--config.{place}.{one}" for place in places for one in ("steps=1", "batch_size=8")]
+  flags += ["--config.schedule.warmup_epochs=0.0"] * bool(config["schedule"].get("warmup_epochs"))
+  return dataclasses.replace(training, flags=(*training.flags, *flags))
 
 
 def first_row(table: Table) -> Table:

@@ -4,12 +4,15 @@
 the steps of a few clips, the kept ones framed, over their attention; the key moment is shaded where it is known.
 `duration.png` is the accuracy by the length of the key moment, or of the film. `put_back.png` is the accuracy of the
 same network with a share of the other steps put back (Fig. 13), beside as many steps as the gates keep, evenly spread
-and drawn (Fig. 12). The command also prints w_f, the learnt weight of T-Net (Eq. 16, Fig. 15).
+and drawn (Fig. 12). The command also prints w_f, the learnt weight of T-Net (Eq. 16, Fig. 15), and in how many clips
+fewer than 6 steps are kept (Fig. 16).
 
-Of a run without attention, such as one of `configs/arch.py`, there is `duration.png` alone: Fig. 10 has both networks.
+`--workdir=RUN --workdir=OTHER` draws both in `duration.png`, as Fig. 10 does with a run of `configs/arch.py`; the other
+pictures are of the first. Of a run without attention there is `duration.png` alone.
 """
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from absl import flags
 from matplotlib.figure import Figure
 
 from experiments.rtsae.choices import accuracy, at_random, uniform, with_others
-from vidjax.analyse.pictures import save_figure
+from vidjax.analyse.pictures import legible, save_figure
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.data.schema import Record
@@ -27,6 +30,8 @@ from vidjax.run.opened import Run, open_run
 from vidjax.tasks.keyframes import kept_by
 
 BINS = 5
+FEW = 6
+"""Steps, in the text of Fig. 16."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -37,19 +42,31 @@ def main(argv: list[str]) -> None:
     raise InputError("--workdir=RUN and --out=DIR are needed")
   out = pathlib.Path(values.out)
   out.mkdir(parents=True, exist_ok=True)
-  run = open_run(values.workdir, data_dir=values.data_dir)
-  stored = np.load(run_folder(values.workdir) / "evaluation" / f"{run.data.validation_split}_scores.npz")
-  source = run.dataset.source(run.data.validation_split)
-  records = [Record.parse(source[int(index)]) for index in stored["index"]]
-  draw_durations(out / "duration.png", records, stored)
+  runs = [open_run(folder, data_dir=values.data_dir) for folder in values.workdir]
+  found = [np.load(run_folder(run.workdir) / "evaluation" / f"{run.data.validation_split}_scores.npz") for run in runs]
+  run, stored, clips = runs[0], found[0], [records_of(*one) for one in zip(runs, found, strict=True)]
+  for folder, own in zip(values.workdir, clips, strict=True):
+    if [record.video_id for record in own] != [record.video_id for record in clips[0]]:
+      raise InputError(f"{folder} was validated on other videos than {values.workdir[0]}: draw it by itself")
+  names = [pathlib.Path(folder).name for folder in values.workdir]
+  names = names if len({*names}) == len(names) else values.workdir
+  right = [one["scores"].argmax(1) == one["label"] for one in found]
+  draw_durations(out / "duration.png", clips[0], dict(zip(names, right, strict=True)))
   if "attention" not in stored:
     say(f"wrote duration.png in {out}; the other pictures are of a run with attention, of configs/rtsae_dscnn.py")
     return
-  draw_steps(out / "steps.png", run, records, stored, values.clips)
+  draw_steps(out / "steps.png", run, clips[0], stored, values.clips)
   draw_put_back(out / "put_back.png", run)
-  weight = temporal_weight(run)
+  weight, kept = temporal_weight(run), kept_by(stored["attention"])[0].sum(1)
   say(f"w_f {weight:.3f} (0.733 in print): S-Net counts {1 / (1 + weight):.3f}, T-Net {weight / (1 + weight):.3f}")
+  say(f"fewer than {FEW} steps are kept in {(kept < FEW).sum()} of {len(kept)} clips")
   say(f"wrote steps.png, duration.png and put_back.png in {out}")
+
+
+def records_of(run: Run, stored: Any) -> list[Record]:
+  """The records that the scores of a run are of, in their order."""
+  source = run.dataset.source(run.data.validation_split)
+  return [Record.parse(source[int(index)]) for index in stored["index"]]
 
 
 def temporal_weight(run: Run) -> float:
@@ -91,26 +108,30 @@ def draw_steps(path: pathlib.Path, run: Run, records: list[Record], stored: Any,
   save_figure(figure, path, bbox_inches="tight")
 
 
-def draw_durations(path: pathlib.Path, records: list[Record], stored: Any) -> None:
-  """Accuracy in bins of equal counts of the length of the key moment, or of the film, in frames."""
+def draw_durations(path: pathlib.Path, records: list[Record], right: Mapping[str, np.ndarray]) -> None:
+  """Accuracy of runs in bins of equal counts of the length of the key moment, or of the video, in frames."""
   keys = [record.key_frames for record in records]
   known = all(key is not None for key in keys)
   lengths = np.array(
     [len(key) if key is not None and known else r.num_frames for key, r in zip(keys, records, strict=True)]
   )
-  right = stored["scores"].argmax(1) == stored["label"]
   edges = np.unique(np.quantile(lengths, np.linspace(0, 1, BINS + 1)).astype(int))
   places = np.clip(np.searchsorted(edges, lengths, "right") - 1, 0, max(len(edges) - 2, 0))
   figure = Figure(figsize=(4, 2.6), dpi=150)
   axes = figure.add_subplot()
   found = [place for place in range(max(len(edges) - 1, 1)) if (places == place).any()]
-  shares = [100 * right[places == place].mean() for place in found]
-  bars = axes.bar(range(len(found)), shares, color="tab:blue")
-  axes.bar_label(bars, [f"{share:.0f}" for share in shares], fontsize=7)
+  width = 0.8 / len(right)
+  for number, (name, own) in enumerate(right.items()):
+    shares = [100 * own[places == place].mean() for place in found]
+    middles = np.arange(len(found)) + (number - (len(right) - 1) / 2) * width
+    bars = axes.bar(middles, shares, width, label=legible(name))
+    axes.bar_label(bars, [f"{share:.0f}" for share in shares], fontsize=7)
+  if len(right) > 1:
+    axes.legend(fontsize=7)
   ends = [(lengths[places == place].min(), lengths[places == place].max()) for place in found]
   names = [f"{low} to {high}" if low < high else str(low) for low, high in ends]
   axes.set_xticks(range(len(found)), names, fontsize=7)
-  axes.set(ylim=(0, 105), ylabel="accuracy in %", xlabel=f"frames of the {'key moment' if known else 'film'}")
+  axes.set(ylim=(0, 105), ylabel="accuracy in %", xlabel=f"frames of the {'key moment' if known else 'video'}")
   save_figure(figure, path, bbox_inches="tight")
 
 
@@ -135,7 +156,7 @@ def draw_put_back(path: pathlib.Path, run: Run) -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string("workdir", None, "Folder of a training run.")
+  flags.DEFINE_multi_string("workdir", None, "Folder of a training run, or several.")
   flags.DEFINE_string("out", None, "Folder of the pictures.")
   flags.DEFINE_integer("clips", 6, "Clips to show, each of another class.", 1)
   flags.DEFINE_string("data_dir", None, "Where data sets lie now, if not where they lay in training.")
