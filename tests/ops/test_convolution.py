@@ -134,9 +134,14 @@ def test_one_row_more_takes_all_cores(monkeypatch, channels, taps, strides, padd
 )
 def test_gradients_of_a_batch_over_a_mesh(kernel, strides):
   """Every device takes its own samples: no map is gathered."""
+  check_over_a_mesh(kernel, strides, 1)
+
+
+def check_over_a_mesh(kernel, strides, images):
+  """With so many images on each device."""
   keys, mesh = jax.random.split(jax.random.key(0)), Mesh(np.array(jax.devices()), ("batch",))
   channels = 8 if kernel[2] == 1 else kernel[2]
-  x, w = jax.random.normal(keys[0], (len(jax.devices()), 9, 8, channels)), jax.random.normal(keys[1], kernel)
+  x, w = jax.random.normal(keys[0], (images * len(jax.devices()), 9, 8, channels)), jax.random.normal(keys[1], kernel)
   options = {"dimension_numbers": LAYOUTS[2], "feature_group_count": channels // kernel[2]}
 
   def number(x, w):
@@ -147,6 +152,32 @@ def test_gradients_of_a_batch_over_a_mesh(kernel, strides):
   assert "all-gather" not in gradients.as_text()
   for one, other in zip(gradients(*jax.device_put((x, w), spread)), jax.grad(number, (0, 1))(x, w), strict=True):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture
+def in_parts(monkeypatch):
+  """Kernels' gradients of small maps are taken in parts, too."""
+  monkeypatch.setattr("vidjax.ops.convolution.CACHED", 2**12)
+  jax.clear_caches()
+  yield
+  jax.clear_caches()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize(("kernel", "strides"), [((3, 3, 4, 6), (1, 2)), ((5, 3, 3, 24), (2, 2))])
+def test_gradients_in_parts_are_those_of_lax(in_parts, kernel, strides, dtype):
+  keys = jax.random.split(jax.random.key(0), 3)
+  x, w = jax.random.normal(keys[0], (24, 16, 18, kernel[2]), dtype), jax.random.normal(keys[1], kernel, dtype)
+  options = {"dimension_numbers": LAYOUTS[2]}
+  check_against_lax(x, w, keys[2], strides, ((1, 1), (2, 0)), options)
+  text = jax.jit(jax.grad(lambda w: convolution(x, w, strides, "SAME", **options).sum())).lower(w).as_text()
+  assert "stablehlo.while" in text
+
+
+def test_gradients_in_parts_over_a_mesh(in_parts):
+  check_over_a_mesh((3, 3, 8, 64), (1, 1), 3)
+  test_a_kernel_that_varies_over_the_mesh()
+  test_batches_over_a_mesh(3)
 
 
 def test_a_kernel_that_varies_over_the_mesh():
