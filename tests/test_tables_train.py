@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from experiments import mix
 from experiments.tables import command
 from experiments.tables.found import tables
 from experiments.tables.row import Table, Training
@@ -15,6 +16,7 @@ from vidjax.data import schema, synthetic_actions, write
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of ml_collections
 TABLES = {name: table for name, table in tables().items() if any(row.mini for row in table.rows)}
+TABLES["mix"] = mix.table(mix.MIXES[:1])
 CLIPS = {"train": 16, "validation": 8}
 WIDTH, STEPS = 48, 96
 """Of the features that the tables of dte read."""
