@@ -77,7 +77,7 @@ CASES = (
     ("the sampler draws others of video_", "steps: sample that many", "model.table=False"),
     both(CLUSTERS, small(lambda number: noise(number, STEPS + 7 * (number % 2))))),
   Case("features: as many records as there are not", TABLE + " --config.phases[0].model.records=5",
-    ("model.records=5: the training split has 8 records",), both(CLUSTERS, small(noise))),
+    ("model.records=5: 8 records are trained on",), both(CLUSTERS, small(noise))),
   Case("features: nothing behind a window",
     TABLE + " --config.phases[0].model.steps=2 --config.sampler.num_segments=4",
     ("nothing follows a window of 4 in a clip of 4 steps", "sample more"),
