@@ -310,6 +310,7 @@ class Run:
     crops: int = 1,
     skip_damaged: bool = False,
     labelled: bool = True,
+    trained: bool = False,
   ) -> EvalLoader:
     """One pass over a split, this process's share.
 
@@ -323,23 +324,12 @@ class Run:
       crops: of each clip: 1, 3, 5 or 10.
       skip_damaged: mask damaged records; else they raise an error.
       labelled: read and check the labels.
+      trained: of the training split the records that are trained on, numbered as in training.
     """
     if labelled and "label" in self.recipe.task.targets:
       self.check_labels(split or self.data.validation_split)
     self.labels_here()
-    source = self.dataset.source(split or self.data.validation_split)
-    return self._eval_loader(source, batch_size, clips, crops, skip_damaged, labelled)
-
-  def training_pass(self, batch_size: int) -> EvalLoader:
-    """One pass over the records that are trained on, numbered as training does, this process's share.
-
-    Of each the clip that a test takes, without its label; damaged records are masked.
-    """
-    return self._eval_loader(self.training_split.source, batch_size, 1, 1, True, False)
-
-  def _eval_loader(
-    self, source: Source, batch_size: int, clips: int, crops: int, skip_damaged: bool, labelled: bool
-  ) -> EvalLoader:
+    source = self.training_split.source if trained else self.dataset.source(split or self.data.validation_split)
     return eval_loader(
       self._records(source, labelled),
       self.recipe.sampler,

@@ -78,7 +78,7 @@ def windows(run: "Run", variables: Variables, mean: bool = False, clusters: bool
     clusters: give `Windows.q`.
   """
   mesh = make_mesh(run.recipe.settings.devices)
-  loader = run.training_pass(run.recipe.settings.batch_size)
+  loader = run.eval_loader(None, run.recipe.settings.batch_size, skip_damaged=True, labelled=False, trained=True)
   placed = jax.device_put(dict(variables), NamedSharding(mesh, PartitionSpec()))
   found = score_split(_scorer(run, mean, clusters), placed, loader.batches(), targets=("mask",))
   return Windows(found.index, found.scores, found.extras["q"], found.extras["mean"])
