@@ -73,7 +73,7 @@ def deliver_lost_signals() -> None:
       before(lost)
       return
     number = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
-    later = threading.Timer(0.05, os.kill, (os.getpid(), number))  # at once it would be lost here
+    later = threading.Timer(0.5, os.kill, (os.getpid(), number))  # before this function has ended it would be lost
     later.daemon = True
     later.start()
 
