@@ -2,9 +2,9 @@
 
 A kernel of one tap is a product on the last axis: XLA's gradient of such a convolution is 1.5 to 15 times slower on a
 CPU. A kernel of one input channel for each output is a depthwise convolution. Of images, the kernel's gradient is one
-matrix product for each row of taps, and of few channels, where XLA reaches a fifth of a CPU's speed or less, so are the
-convolution and the map's gradient. Where jaxlib 0.10 keeps a convolution on one core, it gets the others. Everything
-else is XLA's. Gradients are for reverse mode alone, but where XLA's are taken.
+matrix product for each row of taps, and of few channels so is the map's gradient. Where jaxlib 0.10 is slow, at a
+convolution of few channels and at one that it keeps on one core, there is another lowering. Everything else is XLA's.
+Gradients are for reverse mode alone, but where XLA's are taken.
 """
 
 import functools
@@ -25,11 +25,12 @@ TAPS = 128
 """Taps of a kernel up to which there are products: each one is traced and compiled by itself."""
 
 FEW_INPUTS = 4
-"""Input channels up to which a product with all that the kernel sees (three channels: the first layer of most networks)
-is faster than XLA's convolution to at most MEDIUM_OUTPUTS channels: 16 frames of 224 x 224 to 24 channels 4 times, with
-a kernel of 5 x 5 5 times, to 32 channels 1.6 times. With 6 input or 40 output channels it is slower."""
+"""Input channels, at most, of the maps whose gradient is a product: three are those of most networks' first layer."""
 
-MEDIUM_OUTPUTS = 32
+SLOW_OUTPUTS = range(17, 33) if jax.__version_info__ < (0, 11) else range(0)
+"""Output channels to which jaxlib 0.10 convolves FEW_INPUTS channels slower than a product with all that the kernel
+sees: 16 frames of 224 x 224 to 24 channels 2 to 5 times, to 32 channels .8 to 1.6 times. To 8 or 16 channels, and with
+jaxlib 0.11 and 0.12, the product is slower: 2 times, and 10 times where what all kernels see is larger than a cache."""
 
 CACHED = 2**20
 """Bytes of a factor of the kernel's gradient that stay in a core's cache. Of 256 maps of 24 x 24 x 24 it takes 41 ms in
@@ -113,7 +114,7 @@ def _dense(x: jax.Array, kernel: jax.Array, strides, padding, precision) -> jax.
     (above, below), columns = padding
     return _native(x, kernel, strides, ((above, below + 1), columns), precision)[:, :-1]
 
-  if kernel.shape[-2] <= FEW_INPUTS and kernel.shape[-1] <= MEDIUM_OUTPUTS:
+  if kernel.shape[-2] <= FEW_INPUTS and kernel.shape[-1] in SLOW_OUTPUTS:
     return lax.platform_dependent(x, kernel, cpu=product, default=native)
   as_large = strides[0] == 1 and sum(padding[0]) == kernel.shape[0] - 1
   if as_large and kernel.shape[-1] in ONE_CORE and x.dtype == jnp.float32:
