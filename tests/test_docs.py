@@ -35,8 +35,9 @@ def flags(module: str) -> set[str]:
   """The flags that a command's package defines, and those of all commands."""
   path = ROOT.joinpath(*module.split("."))
   files = [*path.rglob("*.py"), path.with_suffix(".py"), ROOT / "vidjax" / "command.py"]
-  files += (ROOT / "experiments" / "tables").glob("*.py") if module.startswith("experiments") else []
   text = "".join(file.read_text() for file in files if file.is_file())
+  if "experiments.tables.command" in text:
+    text += "".join(file.read_text() for file in (ROOT / "experiments" / "tables").glob("*.py"))
   return {*re.findall(r'DEFINE_\w+\(\s*"(\w+)"', text), *["config"] * ("define_config(" in text)}
 
 

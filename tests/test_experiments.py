@@ -267,19 +267,24 @@ def test_one_sweep_writes_to_a_folder(tmp_path, monkeypatch):
   assert sweep.run() == ["first_0: stop"]
 
 
-@given(st.integers(1, 5), st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
-def test_tasks_of_a_job_array_divide_the_trainings(count, seeds):
-  table = TABLES["rtsae.figure_7"]
-  whole = Sweep(table, "mini", None, None, seeds)  # pyright: ignore[reportArgumentType]
+@pytest.mark.parametrize(
+  ("name", "scale"), [("rtsae.figure_7", "mini"), ("rtsae.gates", "full"), ("rtsae.table_3", "full")]
+)
+@given(count=st.integers(1, 5), seeds=st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
+def test_tasks_of_a_job_array_divide_the_trainings(name, scale, count, seeds):
+  """What one copies from or starts from is trained by the same task, and before it."""
+  table = TABLES[name]
+  whole = Sweep(table, scale, None, None, seeds)  # pyright: ignore[reportArgumentType]
   parts = [dataclasses.replace(whole, shard=(i, count)).units() for i in range(count)]
   names = [unit.name for part in parts for unit in part]
   assert sorted(names) == sorted(unit.name for unit in whole.units())
-  assert len(names) == len(set(names)) == len(table.rows) * len(seeds)
-  for part in parts:  # what a row copies from is trained by the same task, and before it
-    order = [unit.name for unit in part]
+  assert len(names) == len(set(names)) == sum(len(getattr(row, scale)) for row in table.rows) * len(seeds)
+  for part in parts:
+    depths: dict[str, int] = {}
     for unit in part:
-      if unit.training and unit.training.shares:
-        assert order.index(folder_name(unit.training.shares[0], "", unit.seed)) < order.index(unit.name)
+      depths[unit.name] = len(table.before(unit.row.name, scale, unit.column))
+      needed = [folder_name(row, column, unit.seed) for row, column in table.before(unit.row.name, scale, unit.column)]
+      assert [depths[name] for name in needed] == list(range(len(needed)))[::-1]
 
 
 SHARING = [(table, row) for table in TABLES.values() for row in table.rows for one in row.mini.values() if one.shares]

@@ -21,7 +21,7 @@ class Training:
     evaluation: flags of vidjax.evaluate, such as `--views=2x3`; none: what training itself reports at its end.
     folds: train one run on each, and average their numbers.
     shares: another row, and how many of its first phases this one has in common with it: they are copied.
-    start: another column of the same row; its run is what this training starts from.
+    start: another column of the same row; its run is what this training starts from. Not together with `shares`.
   """
 
   config: str
@@ -150,28 +150,18 @@ class Table:
       scale: "mini" or "full".
     """
     found = [(row, column, training) for row in self.rows for column, training in getattr(row, scale).items()]
-    yield from sorted(found, key=lambda one: self.depth(one[2], scale, one[1]))
+    yield from sorted(found, key=lambda one: len(self.before(one[0].name, scale, one[1])))
 
-  def depth(self, training: Training | None, scale: str, column: str) -> int:
-    """How many trainings come before one, since it has phases of them or starts from them.
+  def before(self, name: str, scale: str, column: str) -> list[tuple[str, str]]:
+    """(row, column) of the trainings that one has phases of or starts from, also by others, the nearest first.
 
     Args:
-      training: of a row, or None for averaged scores.
+      name: of its row.
       scale: "mini" or "full".
       column: of the training.
     """
-    return len(self.before(training, scale, column)) + bool(training.start) if training else 0
-
-  def before(self, training: Training, scale: str, column: str) -> list[str]:
-    """The rows that a training has phases of, directly or by others, the nearest first.
-
-    Args:
-      training: of a row.
-      scale: "mini" or "full".
-      column: of the training.
-    """
-    names = []
-    while training.shares:
-      names.append(training.shares[0])
-      training = getattr(self.row(names[-1]), scale)[column]
-    return names
+    found: list[tuple[str, str]] = []
+    while (training := getattr(self.row(name), scale)[column]).shares or training.start:
+      name, column = (training.shares[0], column) if training.shares else (name, training.start)
+      found.append((name, column))
+    return found

@@ -8,7 +8,6 @@ import itertools
 import json
 import pathlib
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from experiments.tables.known import Known
 from experiments.tables.measures import manifest, split, top1
 from experiments.tables.published import SETS
 from experiments.tables.row import Row, Table, Training
-from experiments.tables.runs import WORKDIR, copy_phases, machine, measured, one_at_a_time, run_command, take
+from experiments.tables.runs import WORKDIR, copy_phases, machine, measured, one_at_a_time, run_command, seconds, take
 from vidjax.command import config_with
 from vidjax.console import say
 from vidjax.errors import EXIT_TERMINATED, InputError, TrainingStopped
@@ -93,11 +92,9 @@ class Sweep:
       raise InputError(f"--rows names {', '.join(unknown)}; {self.table.title} has {', '.join(known)}")
 
   def units(self) -> list[Unit]:
-    """What this task trains: rows that share phases fall to one task."""
+    """What this task trains; a training and all that it needs of others fall to one task."""
     chosen = [one for one in self.table.trained(self.scale) if not self.rows or one[0].name in self.rows]
-    roots = [
-      ([row.name, *self._before(training, column)][-1], training.start or column) for row, column, training in chosen
-    ]
+    roots = [[(row.name, column), *self._before(row, column)][-1] for row, column, _ in chosen]
     order = {key: i for i, key in enumerate(itertools.product(dict.fromkeys(roots), self.seeds))}
     mine, count = self.shard
     return [
@@ -107,8 +104,8 @@ class Sweep:
       if order[root, seed] % count == mine
     ]
 
-  def _before(self, training: Training | None, column: str) -> list[str]:
-    return self.table.before(training, self.scale, column) if training else []
+  def _before(self, row: Row, column: str) -> list[tuple[str, str]]:
+    return self.table.before(row.name, self.scale, column)
 
   def ensembles(self) -> list[Unit]:
     """Rows of averaged scores whose partners are trained, for each column that all of them have."""
@@ -138,12 +135,12 @@ class Sweep:
     held = sole_writer(self.out, "--out", f".lock-{self.shard[0]}")
     needed = self._needed()
     with held, concurrent.futures.ThreadPoolExecutor(self.processes) as pool:
-      depths = itertools.groupby(self.units(), lambda unit: self.table.depth(unit.training, self.scale, unit.column))
+      depths = itertools.groupby(self.units(), lambda unit: len(self._before(unit.row, unit.column)))
       for _, units in depths:  # what others copy from, or start from, is finished first
         for name, error in pool.map(lambda unit: self._try(unit, slots, stop, unit.name in needed), units):
           failed += [f"{name}: {error}"] if error else []
       ready = [unit for unit in self.ensembles() if not self._lacking(unit)]
-      with one_at_a_time(self.out / ".ensembles"):  # partners' reports lie in one folder, that of other tasks, too
+      with one_at_a_time(self.out / ".ensembles", stop):  # partners' reports lie in one folder, of other tasks, too
         for unit in ready:
           name, error = self._try(unit, slots, stop)
           failed += [f"{name}: {error}"] if error else []
@@ -165,14 +162,18 @@ class Sweep:
     return stored
 
   def _needed(self) -> set[str]:
-    """The names of trainings that others, not finished, copy from or average, and whose folder is not there."""
-    names = {
-      folder_name(name, unit.column, unit.seed)
-      for unit in (*self.units(), *self.ensembles())
-      if not self._path(unit).exists() and self._known(unit) is None
-      for name in (*self._before(unit.training, unit.column), *unit.row.partners)
-    }
-    return {name for name in names if not (self.out / name).exists()}
+    """The names of trainings without a folder that others, not finished, copy from, start from or average."""
+    found = set()
+    for unit in (*self.units(), *self.ensembles()):
+      if not self._path(unit).exists() and self._known(unit) is None:
+        of = self._before(unit.row, unit.column) if unit.training else [(x, unit.column) for x in unit.row.partners]
+        others = [self._unit(name, column, unit.seed) for name, column in of]
+        found |= {other.name for other in others if not all(path.exists() for path in self._folders(other))}
+    return found
+
+  def _unit(self, name: str, column: str, seed: int) -> Unit:
+    row = self.table.row(name)
+    return Unit(row, column, getattr(row, self.scale)[column], seed)
 
   def _known(self, unit: Unit) -> dict[str, Any] | None:
     elsewhere = self.table.measure is top1 and self._alone(unit)
@@ -204,7 +205,8 @@ class Sweep:
         plain = [_without_workdir(command) for command in commands]
         if plain[0] == own[0]:
           folder = next(flag for flag in commands[0] if flag.startswith(WORKDIR)).removeprefix(WORKDIR)
-          found.setdefault(plain == own, folder)
+          if pathlib.Path(folder).is_dir():
+            found.setdefault(plain == own, folder)
     return (found[True], True) if True in found else (found[False], False) if found else None
 
   def _lacking(self, unit: Unit) -> list[str]:
@@ -248,7 +250,7 @@ class Sweep:
   def _starts(self, unit: Unit, training: Training, runs: int) -> list[list[str]]:
     """The flags that say what each run of a unit starts from."""
     if training.start:
-      others = self._folders(Unit(unit.row, training.start, getattr(unit.row, self.scale)[training.start], unit.seed))
+      others = self._folders(self._unit(unit.row.name, training.start, unit.seed))
       others = others if len(others) == runs else others[:1] * runs  # fold from fold, where both have as many
       return [[f"--config.init.workdir={other}"] for other in others]
     source = self.pretrained.get(wanted(training)) if self.pretrained else None
@@ -271,7 +273,6 @@ class Sweep:
     return unit.name, ""
 
   def _finish(self, unit: Unit, slots: Slots, stop: Stop) -> None:
-    start = time.monotonic()
     folders = self._folders(unit)
     if unit.training and unit.training.shares:
       copy_phases(self.out / folder_name(unit.training.shares[0], unit.column, unit.seed), folders[0], unit.training)
@@ -294,14 +295,14 @@ class Sweep:
         report = f"{report}_ensemble"
         found = top1(folders[0], report)
       else:
-        found = measured(self.table.measure, folders[0], environment)
+        found = measured(self.table.measure, folders[0], environment, stop)
     stored = {
       **identity,
       "numbers": found,
       "manifest": manifest(folders[0], report),
       "commit": commit(),
       "machine": machine(self.out / f"{unit.name}.log"),
-      "seconds": round(time.monotonic() - start),
+      "seconds": seconds(self.out / f"{unit.name}.log"),
       "cores": cores,
       "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

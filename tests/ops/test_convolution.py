@@ -137,14 +137,9 @@ def test_one_row_more_takes_all_cores(monkeypatch, channels, taps, strides, padd
 )
 def test_gradients_of_a_batch_over_a_mesh(kernel, strides):
   """Every device takes its own samples: no map is gathered."""
-  check_over_a_mesh(kernel, strides, 1)
-
-
-def check_over_a_mesh(kernel, strides, images):
-  """With so many images on each device."""
   keys, mesh = jax.random.split(jax.random.key(0)), Mesh(np.array(jax.devices()), ("batch",))
   channels = 8 if kernel[2] == 1 else kernel[2]
-  x, w = jax.random.normal(keys[0], (images * len(jax.devices()), 9, 8, channels)), jax.random.normal(keys[1], kernel)
+  x, w = jax.random.normal(keys[0], (len(jax.devices()), 9, 8, channels)), jax.random.normal(keys[1], kernel)
   options = {"dimension_numbers": LAYOUTS[2], "feature_group_count": channels // kernel[2]}
 
   def number(x, w):
@@ -159,8 +154,9 @@ def check_over_a_mesh(kernel, strides, images):
 
 @pytest.fixture
 def in_parts(monkeypatch):
-  """Kernels' gradients of small maps are taken in parts, too."""
+  """Kernels' gradients of small maps are taken in parts, too, as where there is one device."""
   monkeypatch.setattr("vidjax.ops.convolution.CACHED", 2**12)
+  monkeypatch.setattr("jax.device_count", lambda: 1)
   jax.clear_caches()
   yield
   jax.clear_caches()
@@ -177,17 +173,25 @@ def test_gradients_in_parts_are_those_of_lax(in_parts, kernel, strides, dtype):
   assert "stablehlo.while" in text
 
 
-def test_gradients_in_parts_over_a_mesh(in_parts):
-  check_over_a_mesh((3, 3, 8, 64), (1, 1), 3)
-  test_a_kernel_that_varies_over_the_mesh()
-  test_batches_over_a_mesh(3)
+def test_gradients_in_parts_of_a_kernel_that_varies_over_the_mesh(in_parts):
+  check_over_outputs(24, "stablehlo.while")
+
+
+def test_several_devices_take_no_parts(monkeypatch):
+  """Each would be an all-reduce."""
+  monkeypatch.setattr("vidjax.ops.convolution.CACHED", 2**12)
+  check_over_outputs(24)
 
 
 def test_a_kernel_that_varies_over_the_mesh():
+  check_over_outputs(2)
+
+
+def check_over_outputs(images, loop=""):
   """Under shard_map with the map whole and the kernel split by outputs."""
   mesh, split = Mesh(np.array(jax.devices()), ("outputs",)), PartitionSpec(None, None, None, "outputs")
   for channels, strides in ((16, (1, 1)), (3, (2, 2))):
-    x = jax.random.normal(jax.random.key(0), (2, 8, 8, channels))
+    x = jax.random.normal(jax.random.key(0), (images, 8, 8, channels))
     w = jax.random.normal(jax.random.key(1), (3, 3, channels, 16))
 
     def gradients(x, w, strides=strides):
@@ -197,7 +201,10 @@ def test_a_kernel_that_varies_over_the_mesh():
       return jax.grad(number, (0, 1))(x, w)
 
     specs = PartitionSpec(), split
-    ours = jax.jit(jax.shard_map(gradients, mesh=mesh, in_specs=specs, out_specs=specs))(x, w)
+    ours = jax.jit(jax.shard_map(gradients, mesh=mesh, in_specs=specs, out_specs=specs))
+    text = ours.lower(x, w).as_text()
+    assert loop in text if loop else "stablehlo.while" not in text
+    ours = ours(x, w)
     for one, other in zip(ours, gradients(x, w), strict=True):
       np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 

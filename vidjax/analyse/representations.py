@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vidjax.analyse.pictures import save_figure, shorten
+from vidjax.analyse.pictures import legible, save_figure, shorten
 from vidjax.inputs.dynamic_image import DynamicImage
 from vidjax.inputs.flow import Flow
 from vidjax.inputs.mbpm import MBPM, quiet
@@ -92,6 +92,8 @@ def _below(tree: Tree, path: tuple[str, ...]) -> Tree:
 def of_runs(runs: Mapping[str, Mapping[str, Trained]]) -> dict[str, Trained]:
   """The input modules of several runs, the first run's of each class; those that learn are all kept, as "TSP of NAME".
 
+  Of those that read flow, as "Flow/TSP", only the first run's is kept.
+
   Args:
     runs: name -> from `trained_inputs`.
   """
@@ -107,7 +109,7 @@ def _of_kind(trained: Mapping[str, Trained], template: nn.Module) -> list[tuple[
   """(note, module, variables) of all trained modules of the template's class, or of the template and None."""
   found = [(*key.partition(" of "), one) for key, one in trained.items()]
   own = [
-    ("trained" + f", {name}" * bool(name), module, variables)
+    ("trained" + f", {legible(name)}" * bool(name), module, variables)
     for kind, _, name, (module, variables) in found
     if kind == type(template).__name__
   ]
@@ -222,7 +224,7 @@ def _mbpm(module: MBPM, variables: Mapping[str, Tree], x: jax.Array, segments: i
   # Of the magnitude of the frames, as in Eq. 5.4; what "sum" puts out would hide them.
   unit = module.clone(normalise="l1", trainable=False)
   calm = quiet(x, jnp.asarray(_apply(unit, {}, x, 1)[0])[None], x.shape[-3:-1])
-  settings = f"MBPM, $\\sigma$ {module.sigma}, {module.kernel} x {module.kernel}"
+  settings = f"MBPM, \u03c3 {module.sigma}, {module.kernel} x {module.kernel}"
   return [
     Row("Busy", _note(settings, note if note.startswith("trained") else ""), signed(busy[:, 0])),
     Row("Busy as flow", "red as u, green as v", flow_colours(busy[:, 0, ..., :2] / _full(busy[:, 0, ..., :2]))),
@@ -379,6 +381,7 @@ def save_representations(path: str | os.PathLike, rows: list[Row], starts: np.nd
       axes.spines[:].set_visible(False)
     wheel = row.title == "optical flow"
     style = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "annotation_clip": False}
+    style |= {"parse_math": False}
     line[0].annotate(row.title, (0, 0.5), (-6 - 26 * wheel, 1), va="bottom", fontsize=9, weight="bold", **style)
     line[0].annotate(row.note, (0, 0.5), (-6 - 26 * wheel, -1), va="top", fontsize=7, color="0.35", **style)
     if wheel:

@@ -2,8 +2,8 @@
 
 A kernel of one tap is a product on the last axis: XLA's gradient of such a convolution is 1.5 to 15 times slower on a
 CPU. A kernel of one input channel for each output is a depthwise convolution. Of images, the kernel's gradient is one
-matrix product for each row of taps, and of few channels so is the map's gradient. Where jaxlib 0.10 is slow, at a
-convolution of few channels and at one that it keeps on one core, there is another lowering. Everything else is XLA's.
+matrix product for each row of taps. So is the gradient of a map of few channels, where there is a stride. With jaxlib
+0.10, convolutions of few channels, and those that it keeps on one core, have another lowering. All else is XLA's.
 Gradients are for reverse mode alone, but where XLA's are taken.
 """
 
@@ -25,7 +25,8 @@ TAPS = 128
 """Taps of a kernel up to which there are products: each one is traced and compiled by itself."""
 
 FEW_INPUTS = 4
-"""Input channels, at most, of the maps whose gradient is a product: three are those of most networks' first layer."""
+"""Input channels, at most, of the maps whose gradient is a product where there is a stride; three are those of most
+networks' first layer."""
 
 SLOW_OUTPUTS = range(17, 33) if jax.__version_info__ < (0, 11) else range(0)
 """Output channels to which jaxlib 0.10 convolves FEW_INPUTS channels slower than a product with all that the kernel
@@ -177,12 +178,12 @@ def _backward(strides, padding, precision, residuals, g: jax.Array):
 def _steps(images: int, size: int) -> int:
   """Into how many equal parts images are divided, each of whose factors, `size` bytes an image, fit into a cache.
 
-  Each device has as many images of a part as any other, so that none is sent.
+  One where there are several devices, which would add up their sums of every part.
   """
-  devices = jax.device_count()
-  parts = [m for m in range(devices, images + 1, devices) if images % m == 0]
-  most = max((m for m in parts if m == devices or m * size <= devices * CACHED), default=images)
-  return images // most if CACHED / 8 <= most / devices * size <= 8 * CACHED else 1
+  if jax.device_count() > 1 or not images:
+    return 1
+  most = max(m for m in range(1, images + 1) if images % m == 0 and (m == 1 or m * size <= CACHED))
+  return images // most if CACHED / 8 <= most * size <= 8 * CACHED else 1
 
 
 _dense.defvjp(_forward, _backward)

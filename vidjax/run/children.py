@@ -63,12 +63,13 @@ def end_process(process: subprocess.Popen, stop: Stop) -> None:
 
 
 def in_use(folder: pathlib.Path) -> bool:
-  """Whether a training holds a run's folder."""
-  try:
-    with (folder / ".lock").open("r+") as lock:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    return True
-  except FileNotFoundError:
-    return False
+  """Whether a training holds a run's folder, or that of one of its phases."""
+  for path in (folder / ".lock", *folder.glob("*/.lock")):
+    try:
+      with path.open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      return True
+    except FileNotFoundError:
+      continue
   return False
