@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import threading
 import time
 
@@ -37,6 +38,17 @@ def test_the_time_of_all_commands_of_a_log_is_added(tmp_path):
     run_command(["vidjax.nothing", folder], log, dict(os.environ), Stop())
   assert 1000 <= seconds(log) < 1060
   assert log.read_text().splitlines()[-1].startswith("# the command took ")
+
+
+def test_a_training_keeps_a_scheduler_out(tmp_path, monkeypatch):
+  """Tasks of a scheduler train different rows; an evaluation is of one process, and has no such flag."""
+  monkeypatch.setattr("sys.executable", "/bin/echo")
+  for module in ("vidjax.train", "vidjax.evaluate"):
+    run_command([module, f"--workdir={tmp_path}"], tmp_path / "a.log", {}, Stop())
+  assert re.findall(r"^-m .*", (tmp_path / "a.log").read_text(), re.MULTILINE) == [
+    f"-m vidjax.train --workdir={tmp_path} --num_processes=1",
+    f"-m vidjax.evaluate --workdir={tmp_path}",
+  ]
 
 
 def test_a_training_in_phases_is_waited_for(tmp_path, capsys):

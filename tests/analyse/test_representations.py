@@ -202,7 +202,7 @@ def test_a_picture_of_any_shape_is_drawn(tmp_path, shape):
 def represent_one(segments):
   from vidjax.analyse.representations import Row
 
-  return Row("frames", "first", segments[:, 0])
+  return Row("frames", "trained, $x_$", segments[:, 0])
 
 
 def test_every_module_is_drawn():

@@ -380,8 +380,8 @@ def save_representations(path: str | os.PathLike, rows: list[Row], starts: np.nd
       axes.set(xticks=[], yticks=[])
       axes.spines[:].set_visible(False)
     wheel = row.title == "optical flow"
-    style = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "annotation_clip": False}
-    style |= {"parse_math": False}
+    style = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
+    style |= {"annotation_clip": False, "parse_math": False}
     line[0].annotate(row.title, (0, 0.5), (-6 - 26 * wheel, 1), va="bottom", fontsize=9, weight="bold", **style)
     line[0].annotate(row.note, (0, 0.5), (-6 - 26 * wheel, -1), va="top", fontsize=7, color="0.35", **style)
     if wheel:

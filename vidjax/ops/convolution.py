@@ -31,7 +31,7 @@ networks' first layer."""
 SLOW_OUTPUTS = range(17, 33) if jax.__version_info__ < (0, 11) else range(0)
 """Output channels to which jaxlib 0.10 convolves FEW_INPUTS channels slower than a product with all that the kernel
 sees: 16 frames of 224 x 224 to 24 channels 2 to 5 times, to 32 channels .8 to 1.6 times. To 8 or 16 channels, and with
-jaxlib 0.11 and 0.12, the product is slower: 2 times, and 10 times where what all kernels see is larger than a cache."""
+jaxlib 0.11 and 0.12, the product is slower, most where what all kernels see is larger than a cache: up to 10 times."""
 
 CACHED = 2**20
 """Bytes of a factor of the kernel's gradient that stay in a core's cache. Of 256 maps of 24 x 24 x 24 it takes 41 ms in
