@@ -64,11 +64,34 @@ def test_accuracies_of_trainings_are_what_can_be_derived(tmp_path):
     ("one: first: scene .5", "1", 43.0),
   ]
   assert published.spread(found, "one: first: scene .5") == 3.0
+  assert published.spread(found[:1], "one: first: scene .5") is None
   with pytest.raises(InputError, match="name a file of results by --results=FILE"):
     published.read(tmp_path / "none.csv")
   (tmp_path / "other.csv").write_text("a,b\n1,2\n")
   with pytest.raises(InputError, match="is no file of results"):
     published.read(tmp_path / "other.csv")
+
+
+def test_a_line_of_commands_is_for_a_shell():
+  parts = [["vidjax.train", "--config.phases[3].train.frozen=('a b',)"], ["vidjax.evaluate", "--workdir=x; y"]]
+  line = published.command_line(parts)
+  assert published.commands(line) == parts
+  said = subprocess.run(
+    ["bash", "-c", f"python() {{ printf '%s\\n' \"$@\"; }}; {line}"], capture_output=True, text=True
+  )
+  assert said.stdout.splitlines() == ["-m", *parts[0], "-m", *parts[1]]
+
+
+def test_every_published_command_is_one_that_a_shell_reads():
+  """As a table's own run has it: no part is cut at a quote or a bracket."""
+  found = published.read(pathlib.Path(__file__).parents[1] / published.RESULTS)
+  assert len(found) > 400
+  for one in found:
+    for module, *given in one.commands:
+      assert module in ("vidjax.train", "vidjax.evaluate")
+      assert all(flag.startswith("--") for flag in given)
+  [frozen] = {flag for one in found for line in one.commands for flag in line if ".train.frozen=" in flag}
+  assert frozen == "--config.phases[3].train.frozen=('streams',)"
 
 
 def test_manifests_are_compared_but_for_the_parameters(tmp_path):
@@ -85,7 +108,7 @@ def test_the_command_lists_and_refuses(tmp_path):
     line = [sys.executable, "-m", "vidjax.verify", f"--results={tmp_path / 'results.csv'}", *arguments]
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
-  assert run().stdout.splitlines()[1:] == ["one: first: scene .5"]
+  assert run().stdout.splitlines()[1:-1] == ["one: first: scene .5"]
   for arguments, message in (
     (("one: third",), "there is no 'one: third': python -m vidjax.verify lists the names"),
     (("one: first: scene .5", "--seed=7"), "--seed=7: one: first: scene .5 was trained with 0, 1"),

@@ -8,21 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidjax.errors import InputError
-
-PLACES = re.compile(r" --(workdir|config\.data\.dir)=\S+")
-"""Flags that say where things lie; they do not change what is trained."""
+from vidjax.verify.published import PLACES, command_line, commands
 
 ACCURACY = re.compile(r"(?:.*, )?(top-[15] %)")
 """A number of `measures.top1`, in any column."""
 
 
-def line(commands: Sequence[Sequence[str]]) -> str:
-  """Commands as `results.csv` has them.
-
-  Args:
-    commands: one after the other.
-  """
-  return "; ".join("python -m " + " ".join(command) for command in commands)
+def _trained(lines: Sequence[Sequence[str]]) -> list[list[str]]:
+  """Commands without what says where things lie, which does not change what is trained."""
+  return [[part for part in line if not part.startswith(PLACES)] for line in lines]
 
 
 class Known:
@@ -40,6 +34,7 @@ class Known:
     try:
       with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
         self._lines = [one for one in csv.DictReader(file) if one["status"].startswith("trained")]
+      self._commands = [command_line(_trained(commands(one["command"]))) for one in self._lines]
       self._manifests = json.loads((folder / "manifests.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
       raise InputError(f"--known={folder}: {error.filename} is not there") from error
@@ -54,8 +49,9 @@ class Known:
       names: what comes before the names of its numbers in `results.csv`: the column and ", ", or "".
       elsewhere: where it is not known, take the accuracies of a row of any table by the same command.
     """
-    status, command = f"trained {wanted['scale']}", PLACES.sub("", line(wanted["command"]))
-    alike = [one for one in self._lines if one["status"] == status and PLACES.sub("", one["command"]) == command]
+    status, command = f"trained {wanted['scale']}", command_line(_trained(wanted["command"]))
+    lines = zip(self._lines, self._commands, strict=True)
+    alike = [one for one, own in lines if own == command and one["status"] == status]
     here = {"table": wanted["table"], "row": wanted["row"], "seed": str(wanted["seed"])}
     found = {
       one["column"].removeprefix(names): one

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 from experiments.tables.counted import compare
-from experiments.tables.known import line
 from experiments.tables.row import Cost, Row, Table
 from vidjax.analyse.pictures import save_figure
 from vidjax.evaluate.manifest import digest
 from vidjax.files import whole
+from vidjax.verify.published import command_line
 
 RANKED = ("own", "rerun")
 HEADS = [
@@ -213,7 +213,9 @@ def _count(found: Mapping[str, float], unit: str) -> str:
 
 
 def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapping[str, Any]]) -> None:
-  """One line for each row, column, seed and number, with what it came from.
+  """One line for each row, column, seed and number, with what it came from, or "not run" for a row without numbers.
+
+  A row that is cited, or only counted, has its printed numbers alone. What a training does not have (NaN) is left out.
 
   Args:
     path: of the file.
@@ -228,15 +230,17 @@ def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapp
       for column, number in row.printed.items():
         writer.writerow([table.title, row.name, row.kind, "printed", column, "", number, *[""] * (len(HEADS) - 7)])
       own = [one for one in found if one["row"] == row.name]
-      if not own and (getattr(row, scale) or row.partners):
+      trainable = row.mini or row.full or row.partners or row.cost is None
+      if not own and trainable and row.kind != "cited":
         writer.writerow([table.title, row.name, row.kind, "not run", *[""] * (len(HEADS) - 4)])
       for one in own:
-        for name, number in one["numbers"].items():
+        there = {name: number for name, number in one["numbers"].items() if number == number}
+        for name, number in there.items():
           column = ", ".join(filter(None, (one["column"], name)))
           manifest = digest(one["manifest"]) if one.get("manifest") else ""
           origin = one["commit"], one["machine"], one["date"], one["seconds"], one["cores"], manifest
           own_row = table.title, row.name, row.kind, f"trained {scale}", column, one["seed"], f"{number:.6g}"
-          writer.writerow([*own_row, *origin, line(one["command"])])
+          writer.writerow([*own_row, *origin, command_line(one["command"])])
 
 
 def draw(path: pathlib.Path, table: Table, measured: Measured) -> None:

@@ -7,7 +7,6 @@ manifest in `manifests.json` beside it.
 import csv
 import json
 import pathlib
-import re
 import shlex
 import subprocess
 import sys
@@ -22,6 +21,11 @@ NUMBER = "top-1 %"
 """The number that a report of any training holds; others, such as "training top-1 %", need the table's own command."""
 ROUNDING = 0.05
 """Points by which two accuracies may differ as they are written."""
+WORKDIR = "--workdir="
+PLACES = (WORKDIR, "--config.data.dir=")
+"""How flags begin that say where things lie."""
+START = ("python", "-m")
+NEXT = "&&"
 
 
 class Published(NamedTuple):
@@ -33,7 +37,7 @@ class Published(NamedTuple):
     number: the accuracy in per cent.
     commit: that was trained.
     manifest: the digest of what it was measured on, "" where there is none.
-    command: the commands, one after the other.
+    commands: module and flags of each, one after the other.
   """
 
   name: str
@@ -41,7 +45,27 @@ class Published(NamedTuple):
   number: float
   commit: str
   manifest: str
-  command: str
+  commands: list[list[str]]
+
+
+def command_line(parts: Sequence[Sequence[str]]) -> str:
+  """Commands as `results.csv` has them, for a shell.
+
+  Args:
+    parts: module and flags of each, one after the other.
+  """
+  return f" {NEXT} ".join(shlex.join([*START, *part]) for part in parts)
+
+
+def commands(line: str) -> list[list[str]]:
+  """Module and flags of each command in a line of `command_line`."""
+  found: list[list[str]] = [[]]
+  for part in shlex.split(line):
+    if part == NEXT:
+      found.append([])
+    else:
+      found[-1].append(part)
+  return [one[len(START) :] for one in found]
 
 
 def read(path: pathlib.Path) -> list[Published]:
@@ -56,15 +80,17 @@ def read(path: pathlib.Path) -> list[Published]:
     trained = [
       row for row in rows if row["status"].startswith("trained") and row["column"].rpartition(", ")[2] == NUMBER
     ]
-    trained = [row for row in trained if len(set(re.findall(r"--workdir=\S+", row["command"]))) == 1]
-    return [
-      Published(_name(row), row["seed"], float(row["number"]), row["commit"], row["manifest"], row["command"])
+    stated = [
+      Published(_name(row), row["seed"], float(row["number"]), row["commit"], row["manifest"], commands(row["command"]))
       for row in trained
     ]
   except FileNotFoundError as error:
     raise InputError(f"{path} is not there: name a file of results by --results=FILE") from error
   except (KeyError, ValueError) as error:
     raise InputError(f"{path} is no file of results ({error}): name another by --results=FILE") from error
+  return [
+    one for one in stated if len({flag for line in one.commands for flag in line if flag.startswith(WORKDIR)}) == 1
+  ]
 
 
 def _name(row: dict[str, str]) -> str:
@@ -72,15 +98,15 @@ def _name(row: dict[str, str]) -> str:
   return ": ".join(filter(None, (row["table"], row["row"], column)))
 
 
-def spread(numbers: Sequence[Published], name: str) -> float:
-  """The largest number of a name less the smallest, over its seeds.
+def spread(numbers: Sequence[Published], name: str) -> float | None:
+  """The largest number of a name less the smallest, over its seeds; None where one seed alone is published.
 
   Args:
     numbers: all of them.
     name: of a row.
   """
   own = [one.number for one in numbers if one.name == name]
-  return max(own) - min(own)
+  return max(own) - min(own) if len(own) > 1 else None
 
 
 def again(one: Published, folder: pathlib.Path, data_dir: str) -> tuple[float, dict[str, Any]]:
@@ -94,13 +120,12 @@ def again(one: Published, folder: pathlib.Path, data_dir: str) -> tuple[float, d
   Raises:
     InputError: a command fails, such as for want of its data; its last line is repeated.
   """
-  for command in one.command.split("; "):
-    _, _, module, *given = shlex.split(command)
+  for module, *given in one.commands:
     if module not in ("vidjax.train", "vidjax.evaluate"):
       raise InputError(f"{one.name}: {module} is no command that is run here")
-    flags = [flag for flag in given if not flag.startswith(("--workdir=", "--config.data.dir="))]
+    flags = [flag for flag in given if not flag.startswith(PLACES)]
     data = [f"--config.data.dir={data_dir}"] if module == "vidjax.train" else []
-    line = [sys.executable, "-m", module, f"--workdir={folder}", *flags, *data]
+    line = [sys.executable, "-m", module, f"{WORKDIR}{folder}", *flags, *data]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
       last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
