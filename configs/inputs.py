@@ -54,6 +54,10 @@ INPUTS = {
 }
 TOLD = {"mbpm": ("sigma", "kernel")}
 """Fields that a config names although they are defaults."""
+FIRST = {  # released code: what is learnt faster
+  "mbpm": (Group("^representation/", rate=5.0),),
+  **dict.fromkeys(("flow", "stored_flow", "tvnet", "frozen_tvnet"), (Group("/stem/conv/kernel", rate=5.0),)),
+}
 SIX = 6  # frames of a segment at full scale
 FULL = {
   "rgb_difference": RGBDifference(SIX),
@@ -110,8 +114,7 @@ def _full(name: str, data: str, backbone: str) -> ConfigDict:
   if not x3d:
     c.init.pretrained, c.init.new = f"imagenet/{backbone}", ("classifier",)
   _thesis.train(c, recipe)
-  learnt = (Group("^representation/", rate=5.0),) if name == "mbpm" else ()
-  c.optimizer.groups = bqn.groups("text", *learnt)
+  c.optimizer.groups = bqn.groups("text", *FIRST.get(name, ()))
   c.optimizer.clip_norm = 20.0
   if name == "stored_flow":
     c.stream = {"make": "vidjax.data.streams.Flow"}

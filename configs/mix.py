@@ -8,7 +8,8 @@ follow it; the first value is the default:
 - `backbone=resnet|x3d|mobilenet|tdn|vit`, at 48 pixels, with three stages, res2 to res4. The ViT, that of
   `configs/vit.py:mini`, has four blocks as stages 2 to 5, and is trained as it; what an input makes is brought to one
   scale before it (`vidjax.inputs.input_norm`).
-- `plugins=none`, or several joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`; behind block
+- `plugins=none`, or several joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem`, in a MobileNet as
+  TSM's released code has it, before those with a shortcut; behind block
   0 of res3 and res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
 - `losses=none`, or several joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD
   loss, at the last block of each stage), `reversal` (TTSN's TSS).
@@ -49,6 +50,8 @@ from vidjax.plugins.tsm import TSM
 from vidjax.train.multitask import MGDA, CAGrad, PCGrad, Uncertainty, Weighted
 
 STAGES = (2, 3, 4)
+SHORTCUTS = (1,)
+"""The blocks of each stage of the small MobileNet that have one."""
 BEFORE = {"tsm": TSM(fold_div=8), "tim": TIM(fold_div=8), "pem": PEM(4), "mem": MEM(4)}
 BEHIND = {
   "rnl": RNL((3, 7, 7)),
@@ -83,7 +86,8 @@ def get_config(arg: str = "rgb") -> ConfigDict:
   c = inputs.get_config(name)
   c.losses = c.losses[:1]  # classification alone: others are chosen
   stages = _vit.STAGES if options["backbone"] == "vit" else STAGES
-  c.model.backbone = _backbone(options["backbone"], _inserts(plugins, "diversity" in losses, stages))
+  mobile = options["backbone"] == "mobilenet"
+  c.model.backbone = _backbone(options["backbone"], _inserts(plugins, "diversity" in losses, stages, mobile))
   if options["backbone"] == "vit":
     _vit.train(c)
     _to_one_scale(c, name)
@@ -118,8 +122,9 @@ def _blend(name: str, losses: tuple[str, ...]) -> dict[str, Any]:
   return described({"mgda": mgda, "pcgrad": PCGrad(), "cagrad": CAGrad()}[name])
 
 
-def _inserts(plugins: tuple[str, ...], diversity: bool, stages: tuple[int, ...]) -> tuple[Insert, ...]:
-  before = [Insert(BEFORE[name], "before") for name in plugins if name in BEFORE]
+def _inserts(plugins: tuple[str, ...], diversity: bool, stages: tuple[int, ...], mobile: bool) -> tuple[Insert, ...]:
+  blocks = SHORTCUTS if mobile else "all"
+  before = [Insert(BEFORE[name], "before", blocks=blocks) for name in plugins if name in BEFORE]
   before += [Insert(TDLoss(share=0.5), "before", stages, "last")] if diversity else []
   before += st_adapters(width=32) if "st_adapter" in plugins else ()
   return (*before, *(Insert(BEHIND[name], "after", (3, 4), (0,)) for name in plugins if name in BEHIND))

@@ -6,7 +6,7 @@
 in `configs/tsm.py:kinetics400,backbone=mobilenet_v2`; the first value is the default:
 
 - `backbone=resnet50|resnet101|mobilenet_v2|x3d_m|x3d_xs`. X3D convolves over time and shifts nothing: the RGB rows of
-  thesis Tables 3.6, 5.2 and 5.9, on 16 (M) or 4 frames (XS).
+  thesis Tables 3.6 and 5.10, on 16 (M) or 4 frames (XS).
 - `frames=8|16`, but for X3D.
 - `shift=both|past`, of ResNets and MobileNetV2: from the next and the last frame, or from the last alone, for streams
   (`vidjax.open_run(DIR).stream()`); the paper's 3.4, with 1/8 of the channels.

@@ -110,13 +110,31 @@ def test_a_count_that_differs_for_no_known_reason_fails_the_command():
   """CI counts all tables by `python -m experiments.tables --scale=cost`."""
   cost = Stated(lambda: {"params": 2.0, "GFLOPs": 3.0})
   rows = Row("near", {"GFLOPs": 3.01}, cost=cost), Row("far", {"params M": 1.0}, cost=cost)
-  text, unexplained = shown.costs(Table("a table", rows), rows)
+  text, unexplained, lines = shown.costs(Table("a table", rows), rows)
   assert "What differs from the print by more than 1.00%:\n" in text
   with pytest.raises(InputError, match=r"1 counts differ from the print without a reason: far: params M 2 here, 1 in"):
     command.report_unexplained(unexplained)
-  noted = [dataclasses.replace(rows[1], note="a reason")]
-  text, unexplained = shown.costs(Table("a table", noted), noted)
-  assert "What differs from the print by more than 1.00%:\nfar: params M 2 here, 1 in print. a reason" in text
+  assert lines[:2] == [
+    ("a table", "near", "own", "GFLOPs", "3.01", "3"),
+    ("a table", "near", "own", "params M", "", "2"),
+  ]
+  noted = [dataclasses.replace(rows[1], reasons={"params M": "a reason"})]
+  text, unexplained, _ = shown.costs(Table("a table", noted), noted)
+  assert "What differs from the print by more than 1.00%:\nfar: params M 2 here, 1 in print: a reason." in text
+  assert unexplained == []
+  other = [dataclasses.replace(rows[1], reasons={"GFLOPs": "of another column"})]
+  _, unexplained, _ = shown.costs(Table("a table", other), other)
+  assert sorted(unexplained) == [
+    "far: GFLOPs has a reason, but does not differ",
+    "far: params M 2 here, 1 in print",
+  ]
+
+
+def test_a_row_of_averaged_scores_costs_what_its_partners_do():
+  parts = [Row(name, cost=Stated(lambda: {"params": 2.0, "GFLOPs": 3.0})) for name in ("one", "two")]
+  both = Row("both", {"GFLOPs": 6.0, "params M": 4.0}, partners=("one", "two"))
+  text, unexplained, _ = shown.costs(Table("a table", (*parts, both)), [both])
+  assert "| both | 6 | 6 | 4 | 4 |" in text
   assert unexplained == []
 
 

@@ -67,11 +67,12 @@ def test_tau_of_single_seeds():
 
 
 def test_the_heat_map_of_the_figure_has_each_number_in_its_place(tmp_path):
-  """Size to the right, scale upwards; one row of the table was not trained."""
+  """Size to the right, scale upwards; 11x11 is of one scale, and one row of the table was not trained."""
   numbers = {row.name: {"top-1 %": shown.Spread(i, i, i, 1)} for i, row in enumerate(figure_5_3.TABLE.rows[:-1])}
   drawn = []
   keep = mock.patch("matplotlib.axes.Axes.imshow", lambda axes, values, **_: drawn.append(values) or mock.MagicMock())
   with keep, mock.patch("matplotlib.figure.Figure.colorbar"):
     figure_5_3.draw_heat(tmp_path / "x.png", figure_5_3.TABLE, numbers)
-  np.testing.assert_array_equal(drawn[0], [[0, 1, 2], [3, 4, 5], [6, 7, 8]])
-  np.testing.assert_array_equal(drawn[1], [[9, 10, 11], [12, 13, 14], [15, 16, np.nan]])
+  gap = np.nan
+  np.testing.assert_array_equal(drawn[0], [[0, 1, 2, gap], [3, 4, 5, 6], [7, 8, 9, gap]])
+  np.testing.assert_array_equal(drawn[1], [[10, 11, 12, gap], [13, 14, 15, 16], [17, 18, gap, gap]])

@@ -84,7 +84,7 @@ def test_what_another_starts_from_is_trained_although_its_numbers_are_known(tmp_
   sweep = Sweep(Table("a table", (row,)), "mini", tmp_path, pathlib.Path("data"), [0])
   (tmp_path / "numbers").mkdir()
   one, two = sweep.units()
-  (tmp_path / "numbers" / f"{one.name}.json").write_text(json.dumps({"command": sweep._commands(one)}))
+  (tmp_path / "numbers" / f"{one.name}.json").write_text(json.dumps(sweep._identity(one)))
   begun = []
 
   def run(command, log, environment, stop):

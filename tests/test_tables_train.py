@@ -1,6 +1,11 @@
 """One row of each table, trained for a step at mini scale by the real command, on a few clips of its own data set."""
 
+import csv
 import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 TABLES = {name: table for name, table in tables().items() if any(row.mini for row in table.rows)}
 TABLES["mix"] = mix.table(mix.MIXES[:1])
 CLIPS = {"train": 16, "validation": 8}
+FEATURES = {"train": 32, "validation": 8}
 WIDTH, STEPS = 48, 96
 """Of the features that the tables of dte read."""
 
@@ -33,14 +39,14 @@ def few_clips(tmp_path_factory):
 
   def examples():
     rng = np.random.default_rng(0)
-    for split, count in CLIPS.items():
+    for split, count in FEATURES.items():
       for i in range(count):
         rest = {"features": rng.normal(size=(STEPS, WIDTH)).astype(np.float32), "frame_labels": [i % 4] * STEPS}
         yield split, schema.example(i % 4, f"{split}_{i}", 12.0, STEPS, **rest)
 
   def fill(folder):
     classes = synthetic_actions.VARIANTS["repeat"].class_names
-    write.write_records(folder, "features/repeat", CLIPS, examples(), classes, ("frame_labels",), "features", WIDTH)
+    write.write_records(folder, "features/repeat", FEATURES, examples(), classes, ("frame_labels",), "features", WIDTH)
 
   write.fill_folder(root / "features" / "repeat" / write.VERSION, fill)
   return root
@@ -85,3 +91,29 @@ def test_a_row_trains_for_a_step_and_is_measured(name, few_clips, folders, monke
   text = (folders[name] / "table.md").read_text()
   assert f"| {row.name} | {row.kind} |" in text
   assert "One seed." in text
+
+
+@pytest.mark.slow
+def test_a_table_is_one_command(few_clips, tmp_path):
+  """From the command line to its files; a folder is one table's, and data that is not there is named once."""
+  out = tmp_path / "out"
+
+  def run(table: str, data: pathlib.Path) -> subprocess.CompletedProcess:
+    flags = "--scale=mini", "--rows=mean pooling,NetVLAD", "--seeds=0", "--epochs=1", f"--data_dir={data}"
+    line = [sys.executable, "-m", f"experiments.dte.{table}", *flags, f"--out={out}"]
+    environment = {**os.environ, "XLA_FLAGS": xla_flags()}
+    return subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+
+  absent = run("motions", tmp_path)
+  assert (absent.returncode, absent.stderr.count("\n")) == (2, 1), absent.stderr
+  assert f"{tmp_path / 'features' / 'repeat'} is not there. Prepare it first: python -m vidjax.train" in absent.stderr
+  assert "not run" in (out / "results.csv").read_text()
+  done = run("motions", few_clips)
+  assert done.returncode == 0, done.stderr
+  with (out / "results.csv").open(newline="") as file:
+    trained = {(one["row"], one["seed"]) for one in csv.DictReader(file) if one["status"] == "trained mini"}
+  assert trained == {("mean pooling", "0"), ("NetVLAD", "0")}
+  assert "| mean pooling | ours |" in (out / "table.md").read_text()
+  other = run("kept_mean", few_clips)
+  assert (other.returncode, other.stderr.count("\n")) == (2, 1), other.stderr
+  assert f"--out={out} has numbers of dte: repeated motions: choose another folder" in other.stderr

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from experiments.dte.motions import MINI, ROWS, WITHOUT, measure
+from experiments.dte.motions import DATA, MINI, ROWS, WITHOUT, measure
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table
 
@@ -20,7 +20,7 @@ def keeping_mean(row: Row) -> Row:
   return dataclasses.replace(row, mini={"": dataclasses.replace(training, flags=tuple(kept))})
 
 
-TABLE = Table("dte: repeated motions, mean kept", tuple(map(keeping_mean, ROWS)), measure, epochs=30.0)
+TABLE = Table("dte: repeated motions, mean kept", tuple(map(keeping_mean, ROWS)), measure, epochs=30.0, data=DATA)
 
 if __name__ == "__main__":
   run_table(TABLE)

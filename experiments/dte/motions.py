@@ -1,9 +1,6 @@
 """Do clusters find repeated motions, and is what windows are beyond them worth more than pooling? (dte)
 
-The rows are trained on the features of `synthetic_actions/repeat`, to be prepared first:
-
-  python -m vidjax.train --config=configs/quickstart.py --workdir=runs/quickstart
-  python -m vidjax.prepare features --workdir=runs/quickstart --data=synthetic_actions/repeat --name=repeat --per=frame
+The rows are trained on the features of `synthetic_actions/repeat`; DATA has the commands that prepare them first.
 
 Its class is the order and proportion of two motions. The paper's own tables are not known: this is the abstract's claim
 on data of ours [I].
@@ -50,6 +47,13 @@ PROBE = (
   "--config.train.evaluate_every=3.0",
 )
 FAST, SLOW = "--config.schedule.learning_rate=0.01", "--config.schedule.learning_rate=0.001"
+DATA = {
+  "features/repeat": (
+    "python -m vidjax.train --config=configs/quickstart.py --workdir=runs/quickstart",
+    "python -m vidjax.prepare features --workdir=runs/quickstart --data=synthetic_actions/repeat --name=repeat"
+    " --per=frame",
+  )
+}
 MINI = "configs/deep_residual.py:mini"
 STANDARD, WITHOUT = "--config.model.normalise=True", "--config.model.remove_mean=True"
 SOFT = "--config.model.assign=soft"
@@ -210,7 +214,7 @@ def own_phases(folder: pathlib.Path) -> list[str]:
   return read_phases(folder)[shared[1] if shared else 0 :]
 
 
-TABLE = Table("dte: repeated motions", ROWS, measure, epochs=30.0)
+TABLE = Table("dte: repeated motions", ROWS, measure, epochs=30.0, data=DATA)
 
 if __name__ == "__main__":
   run_table(TABLE)

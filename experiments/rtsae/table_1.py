@@ -61,7 +61,7 @@ def convolutions(net: str) -> tuple[Row, ...]:
     for layer, path in enumerate(paths, start=1):
       rows.append(Row(f"{start} c{block}{layer}", printed, cost=Stated(functools.partial(convolution, path))))
     cost = Stated(functools.partial(pool, paths[-1]))
-    rows.append(Row(f"{start} p{block}", printed, cost=cost, note="VGG-16 has windows of 2x2"))
+    rows.append(Row(f"{start} p{block}", printed, cost=cost, reasons={"kernel": "VGG-16 has windows of 2x2"}))
   return tuple(rows)
 
 

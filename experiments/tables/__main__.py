@@ -29,8 +29,9 @@ from experiments.tables.command import (
   report_unexplained,
   say_text,
   write,
+  write_costs,
 )
-from experiments.tables.found import costs_of, tables
+from experiments.tables.found import counted, tables
 from experiments.tables.row import Table
 from experiments.tables.shown import HEADS, agreement, markdown
 from experiments.tables.sweep import Sweep
@@ -109,15 +110,14 @@ def _costs(chosen: Mapping[str, Table], processes: int) -> None:
   out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else None
   names = [name for name, table in chosen.items() if any(row.cost for row in table.rows)]
   if not names:
-    raise InputError("none of these tables has anything to count: take --scale=mini")
+    raise InputError("none of these tables prints what can be counted: take one of them by its own command")
   unexplained: list[str] = []
   with concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-    for name, (text, differences) in zip(names, pool.map(costs_of, names), strict=True):
-      say_text(text)
-      unexplained += differences
+    for name, found in zip(names, pool.map(counted, names), strict=True):
+      say_text(found.text)
+      unexplained += found.unexplained
       if out:
-        (out / name).mkdir(parents=True, exist_ok=True)
-        write_text(out / name / "cost.md", text)
+        write_costs(out / name, found)
   report_unexplained(unexplained)
 
 

@@ -1,5 +1,6 @@
 """The command of a table: `python -m experiments.PAPER.TABLE --scale=cost|mini|full --out=DIR`."""
 
+import csv
 import os
 import pathlib
 from collections.abc import Sequence
@@ -9,12 +10,12 @@ from absl import flags
 from experiments.tables.estimate import check_full
 from experiments.tables.known import Known
 from experiments.tables.row import Table
-from experiments.tables.shown import costs, draw, gather, markdown, write_csv
+from experiments.tables.shown import Counts, costs, draw, gather, markdown, write_csv
 from experiments.tables.sweep import Sweep
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
-from vidjax.files import write_text
+from vidjax.files import whole, write_text
 from vidjax.train.start import NOTHING
 
 
@@ -153,7 +154,7 @@ def report_unexplained(differences: Sequence[str]) -> None:
 def report_failed(failed: Sequence[str]) -> None:
   """Raises an InputError that names what failed, if anything did."""
   if failed:
-    raise InputError(f"{len(failed)} trainings failed, the rest is done: " + "; ".join(failed))
+    raise InputError(f"{len(failed)} failed, the rest is done: " + "; ".join(failed))
 
 
 def _cost(table: Table) -> None:
@@ -161,16 +162,27 @@ def _cost(table: Table) -> None:
   rows = whole_names(values.rows, table)
   Sweep(table, "mini", pathlib.Path(), pathlib.Path(), rows=rows)  # knows which rows there are
   chosen = [row for row in table.rows if not rows or row.name in rows]
-  if not any(row.cost for row in chosen):
+  found = costs(table, chosen, more=True)
+  if not found.lines:
     raise InputError(f"{table.title} has nothing to count in these rows: take --scale=mini")
-  text, unexplained = costs(table, chosen)
-  say_text(text)
+  say_text(found.text)
   if values.out:
-    out = pathlib.Path(values.out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "cost.md", text)
-    say(f"wrote {out / 'cost.md'}")
-  report_unexplained(unexplained)
+    write_costs(pathlib.Path(values.out), found)
+    say(f"wrote cost.md and cost.csv to {values.out}")
+  report_unexplained(found.unexplained)
+
+
+def write_costs(out: pathlib.Path, found: Counts) -> None:
+  """Writes `cost.md` and `cost.csv`.
+
+  Args:
+    out: folder, made where it is not there.
+    found: what is counted of a table.
+  """
+  out.mkdir(parents=True, exist_ok=True)
+  write_text(out / "cost.md", found.text)
+  with whole(out / "cost.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    csv.writer(file).writerows([("table", "row", "kind", "column", "printed", "here"), *found.lines])
 
 
 def say_text(text: str) -> None:

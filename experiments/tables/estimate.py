@@ -21,6 +21,9 @@ def check_full(sweep: Sweep, rate: float | None) -> None:
     sweep: at the scale "full".
     rate: GMAC/s in training, of `vidjax.benchmark train`; None: no time is estimated.
   """
+  for row in sweep.table.rows:
+    if row.kind in ("own", "rerun") and not (row.full or row.partners) and (not sweep.rows or row.name in sweep.rows):
+      say(f"{row.name} is not trained{f': {row.note}' if row.note else ''}")
   lacking: dict[str, pathlib.Path] = {}
   with_flow: set[str] = set()
   starts: dict[str, list[str]] = {}

@@ -5,7 +5,7 @@ import pkgutil
 
 import experiments
 from experiments.tables.row import Table
-from experiments.tables.shown import costs
+from experiments.tables.shown import Counts, costs
 
 
 def tables() -> dict[str, Table]:
@@ -22,8 +22,8 @@ def tables() -> dict[str, Table]:
   return dict(sorted(found.items(), key=lambda one: _order(one[0])))
 
 
-def costs_of(name: str) -> tuple[str, list[str]]:
-  """What `shown.costs` returns of a whole table, by its name alone, for a process of its own."""
+def counted(name: str) -> Counts:
+  """What is counted of a whole table, by its name alone, for a process of its own."""
   table = tables()[name]
   return costs(table, table.rows)
 

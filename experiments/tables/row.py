@@ -81,8 +81,9 @@ class Row:
     mini: column -> what is trained at mini scale; the column "" where there is one training alone.
     full: data set (a name of `published.SETS`) -> what is trained on the paper's data.
     cost: what is counted, or stated.
-    partners: rows whose scores are averaged in place of a training.
-    note: what the reader must know, such as why a count differs.
+    partners: rows whose scores are averaged in place of a training; without a cost, theirs are added.
+    note: what the reader must know.
+    reasons: printed column of a cost -> why the count differs from the print.
   """
 
   name: str
@@ -93,6 +94,7 @@ class Row:
   cost: Cost | Stated | None = None
   partners: tuple[str, ...] = ()
   note: str = ""
+  reasons: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def numbers(columns: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
@@ -128,6 +130,7 @@ class Table:
     units: printed column of a cost -> what `counted.count` calls it.
     tolerance: share by which a count may differ from the print.
     picture: `(path, table, measured)` draws `table.png`; None: as `shown.draw`.
+    data: data set that mini trainings read -> the commands that prepare it; synthetic clips need none.
   """
 
   title: str
@@ -138,6 +141,7 @@ class Table:
   units: Mapping[str, str] = dataclasses.field(default_factory=lambda: {"GFLOPs": "GFLOPs", "params M": "params"})
   tolerance: float = 0.01
   picture: Callable[..., None] | None = None
+  data: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
   def row(self, name: str) -> Row:
     """The row of a name."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
-from experiments.tables.counted import compare
+from experiments.tables.counted import compare, costs_of, total, whole_cost
 from experiments.tables.row import Cost, Row, Table
 from vidjax.analyse.pictures import save_figure
 from vidjax.evaluate.manifest import digest
@@ -18,6 +18,7 @@ from vidjax.files import whole
 from vidjax.verify.published import command_line
 
 RANKED = ("own", "rerun")
+EXECUTED = "GMAC executed"
 HEADS = [
   "table",
   "row",
@@ -166,36 +167,57 @@ def markdown(table: Table, found: Sequence[Mapping[str, Any]]) -> str:
   return "\n".join(lines) + "\n"
 
 
-def costs(table: Table, rows: Sequence[Row]) -> tuple[str, list[str]]:
-  """The table of counts, and the differences that no note explains.
+class Counts(NamedTuple):
+  """What is counted of a table.
+
+  Attributes:
+    text: as a table in Markdown.
+    unexplained: how counts differ from the print, where no reason is known.
+    lines: of a file: table, row, kind, column, what is printed and what is counted, "" where there is none.
+  """
+
+  text: str
+  unexplained: list[str]
+  lines: list[tuple[str, ...]]
+
+
+def costs(table: Table, rows: Sequence[Row], more: bool = False) -> Counts:
+  """Counts rows.
 
   Args:
     table: that holds the rows.
-    rows: those with a cost are counted.
+    rows: those with a cost are counted, or whose partners have.
+    more: of a table without any cost, count the networks that its rows train on the paper's data.
   """
-  columns = [column for column in table.units if any(column in row.printed for row in rows)]
-  heads = [table.title, *(text for column in columns for text in (f"{column}, printed", f"{column}, here"))]
-  counted = any(isinstance(row.cost, Cost) for row in rows)
-  heads += [*(column for column in table.units if column not in columns), *["GMAC executed"] * counted]
-  lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+  every = [(row, costs_of(table, row)) for row in rows]
+  if more and not any(row.cost for row in table.rows):
+    every = [(row, [one] if (one := whole_cost(row)) else []) for row in rows]
+  every = [(row, found) for row, found in every if found]
+  columns = [column for column in table.units if any(column in row.printed for row, _ in every)]
+  counted = any(isinstance(one, Cost) for _, found in every for one in found)
+  others = [*(column for column in table.units if column not in columns), *[EXECUTED] * counted]
+  units = {**table.units, EXECUTED: "GMAC"}
+  heads = [table.title, *(text for column in columns for text in (f"{column}, printed", f"{column}, here")), *others]
+  text = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
   unexplained: list[str] = []
   notes: list[str] = []
-  for row in rows:
-    if row.cost is None:
-      continue
-    found, differences = compare(table, row)
+  lines: list[tuple[str, ...]] = []
+  for row, parts in every:
+    found = total(parts)
+    differences = compare(table, row, found)
     cells = []
-    for column in columns:
-      cells += [f"{row.printed[column]:g}" if column in row.printed else "", _count(found, table.units[column])]
-    cells += [_count(found, unit) for column, unit in table.units.items() if column not in columns]
-    cells += [_count(found, "GMAC")] if counted else []
-    lines.append(f"| {row.name} | {' | '.join(cells)} |")
-    notes += [f"{text}. {row.note}" for text in differences]
-    unexplained += [text for text in differences if not row.note]
-  lines += ["", *["Counted as the papers do, but for the last column."] * counted]
-  lines += [_differs(table.tolerance) if notes else _agreed(table.tolerance)] * bool(columns)
-  lines += notes
-  return "\n".join(lines) + "\n", unexplained
+    for column in (*columns, *others):
+      printed = f"{row.printed[column]:g}" if column in row.printed else ""
+      here = _count(found, units[column])
+      cells += [printed, here] if column in columns else [here]
+      lines += [(table.title, row.name, row.kind, column, printed, here.replace(",", ""))] * bool(here)
+    text.append(f"| {row.name} | {' | '.join(cells)} |")
+    notes += [f"{one}: {row.reasons.get(column, 'no reason is known')}." for column, one in differences.items()]
+    unexplained += [one for column, one in differences.items() if column not in row.reasons]
+    unexplained += [f"{row.name}: {one} has a reason, but does not differ" for one in set(row.reasons) - {*differences}]
+  text += ["", *["Counted as the papers do, but for the last column."] * counted]
+  text += [_differs(table.tolerance) if notes else _agreed(table.tolerance)] * bool(columns)
+  return Counts("\n".join([*text, *notes]) + "\n", unexplained, lines)
 
 
 def _differs(tolerance: float) -> str:

@@ -130,7 +130,10 @@ class Sweep:
 
   def _run(self, stop: Stop) -> list[str]:
     (self.out / "numbers").mkdir(parents=True, exist_ok=True)
-    failed: list[str] = []
+    self._check_folder()
+    failed = self._absent_data()
+    if failed:
+      return failed
     slots = make_slots(self.processes, self.out / ".compiled")
     held = sole_writer(self.out, "--out", f".lock-{self.shard[0]}")
     needed = self._needed()
@@ -145,6 +148,21 @@ class Sweep:
           name, error = self._try(unit, slots, stop)
           failed += [f"{name}: {error}"] if error else []
     return failed
+
+  def _check_folder(self) -> None:
+    """Raises an InputError where the folder is another table's."""
+    for path in (self.out / "numbers").glob("*.json"):
+      title = json.loads(path.read_text())["table"]
+      if title != self.table.title:
+        raise InputError(f"--out={self.out} has numbers of {title}: choose another folder for {self.table.title}")
+
+  def _absent_data(self) -> list[str]:
+    """A line with what prepares the data that is not there, where a training needs it."""
+    absent = {name: commands for name, commands in self.table.data.items() if not (self.data_dir / name).is_dir()}
+    if self.scale != "mini" or not absent or all(self.numbers(unit) for unit in self.units()):
+      return []
+    commands = " && ".join(itertools.chain.from_iterable(absent.values()))
+    return [f"{self.data_dir / next(iter(absent))} is not there. Prepare it first: {commands}"]
 
   def read(self) -> list[dict[str, Any]]:
     """The numbers of all that is finished, of every task."""

@@ -3,9 +3,11 @@
 Labels of the test splits are not public: `python -m vidjax.evaluate --split=test --submission=OUT.csv` writes what
 their server takes.
 
-At mini scale rows read clips of 48 frames, so that 16 segments have some each. Two clips a video are a test of the same
-networks, and have no row there.
+At mini scale rows read clips of 48 frames, so that 16 segments have some each. "x2" tests the same networks on two clips
+of a video, with three crops of each; at mini scale frames are square, so that three crops are one.
 """
+
+import dataclasses
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Cost, Row, Table, Training, cited, numbers
@@ -30,7 +32,7 @@ def row(frames: int, clips: int, *printed: float | None) -> Row:
   views = ("--views=2x3",) if clips > 1 else ()
   name = f"TDRL {frames}f" + " x2" * (clips > 1)
   cost = Cost(f"configs/tdrl.py:ssv1,{given}", (), 174, times=6 if clips > 1 else 1)
-  mini = {"": MINI[frames]} if clips == 1 else {}
+  mini = {"": dataclasses.replace(MINI[frames], evaluation=("--views=2x1",) if clips > 1 else ())}
   return network(name, configs, COLUMNS, printed, evaluation=views, cost=cost, mini=mini)
 
 

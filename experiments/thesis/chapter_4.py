@@ -1,5 +1,7 @@
 """What the tables of chapter 4 have in common: `configs/attention.py` at three scales."""
 
+from collections.abc import Mapping
+
 from experiments.tables.published import SETS
 from experiments.tables.row import Cost, Kind, Row, Training
 from experiments.thesis.full import KINETICS, SOMETHING
@@ -32,9 +34,10 @@ def row(
   flags: tuple[str, ...] = (),
   data: tuple[str, ...] = ("K400",),
   kind: Kind = "own",
-  note: str = "",
   cost: Cost | None = None,
   evaluation: tuple[str, ...] | None = None,
+  note: str = "",
+  reasons: Mapping[str, str] | None = None,
 ) -> Row:
   """A network of chapter 4.
 
@@ -45,14 +48,15 @@ def row(
     flags: that change it.
     data: the data sets of the table.
     kind: of the row.
-    note: what the reader must know.
     cost: what is counted, see `counted`.
     evaluation: flags of vidjax.evaluate; those of VIEWS by default, () for the centre crop.
+    note: what the reader must know.
+    reasons: why counts differ, by column.
   """
   views = {key: VIEWS[key] if evaluation is None else evaluation for key in data}
   full = {key: Training(f"configs/attention.py:{NAMES[key]},{given}", flags, views[key]) for key in data}
   mini = {"": Training(f"configs/attention.py:mini,{given}", flags)}
-  return Row(name, printed, kind, mini, full, cost, note=note)
+  return Row(name, printed, kind, mini, full, cost, note=note, reasons=reasons or {})
 
 
 def counted(given: str, flags: tuple[str, ...] = (), below: str = "") -> Cost:

@@ -22,6 +22,7 @@ def network(
   cost: Cost | None = None,
   mini: Mapping[str, Training] | None = None,
   note: str = "",
+  reasons: Mapping[str, str] | None = None,
 ) -> Row:
   """A row that is trained on the paper's data.
 
@@ -37,6 +38,7 @@ def network(
     cost: what is counted.
     mini: what is trained at mini scale.
     note: what the reader must know.
+    reasons: why counts differ, by column.
   """
   full = {data: Training(f"configs/{config}", flags, evaluation, folds) for data, config in configs.items()}
-  return Row(name, numbers(columns, printed), kind, mini or {}, full, cost, note=note)
+  return Row(name, numbers(columns, printed), kind, mini or {}, full, cost, note=note, reasons=reasons or {})

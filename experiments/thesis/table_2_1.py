@@ -10,9 +10,10 @@ from vidjax.data.sources import hmdb51, kinetics400, something_v1, ucf101
 COLUMNS = "classes", "clips"
 
 
-def row(name: str, printed: tuple[float, float], stated: tuple[int, int], note: str = "") -> Row:
-  """A data set: printed and official classes and clips."""
-  return Row(name, numbers(COLUMNS, printed), cost=Stated(lambda: dict(zip(COLUMNS, stated, strict=True))), note=note)
+def row(name: str, printed: tuple[float, float], stated: tuple[int, int], **reasons: str) -> Row:
+  """A data set: printed and official classes and clips, and why they differ."""
+  cost = Stated(lambda: dict(zip(COLUMNS, stated, strict=True)))
+  return Row(name, numbers(COLUMNS, printed), cost=cost, reasons=reasons)
 
 
 TABLE = Table(
@@ -24,7 +25,7 @@ TABLE = Table(
       "Kinetics400",
       (400, 306_245),
       (kinetics400.CLASSES, sum(kinetics400.EXPECTED.values())),
-      note="the print is that of the first release; the official lists of today name fewer, since films are gone",
+      clips="the print is that of the first release; the official lists of today name fewer, since films are gone",
     ),
     row("Something-Something V1", (174, 108_499), (something_v1.CLASSES, sum(something_v1.EXPECTED.values()))),
   ),

@@ -19,7 +19,7 @@ PAIRS = (
   ),
 )
 """At mini scale, then at full scale."""
-EXTRA = "the printed GFLOPs have a part that grows with T and is not explained"
+EXTRA = {"GFLOPs": "the print has a part that grows with T and is not explained"}
 
 
 def row(name: str, printed: tuple[float, ...], mini: dict[str, int], full: dict[str, int]) -> Row:
@@ -33,7 +33,7 @@ def row(name: str, printed: tuple[float, ...], mini: dict[str, int], full: dict[
   """
   trained = dan_full(**full)
   cost = Cost(trained["SSv1"].config, trained["SSv1"].flags, 174)
-  return Row(name, dict(zip(COLUMNS, printed, strict=True)), "own", dan(**mini), trained, cost, note=EXTRA)
+  return Row(name, dict(zip(COLUMNS, printed, strict=True)), "own", dan(**mini), trained, cost, reasons=EXTRA)
 
 
 def size(frames: int, rank: int, *printed: float) -> Row:

@@ -48,7 +48,7 @@ def row(name: str, beta: float, blocks: int, expansion: int, enopr: float, mflop
     mini=pwtp_alone(*flags),
     full={"Mini-Kinetics": Training(FULL, (*PROJECTION, *ADAMW, *flags))},
     cost=Cost("configs/dan.py:ssv1", (*segment, frames, *flags), 174, below="representation"),
-    note="its parameters in print are those of one BatchNorm more (16,868)" if name == "#1" else "",
+    reasons={"params k": "the print has those of one BatchNorm more (16,868)"} if name == "#1" else {},
   )
 
 

@@ -12,7 +12,7 @@ MASKED = (
 )
 
 
-def way(name: str, top1: float, params: float, note: str = "") -> Row:
+def way(name: str, top1: float, params: float, reason: str = "") -> Row:
   """A way; the kernel is the best of Table 4.2."""
   given = options("rnl", "blocks=1")
 
@@ -21,7 +21,8 @@ def way(name: str, top1: float, params: float, note: str = "") -> Row:
     return f"{SITES[0]}.kernel=(3,7,7)", *best
 
   cost = counted(given, flags("grouped" if name == "conv" else name), PLACE)
-  return row(name, numbers(COLUMNS, (top1, 1.65, params)), given, flags(name), note=note, cost=cost)
+  reasons = {"params M": reason} if reason else {}
+  return row(name, numbers(COLUMNS, (top1, 1.65, params)), given, flags(name), cost=cost, reasons=reasons)
 
 
 TABLE = Table(

@@ -2,7 +2,7 @@
 
 Both pathways have 224 pixels, at mini scale 48. Alone, a pathway is TSM on MBPM or on plain frames, at mini scale the
 quickstart's network on the Busy (MBPM) or the Quiet (the first frame of three) of the clips. At full scale BQN has
-label smoothing and another warm-up, as its released code; a pathway alone has those of `configs/inputs.py`.
+label smoothing and five times the rate in its stems, as its released code; a pathway alone is `configs/inputs.py`.
 """
 
 from experiments.tables.command import run_table
@@ -38,7 +38,8 @@ def full(*flags: str, quiet: int = 224, busy: int = 224) -> dict[str, Training]:
     quiet: pixels of the Quiet pathway.
     busy: of the Busy one.
   """
-  sizes = f"model.quiet_size={quiet}", f"transforms[0].size={busy}", f"test.size={busy}"
+  sizes = [f"model.quiet_size={quiet}"] * (quiet != 160)  # what the config has makes no flag
+  sizes += [f"transforms[0].size={busy}", f"test.size={busy}"] * (busy != 256)
   return {"SSv1": Training(BQN, (*(f"--config.{size}" for size in sizes), *flags))}
 
 

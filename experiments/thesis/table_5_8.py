@@ -1,6 +1,7 @@
 """Sizes of the two pathways (thesis Table 5.8): "160,256" has Quiet at 160 pixels and Busy at 256.
 
-At mini scale 48 pixels stand for 224, and the others in proportion.
+At mini scale 48 pixels stand for 224, and the others in proportion. How Quiet gets fewer frames is not said: here its
+frames are interpolated over time [I].
 """
 
 from experiments.tables.command import run_table
