@@ -3,8 +3,8 @@
 Labels of the test splits are not public: `python -m vidjax.evaluate --split=test --submission=OUT.csv` writes what
 their server takes.
 
-At mini scale rows read clips of 48 frames, so that 16 segments have some each. "x2" tests the same networks on two clips
-of a video, with three crops of each; at mini scale frames are square, so that three crops are one.
+At mini scale rows read clips of 48 frames, so that 16 segments have some each. "x2" tests the same networks on two
+clips of a video, with three crops of each; at mini scale frames are square, so that three crops are one.
 """
 
 import dataclasses
