@@ -8,8 +8,9 @@ follow it; the first value is the default:
 - `backbone=resnet|x3d|mobilenet|tdn|vit`, at 48 pixels, with three stages, res2 to res4. The ViT, that of
   `configs/vit.py:mini`, has four blocks as stages 2 to 5, and is trained as it; what an input makes is brought to one
   scale before it (`vidjax.inputs.input_norm`).
-- `plugins=none`, or several joined by "+", in their order: before every block `tsm`, `tim`, `pem`, `mem` (in a MobileNet
-  before those with a shortcut, as in TSM's released code); behind block 0 of res3 and res4 `rnl`, `nl`, `cpa`, `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
+- `plugins=none`, or several joined by "+", in their order: before every block, in a MobileNet before those with a
+  shortcut, as in TSM's released code, `tsm`, `tim`, `pem`, `mem`; behind block 0 of res3 and res4 `rnl`, `nl`, `cpa`,
+  `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
 - `losses=none`, or several joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD
   loss, at the last block of each stage), `reversal` (TTSN's TSS).
 - `blend=weighted|mgda|pcgrad|cagrad|uncertainty`: how several losses are joined.
