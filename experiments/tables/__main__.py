@@ -10,7 +10,6 @@ finished, the rest as "not run", with a comparison of networks with released cod
 import concurrent.futures
 import csv
 import datetime
-import json
 import multiprocessing
 import os
 import pathlib
@@ -33,12 +32,11 @@ from experiments.tables.command import (
 )
 from experiments.tables.found import counted, tables
 from experiments.tables.row import Table
-from experiments.tables.shown import HEADS, agreement, markdown
+from experiments.tables.shown import HEADS, agreement, markdown, write_manifests
 from experiments.tables.sweep import Sweep
 from vidjax.command import run_main
 from vidjax.console import say
 from vidjax.errors import InputError
-from vidjax.evaluate.manifest import digest
 from vidjax.files import whole, write_text
 from vidjax.run.commit import commit
 from vidjax.verify.parity import NETWORKS, check
@@ -74,7 +72,7 @@ def main(argv: list[str]) -> None:
     write_parity(out / "parity.csv")
   parts = [*(sweep.out / "results.csv" for sweep in sweeps), *[out / "parity.csv"] * values.report]
   join(parts, out / "results.csv")
-  write_text(out / "manifests.json", json.dumps(manifests(sweeps), indent=1) + "\n")
+  write_manifests(out / "manifests.json", [one for sweep in sweeps for one in sweep.read()])
   write_text(out / "tables.md", page(sweeps))
   say_text(summary(sweeps))
   say(f"wrote results.csv, manifests.json and tables.md to {out}")
@@ -153,12 +151,6 @@ def write_parity(path: pathlib.Path) -> None:
       command = f"python -m vidjax.verify {name}"
       own = "parity", name, found.source, "parity", "largest difference of two logits", "", number
       writer.writerow([*own, *origin, command])
-
-
-def manifests(sweeps: Sequence[Sweep]) -> dict[str, dict[str, Any]]:
-  """The manifests of all numbers, by the digest that `results.csv` names them by."""
-  found = [one["manifest"] for sweep in sweeps for one in sweep.read() if one.get("manifest")]
-  return {digest(one): one for one in found}
 
 
 def summary(sweeps: Sequence[Sweep]) -> str:

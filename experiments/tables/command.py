@@ -10,7 +10,7 @@ from absl import flags
 from experiments.tables.estimate import check_full
 from experiments.tables.known import Known
 from experiments.tables.row import Table
-from experiments.tables.shown import Counts, costs, draw, gather, markdown, write_csv
+from experiments.tables.shown import Counts, costs, draw, gather, markdown, write_csv, write_manifests
 from experiments.tables.sweep import Sweep
 from vidjax.command import run_main
 from vidjax.console import say
@@ -65,7 +65,7 @@ def _main(table: Table) -> None:
   failed = sweep.run()
   write(sweep)
   say_text((sweep.out / "table.md").read_text(encoding="utf-8"))
-  names = [name for name in ("table.md", "results.csv", "table.png") if (sweep.out / name).exists()]
+  names = [name for name in ("table.md", "results.csv", "manifests.json", "table.png") if (sweep.out / name).exists()]
   say(f"wrote {', '.join(names)} to {sweep.out}")
   report_failed(failed)
 
@@ -137,11 +137,12 @@ def whole_names(parts: Sequence[str], table: Table) -> list[str]:
 
 
 def write(sweep: Sweep) -> None:
-  """Writes what is finished of a sweep: its table, its numbers and its picture."""
+  """Writes what is finished of a sweep: its table, its numbers, what they were measured on, and its picture."""
   found = sweep.read()
   measured = gather(found)
   write_text(sweep.out / "table.md", markdown(sweep.table, found))
   write_csv(sweep.out / "results.csv", sweep.table, sweep.scale, found)
+  write_manifests(sweep.out / "manifests.json", found)
   (sweep.table.picture or draw)(sweep.out / "table.png", sweep.table, measured)
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import json
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from experiments.tables.counted import compare, costs_of, total, whole_cost
 from experiments.tables.row import Cost, Row, Table
 from vidjax.analyse.pictures import save_figure
 from vidjax.evaluate.manifest import digest
-from vidjax.files import whole
+from vidjax.files import whole, write_text
 from vidjax.verify.published import command_line
 
 RANKED = ("own", "rerun")
@@ -263,6 +264,17 @@ def write_csv(path: pathlib.Path, table: Table, scale: str, found: Sequence[Mapp
           origin = one["commit"], one["machine"], one["date"], one["seconds"], one["cores"], manifest
           own_row = table.title, row.name, row.kind, f"trained {scale}", column, one["seed"], f"{number:.6g}"
           writer.writerow([*own_row, *origin, command_line(one["command"])])
+
+
+def write_manifests(path: pathlib.Path, found: Sequence[Mapping[str, Any]]) -> None:
+  """Writes what numbers were measured on, by the digest that `results.csv` names it by.
+
+  Args:
+    path: of the file.
+    found: what `Sweep.read` returns, of one table or more.
+  """
+  every = [one["manifest"] for one in found if one.get("manifest")]
+  write_text(path, json.dumps({digest(one): one for one in every}, indent=1) + "\n")
 
 
 def draw(path: pathlib.Path, table: Table, measured: Measured) -> None:
