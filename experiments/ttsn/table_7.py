@@ -1,8 +1,8 @@
 """Which clips TSS reverses (TTSN, Table VII). AA and AR reverse every clip: their heads answer "reversed" always.
 
 "MB" is the printed memory of a GPU. "step MB" is what the compiled training step needs beside its state and its batch,
-on the machine that measures. Measured at mini scale on a CPU: 238.6 for AA and for RR. Ours average the maps over space
-before they choose channels and reverse, so that a random choice has nothing to save. The two are not compared by rank.
+on the machine that measures. Ours average the maps over space before they choose channels and reverse, so that a random
+choice has nothing to save. The two are not compared by rank.
 """
 
 import pathlib

@@ -5,7 +5,8 @@
 Each film is decoded whole to its sampled frames, shrunk to a short side of 256, and cut to 224 pixels; then the batch
 goes through the network. Without --videos, four films of 6 seconds, 320 x 240 pixels at 25 frames a second, are made.
 The medians of `--rounds` are stated with this machine; weights are random, which changes no time. DIR then holds
-`table.md`, and `results.csv` in the columns of the other tables.
+`table.md` with Kendall's tau, `table.png`, and `results.csv` in the columns of the other tables, where the status is
+"measured". `--rows=` takes a part of the rows.
 """
 
 import csv
@@ -15,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import av
 import jax
@@ -22,7 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.tables.shown import HEADS
+from experiments.tables.command import say_text, whole_names
+from experiments.tables.row import Row, Table
+from experiments.tables.shown import HEADS, draw, gather, markdown
 from vidjax.apply.forward import forward
 from vidjax.benchmark.measure import provenance
 from vidjax.command import config_with, run_main
@@ -42,6 +46,15 @@ ROWS = {  # name -> config, printed milliseconds a video
   "TSN, 8 frames": ("configs/tdrl.py:ssv1,tm=none,enhance=none,td=none", 7.9),
 }
 CITED = {"STM": 11.1, "I3D": 2095.0}
+PRINTED = {**{name: ms for name, (_, ms) in ROWS.items()}, **CITED}
+
+
+def kind(name: str) -> str:
+  """Of a row, as in the other tables."""
+  return "cited" if name in CITED else "own" if name.startswith("TTSN") else "rerun"
+
+
+TABLE_8 = Table(TITLE, [Row(name, {"ms": ms}, kind(name)) for name, ms in PRINTED.items()], pairs=(("ms", "ms"),))
 
 
 def films(folder: pathlib.Path) -> list[str]:
@@ -99,11 +112,10 @@ def timed(function: Callable[[], object]) -> float:
   return 1000 * (time.perf_counter() - start)
 
 
-def write_csv(path: pathlib.Path, found: Mapping[str, tuple[float, float]]) -> None:
-  """Writes the numbers, a line each, in the columns of the other tables' `results.csv`.
+def measured(found: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
+  """Times in the form of a sweep's numbers.
 
   Args:
-    path: of the file.
     found: row -> milliseconds of loading, and of the network.
   """
   made = provenance()
@@ -113,51 +125,58 @@ def write_csv(path: pathlib.Path, found: Mapping[str, tuple[float, float]]) -> N
     "date": datetime.date.today().isoformat(),
     "command": made["command"],
   }
+  own = {name: {"ms": sum(both), "ms, loading": both[0], "ms, network": both[1]} for name, both in found.items()}
+  return [{"row": name, "column": "", "seed": 0, "numbers": numbers, **origin} for name, numbers in own.items()]
+
+
+def write_csv(path: pathlib.Path, found: Sequence[Mapping[str, Any]]) -> None:
+  """Writes the numbers, a line each, in the columns of the other tables' `results.csv`.
+
+  Args:
+    path: of the file.
+    found: see `measured`.
+  """
   with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
     writer = csv.DictWriter(file, HEADS)
     writer.writeheader()
-    for name, ms in ({name: ms for name, (_, ms) in ROWS.items()} | CITED).items():
-      own = {"table": TITLE, "row": name, "kind": kind(name)}
-      writer.writerow({**own, "status": "printed", "column": "ms", "number": ms})
-      if name in found:
-        loading, network = found[name]
-        for column, number in (("ms", loading + network), ("ms, loading", loading), ("ms, network", network)):
-          writer.writerow({**own, "status": "measured", "column": column, "number": f"{number:.4g}", **origin})
-
-
-def kind(name: str) -> str:
-  """Of a row, as in the other tables."""
-  return "cited" if name in CITED else "own" if name.startswith("TTSN") else "rerun"
+    for row in TABLE_8.rows:
+      head = {"table": TITLE, "row": row.name, "kind": row.kind}
+      writer.writerow({**head, "status": "printed", "column": "ms", "number": row.printed["ms"]})
+      for one in (one for one in found if one["row"] == row.name):
+        origin = {key: one[key] for key in ("commit", "machine", "date", "command")}
+        for column, number in one["numbers"].items():
+          writer.writerow({**head, "status": "measured", "column": column, "number": f"{number:.4g}", **origin})
 
 
 def main(argv: list[str]) -> None:
   """The command."""
   values = flags.FLAGS
+  names = whole_names(values.rows, TABLE_8) or list(ROWS)
+  if unknown := [name for name in names if name not in ROWS]:
+    raise InputError(f"--rows names {', '.join(unknown)}; {TITLE} measures {', '.join(ROWS)}")
+  times = {}
   with tempfile.TemporaryDirectory() as folder:
     given = sorted(map(str, pathlib.Path(values.videos).iterdir())) if values.videos else films(pathlib.Path(folder))
     if len(given) < BATCH:
       raise InputError(f"--videos={values.videos} holds {len(given)} films: {BATCH} or more are needed")
-    lines = [
-      f"| {TITLE}, ms a video | printed | here, in all | loading | network |",
-      "|---|---|---|---|---|",
-    ]
-    found = {}
-    for name, (config, printed) in ROWS.items():
-      found[name] = loading, network = measure(config, given[:BATCH], values.rounds)
-      lines.append(f"| {name} | {printed:g} | {loading + network:.1f} | {loading:.1f} | {network:.1f} |")
-      say(lines[-1])
-  lines += [f"| {name} | {printed:g} | | | |" for name, printed in CITED.items()]
+    for name in names:
+      times[name] = loading, network = measure(ROWS[name][0], given[:BATCH], values.rounds)
+      say(f"{name}: {loading + network:.1f} ms a video, {loading:.1f} of them loading")
+  found = measured(times)
   origin = provenance()
-  lines += ["", "Here: " + ", ".join(f"{key} {origin[key]}" for key in origin if origin[key])]
+  text = markdown(TABLE_8, found) + "Here: " + ", ".join(f"{key} {origin[key]}" for key in origin if origin[key]) + "\n"
   out = pathlib.Path(values.out)
   out.mkdir(parents=True, exist_ok=True)
-  write_text(out / "table.md", "\n".join(lines) + "\n")
+  write_text(out / "table.md", text)
   write_csv(out / "results.csv", found)
-  say(f"wrote table.md and results.csv to {out}")
+  draw(out / "table.png", TABLE_8, gather(found))
+  say_text(text)
+  say(f"wrote table.md, results.csv and table.png to {out}")
 
 
 if __name__ == "__main__":
   flags.DEFINE_string("videos", None, "Folder of films; the first four by name are read.")
   flags.DEFINE_string("out", None, "Folder for the table.", required=True)
   flags.DEFINE_integer("rounds", 5, "How often each is measured.", 1)
+  flags.DEFINE_list("rows", [], "Names of the rows to measure (default: all).")
   run_main(main)
