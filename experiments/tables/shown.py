@@ -156,7 +156,7 @@ def markdown(table: Table, found: Sequence[Mapping[str, Any]]) -> str:
     lines.append(f"| {row.name} | {row.kind} | {' | '.join(cells)} |")
   lines.append("")
   if seeds == {1}:
-    lines.append("One seed.")
+    lines += ["One seed."] * any(one["seed"] is not None for one in found)
   elif seeds:
     count = " or ".join(map(str, sorted(seeds)))
     lines.append(f"Means over {count} seeds; the smallest and the largest in brackets where they differ.")

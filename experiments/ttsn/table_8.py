@@ -126,7 +126,7 @@ def measured(found: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
     "command": made["command"],
   }
   own = {name: {"ms": sum(both), "ms, loading": both[0], "ms, network": both[1]} for name, both in found.items()}
-  return [{"row": name, "column": "", "seed": 0, "numbers": numbers, **origin} for name, numbers in own.items()]
+  return [{"row": name, "column": "", "seed": None, "numbers": numbers, **origin} for name, numbers in own.items()]
 
 
 def write_csv(path: pathlib.Path, found: Sequence[Mapping[str, Any]]) -> None:
