@@ -29,6 +29,7 @@ from experiments.tables.command import (
   say_text,
   write,
   write_costs,
+  write_counts,
 )
 from experiments.tables.found import counted, tables
 from experiments.tables.row import Table
@@ -110,12 +111,17 @@ def _costs(chosen: Mapping[str, Table], processes: int) -> None:
   if not names:
     raise InputError("none of these tables prints what can be counted: take one of them by its own command")
   unexplained: list[str] = []
+  lines: list[tuple[str, ...]] = []
   with concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
     for name, found in zip(names, pool.map(counted, names), strict=True):
       say_text(found.text)
       unexplained += found.unexplained
+      lines += found.lines
       if out:
         write_costs(out / name, found)
+  if out:
+    write_counts(out / "costs.csv", lines)
+    say(f"wrote costs.csv to {out}, and cost.md and cost.csv to a folder for each table")
   report_unexplained(unexplained)
 
 

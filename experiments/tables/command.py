@@ -182,8 +182,18 @@ def write_costs(out: pathlib.Path, found: Counts) -> None:
   """
   out.mkdir(parents=True, exist_ok=True)
   write_text(out / "cost.md", found.text)
-  with whole(out / "cost.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
-    csv.writer(file).writerows([("table", "row", "kind", "column", "printed", "here"), *found.lines])
+  write_counts(out / "cost.csv", found.lines)
+
+
+def write_counts(path: pathlib.Path, lines: Sequence[Sequence[str]]) -> None:
+  """Writes the lines of `Counts`, with their heads.
+
+  Args:
+    path: of the file.
+    lines: of one table or more.
+  """
+  with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    csv.writer(file).writerows([("table", "row", "kind", "column", "printed", "here"), *lines])
 
 
 def say_text(text: str) -> None:
