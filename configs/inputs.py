@@ -16,9 +16,10 @@ is the size of the thesis. Options follow the name:
 There, segments have one frame of RGB, three of MBPM, and six of all others (Table 3.12, 5.5.2), of which flow and RGB
 difference stack five. "stored_flow" is "flow" as `prepare --flow` stores it; TVNet is that of the thesis' code,
 "frozen_tvnet", or "tvnet", which learns. FlowNet is not here. Numbers are those of 5.5.1, of UCF101 those of 5.5.2;
-the classifier's and what the text leaves out as in `configs/bqn.py` [released code], but for its losses. All start from
-ImageNet (--config.init.weights), X3D-M from nothing. RGB+Flow and RGB+MBPM average two runs:
-`python -m vidjax.evaluate --workdir=A --workdir=B`.
+the classifier's and what the text leaves out, such as the crops, as in `configs/bqn.py` [released code], but for its
+losses. Table 3.12 prints the same rows as 5.1, so that they are trained by the recipe of chapter 5, not by that of
+DAN (3.6.1), which crops otherwise and has another dropout. All start from ImageNet (--config.init.weights), X3D-M from
+nothing. RGB+Flow and RGB+MBPM average two runs: `python -m vidjax.evaluate --workdir=A --workdir=B`.
 """
 
 from typing import Any
@@ -54,8 +55,9 @@ INPUTS = {
 }
 TOLD = {"mbpm": ("sigma", "kernel")}
 """Fields that a config names although they are defaults."""
-FIRST = {  # released code: what is learnt faster
+FIRST = {  # released code: what is learnt faster; and 3.6.1 and 5.5.1: convolutions and classifiers alone decay
   "mbpm": (Group("^representation/", rate=5.0),),
+  "pwtp": (Group("^representation/(?!local/kernel)", decay=0.0),),
   **dict.fromkeys(("flow", "stored_flow", "tvnet", "frozen_tvnet"), (Group("/stem/conv/kernel", rate=5.0),)),
 }
 SIX = 6  # frames of a segment at full scale

@@ -1,7 +1,7 @@
 """TeSNet's streams beside one frame and three segments (thesis Table 3.4), UCF101, split 1, 20 clips a video.
 
-No row has TSM. At mini scale TeSNet squeezes 24 frames, or the 23 flows between them; all flow there is computed with
-fewer iterations than elsewhere, since it is a clip's largest cost. TeSNet's RGB stream is that of Table 3.3.
+No row has TSM. At mini scale TeSNet squeezes 24 frames, or the 23 flows between them. Its RGB stream is that of Table
+3.3.
 """
 
 from experiments.tables.command import run_table
@@ -10,10 +10,6 @@ from experiments.thesis.table_3_2 import VIEWS
 from experiments.thesis.table_3_3 import BATCH
 
 PLAIN = "--config.model.backbone.inserts=()"
-FLOW = tuple(
-  f"--config.model.representation.{name}={value}" for name, value in (("levels", 1), ("warps", 1), ("iterations", 10))
-)
-"""As in `configs/tesnet.py:mini_flow-24`."""
 SEGMENTS = {"baseline": 1, "tsn": 3}
 
 
@@ -27,9 +23,7 @@ def mini(setting: str, stream: str) -> Training:
   if setting == "64":
     return Training(f"configs/tesnet.py:{'mini' if stream == 'RGB' else 'mini_flow'}-24")
   flags = f"--config.sampler.num_segments={SEGMENTS[setting]}", PLAIN
-  return (
-    Training("configs/inputs.py:rgb", flags) if stream == "RGB" else Training("configs/inputs.py:flow", (*flags, *FLOW))
-  )
+  return Training(f"configs/inputs.py:{stream.lower()}", flags)
 
 
 def rows(setting: str, name: str, printed: tuple[float, float, float], kind: Kind = "own") -> tuple[Row, ...]:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from configs import dan
 from tests.train.test_resume import assert_bit_equal, kill_after, last_state
 from vidjax.errors import ConfigError, InputError
 from vidjax.run.checkpoint import load_variables
@@ -78,6 +79,23 @@ def base():
     "init": {"workdir": "", "weights": "a.pth"},
     "blend": {"make": "a", "x": 1},
   }
+
+
+def test_what_is_new_in_the_first_phase_is_not_new_in_the_next():
+  """A classifier that a phase has trained would begin anew, and be frozen so, where only others are trained."""
+  init = {"workdir": "", "weights": "a.pth", "new": ("classifier",), "unused": ("fc",)}
+  own = {"name": "three", "init": {"new": ("head",)}}
+  again = {"name": "four", "init": {"phase": ""}}
+  phases = {"name": "one"}, {"name": "two"}, own, again
+  found = [one["init"] for one in expand({**base(), "init": init, "phases": phases}).values()]
+  assert [(one["phase"], one["weights"], one["new"], one["unused"]) for one in found] == [
+    ("", "a.pth", ("classifier",), ("fc",)),
+    ("1_one", None, (), ()),
+    ("2_two", None, ("head",), ()),
+    ("", "a.pth", ("classifier",), ("fc",)),
+  ]
+  separate = expand(dan.get_config("ssv1,backbone=x3d_xs,blend=separate").to_dict())
+  assert [one["init"]["new"] for one in separate.values()] == [("classifier", "representation"), ()]
 
 
 def test_phases_change_a_config_key_by_key():

@@ -2,7 +2,8 @@
 
 `config.phases = ({"name": "first", ...}, {"name": "second", ...})`: the other keys of a phase are changes to the
 config. A mapping is changed key by key, and a section with another `make` replaces the old one. A phase starts from the
-one before it, unless `init.phase` names another, maps subtrees of the network to phases, or is "" for none.
+one before it, unless `init.phase` names another, maps subtrees of the network to phases, or is "" for none. Where it
+starts from a phase, `init.new` and `init.unused` of the config are not its own: they are about the first one's weights.
 """
 
 import json
@@ -103,10 +104,13 @@ def expand(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
   before = ""
   for phase in config["phases"]:
     changed = override(base, {key: value for key, value in phase.items() if key != "name"})
-    start = phase.get("init", {}).get("phase", before)
+    own = phase.get("init", {})
+    start = own.get("phase", before)
     changed["init"] = {**changed["init"], "phase": _folders(start, folders, list(expanded), phase["name"])}
     if start and (changed["init"]["workdir"] or changed["init"]["weights"]):
       changed["init"] |= {"workdir": "", "weights": None}  # of the first phase
+    if start:  # what is new against those weights is not new against a phase that has trained it
+      changed["init"] |= {key: () for key in ("new", "unused") if changed["init"].get(key) and key not in own}
     expanded[folders[phase["name"]]] = changed
     before = phase["name"]
   return expanded
