@@ -15,7 +15,7 @@ VALUES = {  # mu, tau, lambda, phi, and the weight of the reconstruction
   **{f"a_tau_{tau}": (0.1, tau, 0.1, 0.1, 1.0) for tau in (0.001, 0.02, 0.1)},
   **{f"b_mu_{mu}": (mu, 0.02, 0.1, 0.1, 1.0) for mu in (0.0, 0.5, 1.0)},
   **{f"c_lambda_{weight}": (0.5, 0.02, weight, 0.1, 1.0) for weight in (0.0, 0.05)},
-  **{f"d_phi_{phi}": (0.5, 0.02, 0.05, phi, 1.0) for phi in (0.0, 0.8)},
+  **{f"d_phi_{phi}": (0.5, 0.02, 0.05, phi, 1.0) for phi in (0.0, 0.8, 1.0)},
   **{f"reconstruction_{share}": (0.5, 0.02, 0.05, 0.8, share) for share in (0.25, 0.0625)},
 }
 NAMES = ("diversity", "low_rank", "output_l1", "gate_l1", "reconstruction")

@@ -1,7 +1,8 @@
 """Where the gate stands and how deep the RTSAE is, the streams held (rtsae Table 2); they are trained once a seed.
 
 5.1.1: "we temporarily fix the weights of the DSCNN model": S-Net and T-Net here. F-Net and what lies behind it are
-trained in the joint phase, since no other trains them [I]. To be short, the later phases are those of Fig. 8. The whole
+trained in the joint phase, since no other trains them [I]. The split is not said: full trainings are of the first, as
+those of Fig. 7. To be short, the later phases are those of Fig. 8. The whole
 network is trained in Fig. 7.
 """
 

@@ -15,7 +15,8 @@ The last one prints the accuracy on the split `test`. `runs/x3d` is a run of `co
 the scout is a run of `configs/rtsae_dscnn.py:hmdb51-depth1` that starts from the scout on UCF101
 (--config.init.workdir=runs/scout).
 
-None has a mini network of its own: those of the dual-stream network are in Table 2 and Fig. 7.
+None has a mini network of its own: those of the dual-stream network are in Table 2 and Fig. 7, and ARCH
+(`configs/arch.py:mini`) would have no other row to be compared with.
 """
 
 from experiments.tables.command import run_table

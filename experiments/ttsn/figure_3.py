@@ -35,7 +35,7 @@ SHORTEST = "down 2048 (one channel)"
 LENGTHS = {SHORTEST: (2048, 1), "down 8": (8, 1), "down 2": (2, 1), "down 1": (1, 1), "up 2": (1, 2)}
 """Compression and expansion."""
 DEFAULT = 8, 1
-"""Those of the config; they are not given as flags, so that the training is known as that of Table VI."""
+"""Those of the config; they are not given as flags, so that the mini training is known as that of Table VI."""
 MINI = {SHORTEST: (48, 1)}
 PRINTED = {SHORTEST: 49, "down 8": 12544}
 

@@ -2,7 +2,8 @@
 
 The table does not say how many frames its rows have. TTSN from Kinetics has 16: its 80.2 is that of Tables VI and VII,
 which section IV-D says are of 16. The same is taken for the other rows [I]. That the numbers are means over the three
-official splits is not said, either [I].
+official splits is not said, either [I]. The authors ran TDN by its own code; its rows are trained by the recipe of TTSN
+here, since TDN's is not given [I].
 
 None has a mini network: those of TTSN are trained in Tables IV and VI, and the rows of one network differ here by what
 it starts from.

@@ -1,4 +1,4 @@
-"""TTSN on UCF101 beside other methods (TTSN, Table III): three splits and 16 frames, as in Table II [I]."""
+"""TTSN on UCF101 beside other methods (TTSN, Table III): splits, frames and the recipe of TDN as in Table II [I]."""
 
 from experiments.tables.command import run_table
 from experiments.tables.row import Row, Table, cited

@@ -1,7 +1,7 @@
 """TTSN on Something-Something V1 beside other methods (TTSN, Table IV).
 
 At mini scale rows read clips of 48 frames, so that 16 segments have some each. TDN reads five frames of a segment, for
-which 16 segments leave no room: it has 8 alone there.
+which 16 segments leave no room: it has 8 alone there. At full scale TDN has the recipe of TTSN, as in Table II [I].
 """
 
 from collections.abc import Mapping

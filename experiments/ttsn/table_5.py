@@ -16,7 +16,9 @@ TABLE = Table(
       "ETT",
       {"GFLOPs": 6.58, "params M": 2.20},
       cost=Cost(CONFIG, (FRAMES,), 51, times=4, below="ett"),
-      reasons={"params M": "the print leaves out the position encodings of 16 frames (0.602 M)"},
+      reasons={
+        "params M": "2.10 M are its convolutions, 0.60 M the position encodings of 16 frames; what of it the print counts is not said"
+      },
     ),
     Row("ETT, 8 frames", {"MB": 18.33}, cost=Cost(CONFIG, (), 51, below="ett")),
     Row(
