@@ -17,7 +17,7 @@ TABLE = Table(
       {"GFLOPs": 6.58, "params M": 2.20},
       cost=Cost(CONFIG, (FRAMES,), 51, times=4, below="ett"),
       reasons={
-        "params M": "2.10 M are convolutions, 0.60 M position encodings of 16 frames; which the print counts is not said"
+        "params M": "2.10 M are convolutions, .60 M position encodings of 16 frames; which the print counts is not said"
       },
     ),
     Row("ETT, 8 frames", {"MB": 18.33}, cost=Cost(CONFIG, (), 51, below="ett")),
