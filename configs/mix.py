@@ -13,7 +13,9 @@ follow it; the first value is the default:
   `se`, `cbam`, `gc`; behind the backbone `ett`; in the ViT alone `st_adapter`.
 - `losses=none`, or several joined by "+", beside classification: `projection` of TSP and PWTP, `diversity` (TDRL's TD
   loss, at the last block of each stage), `reversal` (TTSN's TSS).
-- `blend=weighted|mgda|pcgrad|cagrad|uncertainty`: how several losses are joined.
+- `blend=weighted|mgda|pcgrad|cagrad|uncertainty`: how several losses are joined. MGDA, PCGrad and CAGrad join their
+  gradients on what all of them train, the representation where the projection is one of them, and the backbone
+  otherwise; the rest gets the sum of its own losses. But for "weighted", the TD loss is scaled by its weight there.
 
 `python -m experiments.mix` trains many of them and ranks them.
 """
@@ -100,7 +102,9 @@ def get_config(arg: str = "rgb") -> ConfigDict:
     c.model.tss_width = 64
   elif options["backbone"] == "x3d":
     c.model.consensus = "features"
-  made = {"projection": Projection(ERRORS.get(name, "")), "diversity": TemporalDiversity(), "reversal": Reversal()}
+  scale = 1.0 if options["blend"] == "weighted" else WEIGHTS["temporal_diversity"]
+  diversity = TemporalDiversity(scale=scale)
+  made = {"projection": Projection(ERRORS.get(name, "")), "diversity": diversity, "reversal": Reversal()}
   c.losses = (*c.losses, *described(tuple(made[loss] for loss in losses), "error"))
   c.blend = _blend(options["blend"], tuple(loss.replace("diversity", "temporal_diversity") for loss in losses))
   return c
@@ -118,8 +122,8 @@ def _blend(name: str, losses: tuple[str, ...]) -> dict[str, Any]:
     return described(Weighted({loss: WEIGHTS[loss] for loss in losses}), "weights")
   if name == "uncertainty":
     return described(Uncertainty(("classification", *losses)), "losses")
-  mgda = MGDA(shared="representation" if losses == ("projection",) else None)  # all that this loss trains
-  return described({"mgda": mgda, "pcgrad": PCGrad(), "cagrad": CAGrad()}[name])
+  shared = "representation" if "projection" in losses else "backbone"  # what all of them train
+  return described({"mgda": MGDA(shared), "pcgrad": PCGrad(shared), "cagrad": CAGrad(shared)}[name])
 
 
 def _inserts(plugins: tuple[str, ...], diversity: bool, stages: tuple[int, ...], mobile: bool) -> tuple[Insert, ...]:

@@ -20,6 +20,7 @@ def test_sites_are_added_and_clips_averaged():
   output = Output(jnp.zeros((3, 2)), jnp.zeros((3, 1)), {"temporal_diversity": sites})
   batch = {"mask": np.array([True, True, False])}
   assert TemporalDiversity("td")(output, batch) == {"td": pytest.approx((11 + 22) / 2)}
+  assert TemporalDiversity("td", scale=0.1)(output, batch) == {"td": pytest.approx((11 + 22) / 20)}
 
 
 def test_a_network_without_the_plugin_is_named():
