@@ -153,6 +153,8 @@ def ranking(mixes: Table, measured: Mapping[str, Mapping[str, Spread]], seeds: i
   trained = {row.name: measured[row.name]["top-1 %"].seeds if row in done else 0 for row in mixes.rows}
   short = [f"{name} ({count} of {seeds} seeds)" for name, count in trained.items() if count < seeds]
   lines += ["", f"Not finished: {'; '.join(short)}."] * bool(short)
+  lines += ["", "* Some seeds were trained at another commit than the newest."] * any("*" in line for line in lines)
+  lines += ["", "One seed of each is weak evidence: seeds of one mix may be tens of points apart."] * (seeds == 1)
   return "\n".join([*lines, "", NOTE]) + "\n"
 
 
