@@ -68,6 +68,8 @@ PUBLISHED = (
   ("rgb", "x3d", "", "", "weighted"),
   ("rgb", "tdn", "ett", "reversal", "weighted"),
 )
+FLAGS = {"": "inputs", "backbone": "backbones", "plugins": "plugins", "losses": "losses", "blend": "blend"}
+"""The flags by the options of `configs/mix.py`."""
 COSTS = ("params k", "MFLOPs", "MMAC executed", "times the plain params", "times the plain MFLOPs")
 NOTE = (
   "Counted for a clip as the papers do, but for what is executed. A plain network has the input and the backbone of the"
@@ -121,7 +123,8 @@ def product(inputs: Sequence[str], backbones: Sequence[str], plugins: Sequence[s
     known = OPTIONS.get(key, INPUTS)
     odd = [part for value in values for part in value.replace("none", "").split("+") if part and part not in known]
     if odd:
-      raise InputError(f"there is no {key or 'input'} {odd[0]}: choose {', '.join(known)}")
+      choices = known if key in ("", "backbone") else ("none", *known)
+      raise InputError(f"--{FLAGS[key]}: there is no {odd[0]!r}: choose {', '.join(choices)}")
   mixes, left_out = [], []
   for one in itertools.product(inputs, backbones, plugins, losses):
     first, backbone, some, more = (part.replace("none", "") for part in one)

@@ -142,7 +142,7 @@ def test_a_sweep_trains_goes_on_past_a_failure_and_resumes(tiny_data, tmp_path, 
   assert "another command" in other.run()[0]
   with pytest.raises(InputError, match="choose another --out"):
     other.read()
-  with pytest.raises(InputError, match="--rows names third; a table has first, second"):
+  with pytest.raises(InputError, match="--rows names 'third'; a table has 'first', 'second'"):
     dataclasses.replace(sweep, rows=("third",))
 
 
@@ -332,6 +332,9 @@ def test_the_command_of_a_table(tmp_path):
   assert "67,201 steps, 4,300,864 clips" in wrong.stdout
   assert "device hours" in wrong.stdout
   assert "--seeds=x: must be numbers from 0 on" in run("--seeds=x", f"--out={tmp_path}").stderr
+  assert "--seeds=0,00: a seed is given twice" in run("--seeds=0,00", f"--out={tmp_path}").stderr
+  assert "--epochs=0: must be above 0" in run("--epochs=0", f"--out={tmp_path}").stderr
+  assert "--rows= names no row" in run("--rows=", f"--out={tmp_path}").stderr
   assert "--out=DIR is needed" in run().stderr
 
 

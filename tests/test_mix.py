@@ -70,9 +70,9 @@ def test_a_product_leaves_out_what_cannot_be():
 
 
 def test_a_misspelt_part_is_an_error():
-  with pytest.raises(InputError, match="there is no plugins rnk: choose tsm, tim"):
+  with pytest.raises(InputError, match="--plugins: there is no 'rnk': choose none, tsm, tim"):
     mix.product(["rgb"], ["resnet"], ["tim+rnk"], ["none"], "mgda")
-  with pytest.raises(InputError, match="there is no input film: choose rgb"):
+  with pytest.raises(InputError, match="--inputs: there is no 'film': choose rgb"):
     mix.product(["film"], ["resnet"], ["none"], ["none"], "mgda")
 
 

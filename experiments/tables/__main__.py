@@ -66,7 +66,11 @@ def main(argv: list[str]) -> None:
       sweep.out.mkdir(parents=True, exist_ok=True)
       write(sweep)
       continue
-    failed += [f"{sweep.out.name}: {text}" for text in sweep.run()]
+    try:
+      failed += [f"{sweep.out.name}: {text}" for text in sweep.run()]
+    except InputError as error:
+      failed.append(f"{sweep.out.name}: {error}")
+      continue
     write(sweep)
     say(f"{sweep.out.name}: {time.monotonic() - begin:.0f} s")
   if values.report:
@@ -183,6 +187,14 @@ def _trainings(found: Sequence[Mapping[str, Any]]) -> str:
   return f"{len(found)} | {hours}" + f" ({len(timed)} of them)" * (0 < len(timed) < len(found))
 
 
+def untrained(sweep: Sweep) -> str:
+  """A line that names the rows of a begun table of which nothing is trained yet, or ""."""
+  there = {one["row"] for one in sweep.read()}
+  rows = dict.fromkeys(unit.row.name for unit in (*sweep.units(), *sweep.ensembles()))
+  left = [f"'{name}'" for name in rows if name not in there]
+  return f"Not run yet, {len(left)} of {len(rows)} rows: {', '.join(left)}.\n" if left else ""
+
+
 def page(sweeps: Sequence[Sweep]) -> str:
   """The summary and each table of which something is trained, in Markdown."""
   trained = [sweep for sweep in sweeps if sweep.read()]
@@ -195,7 +207,7 @@ def page(sweeps: Sequence[Sweep]) -> str:
     *([f"Not run yet: {', '.join(missing)}."] if missing else []),
   ]
   for sweep in trained:
-    text = markdown(sweep.table, sweep.read())
+    text = markdown(sweep.table, sweep.read()) + untrained(sweep)
     parts.append(f"## {sweep.table.title}\n\n`python -m experiments.{sweep.out.name} --out=DIR`\n\n{text}")
   return "\n\n".join(part.rstrip() for part in parts) + "\n"
 

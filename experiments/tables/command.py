@@ -57,7 +57,7 @@ def _main(table: Table) -> None:
   if values.scale == "cost":
     _cost(table)
     return
-  sweep = given_sweep(table, out_folder(), whole_names(values.rows, table))
+  sweep = given_sweep(table, out_folder(), _rows(table))
   if not sweep.units() and not sweep.ensembles():
     raise InputError(f"{table.title} has nothing to train at --scale={values.scale} in these rows")
   if values.scale == "full":
@@ -91,6 +91,10 @@ def given_sweep(
   values = flags.FLAGS
   if not values.seeds or not all(seed.isdecimal() for seed in values.seeds):
     raise InputError(f"--seeds={','.join(values.seeds)}: must be numbers from 0 on, as in --seeds=0,1,2")
+  if len({int(seed) for seed in values.seeds}) < len(values.seeds):
+    raise InputError(f"--seeds={','.join(values.seeds)}: a seed is given twice: give each once")
+  if values.epochs is not None and not values.epochs > 0:
+    raise InputError(f"--epochs={values.epochs:g}: must be above 0; leave it out for the length of the table")
   return Sweep(
     table,
     values.scale,
@@ -118,6 +122,13 @@ def _pretrained(parts: Sequence[str]) -> dict[str, str]:
       raise InputError(f"--pretrained={part}: {source} is not there")
     found[name] = source
   return found
+
+
+def _rows(table: Table) -> list[str]:
+  """The names of --rows, [] where it is not given."""
+  if flags.FLAGS["rows"].present and not any(flags.FLAGS.rows):
+    raise InputError("--rows= names no row: name some, or leave it out for all")
+  return whole_names(flags.FLAGS.rows, table)
 
 
 def whole_names(parts: Sequence[str], table: Table) -> list[str]:
@@ -160,7 +171,7 @@ def report_failed(failed: Sequence[str]) -> None:
 
 def _cost(table: Table) -> None:
   values = flags.FLAGS
-  rows = whole_names(values.rows, table)
+  rows = _rows(table)
   Sweep(table, "mini", pathlib.Path(), pathlib.Path(), rows=rows)  # knows which rows there are
   chosen = [row for row in table.rows if not rows or row.name in rows]
   found = costs(table, chosen, more=True)

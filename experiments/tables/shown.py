@@ -20,6 +20,8 @@ from vidjax.verify.published import command_line
 
 RANKED = ("own", "rerun")
 EXECUTED = "GMAC executed"
+DIGITS = 9
+"""Means of the same numbers in another order are ties all the same."""
 HEADS = [
   "table",
   "row",
@@ -124,7 +126,7 @@ def agreement(table: Table, found: Sequence[Mapping[str, Any]]) -> list[Agreemen
 def _tau(table: Table, measured: Measured, pair: tuple[str, str]) -> tuple[float, int]:
   """Kendall's tau-b between what is printed and what was measured, and the number of rows; cited rows take no part."""
   both = [
-    (row.printed[pair[0]], measured[row.name][pair[1]].mean)
+    (row.printed[pair[0]], round(measured[row.name][pair[1]].mean, DIGITS))
     for row in table.rows
     if row.kind in RANKED and pair[0] in row.printed and pair[1] in measured.get(row.name, {})
   ]

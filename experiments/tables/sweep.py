@@ -26,6 +26,9 @@ from vidjax.run.folder import run_folder, sole_writer
 from vidjax.run.slots import Slots, make_slots
 from vidjax.train.start import NOTHING
 
+OWNER = "title.txt"
+"""Says whose table a folder is."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
@@ -89,7 +92,9 @@ class Sweep:
     known = [row.name for row in self.table.rows]
     unknown = sorted(set(self.rows) - set(known))
     if unknown:
-      raise InputError(f"--rows names {', '.join(unknown)}; {self.table.title} has {', '.join(known)}")
+      raise InputError(
+        f"--rows names {', '.join(map(repr, unknown))}; {self.table.title} has {', '.join(map(repr, known))}"
+      )
 
   def units(self) -> list[Unit]:
     """What this task trains; a training and all that it needs of others fall to one task."""
@@ -120,6 +125,7 @@ class Sweep:
     """Trains what is not finished, and returns what failed, each as a line.
 
     Raises:
+      InputError: the folder is another table's, or the data that the trainings read is not there.
       TrainingStopped: after SIGTERM or Ctrl-C, once the trainings have saved their states.
     """
     with stop_at_signals() as stop:
@@ -129,11 +135,8 @@ class Sweep:
     return failed
 
   def _run(self, stop: Stop) -> list[str]:
-    (self.out / "numbers").mkdir(parents=True, exist_ok=True)
-    self._check_folder()
-    failed = self._absent_data()
-    if failed:
-      return failed
+    self._check()
+    failed: list[str] = []
     slots = make_slots(self.processes, self.out / ".compiled")
     held = sole_writer(self.out, "--out", f".lock-{self.shard[0]}")
     needed = self._needed()
@@ -149,20 +152,18 @@ class Sweep:
           failed += [f"{name}: {error}"] if error else []
     return failed
 
-  def _check_folder(self) -> None:
-    """Raises an InputError where the folder is another table's."""
-    for path in (self.out / "numbers").glob("*.json"):
-      title = json.loads(path.read_text())["table"]
-      if title != self.table.title:
-        raise InputError(f"--out={self.out} has numbers of {title}: choose another folder for {self.table.title}")
-
-  def _absent_data(self) -> list[str]:
-    """A line with what prepares the data that is not there, where a training needs it."""
+  def _check(self) -> None:
+    """Makes the folder this table's; InputError where it is another's, or where data that is needed is absent."""
     absent = {name: commands for name, commands in self.table.data.items() if not (self.data_dir / name).is_dir()}
-    if self.scale != "mini" or not absent or all(self.numbers(unit) for unit in self.units()):
-      return []
-    commands = " && ".join(itertools.chain.from_iterable(absent.values()))
-    return [f"{self.data_dir / next(iter(absent))} is not there. Prepare it first: {commands}"]
+    if self.scale == "mini" and absent and not all(self.numbers(unit) for unit in self.units()):
+      commands = " && ".join(itertools.chain.from_iterable(absent.values()))
+      raise InputError(f"{self.data_dir / next(iter(absent))} is not there. Prepare it first: {commands}")
+    (self.out / "numbers").mkdir(parents=True, exist_ok=True)
+    owner = self.out / OWNER
+    title = owner.read_text(encoding="utf-8").strip() if owner.is_file() else self.table.title
+    if title != self.table.title:
+      raise InputError(f"--out={self.out} belongs to {title}: choose another folder for {self.table.title}")
+    write_text(owner, title + "\n")
 
   def read(self) -> list[dict[str, Any]]:
     """The numbers of all that is finished, of every task."""
@@ -254,8 +255,10 @@ class Sweep:
     data = [f"--config.data.dir={self.data_dir}"]
     if self.scale == "full":
       data.append(f"--config.data.name=folder/{SETS[unit.column].source}")
-    epochs = (self.epochs or self.table.epochs) if self.scale == "mini" else None
-    flags = [f"--config.seed={unit.seed}", *data, *[f"--config.train.epochs={epochs}"] * bool(epochs), *training.flags]
+    length = [f"--config.train.epochs={epochs}" for epochs in (self.epochs or self.table.epochs,) if epochs]
+    length = length if self.scale == "mini" else []
+    own = [*training.flags, *length] if self.epochs else [*length, *training.flags]  # a row may have its own length
+    flags = [f"--config.seed={unit.seed}", *data, *own]
     starts = self._starts(unit, training, len(runs))
     commands = [
       ["vidjax.train", f"--config={training.config}", run, *flags, *start, *[f"--config.data.fold={fold}"] * bool(fold)]
@@ -294,8 +297,9 @@ class Sweep:
     folders = self._folders(unit)
     if unit.training and unit.training.shares:
       copy_phases(self.out / folder_name(unit.training.shares[0], unit.column, unit.seed), folders[0], unit.training)
-    same = self._same(unit)
+    same, linked = self._same(unit), folders[0].is_symlink()
     if same and not folders[0].exists():
+      linked = True
       take(pathlib.Path(same[0]), folders[0], tested_alike=same[1])
       say(f"{unit.name} is {same[0]}")
     identity = self._identity(unit)
@@ -320,7 +324,7 @@ class Sweep:
       "manifest": manifest(folders[0], report),
       "commit": commit(),
       "machine": machine(self.out / f"{unit.name}.log"),
-      "seconds": seconds(self.out / f"{unit.name}.log"),
+      "seconds": None if linked else seconds(self.out / f"{unit.name}.log"),  # they count where it was trained
       "cores": cores,
       "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.tables.command import say_text, whole_names
+from experiments.tables.command import out_folder, say_text, whole_names
 from experiments.tables.row import Row, Table
 from experiments.tables.shown import HEADS, draw, gather, markdown
 from vidjax.apply.forward import forward
@@ -154,7 +154,9 @@ def main(argv: list[str]) -> None:
   names = whole_names(values.rows, TABLE_8) or list(ROWS)
   if unknown := [name for name in names if name not in ROWS]:
     raise InputError(f"--rows names {', '.join(unknown)}; {TITLE} measures {', '.join(ROWS)}")
-  times = {}
+  out, times = out_folder(), {}
+  if values.videos and not pathlib.Path(values.videos).is_dir():
+    raise InputError(f"--videos={values.videos} is not there: name a folder of {BATCH} films or more")
   with tempfile.TemporaryDirectory() as folder:
     given = sorted(map(str, pathlib.Path(values.videos).iterdir())) if values.videos else films(pathlib.Path(folder))
     if len(given) < BATCH:
@@ -165,7 +167,6 @@ def main(argv: list[str]) -> None:
   found = measured(times)
   origin = provenance()
   text = markdown(TABLE_8, found) + "Here: " + ", ".join(f"{key} {origin[key]}" for key in origin if origin[key]) + "\n"
-  out = pathlib.Path(values.out)
   out.mkdir(parents=True, exist_ok=True)
   write_text(out / "table.md", text)
   write_csv(out / "results.csv", found)
@@ -176,7 +177,7 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
   flags.DEFINE_string("videos", None, "Folder of films; the first four by name are read.")
-  flags.DEFINE_string("out", None, "Folder for the table.", required=True)
+  flags.DEFINE_string("out", None, "Folder for the table.")
   flags.DEFINE_integer("rounds", 5, "How often each is measured.", 1)
   flags.DEFINE_list("rows", [], "Names of the rows to measure (default: all).")
   run_main(main)

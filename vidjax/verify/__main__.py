@@ -82,7 +82,8 @@ def _row(name: str) -> None:
   values = flags.FLAGS
   path = pathlib.Path(values.results)
   if ":" not in name:
-    raise InputError(f"there is no network {name!r}: choose parity, {', '.join(NETWORKS)}, or 'TABLE: ROW'")
+    choices = f"parity, {', '.join(NETWORKS)}, or 'TABLE: ROW' (python -m vidjax.verify lists the rows)"
+    raise InputError(f"there is no network {name!r}: choose {choices}")
   numbers = published.read(path)
   if name not in {one.name for one in numbers}:
     raise InputError(f"there is no {name!r}: python -m vidjax.verify lists the names")
