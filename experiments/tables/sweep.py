@@ -255,10 +255,10 @@ class Sweep:
     data = [f"--config.data.dir={self.data_dir}"]
     if self.scale == "full":
       data.append(f"--config.data.name=folder/{SETS[unit.column].source}")
-    length = [f"--config.train.epochs={epochs}" for epochs in (self.epochs or self.table.epochs,) if epochs]
-    length = length if self.scale == "mini" else []
-    own = [*training.flags, *length] if self.epochs else [*length, *training.flags]  # a row may have its own length
-    flags = [f"--config.seed={unit.seed}", *data, *own]
+    epochs = (self.epochs or self.table.epochs) if self.scale == "mini" else None
+    parts = [[f"--config.train.epochs={epochs}"] * bool(epochs), training.flags]  # the last one that is given counts:
+    parts = parts[::-1] if self.epochs else parts  # --epochs, then the row's own, then the table's
+    flags = [f"--config.seed={unit.seed}", *data, *itertools.chain(*parts)]
     starts = self._starts(unit, training, len(runs))
     commands = [
       ["vidjax.train", f"--config={training.config}", run, *flags, *start, *[f"--config.data.fold={fold}"] * bool(fold)]
