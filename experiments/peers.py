@@ -21,6 +21,8 @@ from vidjax.console import say
 
 LONG = ("--config.train.epochs=400", "--config.train.evaluate_every=400", "--config.train.log_every=1")
 NAMES = ("learning rate", "epochs", "data set", "damaged validation", "damaged training", "port in use")
+UNWRITABLE = {"no train.log": "train.log", "no metrics": "metrics.jsonl"}
+"""What process 0 cannot write, because a folder has its name."""
 SIGNALS = {
   "process 0 killed": (0, signal.SIGKILL),
   "process 1 killed": (1, signal.SIGKILL),
@@ -66,6 +68,8 @@ def fail(name: str, out: pathlib.Path, data: pathlib.Path) -> None:
     own = [LONG, LONG]
   elif name in ("learning rate", "epochs"):
     own[1] = ["--config.schedule.learning_rate=.5" if name == "learning rate" else "--config.train.epochs=9"]
+  elif name in UNWRITABLE:
+    (out / "run" / UNWRITABLE[name]).mkdir(parents=True)
   elif name != "port in use":
     where[1] = out / "other"
     shutil.copytree(data, where[1])
@@ -97,12 +101,12 @@ def main(_: list[str]) -> None:
   """The command."""
   out = pathlib.Path(flags.FLAGS.out)
   out.mkdir(parents=True, exist_ok=True)
-  for name in flags.FLAGS.failure or (*NAMES, *SIGNALS):
+  for name in flags.FLAGS.failure or (*NAMES, *UNWRITABLE, *SIGNALS):
     fail(name, out, pathlib.Path(flags.FLAGS.data))
 
 
 if __name__ == "__main__":
   flags.DEFINE_string("out", None, "Folder for the runs.")
   flags.DEFINE_string("data", "data", "Data folder; synthetic_actions/order is made there.")
-  flags.DEFINE_multi_string("failure", None, f"One of {', '.join((*NAMES, *SIGNALS))}; all by default.")
+  flags.DEFINE_multi_string("failure", None, f"One of {', '.join((*NAMES, *UNWRITABLE, *SIGNALS))}; all by default.")
   run_main(main)

@@ -1,7 +1,6 @@
 """What all commands share: flags, errors as one line, exit codes."""
 
 import contextlib
-import errno
 import importlib.util
 import io
 import json
@@ -30,6 +29,7 @@ from vidjax.errors import (
   Terminated,
   TrainingStopped,
   deliver_lost_signals,
+  of_system,
 )
 
 WORDS = {
@@ -70,23 +70,10 @@ def one_line() -> Iterator[None]:
       os._exit(EXIT_INTERRUPTED)
     _stop("interrupted", EXIT_INTERRUPTED)
   except OSError as error:
-    remedies = {
-      errno.ENOSPC: "the disk is full: free some space or choose another folder",
-      errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
-      errno.EACCES: "permission denied: choose a folder you may use",
-      errno.EROFS: "the file system is read-only: choose another folder",
-      errno.EFBIG: "the file is larger than allowed here: choose another folder",
-      errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
-      errno.EISDIR: "is a folder, not a file: choose another path",
-      errno.EEXIST: "is a file, not a folder: choose another path",
-      errno.ENOENT: "nothing of this name is there or can be made there: choose another path",
-      errno.EPERM: "not permitted: choose another path",
-      errno.EIO: "the device cannot be read or written: choose another path",
-      errno.ENAMETOOLONG: "the name is too long: choose another path",
-    }
-    if error.errno not in remedies:
+    known = of_system(error, _written())
+    if known is None:
       raise
-    _stop(f"{error.filename or _written()}: {remedies[error.errno]}")
+    _stop(str(known))
 
 
 def _written() -> str:

@@ -1,6 +1,7 @@
 """Errors a user can mend; the commands print them as one line and exit with a code of their kind (2: bad input)."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -8,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import NoReturn
 
+EXIT_BUG = 1
+"""After an error that is no mistake of the user's, as Python has it."""
 EXIT_BAD_INPUT = 2
 EXIT_NOT_FINITE = 3
 EXIT_INTERRUPTED = 130
@@ -37,6 +40,34 @@ class TrainingStopped(RuntimeError):
   def __init__(self, message: str, code: int):
     super().__init__(message)
     self.code = code
+
+
+REMEDIES = {
+  errno.ENOSPC: "the disk is full: free some space or choose another folder",
+  errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
+  errno.EACCES: "permission denied: choose a folder you may use",
+  errno.EROFS: "the file system is read-only: choose another folder",
+  errno.EFBIG: "the file is larger than allowed here: choose another folder",
+  errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
+  errno.EISDIR: "is a folder, not a file: choose another path",
+  errno.EEXIST: "is a file, not a folder: choose another path",
+  errno.ENOENT: "nothing of this name is there or can be made there: choose another path",
+  errno.EPERM: "not permitted: choose another path",
+  errno.EIO: "the device cannot be read or written: choose another path",
+  errno.ENAMETOOLONG: "the name is too long: choose another path",
+}
+"""What a user can do where the system refuses."""
+
+
+def of_system(error: OSError, otherwise: str = "while writing") -> InputError | None:
+  """An error of the system as one that a user can mend, None where it is of another kind.
+
+  Args:
+    error: as it was raised.
+    otherwise: begins the message where the error names no file.
+  """
+  remedy = REMEDIES.get(error.errno or 0)
+  return InputError(f"{error.filename or otherwise}: {remedy}") if remedy else None
 
 
 class Terminated(KeyboardInterrupt):

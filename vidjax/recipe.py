@@ -361,5 +361,7 @@ def make_optimizer(config: Mapping[str, Any], schedule: optax.Schedule) -> optax
   def make(**options: Any) -> optax.GradientTransformation:
     return build(inner, learning_rate=schedule, **options)
 
-  takes_mask = "mask" in inspect.signature(locate(config["make"])).parameters
-  return locate("vidjax.train.optimizer.around")(make, takes_mask=takes_mask, **build(around))
+  takes = inspect.signature(locate(config["make"])).parameters
+  mask = next((name for name in ("mask", "weight_decay_mask") if name in takes), None)
+  decays = any(inner.get(name) for name in ("weight_decay", "weight_decay_rate"))
+  return locate("vidjax.train.optimizer.around")(make, mask=mask, decays=decays, **build(around))

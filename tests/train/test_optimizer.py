@@ -199,6 +199,16 @@ def test_any_optimizer_of_optax_gets_groups_and_clipping():
   np.testing.assert_array_equal(results[1]["frozen"]["kernel"], 1)
   lion = recipe.make_optimizer({"make": "optax.lion"}, lambda step: 0.1)
   assert lion.update(params, lion.init(params), params)[0]["a"]["kernel"].shape == (4,)
+  one = {"make": "optax.adafactor", "weight_decay_rate": 0.1, "min_dim_size_to_factor": 999}
+  adafactor = recipe.make_optimizer({**one, "groups": groups}, lambda step: 0.1)
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  decayed = adafactor.update(zeros, adafactor.init(params), params)[0]
+  assert jnp.all(decayed["a"]["bias"] == 0)  # it calls its mask weight_decay_mask
+  assert jnp.all(decayed["a"]["kernel"][1:] != 0)
+  alike = {"make": "optax.novograd", "weight_decay": 0.1}
+  with pytest.raises(ConfigError, match="decays all parameters alike, also those of group 'bias'"):
+    recipe.make_optimizer({**alike, "groups": groups[1:]}, lambda step: 0.1)
+  recipe.make_optimizer({**alike, "groups": ()}, lambda step: 0.1)
   with pytest.raises(ConfigError, match="takes no 'b3'"):
     recipe.make_optimizer({"make": "optax.adamw", "b3": 0.1}, lambda step: 0.1)
   with pytest.raises(ConfigError, match="decay must be 0 or 1"):

@@ -10,11 +10,13 @@ import pytest
 
 from configs import dan
 from tests.train.test_resume import assert_bit_equal, kill_after, last_state
+from vidjax import digests
 from vidjax.errors import ConfigError, InputError
 from vidjax.run.checkpoint import load_variables
 from vidjax.run.folder import PHASES, run_folder, write_folder
 from vidjax.run.opened import open_run
 from vidjax.train.phases import expand, override
+from vidjax.train.start import check_init
 from vidjax.train.stop import NoGain
 
 CONFIG = """
@@ -65,6 +67,13 @@ def test_two_phases_are_two_runs_and_what_is_frozen_stays(train, command, enviro
 
   last = train(workdir, "--config.phases[0].task.metric=top1", code=2, **config).splitlines()[-1]
   assert "1_projection was trained with another config (task.metric: -loss/projection there, top1 here)" in last
+  longer = ("--config.phases[0].train.epochs=9", "--extend")
+  last = train(workdir, *longer, code=2, **config).splitlines()[-1]
+  assert "2_network started from 1_projection, which was trained with train.epochs=" in last
+  last = train(workdir, code=2).splitlines()[-1]
+  assert "was trained in the phases 1_projection, 2_network, and this config has none" in last
+  last = train(whole / "2_network", code=2, **config).splitlines()[-1]
+  assert "2_network holds a run without phases, and this config has 1_projection, 2_network" in last
   last = train(workdir, "--config.phases[1].name=other", code=2, **config).splitlines()[-1]
   assert "was trained in the phases 1_projection, 2_network, and these are 1_projection, 2_other" in last
   shutil.rmtree(workdir / "1_projection")
@@ -96,6 +105,23 @@ def test_what_is_new_in_the_first_phase_is_not_new_in_the_next():
   ]
   separate = expand(dan.get_config("ssv1,backbone=x3d_xs,blend=separate").to_dict())
   assert [one["init"]["new"] for one in separate.values()] == [("classifier", "representation"), ()]
+
+
+def test_a_phase_may_start_from_weights_of_its_own():
+  """Two streams: the second one's weights were dropped in silence, and it started from the first."""
+  phases = {"name": "spatial"}, {"name": "temporal", "init": {"weights": "flow.pth", "new": ("classifier",)}}
+  phases += {"name": "run", "init": {"workdir": "runs/other"}}, {"name": "next"}
+  phases += ({"name": "both", "init": {"phase": "run", "weights": "b.pth"}},)
+  found = [one["init"] for one in expand({**base(), "phases": phases}).values()]
+  assert [(one["phase"], one["weights"], one["workdir"]) for one in found[:4]] == [
+    ("", "a.pth", ""),
+    ("", "flow.pth", ""),
+    ("", "a.pth", "runs/other"),
+    ("3_run", None, ""),
+  ]
+  assert found[1]["new"] == ("classifier",)
+  with pytest.raises(InputError, match="starts from one of them"):
+    check_init(found[4])
 
 
 def test_phases_change_a_config_key_by_key():
@@ -176,6 +202,14 @@ def test_a_rule_ends_the_training_and_a_finished_run_stays_finished(train, tmp_p
   assert "ends the training after step 8 of 24" in output
   assert last_state(tmp_path / "run")[0] == 8
   assert "is finished" in train(tmp_path / "run", *flags, **config)
+  lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+  assert sum("validation/top1" in line for line in lines) == 2
+
+  # Stopped before that validation: it is made up for, and ends the training as it did.
+  shutil.rmtree(tmp_path / "run" / "checkpoints" / "8" / "metrics")
+  (tmp_path / "run" / "checkpoints" / "8" / digests.FILE).unlink()
+  assert "ends the training after step 8 of 24" in train(tmp_path / "run", *flags, **config)
+  assert last_state(tmp_path / "run")[0] == 8
   lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
   assert sum("validation/top1" in line for line in lines) == 2
 

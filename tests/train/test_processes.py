@@ -14,6 +14,7 @@ import pytest
 from tests.train.test_resume import last_state
 from tests.xla import xla_flags
 from vidjax.data import schema
+from vidjax.run.folder import sole_writer
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +82,34 @@ def test_an_error_in_one_of_two_ends_both(command, environment, tiny_data, tmp_p
   assert all("cannot be read" in output and "Traceback" not in output for output in outputs)
   assert last_state(tmp_path / "run")[0] == 8  # the step before that validation is kept
   assert time.monotonic() - started < 100
+
+
+@pytest.mark.parametrize(
+  ("name", "codes", "words"),
+  [
+    ("train.log", [2, 2], "error: process 0 stopped: "),
+    ("metrics.jsonl", [2, 75], "error: another process is gone"),
+  ],
+)
+def test_what_the_system_refuses_one_of_two_ends_both(name, codes, words, command, environment, tmp_path):
+  """A disk that is full for process 0: both waited for five minutes, and a scheduler started them again."""
+  (tmp_path / "run" / name).mkdir(parents=True)
+  started = time.monotonic()
+  outputs, found = together([command(tmp_path / "run")] * 2, environment)
+  assert found == codes, outputs
+  assert f"{name}: is a folder, not a file: choose another path" in outputs[0]
+  assert words in outputs[1]
+  assert not any("Traceback" in output for output in outputs)
+  assert time.monotonic() - started < 100
+
+
+def test_a_folder_in_use_is_told_by_both(command, environment, tmp_path):
+  """The second took the words of the first for a checkpoint's number."""
+  (tmp_path / "run").mkdir()
+  with sole_writer(tmp_path / "run", "--workdir"):
+    outputs, codes = together([command(tmp_path / "run")] * 2, environment)
+  assert codes == [2, 2], outputs
+  assert all("another command writes there" in output for output in outputs)
 
 
 @pytest.mark.parametrize("killed", [0, 1])

@@ -273,8 +273,9 @@ def test_two_runs_in_one_folder_are_refused_before_anything_is_written(uninterru
     assert after == {path: content for path, content in before.items() if path.name != ".lock"}
 
 
-def test_a_validation_that_a_signal_cut_off_is_made_up_for(uninterrupted, train, tmp_path):
-  """As SIGTERM at a validation step leaves a run: the checkpoint there, without its metrics."""
+@pytest.mark.parametrize("told", [False, True])
+def test_a_validation_that_a_signal_cut_off_is_made_up_for(told, uninterrupted, train, tmp_path):
+  """As SIGTERM at a validation step leaves a run: the checkpoint there, without metrics; or a kill, with their line."""
   workdir = tmp_path / "run"
   shutil.copytree(uninterrupted, workdir)
   shutil.rmtree(workdir / "evaluation")
@@ -284,7 +285,8 @@ def test_a_validation_that_a_signal_cut_off_is_made_up_for(uninterrupted, train,
   listed.write_text(json.dumps(kept))
   lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
   assert "validation/top1" in lines[-1]
-  (workdir / "metrics.jsonl").write_text("".join(lines[:-1]))
+  if not told:
+    (workdir / "metrics.jsonl").write_text("".join(lines[:-1]))
   assert "epoch 2  validation" in train(workdir, *FULL)
   assert_same_run(workdir, uninterrupted)
   judged = [(run / "checkpoints" / "8" / "metrics" / "metrics").read_text() for run in (workdir, uninterrupted)]

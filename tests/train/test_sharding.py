@@ -1,3 +1,5 @@
+import types
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -124,3 +126,14 @@ def test_a_batch_that_divides_is_not():
 def test_more_devices_than_there_are():
   with pytest.raises(ConfigError, match=r"train\.devices=9, but there are 8 devices"):
     make_mesh(9)
+
+
+def test_processes_have_as_many_devices_each(monkeypatch):
+  """One without any ended with a StopIteration, and the others waited for it."""
+  devices = [types.SimpleNamespace(process_index=number // 2) for number in range(4)]
+  monkeypatch.setattr(jax, "devices", lambda: devices)
+  monkeypatch.setattr(jax, "device_count", lambda: 4)
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  for count, share in ((2, 0), (3, 1)):
+    with pytest.raises(ConfigError, match=f"train.devices={count} leaves process 1 {share} devices and process 0 2"):
+      make_mesh(count)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,7 +16,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from vidjax.console import say
-from vidjax.errors import EXIT_BAD_INPUT, EXIT_TERMINATED, InputError, TrainingStopped
+from vidjax.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_TERMINATED, InputError, TrainingStopped, of_system
 
 T = TypeVar("T")
 
@@ -172,12 +173,16 @@ def raise_together(error: InputError | None) -> None:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-  """A block that all processes run: an InputError in one of them ends all of them behind it."""
+  """A block that all processes run: an InputError, or one of the system, in one of them ends all of them behind it."""
   error = None
   try:
     yield
   except InputError as caught:
     error = caught
+  except OSError as caught:
+    error = of_system(caught)
+    if error is None or jax.process_count() == 1:
+      raise
   raise_together(error)
 
 
@@ -185,17 +190,23 @@ def together() -> Iterator[None]:
 def ends_at_once() -> Iterator[None]:
   """Ends one of several processes at an error with its line and code, without waiting for those that hang on it.
 
-  What fails because another process is gone is told as that, with the code of a run that can be resumed.
+  What fails because another process is gone is told as that, with the code of a run that can be resumed. What is no
+  mistake of the user's keeps its traceback.
   """
   try:
     yield
-  except (InputError, TrainingStopped, jax.errors.JaxRuntimeError) as error:
+  except Exception as error:
     if jax.process_count() == 1:
       raise
-    text, code = str(error), getattr(error, "code", EXIT_BAD_INPUT)
-    if isinstance(error, jax.errors.JaxRuntimeError):
-      reason, code = text.splitlines()[0][:120], EXIT_TERMINATED
+    known = of_system(error) if isinstance(error, OSError) else error
+    if isinstance(known, jax.errors.JaxRuntimeError) or "gloo" in str(known).lower():  # some come as a ValueError
+      reason, code = str(known).splitlines()[0][:120], EXIT_TERMINATED
       text = f"another process is gone ({reason}); {_REMEDY}"
+    elif isinstance(known, (InputError, TrainingStopped)):
+      text, code = str(known), getattr(known, "code", EXIT_BAD_INPUT)
+    else:
+      traceback.print_exc()
+      text, code = f"process {jax.process_index()} stopped by {type(error).__name__}: {error}", EXIT_BUG
     say("error: " + " ".join(text.split()), error=True)
     if jax.process_index() == 0:
       time.sleep(3)  # the others lose their coordinator with it: first they tell theirs

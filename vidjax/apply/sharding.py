@@ -1,5 +1,6 @@
 """Where arrays lie: batches split over the "data" axis of a mesh, parameters whole on every device or split (fsdp)."""
 
+import collections
 from collections.abc import Callable
 
 import jax
@@ -14,10 +15,21 @@ SMALL = 2**14
 
 
 def make_mesh(devices: int | None = None) -> Mesh:
-  """A mesh with the one axis "data" over the first `devices` devices (default: all of every process)."""
+  """A mesh with the one axis "data" over the first `devices` devices (default: all of every process).
+
+  Raises:
+    ConfigError: there are fewer, or the processes would not have as many each.
+  """
   count = devices or jax.device_count()
   if count > jax.device_count():
     raise ConfigError(f"train.devices={count}, but there are {jax.device_count()} devices")
+  shares = collections.Counter(device.process_index for device in jax.devices()[:count])
+  few = min(range(jax.process_count()), key=lambda number: shares[number])
+  if shares[few] < max(shares.values()):
+    raise ConfigError(
+      f"train.devices={count} leaves process {few} {shares[few]} devices and process 0 {shares[0]}: leave it out, or"
+      " start fewer processes"
+    )
   return jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
 
 

@@ -71,7 +71,8 @@ class TrainLoader:
           if len(damaged) > self.max_damaged * len(self.source):
             raise InputError(
               f"at least {len(damaged)} of {len(self.source)} training records are damaged, more than the "
-              f"{self.max_damaged:.3g} allowed by max_damaged (last: {reason})"
+              f"{self.max_damaged:.3g} allowed by data.max_damaged (last: {reason}): replace them, or allow a larger"
+              " share by --config.data.max_damaged"
             )
         yield batch
 

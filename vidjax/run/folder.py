@@ -21,13 +21,14 @@ FREE = (
   "data.num_processes",
   "data.memory_mb",
   "data.skip_damaged",
+  "data.max_damaged",
   "train.log_every",
   "train.checkpoint_every",
 )
 
 
 FREE += ("train.devices", "train.fsdp", "train.keep_best", "init.pretrained")
-"""Keys that may change when a run is resumed: they change nothing that is computed."""
+"""Keys that may change when a run is resumed: they change no step of the training."""
 
 
 PHASES = "phases.json"

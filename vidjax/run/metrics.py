@@ -39,6 +39,17 @@ def validated_steps(workdir: pathlib.Path) -> set[int]:
   return {int(line["step"]) for line in read_metrics(workdir) if any(key.startswith(VALIDATION) for key in line)}
 
 
+def is_validation(line: str, step: float) -> bool:
+  """Whether a whole line of metrics.jsonl is of the validation after a step.
+
+  Args:
+    line: that `kept_line` keeps.
+    step: updates done.
+  """
+  numbers = json.loads(line)
+  return numbers["step"] == step and any(key.startswith(VALIDATION) for key in numbers)
+
+
 def kept_line(line: str, step: float) -> bool:
   """Whether a line of metrics.jsonl is whole and of a step up to this one (a killed run may leave half a line).
 

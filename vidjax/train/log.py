@@ -11,7 +11,7 @@ import numpy as np
 
 from vidjax import console
 from vidjax.files import write_text
-from vidjax.run.metrics import kept_line
+from vidjax.run.metrics import is_validation, kept_line
 
 
 class MetricsLog:
@@ -21,9 +21,10 @@ class MetricsLog:
     workdir: the run's folder.
     step: where training resumes; lines of later steps, which will come again, are dropped.
     active: False in all processes but the one that writes.
+    validated: False where the validation after that step comes again, too.
   """
 
-  def __init__(self, workdir: str | pathlib.Path, step: int = 0, active: bool = True):
+  def __init__(self, workdir: str | pathlib.Path, step: int = 0, active: bool = True, validated: bool = True):
     self._file = self._board = None
     if not active:
       return
@@ -32,7 +33,8 @@ class MetricsLog:
     path = pathlib.Path(workdir) / "metrics.jsonl"
     if path.exists():
       text = path.read_text(encoding="utf-8", errors="replace")  # a damaged line is none of JSON, and goes
-      kept = (line for line in text.splitlines(keepends=True) if kept_line(line, step))
+      kept = [line for line in text.splitlines(keepends=True) if kept_line(line, step)]
+      kept = [line for line in kept if validated or not is_validation(line, step)]
       write_text(path, "".join(kept))
     self._file = path.open("a", buffering=1)
     self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)

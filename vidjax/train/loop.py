@@ -160,10 +160,18 @@ def fit(
       nonlocal factor
       factor = 1.0 if plateau is None else plateau.scale(history, recipe.task.metric)
 
+    def ends(step: int) -> bool:
+      if settings.stop is None or not settings.stop(history):
+        return False
+      progress.say(f"train.stop: {settings.stop} ends the training after step {step} of {total}")
+      return True
+
     follow()
 
     if start and settings.validates(start, per_epoch) and not checkpoints.judged(start):
       checkpoints.judge(start, judge(state, start))
+      if ends(start):
+        return state
     waited, since, since_step = 0.0, time.perf_counter(), start
     for one in running:
       step, state = one.number, one.state
@@ -208,8 +216,7 @@ def fit(
       if checkpoint:
         checkpoints.save(lowered(state), step, recipe.config, validation)
         waited, since, since_step = 0.0, time.perf_counter(), step
-      if validation is not None and settings.stop is not None and settings.stop(history):
-        progress.say(f"train.stop: {settings.stop} ends the training after step {step} of {total}")
+      if validation is not None and ends(step):
         break
       if stop:
         checkpoints.close()
@@ -232,7 +239,8 @@ def _read(step: Step, loader: Loader) -> dict[str, float]:
     if name.startswith(("loss", "gradient_norm")) and not math.isfinite(value):
       raise TrainingStopped(
         f"{name} is {value} at step {step.number}, on the videos {', '.join(loader.names(step.batch))}; the last"
-        " checkpoint is unharmed. Look at these videos, lower schedule.learning_rate or set optimizer.clip_norm",
+        " checkpoint is unharmed. Look at these videos; in a new --workdir lower schedule.learning_rate or set"
+        " optimizer.clip_norm (--config.init.workdir=RUN starts from this run)",
         EXIT_NOT_FINITE,
       )
   return numbers

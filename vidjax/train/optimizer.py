@@ -156,32 +156,40 @@ def make_optimizer(
 def around(
   make: Callable[..., optax.GradientTransformation],
   *,
-  takes_mask: bool,
+  mask: str | None,
+  decays: bool = False,
   groups: Sequence[Group] = (BIAS_AND_BN,),
   clip_norm: Positive | None = None,
 ) -> optax.GradientTransformation:
   """Any optimizer of optax with the groups and the clipping of `make_optimizer`.
 
   Args:
-    make: makes it; called with `mask`, the parameters that decay, where it takes one.
-    takes_mask: whether it does.
+    make: makes it; called with the parameters that decay, where it asks for them.
+    mask: the name of that argument, None where it has none.
+    decays: whether it decays parameters as it is called.
     groups: the first that matches a parameter rules it; `decay` is 0 or 1.
     clip_norm: largest global norm of the gradient.
 
   Raises:
-    ConfigError: a group's decay is neither 0 nor 1.
+    ConfigError: a group's decay is neither 0 nor 1, or is 0 where all parameters decay alike.
   """
   odd = [group.match for group in groups if group.decay not in (0, 1)]
   if odd:
     raise ConfigError(f"optimizer group {odd[0]!r}: optax decays a parameter or not, so decay must be 0 or 1")
+  held = [group.match for group in groups if not group.decay]
+  if held and decays and mask is None:
+    raise ConfigError(
+      f"optimizer.make decays all parameters alike, also those of group {held[0]!r}, which must not: leave the weight"
+      " decay out, set optimizer.groups=(), or take another optimizer, such as optax.adamw"
+    )
 
-  def decays(params: Tree) -> Tree:
+  def decaying(params: Tree) -> Tree:
     return jax.tree.map(lambda group: bool(group.decay and group.rate), multipliers(params, groups))
 
   return optax.chain(
     _per_parameter(groups, lambda group: 1.0 if group.rate else 0.0),
     *([optax.clip_by_global_norm(clip_norm)] if clip_norm else []),
-    make(mask=decays) if takes_mask else make(),
+    make(**{mask: decaying}) if mask else make(),
     _per_parameter(groups, lambda group: group.rate),
   )
 

@@ -2,8 +2,9 @@
 
 `config.phases = ({"name": "first", ...}, {"name": "second", ...})`: the other keys of a phase are changes to the
 config. A mapping is changed key by key, and a section with another `make` replaces the old one. A phase starts from the
-one before it, unless `init.phase` names another, maps subtrees of the network to phases, or is "" for none. Where it
-starts from a phase, `init.new` and `init.unused` of the config are not its own: they are about the first one's weights.
+one before it. It does not where it has an `init.workdir` or `init.weights` of its own, or where `init.phase` names
+another phase, maps subtrees of the network to phases, or is "" for none. Where it starts from a phase, `init.new` and
+`init.unused` of the config are not its own: they are about the first one's weights.
 """
 
 import json
@@ -20,11 +21,12 @@ from vidjax.apply.processes import tell
 from vidjax.command import plain_config
 from vidjax.errors import ConfigError, InputError
 from vidjax.files import write_text
-from vidjax.run.checkpoint import latest_step
-from vidjax.run.folder import PHASES, make_folder, read_phases
+from vidjax.run.checkpoint import has_checkpoint, latest_step
+from vidjax.run.folder import PHASES, make_folder, read_folder, read_phases
 from vidjax.sections import DEFAULTS, SECTIONS
 from vidjax.track.beside import check_trackers
 from vidjax.train.chain import check_phases
+from vidjax.train.start import sources
 from vidjax.train.training import train
 
 
@@ -40,7 +42,12 @@ def train_run(config: Any, workdir: str | os.PathLike, extend: bool = False, tra
   with processes.together():
     if jax.process_index() == 0:
       check_trackers(track)
-  plain = config if isinstance(config, Mapping) else plain_config(config)
+    plain = config if isinstance(config, Mapping) else plain_config(config)
+    before = read_phases(pathlib.Path(workdir))
+    if before and not plain.get("phases"):
+      raise InputError(
+        f"{workdir} was trained in the phases {', '.join(before)}, and this config has none: choose another --workdir"
+      )
   (train_phases if plain.get("phases") else train)(plain, pathlib.Path(workdir), extend, track)
 
 
@@ -58,7 +65,8 @@ def train_phases(
     track: see `train`.
 
   Raises:
-    InputError: other phases were trained in this folder, or one is missing that a later one started from.
+    InputError: something else was trained in this folder, a phase is missing that a later one started from, or one
+      that a later one started from would be trained longer.
   """
   phases = expand(config)
   with processes.together():
@@ -69,6 +77,10 @@ def train_phases(
         f"{workdir} was trained in the phases {', '.join(before)}, and these are {', '.join(phases)}: choose another"
         " --workdir"
       )
+    if not before and has_checkpoint(workdir):
+      raise InputError(
+        f"{workdir} holds a run without phases, and this config has {', '.join(phases)}: choose another --workdir"
+      )
     begun = [name for name in phases if latest_step(workdir / name) is not None]
     missing = [name for name in list(phases)[: len(begun)] if name not in begun]
     if missing:
@@ -76,12 +88,34 @@ def train_phases(
         f"{workdir / missing[0]} has no checkpoint, but {workdir / begun[-1]} was trained after it: put it back, or"
         " choose another --workdir"
       )
+    _check_lengths(phases, begun, workdir)
   if jax.process_index() == 0 and not before:
     write_text(workdir / PHASES, json.dumps(list(phases)) + "\n")
   check_phases(config, phases, workdir)
   for number, (name, phase) in enumerate(phases.items(), start=1):
     tell(f"phase {number} of {len(phases)}: {workdir / name}")
     train(phase, workdir / name, extend, track)
+
+
+def _check_lengths(phases: Mapping[str, Mapping[str, Any]], begun: Sequence[str], workdir: pathlib.Path) -> None:
+  """Raises an InputError where a phase would be trained longer of which a later one has already taken the weights.
+
+  Args:
+    phases: folder -> config of each.
+    begun: the folders with a checkpoint.
+    workdir: the folder of all.
+  """
+  numbers = {name: number for number, name in enumerate(phases)}
+  for later in begun:
+    for origin in sources(phases[later]["init"], workdir / later):
+      length, new = read_folder(origin)[0]["train"], phases.get(origin.name, {}).get("train", {})
+      key = next((key for key in ("epochs", "steps") if new and length.get(key) != new.get(key)), None)
+      if key and origin.parent == workdir:
+        raise InputError(
+          f"{workdir / later} started from {origin.name}, which was trained with train.{key}={length.get(key)}, not"
+          f" {new.get(key)}: change the length of the last phase alone, by"
+          f" --config.phases[{numbers[later]}].train.{key}=N, or choose another --workdir"
+        )
 
 
 def expand(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -105,10 +139,11 @@ def expand(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
   for phase in config["phases"]:
     changed = override(base, {key: value for key, value in phase.items() if key != "name"})
     own = phase.get("init", {})
-    start = own.get("phase", before)
+    other = any(own.get(source) for source in ("workdir", "weights"))
+    start = own.get("phase", "" if other else before)
     changed["init"] = {**changed["init"], "phase": _folders(start, folders, list(expanded), phase["name"])}
-    if start and (changed["init"]["workdir"] or changed["init"]["weights"]):
-      changed["init"] |= {"workdir": "", "weights": None}  # of the first phase
+    if start:  # those of the config are of the first phase; its own beside a phase are refused as two things
+      changed["init"] |= {key: none for key, none in (("workdir", ""), ("weights", None)) if key not in own}
     if start:  # what is new against those weights is not new against a phase that has trained it
       changed["init"] |= {key: () for key in ("new", "unused") if changed["init"].get(key) and key not in own}
     expanded[folders[phase["name"]]] = changed

@@ -55,10 +55,10 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
       stack.enter_context(sole_user(workdir))
       if jax.process_index() == 0:
         stack.enter_context(copied_to(workdir / "train.log"))
+    with processes.together():  # a block of its own, since it asks the other processes
       check_shared(workdir)
       longer = lengthened(workdir, recipe, loader.batches_per_epoch, extend)
       claim_folder(workdir, run, longer)
-      history = read_history(workdir, latest_step(workdir) or 0)
     if longer:  # now that no other process reads it
       tell(f"{workdir} is trained longer, for {trainer.total} steps")
       if jax.process_index() == 0:
@@ -66,8 +66,10 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
     describe(run, trainer.layout.params, len(loader.source), trainer.mesh)
     metric, keep = recipe.task.metric, recipe.settings.keep_best
     with contextlib.closing(Checkpoints(workdir, keep, metric)) as checkpoints:
+      history = []
       if checkpoints.latest_step is not None:
         state, done = checkpoints.restore(trainer.layout)
+        history = read_history(workdir, done if checkpoints.judged(done) else done - 1)
         if done < trainer.total:
           check_history(workdir, recipe, loader.batches_per_epoch, done)
         stop = recipe.settings.stop
@@ -81,7 +83,8 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path, extend: bool = False
           state = begin(run, state, loader)
       trackers = track if jax.process_index() == 0 else ()
       if not finished or not checkpoints.judged(done):
-        with MetricsLog(workdir, done, jax.process_index() == 0) as log:
+        judged = not done or checkpoints.judged(done)  # else that validation comes again
+        with MetricsLog(workdir, done, jax.process_index() == 0, judged) as log:
           stack.enter_context(followed(workdir, trackers, config))
           fit(
             trainer,
